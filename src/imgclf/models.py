@@ -1,0 +1,291 @@
+"""Building a network by its name."""
+
+from __future__ import annotations
+
+import inspect
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError
+from imgclf.options import Value, resolve_options
+from imgclf.registry import Architecture, load_architecture
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["build_model"]
+
+LARGEST_PROBED_SIDE = 512
+"""Where the search for the smallest image size that works gives up."""
+
+
+def build_model(
+    architecture: str | Callable[..., keras.Model],
+    input_shape: tuple[int, int, int],
+    num_classes: int = 2,
+    *,
+    data_format: Literal["channels_last", "channels_first"] = "channels_last",
+    seed: int | None = None,
+    **options: Value,
+) -> keras.Model:
+    """Build a network by the name of its architecture.
+
+    The model is an ordinary uncompiled float32 `keras.Model` that reads raw pixels 0..255 (the
+    rescaling is inside). Its output is ``(batch, 1)``, the probability of the second class, for
+    two classes and ``(batch, num_classes)`` for more.
+
+    Args:
+        architecture: An installed name, one of `imgclf.list_architectures`, or an architecture
+            function itself.
+        input_shape: ``(height, width, channels)``, or ``(channels, height, width)`` with
+            ``data_format="channels_first"``; 1 or 3 channels.
+        num_classes: 2 or more.
+        data_format: Order of the axes of `input_shape`. With ``"channels_first"`` the network
+            turns the axes itself: convolutions of TensorFlow on a CPU work on channels-last data.
+        seed: Makes the initial weights reproducible; None draws new ones each time.
+        **options: The architecture's own options; see `imgclf.describe_architecture`.
+
+    Returns:
+        The network.
+
+    Raises:
+        UnknownArchitectureError: No installed package declares the name.
+        OptionError: An option is unknown or out of its bounds.
+        ArgumentError: `input_shape` or `num_classes` is not accepted, or the image is too small
+            for the network; the message names the smallest size that works.
+        ContractError: The architecture returned something that imgclf cannot train.
+        BackendError: Keras runs on a backend other than TensorFlow.
+
+    Example:
+        >>> import imgclf
+        >>> model = imgclf.build_model("three_conv", (64, 64, 3), num_classes=4, filters=16)
+        >>> model.output_shape
+        (None, 4)
+    """
+    loaded = load_architecture(architecture)
+    values = resolve_options(loaded.name, loaded.options, options)
+    shape = _channels_last(input_shape, data_format)
+    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
+        raise ArgumentError(
+            f"num_classes={num_classes!r} is not accepted: give a whole number from 2 on."
+        )
+    with _default_keras(), _seeded(seed):
+        model = _build(loaded, shape, num_classes, values)
+        check_contract(model, loaded.name, shape, num_classes)
+        if data_format == "channels_first":
+            model = _turn_axes(model, input_shape)
+    return model
+
+
+def _channels_last(input_shape: object, data_format: str) -> tuple[int, int, int]:
+    """Check `input_shape` and return it as ``(height, width, channels)``."""
+    if data_format not in ("channels_last", "channels_first"):
+        raise ArgumentError(
+            f"data_format={data_format!r} is not accepted: "
+            "give 'channels_last' or 'channels_first'."
+        )
+    first = data_format == "channels_first"
+    order = "(channels, height, width)" if first else "(height, width, channels)"
+    expected = f"input_shape={input_shape!r} is not accepted: give {order}, with 1 or 3 channels"
+    if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
+        raise ArgumentError(f"{expected}.")
+    if not all(isinstance(side, int) and side > 0 for side in input_shape):
+        raise ArgumentError(f"{expected} and whole numbers of pixels.")
+    channels = input_shape[0] if first else input_shape[2]
+    if channels not in (1, 3):
+        other = "channels_last" if first else "channels_first"
+        swapped = input_shape[2] if first else input_shape[0]
+        hint = f" (or data_format={other!r})" if swapped in (1, 3) else ""
+        raise ArgumentError(f"{expected}{hint}.")
+    height, width = input_shape[1:] if first else input_shape[:2]
+    return (height, width, channels)
+
+
+@contextmanager
+def _default_keras() -> Iterator[None]:
+    """Build under Keras' own defaults, whatever the user's configuration says (D6)."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise BackendError(
+            f"Keras runs on the backend {backend!r}; imgclf needs 'tensorflow': "
+            "set KERAS_BACKEND=tensorflow before Keras is imported."
+        )
+    floatx, data_format = keras.config.floatx(), keras.config.image_data_format()
+    policy = keras.config.dtype_policy()
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_image_data_format(data_format)
+        keras.config.set_dtype_policy(policy)
+
+
+@contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    """Seed what Keras draws the seeds of its initializers and dropouts from: `random`."""
+    if seed is None:
+        yield
+        return
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _build(
+    architecture: Architecture,
+    shape: tuple[int, int, int],
+    num_classes: int,
+    options: Mapping[str, Value],
+) -> keras.Model:
+    """Call the architecture; tell a picture that is too small from other failures."""
+    if "num_classes" not in inspect.signature(architecture.function).parameters:
+        raise ContractError(
+            f"Architecture {architecture.name!r} takes no num_classes: "
+            "its signature must begin with (input_shape, num_classes, *, ...)."
+        )
+
+    def call(side: int | None = None) -> keras.Model:
+        sides = shape[:2] if side is None else (side, side)
+        model = architecture.function((*sides, shape[2]), num_classes, **options)
+        _refuse_empty_maps(model)
+        return model
+
+    try:
+        return call()
+    except ImgclfError:
+        raise
+    except Exception as error:
+        smallest = _smallest_side(call, min(shape[:2]))
+        if smallest is None:
+            raise ContractError(
+                f"Architecture {architecture.name!r} failed to build for input_shape={shape} "
+                f"({type(error).__name__}: {error})."
+            ) from error
+        raise ArgumentError(
+            f"Images of {shape[0]} x {shape[1]} pixels are too small for {architecture.name!r}: "
+            f"it needs at least {smallest} x {smallest}."
+        ) from error
+
+
+def _refuse_empty_maps(model: Any) -> None:
+    """Raise where a layer's output has no pixel left; Keras itself accepts that in places."""
+    for layer in getattr(model, "layers", []):
+        if 0 in getattr(layer.output, "shape", ()):
+            raise ValueError(f"layer {layer.name!r} has an empty output")
+
+
+def _smallest_side(build: Callable[[int], object], side: int) -> int | None:
+    """Find the smallest square that builds, above `side`; None where size is not the cause."""
+    low, high = side, 2 * side
+    while high < LARGEST_PROBED_SIDE and not _builds(build, high):
+        low, high = high, 2 * high
+    if not _builds(build, high):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _builds(build, middle) else (middle, high)
+    return high
+
+
+def _builds(build: Callable[[int], object], side: int) -> bool:
+    try:
+        build(side)
+    except Exception:  # noqa: BLE001 - any failure means the same here: this size does not work
+        return False
+    return True
+
+
+def check_contract(
+    model: Any, name: str, shape: tuple[int, int, int], num_classes: int
+) -> None:
+    """Check what an architecture function returned against the contract (D1).
+
+    Args:
+        model: What it returned.
+        name: The architecture's name, for the message.
+        shape: ``(height, width, channels)`` that was asked for.
+        num_classes: The number of classes that was asked for.
+
+    Raises:
+        ContractError: The first breach that is found, with the layer at fault.
+    """
+    import keras
+
+    def breach(text: str) -> ContractError:
+        return ContractError(f"Architecture {name!r} {text}")
+
+    if not isinstance(model, keras.Model):
+        raise breach(f"returned {type(model).__name__}; return a keras.Model.")
+    if len(getattr(model, "inputs", None) or ()) != 1:
+        raise breach("must return a functional (or Sequential) keras.Model with one input.")
+    if model.compiled:
+        raise breach("returned a compiled model; leave compiling to fit.")
+    if model.inputs[0].name != "image":
+        raise breach(f"has the input {model.inputs[0].name!r}; name it 'image'.")
+    if tuple(model.input_shape[1:]) != shape:
+        raise breach(f"reads {tuple(model.input_shape[1:])}, not the {shape} asked for.")
+    units = 1 if num_classes == 2 else num_classes
+    head = model.layers[-1]
+    if not isinstance(head, keras.layers.Dense) or head.name != "head":
+        raise breach(f"ends in the layer {head.name!r}; end in a Dense layer named 'head'.")
+    if tuple(model.output_shape[1:]) != (units,):
+        raise breach(
+            f"has outputs of shape {tuple(model.output_shape[1:])}; "
+            f"{num_classes} classes need ({units},)."
+        )
+    activation = "sigmoid" if num_classes == 2 else "softmax"
+    if head.activation is not keras.activations.get(activation):
+        raise breach(f"has a head without {activation}, which {num_classes} classes need.")
+    _check_layers(model, breach)
+
+
+def _check_layers(model: keras.Model, breach: Callable[[str], ContractError]) -> None:
+    import keras
+
+    augmentations = tuple(
+        layer
+        for name, layer in vars(keras.layers).items()
+        if name.startswith("Random") or name in ("AugMix", "CutMix", "MixUp")
+    )
+    for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - reaches nested models
+        if isinstance(layer, keras.layers.Lambda):
+            raise breach(f"has the Lambda layer {layer.name!r}, which no file can hold safely.")
+        if isinstance(layer, augmentations):
+            raise breach(
+                f"has the augmentation layer {layer.name!r}; augmentation belongs to the batches."
+            )
+        if layer.weights and layer.dtype_policy.name != "float32":
+            raise breach(f"has the layer {layer.name!r} in {layer.dtype_policy.name}; use float32.")
+        if layer.weights and _is_auto_named(layer):
+            raise breach(
+                f"has the layer {layer.name!r} with an automatic name, which changes from build to "
+                "build; give every layer with weights a name."
+            )
+
+
+def _is_auto_named(layer: Any) -> bool:
+    """Tell whether a layer carries the name that Keras gives where none is given."""
+    words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
+    automatic = re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()
+    return re.fullmatch(rf"{automatic}(_\d+)?", layer.name) is not None
+
+
+def _turn_axes(model: keras.Model, input_shape: tuple[int, int, int]) -> keras.Model:
+    """Put ``channels_first`` pixels in front of a channels-last network."""
+    import keras
+
+    image = keras.Input(input_shape, dtype="uint8", name="image")
+    turned = keras.layers.Permute((2, 3, 1), name="channels_last")(image)
+    # `call`, unlike `__call__`, replays the layers one by one: the result stays flat.
+    return keras.Model(image, model.call(turned), name=model.name)

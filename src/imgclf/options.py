@@ -1,0 +1,317 @@
+"""What an architecture can be asked for: bounds, search values and defaults, read from its signature.
+
+An option is one keyword-only parameter of an architecture function. Its annotation says what is
+valid and, with ``search=``, what the tuner tries::
+
+    def my_net(
+        input_shape, num_classes, *,
+        filters: Annotated[int, Int(8, 256, search=[16, 32, 64])] = 32,
+        dropout: Annotated[float, Float(0.0, 0.9)] = 0.5,
+        pooling: Annotated[Literal["max", "avg"], Choice(search=["max", "avg"])] = "max",
+        activation: Literal["relu", "gelu"] = "relu",
+    ): ...
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from imgclf.errors import ContractError, OptionError
+
+__all__ = ["Choice", "Float", "Int", "Option", "parse_option", "read_options", "resolve_options"]
+
+Value = bool | int | float | str | None
+"""An option's value: what JSON can hold, so that a bundle can record it."""
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Int:
+    """Whole numbers from `minimum` to `maximum`, both included.
+
+    Attributes:
+        minimum: Smallest valid value.
+        maximum: Largest valid value.
+        search: Values that the tuner tries by default; empty keeps the option out of the
+            default search.
+        log: Whether a search over the whole range goes in equal ratios.
+    """
+
+    minimum: int
+    maximum: int
+    search: tuple[int, ...]
+    log: bool
+
+    def __init__(
+        self, minimum: int, maximum: int, *, search: Sequence[int] = (), log: bool = False
+    ) -> None:
+        object.__setattr__(self, "minimum", minimum)
+        object.__setattr__(self, "maximum", maximum)
+        object.__setattr__(self, "search", tuple(search))
+        object.__setattr__(self, "log", log)
+
+    @property
+    def accepted(self) -> str:
+        """What is valid, in words."""
+        return f"a whole number from {self.minimum} to {self.maximum}"
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether `value` is valid."""
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return whole and self.minimum <= typing.cast("int", value) <= self.maximum
+
+    def parse(self, text: str) -> Value:
+        """Turn command-line text into a value; `ValueError` where it is no whole number."""
+        return int(text)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Float:
+    """Numbers from `minimum` to `maximum`, both included.
+
+    Attributes:
+        minimum: Smallest valid value.
+        maximum: Largest valid value.
+        search: Values that the tuner tries by default; empty keeps the option out of the
+            default search.
+        log: Whether a search over the whole range goes in equal ratios.
+    """
+
+    minimum: float
+    maximum: float
+    search: tuple[float, ...]
+    log: bool
+
+    def __init__(
+        self, minimum: float, maximum: float, *, search: Sequence[float] = (), log: bool = False
+    ) -> None:
+        object.__setattr__(self, "minimum", minimum)
+        object.__setattr__(self, "maximum", maximum)
+        object.__setattr__(self, "search", tuple(search))
+        object.__setattr__(self, "log", log)
+
+    @property
+    def accepted(self) -> str:
+        """What is valid, in words."""
+        return f"a number from {self.minimum:g} to {self.maximum:g}"
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether `value` is valid; whole numbers are, NaN is not."""
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and self.minimum <= typing.cast("float", value) <= self.maximum
+
+    def parse(self, text: str) -> Value:
+        """Turn command-line text into a value; `ValueError` where it is no number."""
+        return float(text)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Choice:
+    """One of a few values, which come from the annotation's ``Literal`` (or ``bool``).
+
+    Attributes:
+        search: Values that the tuner tries by default; empty keeps the option out of the
+            default search.
+        values: All valid values; filled in from the annotation when it is read.
+    """
+
+    search: tuple[Value, ...]
+    values: tuple[Value, ...]
+
+    def __init__(self, *, search: Sequence[Value] = (), values: Sequence[Value] = ()) -> None:
+        object.__setattr__(self, "search", tuple(search))
+        object.__setattr__(self, "values", tuple(values))
+
+    @property
+    def accepted(self) -> str:
+        """What is valid, in words."""
+        return "one of " + ", ".join(repr(value) for value in self.values)
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether `value` is valid; 1 is not True here."""
+        return any(value == valid and type(value) is type(valid) for valid in self.values)
+
+    def parse(self, text: str) -> Value:
+        """Turn command-line text into the value that prints like it."""
+        for value in self.values:
+            if text == str(value) or text.lower() == str(value).lower():
+                return value
+        raise ValueError(text)
+
+
+Range = Int | Float | Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of an architecture.
+
+    Attributes:
+        name: The keyword in ``build_model(...)`` and in ``--set name=value``.
+        range: What is valid and what the tuner tries.
+        default: The value where nothing is given.
+    """
+
+    name: str
+    range: Range
+    default: Value
+
+    @property
+    def searched(self) -> bool:
+        """Whether the option belongs to the default search."""
+        return bool(self.range.search)
+
+
+def read_options(architecture: Callable[..., Any], name: str) -> tuple[Option, ...]:
+    """Read the options of an architecture from its signature, in the order of its parameters.
+
+    Only the keyword-only annotations are evaluated, one by one in the function's own globals:
+    the return annotation may name a type that was never imported.
+
+    Args:
+        architecture: The architecture function.
+        name: How to call it in an error.
+
+    Returns:
+        One `Option` per keyword-only parameter.
+
+    Raises:
+        ContractError: A keyword-only parameter has no usable annotation or no default, or its
+            default or search values are out of its own bounds.
+    """
+    parameters = inspect.signature(architecture).parameters.values()
+    return tuple(
+        _read_option(architecture, parameter, name)
+        for parameter in parameters
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    )
+
+
+def _read_option(architecture: Callable[..., Any], parameter: inspect.Parameter, name: str) -> Option:
+    where = f"Option {parameter.name!r} of architecture {name!r}"
+    if parameter.default is inspect.Parameter.empty:
+        raise ContractError(f"{where} has no default: give it one, so that the name alone builds.")
+    option_range = _range_of(_evaluate(architecture, parameter.annotation, where))
+    if option_range is None:
+        raise ContractError(
+            f"{where} has no type that says what is valid: annotate it as Literal[...], bool, "
+            "Annotated[int, Int(minimum, maximum)] or Annotated[float, Float(minimum, maximum)]."
+        )
+    for value in (parameter.default, *option_range.search):
+        if not option_range.accepts(value):
+            raise ContractError(
+                f"{where} declares {value!r}, which its own bounds refuse: {option_range.accepted}."
+            )
+    return Option(parameter.name, option_range, parameter.default)
+
+
+def _evaluate(architecture: Callable[..., Any], annotation: Any, where: str) -> Any:
+    if not isinstance(annotation, str):
+        return annotation
+    namespace = getattr(inspect.unwrap(architecture), "__globals__", {})
+    try:
+        # The text is the source of a function that is about to be called anyway.
+        return eval(annotation, namespace)  # noqa: S307
+    except Exception as error:
+        raise ContractError(
+            f"{where} has the annotation {annotation!r}, which cannot be evaluated ({error}): "
+            "import what it names at the top of its module, not under TYPE_CHECKING."
+        ) from error
+
+
+def _range_of(annotation: Any) -> Range | None:
+    """Return the range that an annotation declares, or None where it declares none."""
+    declared: Range | None = None
+    if typing.get_origin(annotation) is Annotated:
+        annotation, *metadata = typing.get_args(annotation)
+        declared = next((item for item in metadata if isinstance(item, Range)), None)
+    if isinstance(declared, (Int, Float)):
+        return declared
+    values = _values_of(annotation) or (declared.values if declared else ())
+    if not values:
+        return None
+    return Choice(search=declared.search if declared else (), values=values)
+
+
+def _values_of(annotation: Any) -> tuple[Value, ...]:
+    """List the values of ``Literal[...]``, ``bool``, ``None`` and unions of them."""
+    if annotation is bool:
+        return (False, True)
+    if annotation is types.NoneType or annotation is None:
+        return (None,)
+    origin = typing.get_origin(annotation)
+    if origin is Literal:
+        return typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        parts = [_values_of(part) for part in typing.get_args(annotation)]
+        return tuple(value for part in parts for value in part) if all(parts) else ()
+    return ()
+
+
+def resolve_options(
+    name: str, options: Sequence[Option], given: Mapping[str, object]
+) -> dict[str, Value]:
+    """Check the given values and add the defaults of all others.
+
+    Args:
+        name: The architecture's name, for the message.
+        options: What `read_options` returned for it.
+        given: Option names and values.
+
+    Returns:
+        A value for every option, in the order of `options`.
+
+    Raises:
+        OptionError: A name is unknown or a value is not valid.
+    """
+    known = {option.name: option for option in options}
+    for key, value in given.items():
+        option = known.get(key) or _unknown(name, key, known)
+        if not option.range.accepts(value):
+            raise OptionError(
+                f"Option {key!r} of architecture {name!r} is {value!r}; "
+                f"it accepts {option.range.accepted}."
+            )
+    return {
+        option.name: typing.cast("Value", given.get(option.name, option.default))
+        for option in options
+    }
+
+
+def parse_option(name: str, options: Sequence[Option], assignment: str) -> tuple[str, Value]:
+    """Turn ``"filters=64"`` from a command line into a checked name and value.
+
+    Args:
+        name: The architecture's name, for the message.
+        options: What `read_options` returned for it.
+        assignment: Text of the form ``name=value``.
+
+    Returns:
+        The option's name and its value.
+
+    Raises:
+        OptionError: The text has no ``=``, the name is unknown or the value is not valid.
+    """
+    key, separator, text = assignment.partition("=")
+    key = key.strip()
+    if not separator:
+        raise OptionError(f"{assignment!r} is not an option: write name=value, as in filters=64.")
+    known = {option.name: option for option in options}
+    option = known.get(key) or _unknown(name, key, known)
+    try:
+        value = option.range.parse(text.strip())
+    except ValueError:
+        value = text.strip()
+    return key, resolve_options(name, options, {key: value})[key]
+
+
+def _unknown(name: str, key: str, known: Mapping[str, Option]) -> typing.NoReturn:
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    accepted = ", ".join(known) or "none"
+    raise OptionError(f"Architecture {name!r} has no option {key!r}.{hint} It has: {accepted}.")
