@@ -1,0 +1,1 @@
+"""Image folders become batches: folder -> decoding -> splitting -> store -> augmentation -> generators."""

@@ -1,0 +1,298 @@
+"""Training images, varied: one composed affine warp per image, then colour and erasing (D6).
+
+All random numbers are a function of (seed, epoch, index of the image), never of the order in
+which batches happen to be made: the same seed gives the same pixels in every process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from imgclf.errors import ArgumentError
+
+__all__ = ["PRESETS", "Augmentation", "affine_matrix", "augment", "resolve_augmentation", "warp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How far training images may be varied; 0 and False leave a property alone.
+
+    The geometric parameters mean what they meant in the old `ImageDataGenerator`.
+
+    Attributes:
+        shear_range: Largest shear angle in degrees, 0 to 90 (exclusive). The recipe's 0.2 is a
+            fifth of a degree.
+        zoom_range: Largest relative zoom, 0 to 1 (exclusive), drawn for height and width
+            independently.
+        rotation_range: Largest rotation in degrees, 0 to 180.
+        shift_range: Largest shift, as a share of height and width, 0 to 1.
+        horizontal_flip: Whether half of the images are mirrored.
+        brightness_range: Largest relative change of brightness, 0 to 1.
+        contrast_range: Largest relative change of contrast, 0 to 1.
+        saturation_range: Largest relative change of saturation, 0 to 1; grey images have none.
+        erase_range: Largest erased rectangle (Zhong et al. 2017, arXiv:1708.04896), as a share of
+            height and width, 0 to 1; half of the images get one, filled with their mean colour.
+    """
+
+    shear_range: float = 0.0
+    zoom_range: float = 0.0
+    rotation_range: float = 0.0
+    shift_range: float = 0.0
+    horizontal_flip: bool = False
+    brightness_range: float = 0.0
+    contrast_range: float = 0.0
+    saturation_range: float = 0.0
+    erase_range: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        for name, bound in _BOUNDS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not 0 <= value <= bound:
+                raise ArgumentError(
+                    f"{name}={value!r} is not accepted: give a number from 0 to {bound:g}."
+                )
+        if not isinstance(self.horizontal_flip, bool):
+            raise ArgumentError(
+                f"horizontal_flip={self.horizontal_flip!r} is not accepted: give True or False."
+            )
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether any parameter is set."""
+        return self != Augmentation()
+
+
+_BOUNDS = {
+    "shear_range": 89.0,
+    "zoom_range": 0.99,
+    "rotation_range": 180.0,
+    "shift_range": 1.0,
+    "brightness_range": 1.0,
+    "contrast_range": 1.0,
+    "saturation_range": 1.0,
+    "erase_range": 1.0,
+}
+
+PRESETS: dict[str, Augmentation] = {
+    "none": Augmentation(),
+    # The origin's values: shear in degrees as the old generator read it, and no mirroring.
+    "recipe": Augmentation(shear_range=0.2, zoom_range=0.2),
+    "light": Augmentation(zoom_range=0.1, shift_range=0.1, horizontal_flip=True),
+    "strong": Augmentation(
+        shear_range=8.0,
+        zoom_range=0.25,
+        rotation_range=15.0,
+        shift_range=0.12,
+        horizontal_flip=True,
+        brightness_range=0.25,
+        contrast_range=0.25,
+        saturation_range=0.4,
+        erase_range=0.4,
+    ),
+}
+"""Augmentations by name."""
+
+
+def resolve_augmentation(given: str | Augmentation, **overrides: Any) -> Augmentation:
+    """Return the augmentation that a preset's name and single parameters stand for.
+
+    Args:
+        given: A preset's name or an `Augmentation`.
+        **overrides: Parameters that replace the preset's; None keeps the preset's.
+
+    Returns:
+        The augmentation.
+
+    Raises:
+        ArgumentError: The name is unknown or a parameter is out of range.
+    """
+    if isinstance(given, str):
+        if given not in PRESETS:
+            raise ArgumentError(
+                f"augment={given!r} is not accepted: give one of {', '.join(PRESETS)}."
+            )
+        given = PRESETS[given]
+    changed = {name: value for name, value in overrides.items() if value is not None}
+    return Augmentation(**{**asdict(given), **changed}) if changed else given
+
+
+def affine_matrix(
+    *,
+    height: int,
+    width: int,
+    shear: float = 0.0,
+    zoom_x: float = 1.0,
+    zoom_y: float = 1.0,
+    rotation: float = 0.0,
+    shift_x: float = 0.0,
+    shift_y: float = 0.0,
+    mirrored: bool = False,
+) -> NDArray[np.float64]:
+    """Compose one warp in the order of the old `ImageDataGenerator`: rotate, shift, shear, zoom.
+
+    For square images it is the same warp to the last digit. The old code turned other images about
+    ``(height / 2, width / 2)`` with the axes exchanged, so they slid sideways; this one turns
+    all images about their centre.
+
+    Args:
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        shear: Degrees.
+        zoom_x: Input pixels per output pixel across; below 1 enlarges.
+        zoom_y: Input pixels per output pixel down; below 1 enlarges.
+        rotation: Degrees.
+        shift_x: Pixels.
+        shift_y: Pixels.
+        mirrored: Whether left and right are exchanged after the warp.
+
+    Returns:
+        ``(2, 3)`` matrix from output ``(x, y, 1)`` to input ``(x, y)``, as `warp` wants it.
+    """
+    angle, slant = np.deg2rad(rotation), np.deg2rad(shear)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    skew = np.array([[1.0, -np.sin(slant)], [0.0, np.cos(slant)]])
+    linear = turn @ skew @ np.diag([zoom_x, zoom_y])
+    centre = np.array([width / 2 - 0.5, height / 2 - 0.5])
+    offset = turn @ np.array([shift_x, shift_y]) + centre - linear @ centre
+    matrix = np.column_stack([linear, offset])
+    if mirrored:
+        matrix = matrix @ np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    return matrix
+
+
+def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Resample an image through an affine matrix, bilinear; the border repeats the edge.
+
+    Args:
+        image: ``(height, width, channels)``, uint8.
+        matrix: ``(2, 3)``, from output ``(x, y, 1)`` to input ``(x, y)``.
+
+    Returns:
+        ``(height, width, channels)``, uint8.
+    """
+    warped = cv2.warpAffine(
+        image,
+        matrix,
+        (image.shape[1], image.shape[0]),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return warped.reshape(image.shape)  # type: ignore[no-any-return]
+
+
+def augment(
+    images: NDArray[np.uint8],
+    indices: NDArray[np.int64],
+    augmentation: Augmentation,
+    *,
+    seed: int,
+    epoch: int,
+) -> NDArray[np.uint8]:
+    """Vary a batch of images.
+
+    Args:
+        images: ``(batch, height, width, channels)``, uint8, 0..255.
+        indices: ``(batch,)``, which image of the data set each one is.
+        augmentation: How far.
+        seed: The training's seed.
+        epoch: Counted from 0; every epoch varies the images anew.
+
+    Returns:
+        A new array like `images`.
+    """
+    if not augmentation.changes_anything:
+        return images
+    draws = _uniform(seed, epoch, indices, _NUM_DRAWS)
+    varied = np.empty_like(images)
+    for place, (image, draw) in enumerate(zip(images, draws, strict=True)):
+        image = _warp_at_random(image, augmentation, draw[:8])
+        image = _recolour(image, augmentation, draw[8:11])
+        varied[place] = _erase(image, augmentation, draw[11:16])
+    return varied
+
+
+_NUM_DRAWS = 16
+
+
+def _uniform(seed: int, epoch: int, indices: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Draw ``(len(indices), count)`` numbers in [0, 1) that depend on nothing but the arguments.
+
+    A counter-based generator: SplitMix64 (Steele, Lea and Flood 2014) over a hashed key.
+    """
+    with np.errstate(over="ignore"):
+        key = _mix(np.uint64(seed % 2**64) + _GOLDEN * np.uint64(epoch + 1))
+        rows = _mix(key + _GOLDEN * indices.astype(np.uint64)[:, None])
+        cells = _mix(rows + _GOLDEN * np.arange(1, count + 1, dtype=np.uint64)[None, :])
+    return (cells >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mix(values: Any) -> Any:
+    """Scramble 64-bit numbers (the finaliser of SplitMix64)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _warp_at_random(
+    image: NDArray[np.uint8], limits: Augmentation, draw: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    signed = 2 * draw - 1
+    mirrored = limits.horizontal_flip and draw[6] < 0.5
+    warps = limits.shear_range or limits.zoom_range or limits.rotation_range or limits.shift_range
+    if not warps:
+        return image[:, ::-1] if mirrored else image
+    matrix = affine_matrix(
+        height=height,
+        width=width,
+        shear=signed[0] * limits.shear_range,
+        zoom_x=1 + signed[1] * limits.zoom_range,
+        zoom_y=1 + signed[2] * limits.zoom_range,
+        rotation=signed[3] * limits.rotation_range,
+        shift_x=signed[4] * limits.shift_range * width,
+        shift_y=signed[5] * limits.shift_range * height,
+        mirrored=bool(mirrored),
+    )
+    return warp(image, matrix)
+
+
+def _recolour(
+    image: NDArray[np.uint8], limits: Augmentation, draw: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    brightness, contrast, saturation = (2 * draw - 1) * (
+        limits.brightness_range,
+        limits.contrast_range,
+        limits.saturation_range,
+    )
+    if limits.saturation_range and image.shape[2] == 3:
+        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        image = cv2.addWeighted(image, 1 + saturation, grey, -saturation, 0.0)
+    if limits.brightness_range or limits.contrast_range:
+        # Both in one table of 256 values; contrast turns about mid-grey.
+        levels = (np.arange(256) - 127.5) * (1 + contrast) + 127.5
+        table = np.clip(levels * (1 + brightness), 0, 255).round().astype(np.uint8)
+        image = cv2.LUT(image, table).reshape(image.shape)
+    return image
+
+
+def _erase(
+    image: NDArray[np.uint8], limits: Augmentation, draw: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    if not limits.erase_range or draw[0] < 0.5:
+        return image
+    height, width = image.shape[:2]
+    rows = max(1, round(draw[1] * limits.erase_range * height))
+    columns = max(1, round(draw[2] * limits.erase_range * width))
+    top, left = int(draw[3] * (height - rows + 1)), int(draw[4] * (width - columns + 1))
+    erased = np.ascontiguousarray(image).copy()
+    erased[top : top + rows, left : left + columns] = cv2.mean(image)[: image.shape[2]]
+    return erased

@@ -1,0 +1,106 @@
+"""Dividing images into train, validation and test by what they contain, not by chance."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+
+from imgclf.data.folder import Split
+from imgclf.errors import ArgumentError, DataError
+
+__all__ = ["assign_splits"]
+
+
+def assign_splits(
+    keys: Sequence[str],
+    labels: Sequence[int],
+    class_names: Sequence[str],
+    *,
+    fractions: dict[Split, float],
+    seed: int,
+) -> list[Split]:
+    """Divide images by a hash of their content.
+
+    An image's side depends on its own key and the seed alone, so images with the same content are
+    never on two sides, and new images move no old ones. Each class is divided by the same rule;
+    where a small class would have nothing on one side, the image whose hash lies
+    nearest is moved there.
+
+    Args:
+        keys: ``(num_images,)`` content keys; images with equal keys stay together.
+        labels: ``(num_images,)`` class indices.
+        class_names: Names of the classes, for messages.
+        fractions: Share of each split cut off, for example ``{"test": 0.15, "val": 0.15}``; what
+            is left is ``"train"``.
+        seed: Other seeds give other divisions.
+
+    Returns:
+        ``(num_images,)`` split names.
+
+    Raises:
+        ArgumentError: The shares are not between 0 and 1 or leave nothing to train on.
+        DataError: A class has too few different images for every side to get one.
+    """
+    if not all(0 < share < 1 for share in fractions.values()) or sum(fractions.values()) >= 1:
+        raise ArgumentError(
+            f"The shares {fractions} are not accepted: "
+            "give numbers between 0 and 1 that leave some images for training."
+        )
+    sides: dict[str, Split] = {}
+    by_class: dict[int, set[str]] = defaultdict(set)
+    for key, label in zip(keys, labels, strict=True):
+        by_class[label].add(key)
+    for label in sorted(by_class):
+        # A key with conflicting labels keeps the side that its first class gave it.
+        fresh = sorted(by_class[label] - sides.keys(), key=lambda key: _position(key, seed))
+        settled = {sides[key] for key in by_class[label] & sides.keys()}
+        sides.update(_divide(fresh, settled, fractions, seed, class_names[label]))
+    return [sides[key] for key in keys]
+
+
+def _divide(
+    keys: list[str], settled: set[Split], fractions: dict[Split, float], seed: int, name: str
+) -> dict[str, Split]:
+    """Divide the keys of one class, given in the order of their positions."""
+    wanted: list[Split] = [*fractions, "train"]
+    if len(keys) + len(settled) < len(wanted):
+        raise DataError(
+            f"Class {name!r} has {len(keys)} different images; {len(wanted)} are needed, one for "
+            f"each of {', '.join(wanted)}: add images, or give separate folders."
+        )
+    sides = {key: _side(_position(key, seed), fractions) for key in keys}
+    for split in wanted:
+        if split not in sides.values() and split not in settled:
+            sides[_nearest(split, keys, sides, fractions, seed)] = split
+    return sides
+
+
+def _position(key: str, seed: int) -> float:
+    """Map a key to a number in [0, 1), uniformly."""
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8,
+                             key=seed.to_bytes(8, "big", signed=True))  # fmt: skip
+    return int.from_bytes(digest.digest(), "big") / 2**64
+
+
+def _side(position: float, fractions: dict[Split, float]) -> Split:
+    low = 0.0
+    for split, share in fractions.items():
+        low += share
+        if position < low:
+            return split
+    return "train"
+
+
+def _nearest(
+    split: Split, keys: list[str], sides: dict[str, Split], fractions: dict[Split, float], seed: int
+) -> str:
+    """Choose the image that lies nearest to an empty side and is not the last of its own."""
+    counts = defaultdict(int)
+    for side in sides.values():
+        counts[side] += 1
+    names: list[Split] = [*fractions, "train"]
+    edges = [sum(list(fractions.values())[:index]) for index in range(len(names))] + [1.0]
+    middle = (edges[names.index(split)] + edges[names.index(split) + 1]) / 2
+    spare = [key for key in keys if counts[sides[key]] > 1]
+    return min(spare, key=lambda key: abs(_position(key, seed) - middle))

@@ -1,0 +1,312 @@
+"""Decoded pixels of a folder, kept in one memory-mapped file (D5)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgclf.data import cache
+from imgclf.data.decoding import DECODER_VERSION, DecodingLimits, ImageFacts, decode
+from imgclf.data.folder import ImageFolder
+from imgclf.data.policy import InputPolicy
+from imgclf.data.scanning import ScanLimits, ScannedFile, available_processors, scan_files
+from imgclf.errors import ArgumentError, DataError, ImageError
+
+__all__ = ["PixelSource", "Store", "StoreMode", "open_store"]
+
+StoreMode = Literal["auto", "memory", "disk", "off"]
+Progress = Callable[[int, int], None]
+
+STORE_VERSION = 1
+"""Raised when the layout of the files changes; part of the key."""
+
+MEMORY_SHARE = 0.4
+"""Share of the free memory (or disk) that ``"auto"`` lets pixels take."""
+
+
+class PixelSource(Protocol):
+    """Where batches take decoded pixels from."""
+
+    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return images, ``(len(indices), height, width, channels)``, 0..255."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPixels:
+    """Pixels in one array, usually a memory-mapped file."""
+
+    array: NDArray[np.uint8]
+
+    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Copy images out of the array."""
+        return self.array[indices]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedPixels:
+    """Pixels that are decoded again each time, by the same decoder, for folders too big to keep."""
+
+    paths: Sequence[str]
+    policy: InputPolicy
+    limits: DecodingLimits
+    pool: ThreadPoolExecutor
+
+    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Decode images in threads; Pillow releases the interpreter while it decodes."""
+        return np.stack(list(self.pool.map(self._decode, indices)))
+
+    def _decode(self, index: int) -> NDArray[np.uint8]:
+        try:
+            return decode(self.paths[index], self.policy, self.limits)
+        except ImageError as error:
+            raise DataError(
+                f"{error} It was readable when the folder was scanned: leave the folder as it is "
+                "while training."
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """All that was learned by scanning one folder.
+
+    Attributes:
+        folder: The folder that was scanned.
+        scanned: ``(num_files,)`` results, in the order of ``folder.files``.
+        pixels: Where the pixels of the accepted files come from, by index into ``folder.files``.
+        mode: What was decided: ``"memory"``, ``"disk"`` or ``"off"``.
+        reused: Whether an earlier scan was found, so that nothing had to be decoded.
+    """
+
+    folder: ImageFolder
+    scanned: tuple[ScannedFile, ...]
+    pixels: PixelSource
+    mode: StoreMode
+    reused: bool
+
+
+def open_store(
+    folder: ImageFolder,
+    policy: InputPolicy,
+    *,
+    mode: StoreMode = "auto",
+    limits: DecodingLimits | None = None,
+    scan_limits: ScanLimits | None = None,
+    progress: Progress | None = None,
+) -> Store:
+    """Scan a folder, or find the pixels of an earlier scan of the same files.
+
+    Args:
+        folder: What `imgclf.data.folder.read_folder` returned.
+        policy: What every image is turned into.
+        mode: ``"disk"`` keeps pixels in the cache folder for later runs, ``"memory"`` for this
+            process only, ``"off"`` decodes them again in each epoch; ``"auto"`` takes the first
+            that fits.
+        limits: Caps on a file's bytes and pixels.
+        scan_limits: Caps on the time and memory that a file may cost.
+        progress: Called now and then with the number of files done and in all.
+
+    Returns:
+        The store.
+
+    Raises:
+        ArgumentError: `mode` is none of these.
+        DataError: The pixels do not fit where `mode` says, or workers cannot be started.
+    """
+    if mode not in ("auto", "memory", "disk", "off"):
+        raise ArgumentError(
+            f"store={mode!r} is not accepted: give 'auto', 'memory', 'disk' or 'off'."
+        )
+    limits = limits or DecodingLimits()
+    size_bytes = len(folder.files) * int(np.prod(policy.pixel_shape))
+    key = _key(folder, policy, limits)
+    place = cache.cache_folder() / key
+    if mode in ("auto", "disk") and (kept := _open_kept(place, folder, policy)):
+        return kept
+    chosen = _choose(size_bytes) if mode == "auto" else mode
+    scan = _Scanner(folder, policy, limits, scan_limits, progress)
+    if chosen == "disk":
+        return scan.to_disk(place, size_bytes)
+    if chosen == "memory":
+        return scan.to_memory(size_bytes)
+    return scan.to_nowhere()
+
+
+def _key(folder: ImageFolder, policy: InputPolicy, limits: DecodingLimits) -> str:
+    """Name the pixels by all that decides them; a file's entry stands for its content."""
+    decided_by = asdict(policy)
+    del decided_by["data_format"]  # Axes are turned when batches are made.
+    digest = hashlib.sha256()
+    header = (STORE_VERSION, DECODER_VERSION, decided_by, asdict(limits), str(folder.root.resolve()))
+    digest.update(json.dumps(header, sort_keys=True).encode())
+    for file in folder.files:
+        entry = f"\n{file.path}\0{file.size_bytes}\0{file.mtime_ns}\0{file.ctime_ns}"
+        digest.update(entry.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]
+
+
+def _choose(size_bytes: int) -> StoreMode:
+    """Decide where the pixels fit: on disk, in memory, or nowhere."""
+    place = cache.cache_folder()
+    existing = next(parent for parent in (place, *place.parents) if parent.exists())
+    writable = os.access(existing, os.W_OK)
+    free_disk = shutil.disk_usage(existing).free if writable else 0
+    if size_bytes <= min(MEMORY_SHARE * free_disk, cache.MAX_CACHE_BYTES):
+        return "disk"
+    if size_bytes <= MEMORY_SHARE * _free_memory_bytes():
+        return "memory"
+    return "off"
+
+
+def _free_memory_bytes() -> int:
+    """Return the memory that programs may still take; 0 where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    available = [line for line in lines if line.startswith("MemAvailable:")]
+    return int(available[0].split()[1]) * 1024 if available else 0
+
+
+def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> Store | None:
+    """Open the pixels of an earlier scan; None where there are none, or not whole ones."""
+    shape = (len(folder.files), *policy.pixel_shape)
+    try:
+        scanned = _read_index(place / "index.json")
+        whole = (place / "pixels.u8").stat().st_size == int(np.prod(shape))
+        if not whole or len(scanned) != len(folder.files):
+            return None
+        pixels = np.memmap(place / "pixels.u8", np.uint8, "r", shape=shape)
+        cache.mark_used(place)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # Absent, evicted in this moment, or of another make: scan again.
+    return Store(folder, scanned, StoredPixels(pixels), "disk", reused=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scanner:
+    """One scan that is about to happen; each method puts the pixels elsewhere."""
+
+    folder: ImageFolder
+    policy: InputPolicy
+    limits: DecodingLimits
+    scan_limits: ScanLimits | None
+    progress: Progress | None
+
+    def to_disk(self, place: Path, size_bytes: int) -> Store:
+        """Fill a new cache entry beside its final place, then move it there in one step."""
+        partial = place.with_name(f"{place.name}{cache.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}")
+        try:
+            cache.make_room(size_bytes)
+            partial.mkdir(parents=True)
+            scanned = self._fill(partial / "pixels.u8", size_bytes)
+            _write_index(partial / "index.json", scanned)
+            _publish(partial, place)
+        except OSError as error:
+            raise DataError(
+                f"The pixels of {self.folder.root} cannot be kept in {place.parent} "
+                f"({error.strerror}): free some space, set IMGCLF_CACHE_DIR, or use the store "
+                "'memory' or 'off'."
+            ) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        kept = _open_kept(place, self.folder, self.policy)
+        if kept is None:  # Evicted or cleared by another process in this moment.
+            return self.to_memory(size_bytes)
+        return Store(self.folder, kept.scanned, kept.pixels, "disk", reused=False)
+
+    def to_memory(self, size_bytes: int) -> Store:
+        """Fill a nameless file that lives in memory where the system has such files."""
+        shared_memory = "/dev/shm"  # noqa: S108 - a new private folder is made in it
+        parent = shared_memory if os.access(shared_memory, os.W_OK) else None
+        shape = (len(self.folder.files), *self.policy.pixel_shape)
+        try:
+            with tempfile.TemporaryDirectory(prefix="imgclf-", dir=parent) as temporary:
+                path = Path(temporary) / "pixels.u8"
+                scanned = self._fill(path, size_bytes)
+                # On Unix the map outlives the name; elsewhere the pixels are read into memory.
+                mapped = np.memmap(path, np.uint8, "r", shape=shape)
+                pixels = mapped if os.name == "posix" else np.array(mapped)
+                del mapped
+        except OSError as error:
+            raise DataError(
+                f"The pixels of {self.folder.root} need {size_bytes / 1e9:.1f} GB, which do not "
+                f"fit into memory ({error.strerror}): use the store 'disk' or 'off'."
+            ) from error
+        return Store(self.folder, scanned, StoredPixels(pixels), "memory", reused=False)
+
+    def to_nowhere(self) -> Store:
+        """Check the files and decode them again whenever they are asked for."""
+        scanned = self._scan(None)
+        pool = ThreadPoolExecutor(available_processors(), thread_name_prefix="imgclf-decode")
+        paths = [self.folder.absolute(file) for file in self.folder.files]
+        pixels = StreamedPixels(paths, self.policy, self.limits, pool)
+        return Store(self.folder, scanned, pixels, "off", reused=False)
+
+    def _fill(self, path: Path, size_bytes: int) -> tuple[ScannedFile, ...]:
+        with path.open("w+b") as file:
+            if hasattr(os, "posix_fallocate") and size_bytes:
+                os.posix_fallocate(file.fileno(), 0, size_bytes)  # A full disk shows here.
+            else:
+                file.truncate(size_bytes)
+            scanned = self._scan(str(path))
+            os.fsync(file.fileno())
+        return scanned
+
+    def _scan(self, pixel_file: str | None) -> tuple[ScannedFile, ...]:
+        paths = [self.folder.absolute(file) for file in self.folder.files]
+        return tuple(
+            scan_files(
+                paths,
+                self.policy,
+                pixel_file=pixel_file,
+                limits=self.limits,
+                scan_limits=self.scan_limits,
+                progress=self.progress,
+            )
+        )
+
+
+def _publish(partial: Path, place: Path) -> None:
+    """Move a finished entry to its place; where another process was faster, keep its own."""
+    if place.exists() and not (place / "index.json").exists():
+        shutil.rmtree(place, ignore_errors=True)  # The remains of an interrupted clearing.
+    try:
+        partial.rename(place)
+    except OSError:
+        if not place.exists():
+            raise
+
+
+def _write_index(path: Path, scanned: Sequence[ScannedFile]) -> None:
+    """Write results in columns: a tenth of the size of a list of records."""
+    columns: dict[str, list[Any]] = {
+        "sha256": [result.sha256 for result in scanned],
+        "reason": [result.reason for result in scanned],
+        "message": [result.message for result in scanned],
+        "facts": [result.facts and astuple(result.facts) for result in scanned],
+    }
+    path.write_text(json.dumps(columns))
+
+
+def _read_index(path: Path) -> tuple[ScannedFile, ...]:
+    columns = json.loads(path.read_text())
+    rows = zip(
+        columns["sha256"], columns["reason"], columns["message"], columns["facts"], strict=True
+    )
+    return tuple(
+        ScannedFile(sha256, reason, message, ImageFacts(*facts) if facts else None)
+        for sha256, reason, message, facts in rows
+    )
