@@ -331,7 +331,7 @@ def _is_cut_webp(content: bytes) -> bool:
 def _tag_orientation(image: Image.Image) -> int:
     """Read the orientation that the plugin for TIFF or HEIC is going to apply."""
     tag = getattr(image, "tag_v2", {}).get(_ORIENTATION_TAG)
-    value = tag or image.info.get("original_orientation")
+    value: Any = tag or image.info.get("original_orientation")
     return int(value) if value in range(1, 9) else 1
 
 

@@ -1,0 +1,1 @@
+"""Training: fitting, precision, schedules, progress."""

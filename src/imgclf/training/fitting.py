@@ -1,0 +1,279 @@
+"""Fitting a network to batches of images."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from rich.console import Console
+
+from imgclf.data.generators import Batches
+from imgclf.errors import ArgumentError, TrainingError
+from imgclf.training.best_epoch import BestEpoch
+from imgclf.training.precision import (
+    Precision,
+    choose_jit_compile,
+    choose_precision,
+    training_precision,
+)
+from imgclf.training.progress import TrainingProgress
+
+__all__ = ["OPTIMIZERS", "fit"]
+
+OPTIMIZERS: dict[str, Any] = {
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "rmsprop": keras.optimizers.RMSprop,
+    # Plain SGD hardly moves these networks; with momentum, "sgd" means what practice means by it.
+    "sgd": lambda learning_rate: keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
+}
+"""Optimizers by name: the recipe's two, and two more."""
+
+_compiled_here: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Models that `fit` compiled itself; the user's own compile is recognised by its absence."""
+
+
+def fit(
+    model: keras.Model,
+    train: tf.data.Dataset,
+    val: tf.data.Dataset | None = None,
+    *,
+    epochs: int = 20,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
+    optimizer: str | keras.optimizers.Optimizer = "adam",
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
+    class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+    patience: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    precision: Precision = "auto",
+    jit_compile: bool | Literal["auto"] = "auto",
+    verbose: int | bool = 0,
+) -> keras.callbacks.History:
+    """Fit a network to batches of images, and keep the weights of its best epoch.
+
+    The loss follows from the output layer: binary cross-entropy for one sigmoid unit, categorical
+    cross-entropy for more. A model that you have compiled yourself keeps its optimizer, loss
+    and metrics. With `val`, the model ends with the weights of the epoch of the best
+    validation accuracy, also after an exception or Ctrl-C.
+
+    Args:
+        model: What `imgclf.build_model` returns, or any Keras classifier.
+        train: What `imgclf.make_generators` returns, or any `tf.data.Dataset` of
+            ``(images, labels)``.
+        val: Validation batches of the same kind.
+        epochs: Passes over the training images, from 1 on.
+        learning_rate: A number above 0 or a Keras schedule. An optimizer *object* keeps its own.
+        optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"``, ``"sgd"`` (Nesterov momentum 0.9), or a
+            Keras optimizer.
+        steps_per_epoch: Batches per epoch; None is samples / batch size, rounded up. Any number
+            works: the images are gone through again and again.
+        validation_steps: Most validation batches per epoch; None takes all.
+        class_weight: Weight of each class in the loss, by class index; ``"balanced"`` weighs
+            classes by the inverse of their frequency.
+        patience: Epochs without a better one after which the training ends; None never ends it
+            early.
+        callbacks: Any Keras callbacks.
+        precision: Of the training steps: ``"auto"``, ``"float32"`` or ``"mixed_bfloat16"``. The
+            model is float32 before and after; the figures in the history are in training
+            precision, `imgclf.evaluate` always computes in float32.
+        jit_compile: Whether XLA compiles the step; ``"auto"`` never does on a CPU, where it is
+            slower.
+        verbose: 1 draws the progress on standard error.
+
+    Returns:
+        Keras' history; its ``best_epoch`` counts from 0 and is None without `val`.
+
+    Raises:
+        ArgumentError: An argument is out of range, or data and model do not fit each other.
+        TrainingError: The loss is not a number any more; the message names step and rate.
+
+    Example:
+        >>> history = imgclf.fit(model, train, val, epochs=20)    # doctest: +SKIP
+        >>> history.history["val_accuracy"][history.best_epoch]   # doctest: +SKIP
+    """
+    _require_counts(epochs=epochs, steps_per_epoch=steps_per_epoch, patience=patience,
+                    validation_steps=validation_steps)  # fmt: skip
+    chosen = choose_precision(precision)
+    _require_fit(model, train)
+    _compile(model, train, optimizer, learning_rate, choose_jit_compile(jit_compile))
+    dataset, steps = _endless(train, steps_per_epoch)
+    best = BestEpoch(patience)
+    watching = [_StopAtNaN(), best] if val is not None else [_StopAtNaN()]
+    with training_precision(model, chosen), _progress(verbose, train) as drawing:
+        try:
+            history = model.fit(
+                dataset,
+                epochs=epochs,
+                steps_per_epoch=steps,
+                validation_data=_limited(val, validation_steps),
+                class_weight=_class_weights(class_weight, train),
+                callbacks=[*watching, *drawing, *callbacks],
+                verbose=0,
+            )
+        finally:
+            best.restore()
+    history.best_epoch = best.best_epoch
+    return history
+
+
+def _require_counts(**counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None and (isinstance(count, bool) or not count >= 1 or count % 1):
+            raise ArgumentError(f"{name}={count!r} is not accepted: give a whole number from 1 on.")
+
+
+def _require_fit(model: keras.Model, train: tf.data.Dataset) -> None:
+    """Refuse data that the network cannot read, before Keras says so in forty lines."""
+    if not isinstance(train, tf.data.Dataset):
+        raise ArgumentError(
+            f"train is {type(train).__name__}; give what make_generators returns, or another "
+            "tf.data.Dataset of (images, labels)."
+        )
+    if not isinstance(train, Batches):
+        return
+    if tuple(model.input_shape[1:]) != train.input_shape:
+        raise ArgumentError(
+            f"The model reads images of shape {tuple(model.input_shape[1:])}, the batches have "
+            f"{train.input_shape}: build it with build_model(name, train.input_shape)."
+        )
+    units = 1 if train.num_classes == 2 else train.num_classes
+    if model.output_shape[-1] != units:
+        raise ArgumentError(
+            f"The model has {model.output_shape[-1]} output units, {train.num_classes} classes "
+            f"need {units}: build it with num_classes=train.num_classes."
+        )
+
+
+def _compile(
+    model: keras.Model,
+    train: tf.data.Dataset,
+    optimizer: str | keras.optimizers.Optimizer,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    jit_compile: bool | str,
+) -> None:
+    if model.compiled and model not in _compiled_here:
+        return
+    model.compile(
+        optimizer=_make_optimizer(optimizer, learning_rate),
+        loss=_choose_loss(model, train),
+        metrics=["accuracy"],
+        jit_compile=jit_compile,
+    )
+    _compiled_here.add(model)
+
+
+def _make_optimizer(
+    optimizer: str | keras.optimizers.Optimizer,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+) -> keras.optimizers.Optimizer:
+    if not isinstance(optimizer, str):
+        return optimizer
+    if optimizer not in OPTIMIZERS:
+        raise ArgumentError(
+            f"optimizer={optimizer!r} is not accepted: give one of {', '.join(OPTIMIZERS)} "
+            "or a Keras optimizer."
+        )
+    is_schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+    if not is_schedule and not 0 < learning_rate < math.inf:
+        raise ArgumentError(
+            f"learning_rate={learning_rate!r} is not accepted: give a number above 0, "
+            "or a Keras schedule."
+        )
+    return OPTIMIZERS[optimizer](learning_rate)
+
+
+def _choose_loss(model: keras.Model, train: tf.data.Dataset) -> keras.losses.Loss:
+    """Choose the cross-entropy that fits head and labels (D8)."""
+    activation = getattr(model.layers[-1], "activation", None)
+    from_logits = activation is keras.activations.linear
+    if model.output_shape[-1] == 1:
+        return keras.losses.BinaryCrossentropy(from_logits=from_logits)
+    label_shape = train.element_spec[1].shape
+    if label_shape.rank == 1 or label_shape[-1] == 1:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
+    return keras.losses.CategoricalCrossentropy(from_logits=from_logits)
+
+
+def _endless(
+    train: tf.data.Dataset, steps_per_epoch: int | None
+) -> tuple[tf.data.Dataset, int | None]:
+    """Return batches that never run out, and the number of them that make an epoch."""
+    if isinstance(train, Batches):
+        return train.stream(), steps_per_epoch or train.steps_per_epoch
+    cardinality = int(train.cardinality())
+    if cardinality == tf.data.INFINITE_CARDINALITY:
+        if steps_per_epoch is None:
+            raise ArgumentError(
+                "train has no end: give steps_per_epoch, the number of batches that make an epoch."
+            )
+        return train, steps_per_epoch
+    if cardinality == tf.data.UNKNOWN_CARDINALITY and steps_per_epoch is None:
+        return train, None  # Keras counts the batches of the first epoch itself.
+    return train.repeat(), steps_per_epoch or cardinality
+
+
+def _limited(val: tf.data.Dataset | None, validation_steps: int | None) -> tf.data.Dataset | None:
+    return val if val is None or validation_steps is None else val.take(validation_steps)
+
+
+def _class_weights(
+    class_weight: Mapping[int, float] | str | None, train: tf.data.Dataset
+) -> dict[int, float] | None:
+    if class_weight is None or isinstance(class_weight, Mapping):
+        return None if class_weight is None else dict(class_weight)
+    if class_weight != "balanced" or not isinstance(train, Batches):
+        raise ArgumentError(
+            f"class_weight={class_weight!r} is not accepted: give a weight for each class index, "
+            "or 'balanced' with batches of make_generators."
+        )
+    return balanced_class_weights(train.labels, train.num_classes)
+
+
+def balanced_class_weights(labels: NDArray[np.int64], num_classes: int) -> dict[int, float]:
+    """Weigh classes so that each counts as much in the loss as if all were equally frequent.
+
+    The formula is scikit-learn's ``"balanced"`` (King and Zeng 2001).
+
+    Args:
+        labels: ``(num_images,)`` class indices.
+        num_classes: Number of classes; each must occur.
+
+    Returns:
+        The weight of each class; their mean over the images is 1.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    return {label: len(labels) / (num_classes * int(n)) for label, n in enumerate(counts)}
+
+
+@contextmanager
+def _progress(verbose: int | bool, train: tf.data.Dataset) -> Iterator[list[TrainingProgress]]:
+    if not verbose:
+        yield []
+        return
+    batch_size = train.batch_size if isinstance(train, Batches) else 1
+    drawing = TrainingProgress(Console(stderr=True), batch_size)
+    try:
+        yield [drawing]
+    finally:
+        drawing.close()
+
+
+class _StopAtNaN(keras.callbacks.Callback):
+    """Ends a training whose loss is not a number: nothing after that step can be right."""
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            optimizer = self.model.optimizer
+            raise TrainingError(
+                f"The loss became {loss} at step {int(optimizer.iterations)} with learning rate "
+                f"{float(optimizer.learning_rate):.2g}: try a tenth of that rate."
+            )

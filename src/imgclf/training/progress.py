@@ -1,0 +1,93 @@
+"""A training's progress, drawn on a terminal."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+__all__ = ["TrainingProgress"]
+
+
+class TrainingProgress(keras.callbacks.Callback):
+    """Draws epoch, step, images per second, loss, accuracy and the time left.
+
+    One line stays for each epoch; while an epoch runs, a bar moves below them. Where the console is
+    no terminal, nothing is drawn but the line of each epoch.
+    """
+
+    def __init__(self, console: Console, batch_size: int) -> None:
+        """Draw on `console`; `batch_size` turns steps into images."""
+        super().__init__()
+        self._console = console
+        self._batch_size = batch_size
+        self._epoch = 0
+        self._epoch_began_s = 0.0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=16),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=console,
+            auto_refresh=False,
+        )
+        self._live: Live | None = None
+        self._drawn_s = 0.0
+
+    def on_train_begin(self, _logs: Any = None) -> None:
+        """Show the bar."""
+        total = self._steps() * self.params["epochs"]
+        self._task = self._bar.add_task("", total=total or None, figures="")
+        if self._console.is_terminal:
+            self._live = Live(self._bar, console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    def on_epoch_begin(self, epoch: int, _logs: Any = None) -> None:
+        """Name the epoch."""
+        self._epoch, self._epoch_began_s = epoch, time.monotonic()
+        self._bar.update(self._task, description=f"Epoch {epoch + 1}/{self.params['epochs']}")
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Move the bar, ten times a second at the most."""
+        now = time.monotonic()
+        if self._live is None or now - self._drawn_s < 0.1:
+            return
+        self._drawn_s = now
+        rate = (batch + 1) * self._batch_size / (now - self._epoch_began_s)
+        figures = f"{rate:,.0f} img/s  {_figures(logs, '')}"
+        done = self._epoch * self._steps() + batch + 1
+        self._bar.update(self._task, completed=done, figures=figures)
+        self._live.refresh()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Print the epoch's line."""
+        line = f"Epoch {epoch + 1:>3}/{self.params['epochs']}  {_figures(logs, '')}"
+        if "val_loss" in (logs or {}):
+            line += f"  validation: {_figures(logs, 'val_')}"
+        seconds = time.monotonic() - self._epoch_began_s
+        self._console.print(f"{line}  {seconds:.1f} s", highlight=False)
+
+    def close(self) -> None:
+        """Take the bar away; also after an exception."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _steps(self) -> int:
+        return self.params.get("steps") or 0
+
+
+def _figures(logs: Mapping[str, float] | None, prefix: str) -> str:
+    """Write loss and accuracy; the loss of an epoch without a step is left out."""
+    loss = (logs or {}).get(f"{prefix}loss", math.nan)
+    accuracy = (logs or {}).get(f"{prefix}accuracy", math.nan)
+    parts = [f"loss {loss:.3f}" if math.isfinite(loss) else f"loss {loss}"]
+    return "  ".join(parts + ([f"accuracy {accuracy:.3f}"] if math.isfinite(accuracy) else []))
