@@ -1,0 +1,93 @@
+"""Turn a folder of images into a classifier that you can trust and take with you.
+
+``import imgclf`` is light: TensorFlow and Keras are imported when the first name that needs them is
+used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imgclf.classifier import Classifier, Prediction, load
+    from imgclf.data.augmentation import Augmentation
+    from imgclf.data.generators import Batches, make_generators
+    from imgclf.data.policy import InputPolicy
+    from imgclf.errors import (
+        ArgumentError,
+        BackendError,
+        BundleError,
+        ContractError,
+        DataError,
+        DataNotFoundError,
+        ImageError,
+        ImgclfError,
+        OptionError,
+        PluginError,
+        RunFolderError,
+        TrainingError,
+        UnknownArchitectureError,
+    )
+    from imgclf.evaluation.evaluating import Evaluation, evaluate
+    from imgclf.models import build_model
+    from imgclf.options import Choice, Float, Int
+    from imgclf.registry import (
+        ArchitectureDescription,
+        describe_architecture,
+        list_architectures,
+    )
+    from imgclf.training.fitting import fit
+    from imgclf.workflow import train
+
+_ROOMS = {
+    "imgclf.classifier": ("Classifier", "Prediction", "load"),
+    "imgclf.data.augmentation": ("Augmentation",),
+    "imgclf.data.generators": ("Batches", "make_generators"),
+    "imgclf.data.policy": ("InputPolicy",),
+    "imgclf.errors": (
+        "ArgumentError",
+        "BackendError",
+        "BundleError",
+        "ContractError",
+        "DataError",
+        "DataNotFoundError",
+        "ImageError",
+        "ImgclfError",
+        "OptionError",
+        "PluginError",
+        "RunFolderError",
+        "TrainingError",
+        "UnknownArchitectureError",
+    ),
+    "imgclf.evaluation.evaluating": ("Evaluation", "evaluate"),
+    "imgclf.models": ("build_model",),
+    "imgclf.options": ("Choice", "Float", "Int"),
+    "imgclf.registry": ("ArchitectureDescription", "describe_architecture", "list_architectures"),
+    "imgclf.training.fitting": ("fit",),
+    "imgclf.workflow": ("train",),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = [  # noqa: PLE0604 - the table above is the one list of public names
+    *sorted(_ROOM_OF),
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the room of a public name when it is first used (PEP 562)."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("imgclf")
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'imgclf' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_ROOM_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return list(__all__)
