@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from imgclf.runtime import prepare_tensorflow
+
 if TYPE_CHECKING:
     from imgclf.classifier import Classifier, Prediction, load
     from imgclf.data.augmentation import Augmentation
@@ -67,6 +69,7 @@ _ROOMS = {
     "imgclf.training.fitting": ("fit",),
     "imgclf.workflow": ("train",),
 }
+_LIGHT_ROOMS = frozenset({"imgclf.errors", "imgclf.options", "imgclf.registry"})
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [  # noqa: PLE0604 - the table above is the one list of public names
@@ -83,6 +86,8 @@ def __getattr__(name: str) -> Any:
         return version("imgclf")
     if name not in _ROOM_OF:
         raise AttributeError(f"module 'imgclf' has no attribute {name!r}")
+    if _ROOM_OF[name] not in _LIGHT_ROOMS:
+        prepare_tensorflow()
     value = getattr(importlib.import_module(_ROOM_OF[name]), name)
     globals()[name] = value
     return value

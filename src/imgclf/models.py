@@ -5,18 +5,39 @@ from __future__ import annotations
 import inspect
 import random
 import re
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from imgclf.data.policy import InputPolicy
 from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError
 from imgclf.options import Value, resolve_options
 from imgclf.registry import Architecture, load_architecture
 
 if TYPE_CHECKING:
     import keras
+    from numpy.typing import NDArray
 
-__all__ = ["build_model"]
+__all__ = ["Origin", "build_model", "named_weights", "origin_of", "rebuild_model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a model was built from.
+
+    Attributes:
+        architecture: The architecture, with where it came from.
+        options: A value for each of its options.
+    """
+
+    architecture: Architecture
+    options: Mapping[str, Value]
+
+
+_origins: weakref.WeakKeyDictionary[Any, Origin] = weakref.WeakKeyDictionary()
+"""Remembers each living model's origin, so that a classifier can record it."""
 
 LARGEST_PROBED_SIDE = 512
 """Where the search for the smallest image size that works gives up."""
@@ -77,7 +98,96 @@ def build_model(
         check_contract(model, loaded.name, shape, num_classes)
         if data_format == "channels_first":
             model = _turn_axes(model, input_shape)
+    _origins[model] = Origin(loaded, values)
     return model
+
+
+def origin_of(model: keras.Model) -> Origin | None:
+    """Tell which architecture and options a model was built from; None if not by imgclf."""
+    return _origins.get(model)
+
+
+def rebuild_model(
+    architecture: str | Callable[..., keras.Model],
+    policy: InputPolicy,
+    num_classes: int,
+    options: Mapping[str, Value],
+    tensors: Mapping[str, NDArray[Any]],
+) -> keras.Model:
+    """Build a network and give it stored weights; nothing is allocated before all shapes agree.
+
+    Args:
+        architecture: An installed name or an architecture function.
+        policy: Gives the input shape and the order of its axes.
+        num_classes: 2 or more.
+        options: All options of the architecture.
+        tensors: Weights by the names of `named_weights`.
+
+    Returns:
+        The network with these weights.
+
+    Raises:
+        ArgumentError: Names, shapes or types of `tensors` are not those of the network.
+    """
+    import keras
+    import numpy as np
+
+    # Inside the scope Keras only notes its variables; they are allocated when it ends.
+    with keras.StatelessScope():
+        model = build_model(
+            architecture,
+            policy.input_shape,
+            num_classes,
+            data_format=policy.data_format,
+            **options,
+        )
+        variables = named_weights(model)
+        difference = _difference(variables, tensors)
+        for name, variable in variables.items():
+            # The value that Keras would draw at random comes from the file instead; where the file
+            # does not fit, the network that is about to be dropped must not take its memory.
+            if difference:
+                variable._shape, value = (), np.zeros((), variable.dtype)  # noqa: SLF001
+            else:
+                value = tensors[name]
+            variable._initializer = _constant(value)  # noqa: SLF001
+    if difference:
+        raise ArgumentError(f"The weights do not fit the network: {difference}.")
+    return model
+
+
+def named_weights(model: keras.Model) -> dict[str, Any]:
+    """Return a network's variables under names that are the same in every build.
+
+    Args:
+        model: A network that fulfils the contract: every layer with weights has a name.
+
+    Returns:
+        ``{"layer/variable": variable}``, without the state of optimizer, metrics and dropout.
+
+    Raises:
+        ContractError: Two variables have one name.
+    """
+    named = {variable.path: variable for variable in model.weights}
+    if len(named) != len(model.weights):
+        raise ContractError(f"Architecture {model.name!r} has two layers of the same name.")
+    return named
+
+
+def _constant(value: NDArray[Any]) -> Callable[..., Any]:
+    return lambda _shape, dtype=None: value  # noqa: ARG005 - how Keras calls initializers
+
+
+def _difference(variables: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
+    """Name the first difference between a network's variables and stored tensors."""
+    for name, variable in variables.items():
+        if name not in tensors:
+            return f"{name} is missing"
+        wanted, found = tuple(variable.shape), tensors[name].shape
+        if wanted != found or tensors[name].dtype.name != variable.dtype:
+            return f"{name} is {tensors[name].dtype} {found}, not {variable.dtype} {wanted}"
+    surplus = sorted(set(tensors) - set(variables))
+    return f"{surplus[0]} is unknown" if surplus else ""
 
 
 def _channels_last(input_shape: object, data_format: str) -> tuple[int, int, int]:

@@ -11,7 +11,15 @@ from typing import Literal
 
 from imgclf.errors import DataError, DataNotFoundError
 
-__all__ = ["FoundFile", "ImageFolder", "LeftOut", "Split", "match_classes", "read_folder"]
+__all__ = [
+    "FoundFile",
+    "ImageFolder",
+    "LeftOut",
+    "Split",
+    "find_images",
+    "match_classes",
+    "read_folder",
+]
 
 Split = Literal["train", "val", "test"]
 
@@ -220,6 +228,10 @@ class _Reader:
             else:
                 self.left_out.append(LeftOut(path, "no_class"))
 
+    def read_tree(self) -> None:
+        """Read all files below the root as one class without a name."""
+        self._read_files("", "", None, frozenset())
+
     def leave_out_siblings(self, splits: Iterable[str]) -> None:
         """Record what lies beside the split folders."""
         for entry in self._entries(""):
@@ -250,7 +262,7 @@ class _Reader:
             self.left_out.append(LeftOut(folder, "link_loop"))
             return
         for entry in self._entries(folder):
-            path = f"{folder}/{entry.name}"
+            path = _join(folder, entry.name)
             if not _is_wanted(entry):
                 self._leave_out(path, entry)
             elif entry.is_dir():
@@ -288,6 +300,12 @@ def _join(prefix: str, name: str) -> str:
 
 def _require_classes(folder: ImageFolder, min_classes: int) -> None:
     """Refuse a folder with too few classes, in words that fit what was found instead."""
+    for name in folder.class_names:
+        if not name.isprintable():  # Class names are written into bundles and shown to people.
+            raise DataError(
+                f"The class folder {name!r} in {folder.root} has characters that are no text: "
+                "rename it."
+            )
     if len(folder.class_names) >= min_classes:
         return
     root = folder.root
@@ -323,3 +341,18 @@ def _names(names: Sequence[str], most: int = 10) -> str:
     """Join names for a message, ten at most."""
     shown = ", ".join(repr(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def find_images(directory: str | os.PathLike[str]) -> list[str]:
+    """Find all files in a folder and below that look like images, whatever folders they lie in.
+
+    Args:
+        directory: The folder.
+
+    Returns:
+        Paths that begin with `directory`, byte-sorted; hidden and system files are left out.
+    """
+    reader = _Reader(Path(directory))
+    reader.read_tree()
+    paths = sorted((path for path, _, _, _ in reader.found), key=os.fsencode)
+    return [os.path.join(directory, path) for path in paths]  # noqa: PTH118 - as it was given

@@ -113,6 +113,7 @@ def fit(
                 dataset,
                 epochs=epochs,
                 steps_per_epoch=steps,
+                shuffle=False,  # the batches come shuffled; Keras warns otherwise
                 validation_data=_limited(val, validation_steps),
                 class_weight=_class_weights(class_weight, train),
                 callbacks=[*watching, *drawing, *callbacks],

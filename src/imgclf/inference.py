@@ -1,0 +1,81 @@
+"""The one road from pixels to probabilities; every figure that imgclf prints comes along it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from imgclf.data.policy import InputPolicy
+from imgclf.training.precision import float32_results
+
+__all__ = ["Engine", "make_engine"]
+
+Engine = Callable[[Iterable[NDArray[np.uint8]]], NDArray[np.float64]]
+"""Takes batches of ``(batch, height, width, channels)`` uint8 pixels, returns probabilities
+``(num_images, num_classes)``, one column per class."""
+
+CHUNK_IMAGES = 32
+"""Images that go through the network at a time, whatever the size of the batches that come in."""
+
+
+def make_engine(model: keras.Model, policy: InputPolicy) -> Engine:
+    """Make the function that turns pixels into probabilities.
+
+    Images are regrouped into chunks of one size, so that the same image gives the same figures
+    whatever lies beside it; XLA and TF32 stay off.
+
+    Args:
+        model: A float32 network; later changes of its weights are seen.
+        policy: Gives the order of the axes that it reads.
+
+    Returns:
+        The engine.
+    """
+    call = tf.function(lambda images: model(images, training=False), jit_compile=False)
+
+    def run(batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
+        with float32_results():
+            outputs = [_run_chunk(call, chunk, policy) for chunk in _rechunk(batches)]
+        if not outputs:
+            return np.zeros((0, max(2, model.output_shape[-1])))
+        return _all_classes(np.concatenate(outputs))
+
+    return run
+
+
+def _run_chunk(
+    call: Callable[[tf.Tensor], tf.Tensor], chunk: NDArray[np.uint8], policy: InputPolicy
+) -> NDArray[np.float32]:
+    """Run one chunk, filled up to a power of two: few sizes, few plans for the processor."""
+    count = len(chunk)
+    padding = (1 << (count - 1).bit_length()) - count
+    if padding:
+        chunk = np.concatenate([chunk, np.zeros((padding, *chunk.shape[1:]), np.uint8)])
+    if policy.data_format == "channels_first":
+        chunk = chunk.transpose(0, 3, 1, 2)
+    return call(tf.constant(chunk)).numpy()[:count]  # type: ignore[no-any-return]
+
+
+def _rechunk(batches: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """Regroup images into chunks of `CHUNK_IMAGES`; the last may be smaller."""
+    waiting: list[NDArray[np.uint8]] = []
+    for batch in batches:
+        waiting.extend(batch)
+        while len(waiting) >= CHUNK_IMAGES:
+            yield np.stack(waiting[:CHUNK_IMAGES])
+            del waiting[:CHUNK_IMAGES]
+    if waiting:
+        yield np.stack(waiting)
+
+
+def _all_classes(outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return one column per class; the one sigmoid of two classes is that of the second."""
+    probabilities = outputs.astype(np.float64)
+    if probabilities.shape[1] == 1:
+        return np.concatenate([1 - probabilities, probabilities], axis=1)
+    # Rows of a float32 softmax sum to 1 within 1e-6 only.
+    return probabilities / probabilities.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
