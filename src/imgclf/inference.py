@@ -35,7 +35,11 @@ def make_engine(model: keras.Model, policy: InputPolicy) -> Engine:
     Returns:
         The engine.
     """
-    call = tf.function(lambda images: model(images, training=False), jit_compile=False)
+    call = tf.function(
+        lambda images: model(images, training=False),
+        input_signature=[tf.TensorSpec((None, *policy.input_shape), tf.uint8)],
+        jit_compile=False,
+    )
 
     def run(batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
         with float32_results():

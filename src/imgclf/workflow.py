@@ -113,12 +113,14 @@ class Watcher:
     Attributes:
         scanning: Called with the number of files done and in all.
         scanned: Called with the images once they are known.
-        callbacks: Makes Keras callbacks from the images.
+        callbacks: Keras callbacks.
+        verbose: Whether the training's progress is drawn on standard error.
     """
 
     scanning: Callable[[int, int], None] | None = None
     scanned: Callable[[ImageData], None] = lambda _data: None
-    callbacks: Callable[[ImageData], Sequence[keras.callbacks.Callback]] = lambda _data: ()
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    verbose: bool = False
 
 
 def train(
@@ -160,7 +162,7 @@ def train(
         >>> clf = imgclf.train("photos/", epochs=20)            # doctest: +SKIP
         >>> clf.figures.accuracy                                # doctest: +SKIP
     """
-    watcher = Watcher(callbacks=lambda _data: callbacks)
+    watcher = Watcher(callbacks=callbacks)
     run = run_training(
         directory, Settings(**settings), val_dir=val_dir, test_dir=test_dir, run_dir=run_dir,
         watcher=watcher,
@@ -223,8 +225,9 @@ def run_training(
             optimizer=settings.optimizer,
             class_weight=settings.class_weight,
             patience=settings.patience,
-            callbacks=watcher.callbacks(data),
+            callbacks=watcher.callbacks,
             precision=settings.precision,
+            verbose=watcher.verbose,
         )
         fitted_s = time.monotonic()
 

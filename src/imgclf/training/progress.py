@@ -69,11 +69,11 @@ class TrainingProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Print the epoch's line."""
-        line = f"Epoch {epoch + 1:>3}/{self.params['epochs']}  {_figures(logs, '')}"
+        parts = [f"Epoch {epoch + 1:>3}/{self.params['epochs']}  {_figures(logs, '')}"]
         if "val_loss" in (logs or {}):
-            line += f"  validation: {_figures(logs, 'val_')}"
-        seconds = time.monotonic() - self._epoch_began_s
-        self._console.print(f"{line}  {seconds:.1f} s", highlight=False)
+            parts.append(f"validation {_figures(logs, 'val_')}")
+        parts.append(f"{time.monotonic() - self._epoch_began_s:.1f} s")
+        self._console.print(" | ".join(parts), highlight=False)
 
     def close(self) -> None:
         """Take the bar away; also after an exception."""
@@ -90,4 +90,4 @@ def _figures(logs: Mapping[str, float] | None, prefix: str) -> str:
     loss = (logs or {}).get(f"{prefix}loss", math.nan)
     accuracy = (logs or {}).get(f"{prefix}accuracy", math.nan)
     parts = [f"loss {loss:.3f}" if math.isfinite(loss) else f"loss {loss}"]
-    return "  ".join(parts + ([f"accuracy {accuracy:.3f}"] if math.isfinite(accuracy) else []))
+    return " ".join(parts + ([f"acc {accuracy:.3f}"] if math.isfinite(accuracy) else []))

@@ -1,0 +1,141 @@
+"""Drawing: the consoles, the scan's bar, and the tables that several verbs share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from imgclf.data.samples import Quarantined
+    from imgclf.evaluation.metrics import ClassificationMetrics
+
+__all__ = [
+    "ScanBar",
+    "accuracy_line",
+    "class_table",
+    "error_console",
+    "print_json",
+    "print_line",
+    "print_quarantined",
+    "result_console",
+    "shown_path",
+]
+
+MOST_LISTED = 5
+"""Left-out files that are named one by one; the others are counted."""
+
+
+def result_console() -> Console:
+    """Return the console for results, on standard output."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def error_console(*, stderr: bool = True) -> Console:
+    """Return the console for progress and errors, on standard error."""
+    return Console(stderr=stderr, highlight=False)
+
+
+def print_line(console: Console, text: str, *, plain: str | None = None) -> None:
+    """Print one line; `plain` is what a terminal without styles shows, free of markup."""
+    if console.is_terminal and plain is not None:
+        body = plain.partition(": ")[2]
+        console.print(text[: text.index("[/]") + 3] if "[/]" in text else "", escape(body))
+    else:
+        console.print(plain if plain is not None else text, markup=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, for programs: no styles, no wrapping."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+class ScanBar:
+    """A bar that moves while files are scanned; nothing where the console is no terminal.
+
+    Call it with the number of files done and in all; close it before anything else is drawn.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(
+            TextColumn("Reading images"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=None, rate="", visible=False)
+
+    def __enter__(self) -> ScanBar:
+        """Begin to draw."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Take the bar away."""
+        self.close()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Move the bar."""
+        speed = self._bar.tasks[0].speed
+        rate = f"{speed:,.0f} img/s" if speed else ""
+        self._bar.update(self._task, completed=done, total=total, rate=rate, visible=True)
+
+    def close(self) -> None:
+        """Take the bar away; calling it again does nothing."""
+        self._bar.stop()
+
+
+def print_quarantined(console: Console, quarantined: Sequence[Quarantined]) -> None:
+    """Name the files that could not be used."""
+    if not quarantined:
+        return
+    console.print(f"[yellow]Left out {len(quarantined)} unusable file(s):[/]")
+    for item in quarantined[:MOST_LISTED]:
+        console.print(f"  {item.reason}: {item.message}", markup=False, style="yellow")
+    if len(quarantined) > MOST_LISTED:
+        console.print(f"  and {len(quarantined) - MOST_LISTED} more")
+
+
+def accuracy_line(metrics: ClassificationMetrics) -> str:
+    """Write the headline: accuracy, its interval, the images, and what guessing would give."""
+    low, high = metrics.accuracy_interval.low, metrics.accuracy_interval.high
+    return (
+        f"[bold]Accuracy {metrics.accuracy:.2%}[/]  (95 % interval {low:.1%} to {high:.1%}, "
+        f"{metrics.num_correct} of {metrics.num_images} images)\n"
+        f"Always answering the most frequent class would give {metrics.majority.accuracy:.1%}."
+    )
+
+
+def class_table(metrics: ClassificationMetrics, most: int = 50) -> Table:
+    """Draw recall, precision and count of each class; the worst ones where there are many."""
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("class", overflow="fold")
+    for name in ("recall", "precision", "images"):
+        table.add_column(name, justify="right")
+    classes = metrics.classes
+    if len(classes) > most:
+        classes = tuple(sorted(classes, key=lambda item: (item.recall, item.class_name))[:most])
+        table.title = f"The {most} classes of lowest recall"
+    for item in classes:
+        recall = f"{item.recall:.1%}" if item.support else "-"
+        table.add_row(escape(item.class_name), recall, f"{item.precision:.1%}", str(item.support))
+    return table
+
+
+def shown_path(path: str | Path) -> str:
+    """Return a path as a person would type it from here; bytes that are no text are shown."""
+    try:
+        short = str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        short = str(path)
+    return short.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,67 @@
+"""`imgclf architectures`: what networks there are and what they can be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from imgclf.cli._console import print_json, result_console
+from imgclf.cli._parameters import JsonFlag
+from imgclf.options import Choice, Option
+from imgclf.registry import describe_architecture, find_architectures
+
+app = typer.Typer(no_args_is_help=True, help="List and describe the installed architectures.")
+
+
+@app.command("list")
+def list_(as_json: JsonFlag = False) -> None:
+    """List the installed architectures and the packages that they come from."""
+    found = find_architectures()
+    if as_json:
+        print_json({name: [str(item) for item in items] for name, items in found.items()})
+        return
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("architecture")
+    table.add_column("package")
+    for name, registrations in found.items():
+        table.add_row(escape(name), escape(" and ".join(map(str, registrations))))
+    console = result_console()
+    console.print(table)
+    if not found:
+        console.print("None: imgclf runs without its metadata; install it: pip install -e .")
+    else:
+        console.print("\nNext: imgclf architectures show NAME")
+
+
+@app.command("show")
+def show(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: JsonFlag = False) -> None:
+    """Show an architecture's options: what is valid, the default, what the tuner tries."""
+    description = describe_architecture(name)
+    if as_json:
+        print_json(asdict(description))
+        return
+    console = result_console()
+    package = f"{description.distribution} {description.version}"
+    console.print(f"[bold]{escape(name)}[/]  ({escape(package)})", highlight=False)
+    console.print(escape(description.summary))
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("option", "default", "accepts", "search"):
+        table.add_column(column, overflow="fold")
+    for option in description.options:
+        table.add_row(*_row(option))
+    console.print()
+    console.print(table)
+    console.print(f"\nNext: imgclf train DIR --arch {escape(name)} --set NAME=VALUE")
+
+
+def _row(option: Option) -> tuple[str, str, str, str]:
+    if isinstance(option.range, Choice):
+        accepts = ", ".join(map(str, option.range.values))
+    else:
+        accepts = f"{option.range.minimum:g} to {option.range.maximum:g}"
+    search = ", ".join(map(str, option.range.search)) or "-"
+    return option.name, str(option.default), accepts, search

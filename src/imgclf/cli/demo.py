@@ -1,0 +1,73 @@
+"""`imgclf demo`: the whole way on images that come with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from imgclf.cli._console import ScanBar, error_console, result_console, shown_path
+from imgclf.runtime import silenced_stderr
+
+IMAGE_SIZE = (28, 28)
+"""The size of Fashion-MNIST's images."""
+
+EPOCHS = 12
+
+
+def demo(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where images and classifier are put.")
+    ] = Path("imgclf-demo"),
+) -> None:
+    """Train, evaluate, save, reload and predict on 2,100 small pictures of clothes.
+
+    Takes about a minute. The images stay in DIR/images for you to look at.
+
+    Example: `imgclf demo`
+    """
+    from imgclf.demo import unpack_images
+
+    console = error_console()
+    images = unpack_images(directory / "images")
+    console.print(f"The images lie in [bold]{escape(shown_path(images))}[/]")
+    if console.is_terminal:
+        console.print("[dim]Loading TensorFlow ...[/]", end="\r")
+    with silenced_stderr():
+        from imgclf.classifier import load
+        from imgclf.cli.train import make_watcher, print_summary
+        from imgclf.evaluation.evaluating import evaluate
+        from imgclf.run_folder import default_run_folder
+        from imgclf.workflow import Settings, run_training
+
+    settings = Settings(
+        architecture="resnet9",
+        options={"filters": 12},
+        image_size=IMAGE_SIZE,
+        channels=1,
+        epochs=EPOCHS,
+        batch_size=64,
+        learning_rate=3e-3,
+        augment="light",
+    )
+    with ScanBar(console) as scanning:
+        run = run_training(
+            images,
+            settings,
+            run_dir=default_run_folder("resnet9", directory / "runs"),
+            watcher=make_watcher(console, settings, scanning),
+        )
+    print_summary(run)
+    assert run.bundle is not None
+    reloaded = load(run.bundle)
+    again = evaluate(reloaded, images / "test")
+    results = result_console()
+    results.print(f"\nReloaded from its file, it scores {again.accuracy:.2%} on the same images.")
+    photo = sorted((images / "test" / "ankle-boot").iterdir())[0]
+    prediction = reloaded.predict(photo)[0]
+    results.print(
+        f"{escape(shown_path(photo))} is: {prediction.label} ({prediction.probability:.1%})"
+    )
+    results.print("Now your own: imgclf train FOLDER, with one sub-folder per class")

@@ -1,0 +1,66 @@
+"""`imgclf info`: what a bundle says about itself."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from imgclf.bundle import Manifest
+from imgclf.cli._console import print_json, result_console
+from imgclf.cli._parameters import BundlePath, JsonFlag
+
+
+def info(bundle: BundlePath, as_json: JsonFlag = False) -> None:
+    """Show what a bundle is: classes, network, input, figures, versions. Loads no TensorFlow.
+
+    Example: `imgclf info pets.imgclf`
+    """
+    from imgclf.bundle import read_bundle
+
+    content = read_bundle(bundle)
+    num_parameters = sum(tensor.size for tensor in content.weights.values())
+    if as_json:
+        facts = {"size_bytes": content.size_bytes, "num_parameters": num_parameters}
+        print_json({**content.manifest.model_dump(mode="json"), **facts})
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _rows(content.manifest):
+        table.add_row(name, escape(value))
+    table.add_row("size", f"{content.size_bytes / 1e6:.1f} MB, {num_parameters:,} parameters")
+    result_console().print(table)
+
+
+def _rows(manifest: Manifest) -> list[tuple[str, str]]:
+    architecture, policy, figures = manifest.architecture, manifest.input, manifest.figures
+    options = ", ".join(f"{name}={value}" for name, value in architecture.options.items())
+    package = f"{architecture.distribution} {architecture.version}"
+    colour = "grey" if policy.channels == 1 else "colour"
+    rows = [
+        ("classes", f"{len(manifest.class_names)}: {', '.join(manifest.class_names)}"),
+        ("network", f"{architecture.name} ({package})"),
+        ("options", options or "none"),
+        ("input", f"{policy.height} x {policy.width} pixels, {colour}, {policy.resize}"),
+    ]
+    if figures is not None:
+        chosen = "" if figures.split == "test" else ", which also chose the epoch"
+        rows.append(
+            (
+                "accuracy",
+                f"{figures.accuracy:.2%} (95 % interval {figures.accuracy_low:.1%} to "
+                f"{figures.accuracy_high:.1%}) on {figures.num_images} {figures.split} "
+                f"images{chosen}",
+            )
+        )
+    if manifest.data is not None:
+        data = manifest.data
+        counts = f"{data.num_train} training, {data.num_val} validation, {data.num_test} test"
+        rows.append(("trained on", f"{counts} images, seed {data.seed}"))
+    versions = manifest.versions
+    rows += [
+        ("made", manifest.created),
+        ("with", f"imgclf {versions.imgclf}, keras {versions.keras}, "
+                 f"tensorflow {versions.tensorflow}, Python {versions.python}"),
+    ]  # fmt: skip
+    return rows

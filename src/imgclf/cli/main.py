@@ -1,0 +1,104 @@
+"""The `imgclf` command: its verbs, and the one door that turns exceptions into exit codes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from imgclf.cli import architectures, demo, evaluate, info, predict, train
+from imgclf.cli._console import error_console, print_line
+from imgclf.errors import ImgclfError
+from imgclf.runtime import prepare_tensorflow
+
+__all__ = ["app", "run"]
+
+EXIT_EXPECTED_ERROR = 1
+EXIT_BUG = 3
+
+app = typer.Typer(
+    name="imgclf",
+    help="Turn a folder of images into a classifier that you can trust and take with you.",
+    epilog="Begin with: imgclf demo. Then: imgclf train FOLDER, with one sub-folder per class.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # `run` below writes errors; three lines are enough
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.add_typer(architectures.app, name="architectures")
+app.command("info")(info.info)
+
+
+class _Stopped(BaseException):
+    """Ctrl-C or a request to terminate; carries the exit code."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+def run() -> None:
+    """Run the command line; the entry point of the `imgclf` command.
+
+    Exit codes: 0 done, 1 an expected error, 2 usage, 3 a bug of ours, 130 interrupted,
+    143 terminated.
+    """
+    prepare_tensorflow()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        app()
+    except ImgclfError as error:
+        print_line(error_console(), f"[bold red]Error:[/] {error}", plain=f"Error: {error}")
+        sys.exit(EXIT_EXPECTED_ERROR)
+    except _Stopped as stopped:
+        print_line(error_console(), "Stopped.")
+        sys.exit(stopped.exit_code)
+    except BrokenPipeError:  # The reader of our output, such as `head`, has gone.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_EXPECTED_ERROR)
+    except Exception:  # noqa: BLE001 - the last door: everything else is a bug of ours
+        traceback.print_exc()
+        print_line(error_console(), f"This is a bug in imgclf; please report it with: {_versions()}")
+        sys.exit(EXIT_BUG)
+
+
+def _stop(signal_number: int, _frame: FrameType | None) -> None:
+    raise _Stopped(128 + signal_number)
+
+
+def _versions() -> str:
+    from importlib.metadata import version
+
+    packages = ("imgclf", "keras", "tensorflow", "pillow")
+    listed = ", ".join(f"{name} {version(name)}" for name in packages)
+    return f"{listed}, Python {platform.python_version()} on {platform.system()}"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print_line(error_console(stderr=False), f"imgclf {version('imgclf')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Turn a folder of images into a classifier that you can trust and take with you."""

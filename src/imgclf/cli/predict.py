@@ -1,0 +1,120 @@
+"""`imgclf predict`: what a bundle says of images."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from imgclf.cli._console import error_console, print_json, result_console, shown_path
+from imgclf.cli._parameters import BundlePath, JsonFlag
+from imgclf.errors import DataError, DataNotFoundError
+from imgclf.runtime import silenced_stderr
+
+if TYPE_CHECKING:
+    from imgclf.classifier import Prediction
+
+BAR_CELLS = 10
+
+
+def predict(
+    bundle: BundlePath,
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Images, folders or quoted globs.")
+    ],
+    as_json: JsonFlag = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+) -> None:
+    """Classify images.
+
+    Folders are searched with all folders below. Images that cannot be decoded are named
+    on standard error and left out.
+
+    Example: `imgclf predict pets.imgclf holiday/ cat.jpg --csv > labels.csv`
+    """
+    from imgclf.bundle import read_bundle
+
+    if as_json and as_csv:
+        raise typer.BadParameter("give --json or --csv, not both.")
+    sources = expand_paths(paths)
+    read_bundle(bundle)  # Refused before TensorFlow is loaded.
+    with silenced_stderr():
+        from imgclf.classifier import load
+
+    left_out = _LeftOut()
+    logger = logging.getLogger("imgclf")
+    logger.addHandler(left_out)
+    try:
+        predictions = load(bundle).predict(sources, strict=False)
+    finally:
+        logger.removeHandler(left_out)
+    if as_json:
+        print_json([_as_record(item) for item in predictions])
+    elif as_csv:
+        _print_csv(predictions)
+    else:
+        _print_table(predictions)
+    for message in left_out.messages:
+        error_console().print(message, style="yellow", markup=False, soft_wrap=True)
+    if not predictions:
+        raise DataError("No image could be decoded.")
+
+
+def expand_paths(patterns: Sequence[str]) -> list[str]:
+    """Resolve globs that the shell has not; refuse paths that do not exist."""
+    paths: list[str] = []
+    for pattern in patterns:
+        found = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - patterns may be absolute
+        if not found:
+            raise DataNotFoundError(f"{pattern} does not exist, nor does it match any file.")
+        paths += found
+    return paths
+
+
+class _LeftOut(logging.Handler):
+    """Collects what the library logs about images that it left out."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+def _as_record(item: Prediction) -> dict[str, Any]:
+    return {
+        "path": item.path,
+        "label": item.label,
+        "probability": item.probability,
+        "probabilities": dict(item.probabilities),
+    }
+
+
+def _print_csv(predictions: Sequence[Prediction]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    names = list(predictions[0].probabilities) if predictions else []
+    writer.writerow(["path", "label", "probability", *names])
+    for item in predictions:
+        path = shown_path(item.path or "")
+        writer.writerow([path, item.label, item.probability, *item.probabilities.values()])
+
+
+def _print_table(predictions: Sequence[Prediction]) -> None:
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("image", overflow="fold")
+    table.add_column("class", overflow="fold")
+    table.add_column("probability", justify="right", no_wrap=True)
+    for item in predictions:
+        bar = "█" * round(item.probability * BAR_CELLS)
+        shown = f"{bar} {item.probability:.1%}"
+        table.add_row(escape(shown_path(item.path or "")), escape(item.label), shown)
+    result_console().print(table)
