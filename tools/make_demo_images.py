@@ -34,7 +34,9 @@ def main() -> None:
                     png = io.BytesIO()
                     Image.fromarray(image).save(png, "PNG", optimize=True)
                     # A fixed date: the same images always give the same archive.
-                    entry = zipfile.ZipInfo(f"{split}/{name}/{number:03}.png", (2017, 8, 25, 0, 0, 0))
+                    entry = zipfile.ZipInfo(
+                        f"{split}/{name}/{number:03}.png", (2017, 8, 25, 0, 0, 0)
+                    )
                     archive.writestr(entry, png.getvalue())
 
 

@@ -14,14 +14,13 @@ goes unnoticed. Nothing in a bundle is ever executed or unpickled.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import secrets
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import safetensors
@@ -239,7 +238,7 @@ def _write_atomically(path: Path, members: Mapping[str, bytes]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _write_zip(file: io.BufferedRandom, members: Mapping[str, bytes]) -> None:
+def _write_zip(file: IO[bytes], members: Mapping[str, bytes]) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             # A fixed date: equal classifiers give equal files.

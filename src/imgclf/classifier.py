@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import keras
 import numpy as np
@@ -159,16 +159,14 @@ class Classifier:
         """
         kept: list[str | None] = []
         probabilities = self._engine(self._decode_all(_expand(images), kept, strict=strict))
-        return [
-            self._prediction(path, row) for path, row in zip(kept, probabilities, strict=True)
-        ]
+        return [self._prediction(path, row) for path, row in zip(kept, probabilities, strict=True)]
 
     def predict_pixels(self, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
         """Classify images that are already decoded and resized.
 
         Args:
-            batches: Arrays ``(batch, height, width, channels)``, uint8, 0..255, of the policy's size;
-                always channels last.
+            batches: Arrays ``(batch, height, width, channels)``, uint8, 0..255, of the policy's
+                size; always channels last.
 
         Returns:
             float64 ``(num_images, num_classes)``, rows sum to 1.
@@ -297,9 +295,7 @@ def load(
     return classifier
 
 
-def _missing_plugin(
-    path: str | os.PathLike[str], manifest: Manifest, error: ImgclfError
-) -> str:
+def _missing_plugin(path: str | os.PathLike[str], manifest: Manifest, error: ImgclfError) -> str:
     record = manifest.architecture
     if record.distribution is None:
         return (
@@ -312,9 +308,7 @@ def _missing_plugin(
     )
 
 
-def _verify_probe(
-    classifier: Classifier, bundle: Bundle, path: str | os.PathLike[str]
-) -> None:
+def _verify_probe(classifier: Classifier, bundle: Bundle, path: str | os.PathLike[str]) -> None:
     """Run the stored input and compare: the last check that this is the same classifier."""
     image, expected = bundle.probe.get("image"), bundle.probe.get("output")
     shape = classifier.policy.pixel_shape
@@ -344,7 +338,7 @@ def _expand(images: Source | Sequence[Source]) -> Sequence[Source]:
     if isinstance(images, (str, os.PathLike, bytes, np.ndarray, Image.Image)):
         return [images]
     if hasattr(images, "read"):
-        return [images]
+        return [cast("IO[bytes]", images)]
     raise ArgumentError(
         f"{type(images).__name__} is not an image: give a path, a folder, bytes, a PIL image, "
         "an array or a list of these."

@@ -139,6 +139,7 @@ def rebuild_model(
             policy.input_shape,
             num_classes,
             data_format=policy.data_format,
+            seed=None,
             **options,
         )
         variables = named_weights(model)

@@ -45,22 +45,14 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if figures is not None:
         chosen = "" if figures.split == "test" else ", which also chose the epoch"
-        rows.append(
-            (
-                "accuracy",
-                f"{figures.accuracy:.2%} (95 % interval {figures.accuracy_low:.1%} to "
-                f"{figures.accuracy_high:.1%}) on {figures.num_images} {figures.split} "
-                f"images{chosen}",
-            )
-        )
+        interval = f"95 % interval {figures.accuracy_low:.1%} to {figures.accuracy_high:.1%}"
+        images = f"{figures.num_images} {figures.split} images{chosen}"
+        rows.append(("accuracy", f"{figures.accuracy:.2%} ({interval}) on {images}"))
     if manifest.data is not None:
         data = manifest.data
         counts = f"{data.num_train} training, {data.num_val} validation, {data.num_test} test"
         rows.append(("trained on", f"{counts} images, seed {data.seed}"))
     versions = manifest.versions
-    rows += [
-        ("made", manifest.created),
-        ("with", f"imgclf {versions.imgclf}, keras {versions.keras}, "
-                 f"tensorflow {versions.tensorflow}, Python {versions.python}"),
-    ]  # fmt: skip
+    packages = f"imgclf {versions.imgclf}, keras {versions.keras}, tensorflow {versions.tensorflow}"
+    rows += [("made", manifest.created), ("with", f"{packages}, Python {versions.python}")]
     return rows

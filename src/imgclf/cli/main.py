@@ -70,7 +70,9 @@ def run() -> None:
         sys.exit(EXIT_EXPECTED_ERROR)
     except Exception:  # noqa: BLE001 - the last door: everything else is a bug of ours
         traceback.print_exc()
-        print_line(error_console(), f"This is a bug in imgclf; please report it with: {_versions()}")
+        print_line(
+            error_console(), f"This is a bug in imgclf; please report it with: {_versions()}"
+        )
         sys.exit(EXIT_BUG)
 
 
@@ -98,7 +100,9 @@ def _print_version(wanted: bool) -> None:
 def _main(
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Turn a folder of images into a classifier that you can trust and take with you."""

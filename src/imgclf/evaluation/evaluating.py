@@ -17,7 +17,7 @@ from imgclf.data.samples import Quarantined, collect_samples
 from imgclf.data.store import open_store
 from imgclf.errors import ArgumentError, DataError
 from imgclf.evaluation.intervals import Interval
-from imgclf.evaluation.metrics import ClassificationMetrics, measure
+from imgclf.evaluation.metrics import ClassificationMetrics, measure, predicted_classes
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -60,7 +60,7 @@ class Evaluation:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """``(num_images,)`` predicted class indices."""
-        return self.probabilities.argmax(axis=1)
+        return predicted_classes(self.probabilities)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON: the figures, the classes and what was left out."""

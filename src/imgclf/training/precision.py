@@ -13,7 +13,13 @@ import tensorflow as tf
 
 from imgclf.errors import ArgumentError
 
-__all__ = ["Precision", "choose_jit_compile", "choose_precision", "float32_results", "training_precision"]
+__all__ = [
+    "Precision",
+    "choose_jit_compile",
+    "choose_precision",
+    "float32_results",
+    "training_precision",
+]
 
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
