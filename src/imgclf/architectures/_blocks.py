@@ -100,9 +100,9 @@ def hidden_layers(
     import keras
 
     for index in range(1, count + 1):
-        features = keras.layers.Dense(units, activation=activation, name=f"hidden_{index}")(
-            features
-        )
+        features = keras.layers.Dense(
+            units, activation=activation, kernel_initializer="he_normal", name=f"hidden_{index}"
+        )(features)
     return keras.layers.Dropout(dropout, name="dropout")(features)
 
 

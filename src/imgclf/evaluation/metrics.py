@@ -600,7 +600,7 @@ def check_predictions(labels: Labels, probabilities: FloatArray) -> None:
     Raises:
         ArgumentError: If they are anything else; the message names the first image at fault.
     """
-    is_matrix = probabilities.ndim == 2  # noqa: PLR2004 - rows and columns
+    is_matrix = probabilities.ndim == 2
     if not is_matrix or probabilities.shape[1] < TWO_CLASSES:
         raise ArgumentError(
             f"probabilities has shape {probabilities.shape}: give (num_images, num_classes), "

@@ -270,7 +270,11 @@ def _progress(verbose: int | bool, train: tf.data.Dataset) -> Iterator[list[Trai
 class _StopAtNaN(keras.callbacks.Callback):
     """Ends a training whose loss is not a number: nothing after that step can be right."""
 
-    def on_train_batch_end(self, _batch: int, logs: Mapping[str, float] | None = None) -> None:
+    def on_train_batch_end(
+        self,
+        batch: int,  # noqa: ARG002 - Keras names it
+        logs: Mapping[str, float] | None = None,
+    ) -> None:
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             optimizer = self.model.optimizer

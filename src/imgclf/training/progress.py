@@ -42,7 +42,7 @@ class TrainingProgress(keras.callbacks.Callback):
         self._live: Live | None = None
         self._drawn_s = 0.0
 
-    def on_train_begin(self, _logs: Any = None) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
         """Show the bar."""
         total = self._steps() * self.params["epochs"]
         self._task = self._bar.add_task("", total=total or None, figures="")
@@ -50,7 +50,7 @@ class TrainingProgress(keras.callbacks.Callback):
             self._live = Live(self._bar, console=self._console, auto_refresh=False, transient=True)
             self._live.start()
 
-    def on_epoch_begin(self, epoch: int, _logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
         """Name the epoch."""
         self._epoch, self._epoch_began_s = epoch, time.monotonic()
         self._bar.update(self._task, description=f"Epoch {epoch + 1}/{self.params['epochs']}")
