@@ -24,7 +24,7 @@ def resnet9(
     input_shape: tuple[int, int, int],
     num_classes: int,
     *,
-    filters: Annotated[int, Int(8, 256, search=[16, 32, 48])] = 32,
+    filters: Annotated[int, Int(8, 256, search=[16, 24, 32, 48])] = 24,
     pooling: Annotated[Literal["max", "avg"], Choice(search=["max", "avg"])] = "max",
     dropout: Annotated[float, Float(0.0, 0.9)] = 0.2,
     activation: Literal["relu", "gelu"] = "relu",
