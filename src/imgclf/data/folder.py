@@ -277,14 +277,19 @@ class _Reader:
 
     def _read_files(self, class_folder: str, class_name: str, split: Split | None) -> None:
         """Read a class folder and all folders below it, each once, however links lead to it."""
-        waiting = [(class_folder, frozenset[tuple[int, int]]())]
+        # A link up to the root would bring all other classes into this one.
+        parents = {self._identity(parent) for parent in (self.root / class_folder).parents}
+        waiting = [(class_folder, frozenset(parents))]
         read: set[tuple[int, int]] = set()
         while waiting:
             folder, above = waiting.pop()
             identity = self._identity(folder)
-            if identity is None or identity in read:
+            if identity is None:
+                self.left_out.append(LeftOut(folder, "unreadable"))
+                continue
+            if identity in above or identity in read:
                 reason = "link_loop" if identity in above else "linked_twice"
-                self.left_out.append(LeftOut(folder, reason if identity else "unreadable"))
+                self.left_out.append(LeftOut(folder, reason))
                 continue
             read.add(identity)
             for entry in self._entries(folder):
@@ -298,7 +303,7 @@ class _Reader:
                 else:
                     self._add(path, class_name, split, entry)
 
-    def _identity(self, folder: str) -> tuple[int, int] | None:
+    def _identity(self, folder: str | Path) -> tuple[int, int] | None:
         try:
             info = (self.root / folder).stat()
         except OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import tensorflow as tf
@@ -318,7 +318,9 @@ def make_generators(
         train_dir=os.path.abspath(train_dir),  # noqa: PTH100 - resolve() would follow links
         val_dir=None if val_dir is None else os.path.abspath(val_dir),  # noqa: PTH100
         test_dir=None,
-        policy=InputPolicy((image_size[0], image_size[1]), channels, resize, data_format),
+        policy=InputPolicy(
+            cast("tuple[int, int]", tuple(image_size)), channels, resize, data_format
+        ),
         batch_size=batch_size,
         augmentation=resolve_augmentation(
             augment, shear_range=shear_range, zoom_range=zoom_range, horizontal_flip=horizontal_flip
