@@ -35,6 +35,8 @@ CHUNK_FILES = 32
 POLL_S = 0.1
 """How often the waiting thread reports progress and looks for workers that hang."""
 
+START_ATTEMPTS = 3
+
 START_LIMIT_S = 120.0
 """Seconds that a worker may take to start; a busy machine needs some for the imports."""
 
@@ -254,6 +256,16 @@ class _RunningScan:
             return deque(range(first, self.next_row))
 
     def _start(self) -> _Worker:
+        """Start a worker; one that somebody kills before its first file is replaced."""
+        for _ in range(START_ATTEMPTS):
+            worker = self._spawn()
+            self._send(worker, self.order)
+            if self.stopped or _stream(worker.process.stdout).readline():
+                return worker
+            self._close(worker)
+        raise RuntimeError(f"they end with status {worker.process.returncode} before any file")
+
+    def _spawn(self) -> _Worker:
         process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
             # -P: a random.py in the current folder must not be taken for Python's own.
             [sys.executable, "-P", "-m", self.worker_module],
@@ -268,10 +280,6 @@ class _RunningScan:
             self._running[process.pid] = worker
             if self.stopped:
                 process.kill()
-        self._send(worker, self.order)
-        if not _stream(process.stdout).readline():
-            self._close(worker)
-            raise RuntimeError(f"one ended with status {process.returncode} before its first file")
         return worker
 
     def _scan_chunk(self, worker: _Worker, rows: deque[int]) -> bool:

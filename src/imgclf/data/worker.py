@@ -15,7 +15,13 @@ from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from typing import IO, Any
 
-from imgclf.data.decoding import DecodedImage, DecodingLimits, decode_with_facts, read_content
+from imgclf.data.decoding import (
+    REASONS,
+    DecodedImage,
+    DecodingLimits,
+    decode_with_facts,
+    read_content,
+)
 from imgclf.data.policy import InputPolicy
 from imgclf.data.signatures import sign
 from imgclf.errors import ImageError
@@ -67,6 +73,9 @@ class _Job:
         except ImageError as error:
             # The decoder saw bytes without a name; a person needs the name.
             return {"sha256": sha256, "reason": error.reason, "message": _named(path, str(error))}
+        except MemoryError:  # Raised where not even the decoder's own handler had room.
+            message = _named(path, REASONS["out_of_memory"])
+            return {"sha256": sha256, "reason": "out_of_memory", "message": message}
         try:
             _write_row(self.pixels, row, image)
         except OSError as error:
