@@ -1,1 +1,1 @@
-"""Image folders become batches: folder -> decoding -> splitting -> store -> augmentation -> generators."""
+"""Image folders become batches: folder, decoding, store, splitting, augmentation, generators."""

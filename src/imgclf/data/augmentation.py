@@ -7,13 +7,15 @@ which batches happen to be made: the same seed gives the same pixels in every pr
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from imgclf.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["PRESETS", "Augmentation", "affine_matrix", "augment", "resolve_augmentation", "warp"]
 
@@ -211,13 +213,14 @@ def augment(
     draws = _uniform(seed, epoch, indices, _NUM_DRAWS)
     varied = np.empty_like(images)
     for place, (image, draw) in enumerate(zip(images, draws, strict=True)):
-        image = _warp_at_random(image, augmentation, draw[:8])
-        image = _recolour(image, augmentation, draw[8:11])
-        varied[place] = _erase(image, augmentation, draw[11:16])
+        warped = _warp_at_random(image, augmentation, draw[:8])
+        recoloured = _recolour(warped, augmentation, draw[8:11])
+        varied[place] = _erase(recoloured, augmentation, draw[11:16])
     return varied
 
 
 _NUM_DRAWS = 16
+_HALF = 0.5  # of all images are mirrored, and half get a hole
 
 
 def _uniform(seed: int, epoch: int, indices: NDArray[np.int64], count: int) -> NDArray[np.float64]:
@@ -229,7 +232,8 @@ def _uniform(seed: int, epoch: int, indices: NDArray[np.int64], count: int) -> N
         key = _mix(np.uint64(seed % 2**64) + _GOLDEN * np.uint64(epoch + 1))
         rows = _mix(key + _GOLDEN * indices.astype(np.uint64)[:, None])
         cells = _mix(rows + _GOLDEN * np.arange(1, count + 1, dtype=np.uint64)[None, :])
-    return (cells >> np.uint64(11)).astype(np.float64) / 2.0**53
+    uniform: NDArray[np.float64] = (cells >> np.uint64(11)).astype(np.float64) / 2.0**53
+    return uniform
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -247,7 +251,7 @@ def _warp_at_random(
 ) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     signed = 2 * draw - 1
-    mirrored = limits.horizontal_flip and draw[6] < 0.5
+    mirrored = limits.horizontal_flip and draw[6] < _HALF
     warps = limits.shear_range or limits.zoom_range or limits.rotation_range or limits.shift_range
     if not warps:
         return image[:, ::-1] if mirrored else image
@@ -273,7 +277,7 @@ def _recolour(
         limits.contrast_range,
         limits.saturation_range,
     )
-    if limits.saturation_range and image.shape[2] == 3:
+    if limits.saturation_range and image.shape[2] > 1:
         grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         image = cv2.addWeighted(image, 1 + saturation, grey, -saturation, 0.0)
     if limits.brightness_range or limits.contrast_range:
@@ -287,7 +291,7 @@ def _recolour(
 def _erase(
     image: NDArray[np.uint8], limits: Augmentation, draw: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    if not limits.erase_range or draw[0] < 0.5:
+    if not limits.erase_range or draw[0] < _HALF:
         return image
     height, width = image.shape[:2]
     rows = max(1, round(draw[1] * limits.erase_range * height))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgclf.data.augmentation import Augmentation, augment
-from imgclf.data.policy import DataFormat
-from imgclf.data.store import PixelSource
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from imgclf.data.policy import DataFormat
+    from imgclf.data.store import PixelSource
 
 __all__ = ["BatchSource", "encode_labels"]
 
@@ -98,7 +102,7 @@ def encode_labels(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.flo
         float32 ``(num_images, 1)``, 1 for the second class, for two classes; one-hot
         ``(num_images, num_classes)`` for more.
     """
-    if num_classes == 2:
+    if num_classes == 2:  # noqa: PLR2004 - D8
         return labels.astype(np.float32)[:, None]
     return np.eye(num_classes, dtype=np.float32)[labels]
 

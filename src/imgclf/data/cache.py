@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CacheEntry", "cache_folder", "clear_cache", "list_cache", "make_room"]
+__all__ = ["CacheEntry", "cache_folder", "clear_cache", "list_cache", "make_room", "mark_used"]
 
 MAX_CACHE_BYTES = 20 * 1024**3
 """Upper bound of the cache; the entries that were not used for longest go first."""
@@ -51,11 +51,8 @@ def cache_folder() -> Path:
 
 def list_cache() -> list[CacheEntry]:
     """List what is kept, the longest unused first."""
-    folder = cache_folder()
-    if not folder.is_dir():
-        return []
-    entries = [_entry(path) for path in folder.iterdir() if PARTIAL not in path.name]
-    return sorted(entries, key=lambda entry: entry.last_used)
+    entries = [_entry(path) for path in _folders() if PARTIAL not in path.name]
+    return sorted((entry for entry in entries if entry), key=lambda entry: entry.last_used)
 
 
 def clear_cache() -> int:
@@ -64,18 +61,17 @@ def clear_cache() -> int:
     Returns:
         Bytes that were freed.
     """
-    freed = sum(entry.size_bytes for entry in list_cache())
-    shutil.rmtree(cache_folder(), ignore_errors=True)
-    return freed
+    entries = list_cache()
+    for entry in entries:
+        shutil.rmtree(entry.path, ignore_errors=True)
+    _remove_abandoned()
+    return sum(entry.size_bytes for entry in entries if not entry.path.exists())
 
 
 def make_room(size_bytes: int) -> None:
     """Remove the longest unused entries until `size_bytes` more fit, and abandoned leftovers."""
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob(f"*{PARTIAL}*"):
-        if time.time() - path.stat().st_mtime > ABANDONED_S:
-            shutil.rmtree(path, ignore_errors=True)
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    _remove_abandoned()
     entries = list_cache()
     used = sum(entry.size_bytes for entry in entries)
     for entry in entries:
@@ -90,6 +86,28 @@ def mark_used(path: Path) -> None:
     os.utime(path)
 
 
-def _entry(path: Path) -> CacheEntry:
-    size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-    return CacheEntry(path, size, path.stat().st_mtime)
+def _folders() -> list[Path]:
+    try:
+        return [path for path in cache_folder().iterdir() if path.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+def _entry(path: Path) -> CacheEntry | None:
+    """Measure an entry; None where another process removes it in this moment."""
+    try:
+        size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+        return CacheEntry(path, size, path.stat().st_mtime)
+    except FileNotFoundError:
+        return None
+
+
+def _remove_abandoned() -> None:
+    """Remove half-written entries whose process must have been killed."""
+    for path in _folders():
+        try:
+            abandoned = time.time() - path.stat().st_mtime > ABANDONED_S
+        except FileNotFoundError:
+            continue
+        if PARTIAL in path.name and abandoned:
+            shutil.rmtree(path, ignore_errors=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from imgclf.errors import DataError, DataNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "FoundFile",
@@ -33,7 +34,10 @@ SPLIT_FOLDERS: dict[str, Split] = {
 """Folder names that stand for a split where they lie beside each other."""
 
 IMAGE_ENDINGS = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .webp .bmp .dib .gif .tif .tiff .avif .heic .heif".split()
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+        *(".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"),
+    }
 )
 """Endings, in lower case, of files that the scan tries to decode; content decides after that."""
 
@@ -70,7 +74,8 @@ class LeftOut:
     Attributes:
         path: Relative to the folder's root.
         reason: ``"hidden"``, ``"system"``, ``"unknown_ending"``, ``"no_class"``,
-            ``"empty_folder"``, ``"beside_splits"``, ``"link_loop"`` or ``"unreadable"``.
+            ``"empty_folder"``, ``"beside_splits"``, ``"link_loop"``, ``"linked_twice"`` or
+            ``"unreadable"``.
     """
 
     path: str
@@ -123,7 +128,7 @@ def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> I
         DataError: It is a file, cannot be read, or holds no class folders with images; the
             message says what was found and what to change.
     """
-    root = Path(directory)
+    root = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
     _require_folder(root)
     splits = _split_folders(root)
     reader = _Reader(root)
@@ -181,9 +186,10 @@ def _require_folder(root: Path) -> None:
 
 def _split_folders(root: Path) -> dict[str, Split]:
     """Find ``train/``, ``val/``, ``test/``; empty where the folders are classes."""
-    folders = [entry.name for entry in os.scandir(root) if entry.is_dir() and _is_wanted(entry)]
+    folders = _folder_names(root)
     found = {name: SPLIT_FOLDERS[name.lower()] for name in folders if name.lower() in SPLIT_FOLDERS}
-    if len(found) < 2 and not (len(folders) == 1 and _holds_folders(root, found)):
+    alone = len(found) == 1 == len(folders) and _holds_folders(root, found)
+    if len(found) <= 1 and not alone:
         return {}
     for split in set(found.values()):
         names = sorted(name for name in found if found[name] == split)
@@ -199,7 +205,24 @@ def _split_folders(root: Path) -> dict[str, Split]:
 
 def _holds_folders(root: Path, found: Iterable[str]) -> bool:
     """Tell whether a lone ``train/`` holds class folders, so that it is no class itself."""
-    return any(entry.is_dir() for name in found for entry in os.scandir(root / name))
+    return any(_folder_names(root / name) for name in found)
+
+
+def _folder_names(folder: Path) -> list[str]:
+    """List the folders in a folder that are not hidden; none where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if _is_wanted(entry) and _is_folder(entry)]
+    except OSError:
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether it is a folder or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _is_wanted(entry: os.DirEntry[str]) -> bool:
@@ -220,9 +243,9 @@ class _Reader:
             path = _join(prefix, entry.name)
             if not _is_wanted(entry):
                 self._leave_out(path, entry)
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 before = len(self.found)
-                self._read_files(path, entry.name, split, frozenset())
+                self._read_files(path, entry.name, split)
                 if len(self.found) == before:
                     self.left_out.append(LeftOut(path, "empty_folder"))
             else:
@@ -230,7 +253,7 @@ class _Reader:
 
     def read_tree(self) -> None:
         """Read all files below the root as one class without a name."""
-        self._read_files("", "", None, frozenset())
+        self._read_files("", "", None)
 
     def leave_out_siblings(self, splits: Iterable[str]) -> None:
         """Record what lies beside the split folders."""
@@ -252,25 +275,40 @@ class _Reader:
         files.sort(key=lambda file: os.fsencode(file.path))
         return ImageFolder(self.root, layout, class_names, tuple(files), tuple(self.left_out))
 
-    def _read_files(
-        self, folder: str, class_name: str, split: Split | None, above: frozenset[tuple[int, int]]
-    ) -> None:
-        """Read a class folder and the folders below it; `above` guards against link loops."""
-        info = (self.root / folder).stat()
-        identity = (info.st_dev, info.st_ino)
-        if identity in above:
-            self.left_out.append(LeftOut(folder, "link_loop"))
-            return
-        for entry in self._entries(folder):
-            path = _join(folder, entry.name)
-            if not _is_wanted(entry):
-                self._leave_out(path, entry)
-            elif entry.is_dir():
-                self._read_files(path, class_name, split, above | {identity})
-            elif os.path.splitext(entry.name)[1].lower() not in IMAGE_ENDINGS:  # noqa: PTH122
-                self.left_out.append(LeftOut(path, "unknown_ending"))
-            else:
-                self._add(path, class_name, split, entry)
+    def _read_files(self, class_folder: str, class_name: str, split: Split | None) -> None:
+        """Read a class folder and all folders below it, each once, however links lead to it."""
+        # A link up to the root would bring all other classes into this one.
+        parents = {self._identity(parent) for parent in (self.root / class_folder).parents}
+        waiting = [(class_folder, frozenset(parents))]
+        read: set[tuple[int, int]] = set()
+        while waiting:
+            folder, above = waiting.pop()
+            identity = self._identity(folder)
+            if identity is None:
+                self.left_out.append(LeftOut(folder, "unreadable"))
+                continue
+            if identity in above or identity in read:
+                reason = "link_loop" if identity in above else "linked_twice"
+                self.left_out.append(LeftOut(folder, reason))
+                continue
+            read.add(identity)
+            for entry in self._entries(folder):
+                path = _join(folder, entry.name)
+                if not _is_wanted(entry):
+                    self._leave_out(path, entry)
+                elif _is_folder(entry):
+                    waiting.append((path, above | {identity}))
+                elif not _is_image_name(path):
+                    self.left_out.append(LeftOut(path, "unknown_ending"))
+                else:
+                    self._add(path, class_name, split, entry)
+
+    def _identity(self, folder: str | Path) -> tuple[int, int] | None:
+        try:
+            info = (self.root / folder).stat()
+        except OSError:
+            return None
+        return info.st_dev, info.st_ino
 
     def _add(
         self, path: str, class_name: str, split: Split | None, entry: os.DirEntry[str]
@@ -286,12 +324,13 @@ class _Reader:
         reason = "system" if entry.name in SYSTEM_NAMES else "hidden"
         self.left_out.append(LeftOut(path, reason))
 
-    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(self.root / folder) as entries:
-                yield from sorted(entries, key=lambda entry: os.fsencode(entry.name))
+                return sorted(entries, key=lambda entry: os.fsencode(entry.name))
         except OSError:
             self.left_out.append(LeftOut(folder, "unreadable"))
+            return []
 
 
 def _join(prefix: str, name: str) -> str:
@@ -316,7 +355,7 @@ def _require_classes(folder: ImageFolder, min_classes: int) -> None:
             raise DataError(f"{root} has {len(loose)} images but no class folders: {remedy}.")
         raise DataError(f"{root} has no images: {remedy}.")
     only = folder.class_names[0]
-    inner = _inner_folders(folder, only)
+    inner = _inner_folders(folder)
     hint = f", or give {root / only}, which has the folders {_names(inner)}" if inner else ""
     raise DataError(
         f"{root} has one class folder with images, {only!r}; a classifier needs two: "
@@ -328,12 +367,12 @@ def _is_image_name(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in IMAGE_ENDINGS  # noqa: PTH122
 
 
-def _inner_folders(folder: ImageFolder, class_name: str) -> list[str]:
+def _inner_folders(folder: ImageFolder) -> list[str]:
     """List folders with images inside the only class: the usual sign of one level too many."""
     if folder.layout == "splits":
         return []
-    depth = [file.path.split("/") for file in folder.files]
-    names = sorted({parts[1] for parts in depth if len(parts) > 2 and parts[0] == class_name})
+    below = [file.path.partition("/")[2] for file in folder.files]
+    names = sorted({path.partition("/")[0] for path in below if "/" in path})
     return names if len(names) > 1 else []
 
 

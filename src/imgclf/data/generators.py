@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from imgclf.data.augmentation import Augmentation, resolve_augmentation
 from imgclf.data.batching import BatchSource
@@ -25,6 +24,9 @@ from imgclf.data.samples import (
 from imgclf.data.scanning import available_processors
 from imgclf.data.store import Store, StoreMode, open_store
 from imgclf.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Batches", "ImageData", "Plan", "make_generators"]
 
@@ -102,7 +104,7 @@ class ImageData:
     warnings: tuple[str, ...]
 
 
-class Batches(tf.data.Dataset):  # type: ignore[misc]
+class Batches(tf.data.Dataset):
     """Batches of images and labels; a `tf.data.Dataset` that knows what is in it.
 
     Images are uint8 ``(batch, height, width, channels)``, 0..255 (``channels_first`` on request);
@@ -316,7 +318,9 @@ def make_generators(
         train_dir=os.path.abspath(train_dir),  # noqa: PTH100 - resolve() would follow links
         val_dir=None if val_dir is None else os.path.abspath(val_dir),  # noqa: PTH100
         test_dir=None,
-        policy=InputPolicy(tuple(image_size), channels, resize, data_format),
+        policy=InputPolicy(
+            cast("tuple[int, int]", tuple(image_size)), channels, resize, data_format
+        ),
         batch_size=batch_size,
         augmentation=resolve_augmentation(
             augment, shear_range=shear_range, zoom_range=zoom_range, horizontal_flip=horizontal_flip
@@ -350,9 +354,7 @@ class _Builder:
         if class_names is not None:
             files, warning = match_classes(folder, class_names)
             self.warnings += [warning] if warning else []
-        store = open_store(
-            folder, self.plan.policy, mode=self.plan.store, progress=self.progress
-        )
+        store = open_store(folder, self.plan.policy, mode=self.plan.store, progress=self.progress)
         samples, quarantined = collect_samples(store, files, strict=self.plan.strict)
         self.quarantined += quarantined
         self.left_out += folder.left_out
@@ -387,12 +389,13 @@ def _build(plan: Plan, progress: Progress | None) -> ImageData:
     divided = divide_samples(samples, class_names, _shares(plan, store.folder), plan.seed)
     _require_every_class(divided["train"], class_names, plan.train_dir)
     stores: dict[Split, Store] = {"train": store, "val": store, "test": store}
-    for split, directory in (("val", plan.val_dir), ("test", plan.test_dir)):
+    own_folders: dict[Split, str | None] = {"val": plan.val_dir, "test": plan.test_dir}
+    for split, directory in own_folders.items():
         if directory is not None:
             stores[split], divided[split] = builder.open(directory, class_names)
     num_leaked = 0
     known = {sample.sha256 for sample in divided["train"]}
-    for split in ("val", "test"):
+    for split in own_folders:
         had_images = bool(divided[split])
         divided[split], dropped = drop_leaks(divided[split], known)
         num_leaked += dropped
@@ -402,7 +405,7 @@ def _build(plan: Plan, progress: Progress | None) -> ImageData:
             )
     made = {
         split: builder.batches(stores[split], divided[split], class_names, split)
-        for split in ("train", "val", "test")
+        for split in divided
         if divided[split]
     }
     return ImageData(

@@ -39,7 +39,7 @@ class InputPolicy:
     def __post_init__(self) -> None:
         """Refuse values that no decoder could honour."""
         size = self.image_size
-        if len(size) != 2 or not all(
+        if len(size) != len(("height", "width")) or not all(
             isinstance(side, int) and 1 <= side <= MAX_IMAGE_SIDE for side in size
         ):
             raise ArgumentError(
@@ -59,7 +59,8 @@ class InputPolicy:
                 f"data_format={self.data_format!r} is not accepted: "
                 "give 'channels_last' or 'channels_first'."
             )
-        if len(self.background) != 3 or not all(0 <= c <= 255 for c in self.background):
+        is_colour = len(self.background) == len("RGB")
+        if not is_colour or not all(level in range(256) for level in self.background):
             raise ArgumentError(
                 f"background={self.background!r} is not accepted: "
                 "give (red, green, blue), each 0 to 255."

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from imgclf.data.folder import FoundFile, Split
 from imgclf.data.splitting import assign_splits
-from imgclf.data.store import Store
 from imgclf.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from imgclf.data.folder import FoundFile, Split
+    from imgclf.data.store import Store
 
 __all__ = ["Quarantined", "Sample", "collect_samples", "divide_samples", "drop_leaks"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import os
 import subprocess
@@ -9,21 +11,34 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
 
 from imgclf.data.decoding import DecodingLimits, ImageFacts
-from imgclf.data.policy import InputPolicy
+from imgclf.data.signatures import SIGNATURE_BYTES
 from imgclf.errors import DataError
 
-__all__ = ["ScanLimits", "ScannedFile", "scan_files"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from imgclf.data.policy import InputPolicy
+
+__all__ = ["Scan", "ScanLimits", "ScannedFile", "available_processors", "scan_files"]
 
 CHUNK_FILES = 32
 """Files that a worker is given at a time: enough to keep it busy, few enough to share evenly."""
 
 POLL_S = 0.1
 """How often the waiting thread reports progress and looks for workers that hang."""
+
+START_ATTEMPTS = 3
+
+START_LIMIT_S = 120.0
+"""Seconds that a worker may take to start; a busy machine needs some for the imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +76,20 @@ class ScannedFile:
         return not self.reason
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan:
+    """What the scan learned of all files.
+
+    Attributes:
+        files: ``(num_files,)`` results.
+        signatures: uint8 ``(num_files, SIGNATURE_BYTES)``, see `imgclf.data.signatures`; zeros for
+            files that were not accepted.
+    """
+
+    files: tuple[ScannedFile, ...]
+    signatures: NDArray[np.uint8]
+
+
 def scan_files(
     paths: Sequence[str],
     policy: InputPolicy,
@@ -70,10 +99,12 @@ def scan_files(
     scan_limits: ScanLimits | None = None,
     num_workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> list[ScannedFile]:
+    worker_module: str = "imgclf.data.worker",
+) -> Scan:
     """Decode files in parallel worker processes.
 
-    A worker that crashes, hangs or runs out of memory loses the one file that it was working on.
+    A worker that crashes, hangs or runs out of memory loses the one file that it was working on; a
+    worker that somebody else ends loses none.
 
     Args:
         paths: ``(num_files,)`` absolute paths.
@@ -84,36 +115,36 @@ def scan_files(
         scan_limits: Caps on the time and memory that a file may cost.
         num_workers: Processes; None takes one per processor.
         progress: Called now and then with the number of files done and in all.
+        worker_module: The module that a worker runs; it must call `imgclf.data.worker.main`.
 
     Returns:
-        ``(num_files,)`` results in the order of `paths`.
+        The results in the order of `paths`.
 
     Raises:
         DataError: The disk is full, or workers cannot be started.
     """
+    scan_limits = scan_limits or ScanLimits()
     order = {
         "policy": asdict(policy),
         "limits": asdict(limits or DecodingLimits()),
         "pixel_file": pixel_file,
-        "memory_limit_bytes": (scan_limits or ScanLimits()).memory_bytes,
+        "memory_limit_bytes": scan_limits.memory_bytes,
     }
-    scan = _Scan(paths, order, (scan_limits or ScanLimits()).time_s)
+    scan = _RunningScan(paths, order, scan_limits.time_s, worker_module)
     wanted = num_workers or available_processors()
     count = max(1, min(wanted, -(-len(paths) // CHUNK_FILES)))
     threads = [threading.Thread(target=scan.work, daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()
     try:
-        while any(thread.is_alive() for thread in threads):
-            threads[0].join(POLL_S) if threads[0].is_alive() else time.sleep(POLL_S)
-            scan.kill_hanging()
-            if progress is not None:
-                progress(scan.num_done, len(paths))
+        _wait_for(threads, scan, progress)
     finally:
         scan.stop()
+        for thread in threads:  # So that nothing is written to the pixel file any more.
+            thread.join()
     if scan.failure is not None:
         raise DataError(scan.failure)
-    return [result for result in scan.results if result is not None]
+    return scan.result()
 
 
 def available_processors() -> int:
@@ -123,33 +154,58 @@ def available_processors() -> int:
     return os.cpu_count() or 1
 
 
+def _wait_for(
+    threads: Sequence[threading.Thread],
+    scan: _RunningScan,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    while running := [thread for thread in threads if thread.is_alive()]:
+        running[0].join(POLL_S)
+        scan.kill_hanging()
+        if progress is not None:
+            progress(scan.num_done, len(scan.paths))
+    if progress is not None and not scan.stopped:
+        progress(scan.num_done, len(scan.paths))
+
+
 @dataclass(slots=True)
 class _Worker:
-    """A running worker process and the time at which its current file must be done."""
+    """A running worker process, the file that it is at and when that file must be done."""
 
     process: subprocess.Popen[bytes]
     deadline: float
+    row: int | None = None
     timed_out: bool = False
+    """Whether it was killed at the file `row` for taking too long."""
 
 
 @dataclass(slots=True)
-class _Scan:
+class _RunningScan:
     """What the threads of one scan share; each thread owns one worker process at a time."""
 
     paths: Sequence[str]
     order: dict[str, Any]
     time_limit_s: float
+    worker_module: str
     results: list[ScannedFile | None] = field(init=False)
+    signatures: NDArray[np.uint8] = field(init=False)
     next_row: int = 0
     num_done: int = 0
     failure: str | None = None
     stopped: bool = False
-    workers: set[int] = field(default_factory=set)
+    suspects: set[int] = field(default_factory=set)
     _running: dict[int, _Worker] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.results = [None] * len(self.paths)
+        self.signatures = np.zeros((len(self.paths), SIGNATURE_BYTES), np.uint8)
+
+    def result(self) -> Scan:
+        """Return the results of a scan that has come to its end."""
+        files = tuple(result for result in self.results if result is not None)
+        assert len(files) == len(self.paths)  # A thread ends early only with a failure.
+        return Scan(files, self.signatures)
 
     def work(self) -> None:
         """Scan chunks until none is left, with a fresh worker after each one that died."""
@@ -157,12 +213,12 @@ class _Scan:
         try:
             while rows := self._take_chunk():
                 while rows and not self.stopped:
-                    if worker is None:
-                        worker = self._start()
+                    worker = worker or self._start()
                     if not self._scan_chunk(worker, rows):
-                        self._quarantine(rows.popleft(), worker)
+                        self._close(worker)
+                        self._blame(worker, rows)
                         worker = None
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is must reach the caller
             self.fail(f"The decoding processes cannot work: {error}.")
         finally:
             if worker is not None:
@@ -170,8 +226,8 @@ class _Scan:
 
     def kill_hanging(self) -> None:
         """Kill every worker whose file has taken too long."""
-        now = time.monotonic()
         with self._lock:
+            now = time.monotonic()
             for worker in self._running.values():
                 if now > worker.deadline:
                     worker.timed_out = True
@@ -179,38 +235,51 @@ class _Scan:
 
     def stop(self) -> None:
         """End all workers, whatever they are doing."""
-        self.stopped = True
         with self._lock:
+            self.stopped = True
             for worker in self._running.values():
                 worker.process.kill()
 
     def fail(self, message: str) -> None:
         """Record the first reason for which the whole scan has to end."""
-        if not self.stopped:
-            self.failure = self.failure or message
-            self.stopped = True
+        with self._lock:
+            if not self.stopped:
+                self.failure = message
+        self.stop()
 
     def _take_chunk(self) -> deque[int]:
         with self._lock:
+            if self.stopped:
+                return deque()
             first = self.next_row
             self.next_row = min(first + CHUNK_FILES, len(self.paths))
-            return deque(range(first, self.next_row)) if not self.stopped else deque()
+            return deque(range(first, self.next_row))
 
     def _start(self) -> _Worker:
+        """Start a worker; one that somebody kills before its first file is replaced."""
+        for _ in range(START_ATTEMPTS):
+            worker = self._spawn()
+            self._send(worker, self.order)
+            if self.stopped or _stream(worker.process.stdout).readline():
+                return worker
+            self._close(worker)
+        raise RuntimeError(f"they end with status {worker.process.returncode} before any file")
+
+    def _spawn(self) -> _Worker:
         process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
-            [sys.executable, "-m", "imgclf.data.worker"],
+            # -P: a random.py in the current folder must not be taken for Python's own.
+            [sys.executable, "-P", "-m", self.worker_module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # libtiff and others print there from C
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
             start_new_session=True,  # Ctrl-C is for the parent, which then ends the workers
         )
-        worker = _Worker(process, time.monotonic() + self.time_limit_s)
+        worker = _Worker(process, time.monotonic() + START_LIMIT_S)
         with self._lock:
             self._running[process.pid] = worker
-        self._send(worker, self.order)
-        if not _stream(process.stdout).readline():
-            raise RuntimeError(f"a worker ended with status {process.wait()} before its first file")
+            if self.stopped:
+                process.kill()
         return worker
 
     def _scan_chunk(self, worker: _Worker, rows: deque[int]) -> bool:
@@ -218,38 +287,58 @@ class _Scan:
         if not self._send(worker, [(row, self.paths[row]) for row in rows]):
             return False
         while rows:
-            worker.deadline = time.monotonic() + self.time_limit_s
+            self._expect(worker, rows[0])
             line = _stream(worker.process.stdout).readline()
             if not line.endswith(b"\n"):
-                return self.stopped
+                return False
             answer = json.loads(line)
             if "fatal" in answer:
-                self.fail(f"The pixels cannot be stored ({answer['fatal']}): free some disk space")
-                return True
-            facts = ImageFacts(*answer.pop("facts")) if "facts" in answer else None
-            self._record(rows.popleft(), ScannedFile(**answer, facts=facts))
-        worker.deadline = float("inf")  # Waiting for work is not hanging.
+                self.fail(f"The pixels cannot be stored ({answer['fatal']}): free some disk space.")
+                return False
+            self._record_answer(rows.popleft(), answer)
+        self._expect(worker, None)
         return True
+
+    def _expect(self, worker: _Worker, row: int | None) -> None:
+        """Note which file a worker is at; waiting for work is not hanging."""
+        with self._lock:
+            if not worker.timed_out:
+                worker.row = row
+                limit_s = float("inf") if row is None else self.time_limit_s
+                worker.deadline = time.monotonic() + limit_s
 
     def _send(self, worker: _Worker, message: object) -> bool:
         try:
             _stream(worker.process.stdin).write(json.dumps(message).encode() + b"\n")
             _stream(worker.process.stdin).flush()
-        except BrokenPipeError:
+        except OSError:  # A broken pipe; on Windows an invalid argument.
             return False
         return True
 
-    def _quarantine(self, row: int, worker: _Worker) -> None:
-        """Give up one file together with the worker that it ended."""
-        self._close(worker)
-        status = worker.process.returncode
-        path = self.paths[row]
+    def _blame(self, worker: _Worker, rows: deque[int]) -> None:
+        """Give up the one file that ended a worker, if any did."""
+        if self.stopped or not rows:
+            return
+        row = rows[0]
+        path = repr(os.fsencode(self.paths[row]).decode("utf-8", "backslashreplace"))
         if worker.timed_out:
-            message = f"{path}: decoding took longer than {self.time_limit_s:g} s."
-            self._record(row, ScannedFile("", "time_out", message))
+            # Its answer may come in the moment of the kill: then the next file was never begun.
+            if worker.row == row:
+                message = f"{path}: decoding took longer than {self.time_limit_s:g} s."
+                self._record(rows.popleft(), ScannedFile("", "time_out", message))
+        elif row not in self.suspects:
+            # Others kill processes too, the system does when memory runs out: once is no proof.
+            self.suspects.add(row)
         else:
-            message = f"{path}: decoding ended its process (status {status})."
-            self._record(row, ScannedFile("", "worker_died", message))
+            message = f"{path}: decoding ended its process (status {worker.process.returncode})."
+            self._record(rows.popleft(), ScannedFile("", "worker_died", message))
+
+    def _record_answer(self, row: int, answer: dict[str, Any]) -> None:
+        signature = answer.pop("signature", None)
+        if signature is not None:
+            self.signatures[row] = np.frombuffer(base64.b64decode(signature), np.uint8)
+        facts = ImageFacts(*answer.pop("facts")) if "facts" in answer else None
+        self._record(row, ScannedFile(**answer, facts=facts))
 
     def _record(self, row: int, result: ScannedFile) -> None:
         self.results[row] = result
@@ -259,11 +348,11 @@ class _Scan:
     def _close(self, worker: _Worker) -> None:
         with self._lock:
             self._running.pop(worker.process.pid, None)
+            if self.stopped:
+                worker.process.kill()
         _stream(worker.process.stdout).close()
-        try:
+        with contextlib.suppress(OSError):  # It died with a job still in the pipe.
             _stream(worker.process.stdin).close()
-        except BrokenPipeError:  # It died with a job still in the pipe.
-            pass
         worker.process.wait()
 
 

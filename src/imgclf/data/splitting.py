@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
 
-from imgclf.data.folder import Split
 from imgclf.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imgclf.data.folder import Split
 
 __all__ = ["assign_splits"]
 
@@ -96,9 +100,7 @@ def _nearest(
     split: Split, keys: list[str], sides: dict[str, Split], fractions: dict[Split, float], seed: int
 ) -> str:
     """Choose the image that lies nearest to an empty side and is not the last of its own."""
-    counts = defaultdict(int)
-    for side in sides.values():
-        counts[side] += 1
+    counts = Counter(sides.values())
     names: list[Split] = [*fractions, "train"]
     edges = [sum(list(fractions.values())[:index]) for index in range(len(names))] + [1.0]
     middle = (edges[names.index(split)] + edges[names.index(split) + 1]) / 2

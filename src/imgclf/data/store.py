@@ -4,36 +4,49 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import mmap
 import os
 import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgclf.data import cache
 from imgclf.data.decoding import DECODER_VERSION, DecodingLimits, ImageFacts, decode
-from imgclf.data.folder import ImageFolder
-from imgclf.data.policy import InputPolicy
-from imgclf.data.scanning import ScanLimits, ScannedFile, available_processors, scan_files
+from imgclf.data.scanning import Scan, ScanLimits, ScannedFile, available_processors, scan_files
+from imgclf.data.signatures import SIGNATURE_BYTES
 from imgclf.errors import ArgumentError, DataError, ImageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from imgclf.data.folder import ImageFolder
+    from imgclf.data.policy import InputPolicy
 
 __all__ = ["PixelSource", "Store", "StoreMode", "open_store"]
 
 StoreMode = Literal["auto", "memory", "disk", "off"]
 Progress = Callable[[int, int], None]
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 """Raised when the layout of the files changes; part of the key."""
 
 MEMORY_SHARE = 0.4
 """Share of the free memory (or disk) that ``"auto"`` lets pixels take."""
+
+
+_logger = logging.getLogger("imgclf")
+
+
+class _NoRoomError(DataError):
+    """Pixels do not fit where they were to be kept."""
 
 
 class PixelSource(Protocol):
@@ -85,6 +98,7 @@ class Store:
     Attributes:
         folder: The folder that was scanned.
         scanned: ``(num_files,)`` results, in the order of ``folder.files``.
+        signatures: uint8 ``(num_files, SIGNATURE_BYTES)``, by which copies are recognised.
         pixels: Where the pixels of the accepted files come from, by index into ``folder.files``.
         mode: What was decided: ``"memory"``, ``"disk"`` or ``"off"``.
         reused: Whether an earlier scan was found, so that nothing had to be decoded.
@@ -92,6 +106,7 @@ class Store:
 
     folder: ImageFolder
     scanned: tuple[ScannedFile, ...]
+    signatures: NDArray[np.uint8]
     pixels: PixelSource
     mode: StoreMode
     reused: bool
@@ -135,13 +150,29 @@ def open_store(
     place = cache.cache_folder() / key
     if mode in ("auto", "disk") and (kept := _open_kept(place, folder, policy)):
         return kept
-    chosen = _choose(size_bytes) if mode == "auto" else mode
-    scan = _Scanner(folder, policy, limits, scan_limits, progress)
-    if chosen == "disk":
-        return scan.to_disk(place, size_bytes)
-    if chosen == "memory":
-        return scan.to_memory(size_bytes)
-    return scan.to_nowhere()
+    scanner = _Scanner(folder, policy, limits, scan_limits, progress)
+    if mode == "auto":
+        return _open_where_it_fits(scanner, place, size_bytes)
+    if mode == "disk":
+        return scanner.to_disk(place, size_bytes)
+    if mode == "memory":
+        return scanner.to_memory(size_bytes)
+    return scanner.to_nowhere()
+
+
+def _open_where_it_fits(scanner: _Scanner, place: Path, size_bytes: int) -> Store:
+    """Try the disk, then the memory, then nothing; an estimate can be wrong, as under a quota."""
+    if size_bytes <= _room_on_disk():
+        try:
+            return scanner.to_disk(place, size_bytes)
+        except _NoRoomError as error:
+            _logger.warning("%s Going on without it.", error)
+    if size_bytes <= MEMORY_SHARE * _free_memory_bytes():
+        try:
+            return scanner.to_memory(size_bytes)
+        except _NoRoomError as error:
+            _logger.warning("%s Going on without it.", error)
+    return scanner.to_nowhere()
 
 
 def _key(folder: ImageFolder, policy: InputPolicy, limits: DecodingLimits) -> str:
@@ -149,7 +180,13 @@ def _key(folder: ImageFolder, policy: InputPolicy, limits: DecodingLimits) -> st
     decided_by = asdict(policy)
     del decided_by["data_format"]  # Axes are turned when batches are made.
     digest = hashlib.sha256()
-    header = (STORE_VERSION, DECODER_VERSION, decided_by, asdict(limits), str(folder.root.resolve()))
+    header = (
+        STORE_VERSION,
+        DECODER_VERSION,
+        decided_by,
+        asdict(limits),
+        str(folder.root.resolve()),
+    )
     digest.update(json.dumps(header, sort_keys=True).encode())
     for file in folder.files:
         entry = f"\n{file.path}\0{file.size_bytes}\0{file.mtime_ns}\0{file.ctime_ns}"
@@ -157,17 +194,13 @@ def _key(folder: ImageFolder, policy: InputPolicy, limits: DecodingLimits) -> st
     return digest.hexdigest()[:32]
 
 
-def _choose(size_bytes: int) -> StoreMode:
-    """Decide where the pixels fit: on disk, in memory, or nowhere."""
+def _room_on_disk() -> float:
+    """Return the bytes that pixels may take on the cache's disk; 0 where nothing can be written."""
     place = cache.cache_folder()
     existing = next(parent for parent in (place, *place.parents) if parent.exists())
-    writable = os.access(existing, os.W_OK)
-    free_disk = shutil.disk_usage(existing).free if writable else 0
-    if size_bytes <= min(MEMORY_SHARE * free_disk, cache.MAX_CACHE_BYTES):
-        return "disk"
-    if size_bytes <= MEMORY_SHARE * _free_memory_bytes():
-        return "memory"
-    return "off"
+    if not os.access(existing, os.W_OK):
+        return 0
+    return min(MEMORY_SHARE * shutil.disk_usage(existing).free, cache.MAX_CACHE_BYTES)
 
 
 def _free_memory_bytes() -> int:
@@ -182,17 +215,24 @@ def _free_memory_bytes() -> int:
 
 def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> Store | None:
     """Open the pixels of an earlier scan; None where there are none, or not whole ones."""
-    shape = (len(folder.files), *policy.pixel_shape)
+    num_files = len(folder.files)
     try:
         scanned = _read_index(place / "index.json")
-        whole = (place / "pixels.u8").stat().st_size == int(np.prod(shape))
-        if not whole or len(scanned) != len(folder.files):
+        if len(scanned) != num_files:
             return None
-        pixels = np.memmap(place / "pixels.u8", np.uint8, "r", shape=shape)
+        pixels = _map(place / "pixels.u8", (num_files, *policy.pixel_shape))
+        signatures = _map(place / "signatures.u8", (num_files, SIGNATURE_BYTES))
         cache.mark_used(place)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # Absent, evicted in this moment, or of another make: scan again.
-    return Store(folder, scanned, StoredPixels(pixels), "disk", reused=True)
+    return Store(folder, scanned, signatures, StoredPixels(pixels), "disk", reused=True)
+
+
+def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Map a file of pixels; `ValueError` where it is not of just this size."""
+    if path.stat().st_size != int(np.prod(shape)):
+        raise ValueError(path)
+    return np.memmap(path, np.uint8, "r", shape=shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,15 +247,18 @@ class _Scanner:
 
     def to_disk(self, place: Path, size_bytes: int) -> Store:
         """Fill a new cache entry beside its final place, then move it there in one step."""
-        partial = place.with_name(f"{place.name}{cache.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}")
+        partial = place.with_name(
+            f"{place.name}{cache.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}"
+        )
         try:
             cache.make_room(size_bytes)
             partial.mkdir(parents=True)
-            scanned = self._fill(partial / "pixels.u8", size_bytes)
-            _write_index(partial / "index.json", scanned)
-            _publish(partial, place)
+            scan = self._fill(partial / "pixels.u8", size_bytes)
+            (partial / "signatures.u8").write_bytes(scan.signatures.tobytes())
+            _write_index(partial / "index.json", scan.files)
+            self._publish(partial, place)
         except OSError as error:
-            raise DataError(
+            raise _NoRoomError(
                 f"The pixels of {self.folder.root} cannot be kept in {place.parent} "
                 f"({error.strerror}): free some space, set IMGCLF_CACHE_DIR, or use the store "
                 "'memory' or 'off'."
@@ -225,69 +268,79 @@ class _Scanner:
         kept = _open_kept(place, self.folder, self.policy)
         if kept is None:  # Evicted or cleared by another process in this moment.
             return self.to_memory(size_bytes)
-        return Store(self.folder, kept.scanned, kept.pixels, "disk", reused=False)
+        return replace(kept, reused=False)
 
     def to_memory(self, size_bytes: int) -> Store:
         """Fill a nameless file that lives in memory where the system has such files."""
-        shared_memory = "/dev/shm"  # noqa: S108 - a new private folder is made in it
-        parent = shared_memory if os.access(shared_memory, os.W_OK) else None
         shape = (len(self.folder.files), *self.policy.pixel_shape)
         try:
-            with tempfile.TemporaryDirectory(prefix="imgclf-", dir=parent) as temporary:
-                path = Path(temporary) / "pixels.u8"
-                scanned = self._fill(path, size_bytes)
-                # On Unix the map outlives the name; elsewhere the pixels are read into memory.
-                mapped = np.memmap(path, np.uint8, "r", shape=shape)
-                pixels = mapped if os.name == "posix" else np.array(mapped)
-                del mapped
-        except OSError as error:
-            raise DataError(
+            if hasattr(os, "memfd_create"):
+                scan, pixels = self._fill_memory_file(shape, size_bytes)
+            else:
+                with tempfile.TemporaryDirectory(prefix="imgclf-") as temporary:
+                    path = Path(temporary) / "pixels.u8"
+                    scan = self._fill(path, size_bytes)
+                    pixels = np.fromfile(path, np.uint8).reshape(shape)
+        except (OSError, MemoryError) as error:
+            raise _NoRoomError(
                 f"The pixels of {self.folder.root} need {size_bytes / 1e9:.1f} GB, which do not "
-                f"fit into memory ({error.strerror}): use the store 'disk' or 'off'."
+                f"fit into memory ({error}): use the store 'disk' or 'off'."
             ) from error
-        return Store(self.folder, scanned, StoredPixels(pixels), "memory", reused=False)
+        return self._store(scan, StoredPixels(pixels), "memory")
 
     def to_nowhere(self) -> Store:
         """Check the files and decode them again whenever they are asked for."""
-        scanned = self._scan(None)
+        scan = self._scan(None)
         pool = ThreadPoolExecutor(available_processors(), thread_name_prefix="imgclf-decode")
-        paths = [self.folder.absolute(file) for file in self.folder.files]
-        pixels = StreamedPixels(paths, self.policy, self.limits, pool)
-        return Store(self.folder, scanned, pixels, "off", reused=False)
+        pixels = StreamedPixels(self._paths(), self.policy, self.limits, pool)
+        return self._store(scan, pixels, "off")
 
-    def _fill(self, path: Path, size_bytes: int) -> tuple[ScannedFile, ...]:
+    def _store(self, scan: Scan, pixels: PixelSource, mode: StoreMode) -> Store:
+        return Store(self.folder, scan.files, scan.signatures, pixels, mode, reused=False)
+
+    def _publish(self, partial: Path, place: Path) -> None:
+        """Move a finished entry to its place; where another process was faster, keep its own."""
+        try:
+            partial.rename(place)
+        except OSError:
+            if _open_kept(place, self.folder, self.policy) is None:
+                shutil.rmtree(place, ignore_errors=True)  # Damaged, or half cleared.
+                partial.rename(place)
+
+    def _fill_memory_file(
+        self, shape: tuple[int, ...], size_bytes: int
+    ) -> tuple[Scan, NDArray[np.uint8]]:
+        """Fill a file that has no name and no disk; the workers find it through this process."""
+        descriptor = os.memfd_create("imgclf-pixels")
+        try:
+            scan = self._fill(Path(f"/proc/{os.getpid()}/fd/{descriptor}"), size_bytes)
+            mapped = mmap.mmap(descriptor, size_bytes, access=mmap.ACCESS_READ)
+        finally:
+            os.close(descriptor)  # The map outlives it.
+        return scan, np.frombuffer(mapped, np.uint8).reshape(shape)
+
+    def _fill(self, path: Path, size_bytes: int) -> Scan:
         with path.open("w+b") as file:
             if hasattr(os, "posix_fallocate") and size_bytes:
                 os.posix_fallocate(file.fileno(), 0, size_bytes)  # A full disk shows here.
             else:
                 file.truncate(size_bytes)
-            scanned = self._scan(str(path))
-            os.fsync(file.fileno())
-        return scanned
+            scan = self._scan(str(path))
+            os.fsync(file.fileno())  # Or a crash of the machine leaves black images behind.
+        return scan
 
-    def _scan(self, pixel_file: str | None) -> tuple[ScannedFile, ...]:
-        paths = [self.folder.absolute(file) for file in self.folder.files]
-        return tuple(
-            scan_files(
-                paths,
-                self.policy,
-                pixel_file=pixel_file,
-                limits=self.limits,
-                scan_limits=self.scan_limits,
-                progress=self.progress,
-            )
+    def _scan(self, pixel_file: str | None) -> Scan:
+        return scan_files(
+            self._paths(),
+            self.policy,
+            pixel_file=pixel_file,
+            limits=self.limits,
+            scan_limits=self.scan_limits,
+            progress=self.progress,
         )
 
-
-def _publish(partial: Path, place: Path) -> None:
-    """Move a finished entry to its place; where another process was faster, keep its own."""
-    if place.exists() and not (place / "index.json").exists():
-        shutil.rmtree(place, ignore_errors=True)  # The remains of an interrupted clearing.
-    try:
-        partial.rename(place)
-    except OSError:
-        if not place.exists():
-            raise
+    def _paths(self) -> list[str]:
+        return [self.folder.absolute(file) for file in self.folder.files]
 
 
 def _write_index(path: Path, scanned: Sequence[ScannedFile]) -> None:

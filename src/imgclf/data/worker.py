@@ -6,50 +6,96 @@ hostile, so it is the process that may crash. It never imports TensorFlow.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import sys
-from dataclasses import astuple
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
 from typing import IO, Any
 
-from imgclf.data.decoding import DecodingLimits, decode_with_facts, read_content
+from imgclf.data.decoding import (
+    REASONS,
+    DecodedImage,
+    DecodingLimits,
+    decode_with_facts,
+    read_content,
+)
 from imgclf.data.policy import InputPolicy
+from imgclf.data.signatures import sign
 from imgclf.errors import ImageError
 
+__all__ = ["Decoder", "main"]
 
-def main() -> None:
-    """Answer jobs until standard input ends."""
+Decoder = Callable[[bytes, InputPolicy, DecodingLimits], DecodedImage]
+
+
+def main(decoder: Decoder = decode_with_facts) -> None:
+    """Answer jobs until standard input ends.
+
+    Args:
+        decoder: Turns a file's content into pixels; `decode_with_facts` or, where the scan itself
+            is put to the test, one with faults.
+    """
     jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # Whatever a library prints must not mix with the answers.
     order = json.loads(jobs.readline())
     _limit_memory(order["memory_limit_bytes"])
     policy = InputPolicy(**{**order["policy"], "image_size": tuple(order["policy"]["image_size"])})
     limits = DecodingLimits(**order["limits"])
-    _answer(answers, {"ready": True})
     with _open_pixels(order["pixel_file"]) as pixels:
+        job = _Job(decoder, policy, limits, pixels)
+        _answer(answers, {"ready": True})
         for line in jobs:
             for row, path in json.loads(line):
-                _answer(answers, _scan(row, path, policy, limits, pixels))
+                _answer(answers, job.scan(row, path))
 
 
-def _scan(
-    row: int, path: str, policy: InputPolicy, limits: DecodingLimits, pixels: IO[bytes]
-) -> dict[str, Any]:
-    """Decode one file and put its pixels into its row of the pixel file."""
-    sha256 = ""
-    try:
-        content = read_content(path, limits)
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is done to every file."""
+
+    decoder: Decoder
+    policy: InputPolicy
+    limits: DecodingLimits
+    pixels: IO[bytes]
+
+    def scan(self, row: int, path: str) -> dict[str, Any]:
+        """Decode one file and put its pixels into its row of the pixel file."""
+        try:
+            content = read_content(path, self.limits)
+        except ImageError as error:
+            return {"sha256": "", "reason": error.reason, "message": str(error)}
         sha256 = hashlib.sha256(content).hexdigest()
-        image = decode_with_facts(content, policy, limits)
-    except ImageError as error:
-        return {"sha256": sha256, "reason": error.reason, "message": str(error)}
-    try:
-        pixels.seek(row * image.pixels.nbytes)
-        pixels.write(image.pixels.data)
-    except OSError as error:
-        return {"fatal": error.strerror}
-    return {"sha256": sha256, "facts": astuple(image.facts)}
+        try:
+            image = self.decoder(content, self.policy, self.limits)
+        except ImageError as error:
+            # The decoder saw bytes without a name; a person needs the name.
+            return {"sha256": sha256, "reason": error.reason, "message": _named(path, str(error))}
+        except MemoryError:  # Raised where not even the decoder's own handler had room.
+            message = _named(path, REASONS["out_of_memory"])
+            return {"sha256": sha256, "reason": "out_of_memory", "message": message}
+        try:
+            _write_row(self.pixels, row, image)
+        except OSError as error:
+            return {"fatal": error.strerror}
+        signature = base64.b64encode(sign(image.pixels)).decode()
+        return {"sha256": sha256, "facts": astuple(image.facts), "signature": signature}
+
+
+def _named(path: str, message: str) -> str:
+    """Put the path into a message about an image that came as bytes."""
+    name = repr(os.fsencode(path).decode("utf-8", "backslashreplace"))
+    return f"{name}: {message.removeprefix('Image: ')}"
+
+
+def _write_row(pixels: IO[bytes], row: int, image: DecodedImage) -> None:
+    """Write all bytes of a row; a raw write may take only a part of them."""
+    left = memoryview(image.pixels.tobytes())
+    pixels.seek(row * len(left))
+    while left:
+        left = left[pixels.write(left) :]
 
 
 def _answer(answers: IO[bytes], answer: dict[str, Any]) -> None:
@@ -66,7 +112,12 @@ def _limit_memory(limit_bytes: int) -> None:
         import resource
     except ImportError:  # Not Unix: no limit to set.
         return
-    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    limit_bytes = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+    except (OSError, ValueError):  # macOS knows the limit by name only.
+        return
 
 
 if __name__ == "__main__":
