@@ -69,7 +69,7 @@ def trained(two_classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
         architecture="three_conv",
         options={"filters": 8, "hidden_units": 8, "dropout": 0.0},
         image_size=(24, 24),
-        epochs=4,
+        epochs=10,
         batch_size=16,
         learning_rate=5e-3,
     )

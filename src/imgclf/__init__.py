@@ -7,6 +7,7 @@ used.
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from imgclf.runtime import prepare_tensorflow
@@ -69,6 +70,9 @@ _ROOMS = {
     "imgclf.training.fitting": ("fit",),
     "imgclf.workflow": ("train",),
 }
+# Without this, Python prints warnings of a library that nobody listens to on standard error.
+logging.getLogger("imgclf").addHandler(logging.NullHandler())
+
 _LIGHT_ROOMS = frozenset({"imgclf.errors", "imgclf.options", "imgclf.registry"})
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

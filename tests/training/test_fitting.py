@@ -168,7 +168,7 @@ def test_mixed_precision_learns(batches: Any) -> None:
 def test_a_loss_that_is_no_number_stops_the_training(batches: Any, model: keras.Model) -> None:
     """NaN ends the training at that step with an error that names step and rate."""
     model.get_layer("head").bias.assign([np.nan])
-    with pytest.raises(TrainingError, match="at step 1 with learning rate 0.001"):
+    with pytest.raises(TrainingError, match=r"at step 1 with learning rate 0\.001"):
         imgclf.fit(model, *batches, epochs=9)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.markup import escape
 from rich.table import Table
 
-from imgclf.bundle import Manifest
 from imgclf.cli._console import print_json, result_console
 from imgclf.cli._parameters import BundlePath, JsonFlag
+
+if TYPE_CHECKING:
+    from imgclf.bundle import Manifest
 
 
 def info(bundle: BundlePath, as_json: JsonFlag = False) -> None:
