@@ -14,13 +14,13 @@ goes unnoticed. Nothing in a bundle is ever executed or unpickled.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import secrets
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import safetensors
@@ -28,6 +28,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from imgclf.atomic import write_atomically
 from imgclf.data.policy import InputPolicy
 from imgclf.errors import BundleError, DataNotFoundError
 
@@ -221,44 +222,26 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
 
 
 def _write_atomically(path: Path, members: Mapping[str, bytes]) -> None:
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with partial.open("w+b") as file:
-            _write_zip(file, members)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_folder(path.parent)
+        write_atomically(path, _as_zip(members))
     except OSError as error:
         raise BundleError(
             f"The bundle {path} cannot be written ({error.strerror}): "
             "free some space or give another place."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
-def _write_zip(file: IO[bytes], members: Mapping[str, bytes]) -> None:
+def _as_zip(members: Mapping[str, bytes]) -> bytes:
+    """Pack the members, and put the hash of all bytes before it into the comment."""
+    file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             # A fixed date: equal classifiers give equal files.
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
         archive.comment = COMMENT_PREFIX + b"0" * 64
-    end = file.seek(0, os.SEEK_END) - COMMENT_BYTES
-    digest = _hash_until(file, end)
-    file.seek(end + len(COMMENT_PREFIX))
-    file.write(digest.encode())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    packed = file.getvalue()
+    digest = hashlib.sha256(packed[:-COMMENT_BYTES]).hexdigest()
+    return packed[:-64] + digest.encode()
 
 
 def _open_zip(stream: Any, file: Path) -> zipfile.ZipFile:

@@ -317,9 +317,7 @@ def _builds(build: Callable[[int], object], side: int) -> bool:
     return True
 
 
-def check_contract(
-    model: Any, name: str, shape: tuple[int, int, int], num_classes: int
-) -> None:
+def check_contract(model: Any, name: str, shape: tuple[int, int, int], num_classes: int) -> None:
     """Check what an architecture function returned against the contract (D1).
 
     Args:

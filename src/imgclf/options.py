@@ -192,7 +192,9 @@ def read_options(architecture: Callable[..., Any], name: str) -> tuple[Option, .
     )
 
 
-def _read_option(architecture: Callable[..., Any], parameter: inspect.Parameter, name: str) -> Option:
+def _read_option(
+    architecture: Callable[..., Any], parameter: inspect.Parameter, name: str
+) -> Option:
     where = f"Option {parameter.name!r} of architecture {name!r}"
     if parameter.default is inspect.Parameter.empty:
         raise ContractError(f"{where} has no default: give it one, so that the name alone builds.")

@@ -148,9 +148,7 @@ def load_architecture(architecture: str | Callable[..., Any]) -> Architecture:
         return Architecture(name, architecture, read_options(architecture, name))
     registration = _only_registration(architecture)
     function = _import(registration)
-    return Architecture(
-        architecture, function, read_options(function, architecture), registration
-    )
+    return Architecture(architecture, function, read_options(function, architecture), registration)
 
 
 def describe_architecture(name: str) -> ArchitectureDescription:

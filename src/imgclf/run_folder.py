@@ -13,11 +13,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from imgclf.atomic import write_atomically
 from imgclf.errors import RunFolderError
 
-__all__ = ["default_run_folder", "open_run_folder", "split_csv", "write_config", "write_history"]
+__all__ = [
+    "BUNDLE_NAME",
+    "default_run_folder",
+    "mark_stopped",
+    "open_run_folder",
+    "read_config",
+    "split_csv",
+    "split_difference",
+    "write_config",
+    "write_history",
+]
 
 LOCK_NAME = "lock"
+CONFIG_NAME = "config.json"
+BUNDLE_NAME = "model.imgclf"
+STOPPED_NAME = "stopped"
 
 
 def default_run_folder(architecture: str, parent: Path = Path("runs")) -> Path:
@@ -27,19 +41,23 @@ def default_run_folder(architecture: str, parent: Path = Path("runs")) -> Path:
 
 
 @contextmanager
-def open_run_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+def open_run_folder(path: str | os.PathLike[str], *, resume: bool = False) -> Iterator[Path]:
     """Make a run folder and hold its lock; the lock of a killed process is free again.
 
     Args:
         path: The folder; it is made with its parents.
+        resume: Go on with the run that it holds.
 
     Yields:
         The folder.
 
     Raises:
-        RunFolderError: Another process trains in it, or it holds a run already.
+        RunFolderError: Another process trains in it, or it holds a run already (with `resume`:
+            holds none, or one that is done).
     """
     folder = Path(path)
+    if resume:
+        _require_unfinished(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / LOCK_NAME).open("w")
@@ -49,9 +67,10 @@ def open_run_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         ) from error
     with lock:
         _take(lock, folder)
-        if (folder / "config.json").exists():
+        if not resume and (folder / CONFIG_NAME).exists():
             raise RunFolderError(
-                f"The folder {folder} already holds a run: give another --run-dir, or remove it."
+                f"The folder {folder} already holds a run: give another run folder, go on with "
+                "--resume, or remove it."
             )
         yield folder
 
@@ -69,9 +88,52 @@ def _take(lock: IO[str], folder: Path) -> None:
         ) from error
 
 
+def _require_unfinished(folder: Path) -> None:
+    if not (folder / CONFIG_NAME).exists():
+        raise RunFolderError(
+            f"{folder} holds no run to go on with: give the run folder of `imgclf train`, "
+            f"which has a {CONFIG_NAME}."
+        )
+    if (folder / BUNDLE_NAME).exists() and not (folder / STOPPED_NAME).exists():
+        raise RunFolderError(
+            f"The run in {folder} is done, its classifier is {folder / BUNDLE_NAME}: "
+            "to train it further, give it to `imgclf train --from`."
+        )
+
+
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write every value of a run, defaults included."""
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(config, indent=2) + "\n"
+    write_atomically(folder / CONFIG_NAME, text.encode())
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read what `write_config` wrote.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        Every value of the run.
+
+    Raises:
+        RunFolderError: The file is missing or unreadable.
+    """
+    try:
+        config: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"{folder / CONFIG_NAME} cannot be read ({error}): give a whole run folder."
+        ) from error
+    return config
+
+
+def mark_stopped(folder: Path, stopped: bool) -> None:
+    """Note whether the run's bundle is that of a training that was stopped before its end."""
+    if stopped:
+        (folder / STOPPED_NAME).touch()
+    else:
+        (folder / STOPPED_NAME).unlink(missing_ok=True)
 
 
 def write_history(folder: Path, history: Mapping[str, Sequence[float]]) -> None:
@@ -99,3 +161,24 @@ def split_csv(rows: Iterable[tuple[str, str, str, str]]) -> tuple[bytes, str]:
     # Names that are not UTF-8 come out as the bytes that they are on disk.
     content = text.getvalue().encode("utf-8", "surrogateescape")
     return content, hashlib.sha256(content).hexdigest()
+
+
+def split_difference(recorded: bytes, found: bytes, most: int = 3) -> str:
+    """Say where two divisions differ.
+
+    Args:
+        recorded: The ``split.csv`` of a run.
+        found: The division of the same folder now.
+        most: How many images are named.
+
+    Returns:
+        The first differences in words; empty where there is none.
+    """
+    before, now = (set(content.splitlines()) for content in (recorded, found))
+    lines = sorted((before ^ now), key=lambda line: (line.split(b",")[0], line in now))
+    named = [
+        f"{'now' if line in now else 'recorded'}: {line.decode('utf-8', 'backslashreplace')}"
+        for line in lines[:most]
+    ]
+    more = f" and {len(lines) - most} more" if len(lines) > most else ""
+    return "; ".join(named) + more

@@ -6,76 +6,37 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 
+from imgclf.atomic import write_atomically
 from imgclf.bundle import DataRecord, Figures
 from imgclf.classifier import Classifier
-from imgclf.data.augmentation import Augmentation, resolve_augmentation
 from imgclf.data.generators import ImageData, Plan
-from imgclf.data.policy import DataFormat, InputPolicy, ResizeMode
-from imgclf.data.store import StoreMode
+from imgclf.errors import DataError
 from imgclf.evaluation.evaluating import Evaluation, evaluate
 from imgclf.models import build_model
-from imgclf.options import Value
-from imgclf.run_folder import open_run_folder, split_csv, write_config, write_history
+from imgclf.run_folder import (
+    BUNDLE_NAME,
+    mark_stopped,
+    open_run_folder,
+    read_config,
+    split_csv,
+    split_difference,
+    write_config,
+    write_history,
+)
+from imgclf.settings import Settings, from_config, make_plan, settings_of, to_config
 from imgclf.training.fitting import fit
-from imgclf.training.precision import Precision, choose_precision
-from imgclf.training.schedules import Schedule, make_schedule
+from imgclf.training.precision import choose_precision
+from imgclf.training.schedules import make_schedule
+from imgclf.training.stopping import StopOnRequest
+from imgclf.transfer import copy_weights, frozen_convolutions, measure_before
 
-__all__ = ["Settings", "TrainingRun", "run_training", "train"]
-
-VAL_SHARE = 0.15
-TEST_SHARE = 0.15
-"""How one folder is cut: 70 % to learn from, 15 % to choose the epoch, 15 % for the headline."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Every choice of a training; the defaults are those of `imgclf.train`.
-
-    Attributes:
-        architecture: An installed name or an architecture function.
-        options: Options of the architecture.
-        image_size: ``(height, width)`` in pixels.
-        channels: 3 for colour, 1 for grey.
-        resize: ``"stretch"``, ``"crop"`` or ``"pad"``.
-        data_format: Order of the axes of batches and network.
-        epochs: Passes over the training images.
-        batch_size: Images per batch.
-        learning_rate: The highest rate.
-        schedule: ``"cosine"`` or ``"constant"``.
-        optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"``.
-        augment: A preset's name or an `Augmentation`.
-        class_weight: ``"balanced"`` or None.
-        patience: Epochs without a better one after which the training ends; None never.
-        precision: Of the training steps.
-        seed: Decides split, order, augmentation and initial weights.
-        store: Where decoded pixels are kept.
-        strict: Whether one unusable file stops everything.
-    """
-
-    architecture: str | Callable[..., keras.Model] = "resnet9"
-    options: Mapping[str, Value] = field(default_factory=dict)
-    image_size: tuple[int, int] = (96, 96)
-    channels: Literal[1, 3] = 3
-    resize: ResizeMode = "stretch"
-    data_format: DataFormat = "channels_last"
-    epochs: int = 30
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    schedule: Schedule = "cosine"
-    optimizer: str = "adam"
-    augment: str | Augmentation = "light"
-    class_weight: Literal["balanced"] | None = None
-    patience: int | None = None
-    precision: Precision = "auto"
-    seed: int = 0
-    store: StoreMode = "auto"
-    strict: bool = False
+__all__ = ["Settings", "TrainingRun", "Watcher", "resume_training", "run_training", "train"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +54,9 @@ class TrainingRun:
         images_per_s: Training images per second, validation included.
         durations_s: Seconds of each part.
         bundle: The saved bundle; None without a run folder.
+        stopped: Whether the training was asked to end before its last epoch.
+        before: What the classifier that it went on from scores on the same images, of the classes
+            that it knows; None without one.
     """
 
     classifier: Classifier
@@ -104,6 +68,8 @@ class TrainingRun:
     images_per_s: float
     durations_s: Mapping[str, float]
     bundle: Path | None
+    stopped: bool = False
+    before: Evaluation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +81,14 @@ class Watcher:
         scanned: Called with the images once they are known.
         callbacks: Keras callbacks.
         verbose: Whether the training's progress is drawn on standard error.
+        stop_requested: Asked after each step; True ends the training in good order.
     """
 
     scanning: Callable[[int, int], None] | None = None
     scanned: Callable[[ImageData], None] = lambda _data: None
     callbacks: Sequence[keras.callbacks.Callback] = ()
     verbose: bool = False
+    stop_requested: Callable[[], bool] = lambda: False
 
 
 def train(
@@ -129,6 +97,7 @@ def train(
     val_dir: str | os.PathLike[str] | None = None,
     test_dir: str | os.PathLike[str] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
+    start_from: Classifier | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     **settings: Any,
 ) -> Classifier:
@@ -144,8 +113,10 @@ def train(
         test_dir: Another folder with the test images.
         run_dir: A folder for the bundle, the settings, the division and the history; None
             writes none.
+        start_from: A classifier to go on from, on these images; its architecture, options and input
+            are kept. Classes are matched by name; new ones are added, missing ones dropped.
         callbacks: Any Keras callbacks.
-        **settings: Fields of `imgclf.workflow.Settings`, such as ``architecture``, ``options``,
+        **settings: Fields of `imgclf.settings.Settings`, such as ``architecture``, ``options``,
             ``image_size``, ``epochs``, ``batch_size``, ``learning_rate``, ``augment`` and
             ``seed``.
 
@@ -163,10 +134,16 @@ def train(
         >>> clf.figures.accuracy                                # doctest: +SKIP
     """
     watcher = Watcher(callbacks=callbacks)
+    chosen = settings_of(start_from, **settings) if start_from else Settings(**settings)
     run = run_training(
-        directory, Settings(**settings), val_dir=val_dir, test_dir=test_dir, run_dir=run_dir,
+        directory,
+        chosen,
+        val_dir=val_dir,
+        test_dir=test_dir,
+        run_dir=run_dir,
+        start_from=start_from,
         watcher=watcher,
-    )  # fmt: skip
+    )
     return run.classifier
 
 
@@ -177,6 +154,7 @@ def run_training(
     val_dir: str | os.PathLike[str] | None = None,
     test_dir: str | os.PathLike[str] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
+    start_from: Classifier | None = None,
     watcher: Watcher | None = None,
 ) -> TrainingRun:
     """Train as `train` does, and return all that was learned on the way.
@@ -187,6 +165,7 @@ def run_training(
         val_dir: Another folder with the validation images.
         test_dir: Another folder with the test images.
         run_dir: A folder for what the training leaves behind; None writes nothing.
+        start_from: A classifier to go on from; `settings` must be those of `settings_of` it.
         watcher: Who is told how it goes on.
 
     Returns:
@@ -195,54 +174,72 @@ def run_training(
     plan = make_plan(directory, settings, val_dir=val_dir, test_dir=test_dir)
     watcher = watcher or Watcher()
     with open_run_folder(run_dir) if run_dir is not None else nullcontext() as folder:
-        began_s = time.monotonic()
-        data = plan.build(watcher.scanning)
-        watcher.scanned(data)
-        scanned_s = time.monotonic()
+        return _train(plan, settings, folder, watcher, start_from=start_from)
 
-        precision = choose_precision(settings.precision)
-        model = build_model(
-            settings.architecture,
-            data.train.input_shape,
-            data.train.num_classes,
-            data_format=settings.data_format,
-            seed=settings.seed,
-            **settings.options,
-        )
-        if folder is not None:
-            split_sha256 = _write_split(folder, data)
-            write_config(folder, _config(plan, settings, precision))
-        else:
-            split_sha256 = split_csv(_split_rows(data))[1]
 
-        num_steps = settings.epochs * data.train.steps_per_epoch
-        history = fit(
-            model,
-            data.train,
-            data.val,
-            epochs=settings.epochs,
-            learning_rate=make_schedule(settings.schedule, settings.learning_rate, num_steps),
-            optimizer=settings.optimizer,
-            class_weight=settings.class_weight,
-            patience=settings.patience,
-            callbacks=watcher.callbacks,
-            precision=settings.precision,
-            verbose=watcher.verbose,
-        )
-        fitted_s = time.monotonic()
+def resume_training(
+    run_dir: str | os.PathLike[str], *, watcher: Watcher | None = None
+) -> TrainingRun:
+    """Go on with a training that was stopped or killed, from its newest checkpoint.
 
-        classifier = Classifier(model, data.train)
-        evaluation = evaluate(classifier, data.test or data.val)
-        headline_split: Literal["test", "val"] = "test" if data.test else "val"
-        classifier.figures = _figures(evaluation, headline_split)
-        classifier.data = _data_record(data, split_sha256, settings.seed)
-        evaluated_s = time.monotonic()
+    Args:
+        run_dir: Its run folder.
+        watcher: Who is told how it goes on.
 
-        bundle = None
-        if folder is not None:
-            write_history(folder, history.history)
-            bundle = classifier.save(folder / "model.imgclf")
-    num_epochs = len(history.epoch)
+    Returns:
+        What the uncut training would have returned.
+
+    Raises:
+        RunFolderError: The folder holds no unfinished run, or another process trains in it.
+        DataError: The images are not those of the run; the first differences are named.
+    """
+    with open_run_folder(run_dir, resume=True) as folder:
+        plan, settings = from_config(read_config(folder))
+        recorded = (folder / "split.csv").read_bytes()
+        return _train(plan, settings, folder, watcher or Watcher(), recorded_split=recorded)
+
+
+def _train(
+    plan: Plan,
+    settings: Settings,
+    folder: Path | None,
+    watcher: Watcher,
+    *,
+    start_from: Classifier | None = None,
+    recorded_split: bytes | None = None,
+) -> TrainingRun:
+    """Go the whole way, in a run folder that is held, or in none."""
+    began_s = time.monotonic()
+    data = plan.build(watcher.scanning)
+    watcher.scanned(data)
+    precision = choose_precision(settings.precision)
+    split, split_sha256 = split_csv(_split_rows(data))
+    if recorded_split is not None:
+        _require_same_images(recorded_split, split)
+    elif folder is not None:
+        write_atomically(folder / "split.csv", split)
+        write_config(folder, to_config(plan, settings, precision))
+    scanned_s = time.monotonic()
+
+    model = _build(settings, data, start_from)
+    stopping = StopOnRequest(watcher.stop_requested)
+    with frozen_convolutions(model, settings.freeze):
+        history = _fit(model, data, settings, folder, [*watcher.callbacks, stopping], watcher)
+    fitted_s = time.monotonic()
+
+    classifier = Classifier(model, data.train)
+    evaluation = evaluate(classifier, data.test or data.val)
+    headline_split: Literal["test", "val"] = "test" if data.test else "val"
+    classifier.figures = _figures(evaluation, headline_split)
+    classifier.data = _data_record(data, split_sha256, settings.seed)
+    evaluated_s = time.monotonic()
+
+    bundle = None
+    if folder is not None:
+        write_history(folder, history.history)
+        bundle = classifier.save(folder / BUNDLE_NAME)
+        mark_stopped(folder, stopping.stopped)
+    num_seen = len(history.epoch) * data.train.num_samples
     return TrainingRun(
         classifier=classifier,
         evaluation=evaluation,
@@ -250,75 +247,64 @@ def run_training(
         data=data,
         history=history,
         precision=precision,
-        images_per_s=num_epochs * data.train.num_samples / (fitted_s - scanned_s),
+        images_per_s=num_seen / (fitted_s - scanned_s),
         durations_s={
             "scan": scanned_s - began_s,
             "fit": fitted_s - scanned_s,
             "evaluate": evaluated_s - fitted_s,
         },
         bundle=bundle,
+        stopped=stopping.stopped,
+        before=measure_before(start_from, data.test or data.val) if start_from else None,
     )
 
 
-def make_plan(
-    directory: str | os.PathLike[str],
-    settings: Settings,
-    *,
-    val_dir: str | os.PathLike[str] | None = None,
-    test_dir: str | os.PathLike[str] | None = None,
-) -> Plan:
-    """Return the plan of a training's images; nothing is read yet.
-
-    Args:
-        directory: The folder.
-        settings: Every choice.
-        val_dir: Another folder with the validation images.
-        test_dir: Another folder with the test images.
-
-    Returns:
-        The plan.
-
-    Raises:
-        ArgumentError: A setting is not accepted.
-    """
-    return Plan(
-        train_dir=os.path.abspath(directory),  # noqa: PTH100 - resolve() would follow links
-        val_dir=None if val_dir is None else os.path.abspath(val_dir),  # noqa: PTH100
-        test_dir=None if test_dir is None else os.path.abspath(test_dir),  # noqa: PTH100
-        policy=InputPolicy(
-            settings.image_size, settings.channels, settings.resize, settings.data_format
-        ),
-        batch_size=settings.batch_size,
-        augmentation=resolve_augmentation(settings.augment),
-        val_split=VAL_SHARE,
-        test_split=TEST_SHARE,
+def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -> keras.Model:
+    model = build_model(
+        settings.architecture,
+        data.train.input_shape,
+        data.train.num_classes,
+        data_format=settings.data_format,
         seed=settings.seed,
-        store=settings.store,
-        strict=settings.strict,
+        **settings.options,
+    )
+    if start_from is not None:
+        copy_weights(start_from.model, start_from.class_names, model, data.train.class_names)
+    return model
+
+
+def _fit(
+    model: keras.Model,
+    data: ImageData,
+    settings: Settings,
+    folder: Path | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+    watcher: Watcher,
+) -> keras.callbacks.History:
+    num_steps = settings.epochs * data.train.steps_per_epoch
+    return fit(
+        model,
+        data.train,
+        data.val,
+        epochs=settings.epochs,
+        learning_rate=make_schedule(settings.schedule, settings.learning_rate, num_steps),
+        optimizer=settings.optimizer,
+        class_weight=settings.class_weight,
+        patience=settings.patience,
+        callbacks=callbacks,
+        precision=settings.precision,
+        checkpoint_dir=None if folder is None else folder / "checkpoints",
+        verbose=watcher.verbose,
     )
 
 
-def _config(plan: Plan, settings: Settings, precision: str) -> dict[str, Any]:
-    """Write out every value, so that a run can be repeated from its folder alone."""
-    architecture = settings.architecture
-    name = architecture if isinstance(architecture, str) else architecture.__name__
-    return {
-        **asdict(settings),
-        "architecture": name,
-        "augment": asdict(plan.augmentation),
-        "precision": precision,
-        "train_dir": plan.train_dir,
-        "val_dir": plan.val_dir,
-        "test_dir": plan.test_dir,
-        "val_split": plan.val_split,
-        "test_split": plan.test_split,
-    }
-
-
-def _write_split(folder: Path, data: ImageData) -> str:
-    content, digest = split_csv(_split_rows(data))
-    (folder / "split.csv").write_bytes(content)
-    return digest
+def _require_same_images(recorded: bytes, found: bytes) -> None:
+    difference = split_difference(recorded, found)
+    if difference:
+        raise DataError(
+            f"The images are not those of the run ({difference}): restore them, or train anew in "
+            "another run folder."
+        )
 
 
 def _split_rows(data: ImageData) -> list[tuple[str, str, str, str]]:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -231,26 +232,82 @@ def test_help_states_the_defaults(imgclf_command: Run) -> None:
         assert part in text
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_end_a_training_with_their_code(
-    number: int, code: int, two_classes: Path, tmp_path: Path
-) -> None:
-    """Ctrl-C and SIGTERM end a running training without a traceback, with 130 and 143."""
+def start_training(folder: Path, run_dir: Path, epochs: int) -> subprocess.Popen[str]:
+    """Start a training and return once its first epoch is done."""
     command = "from imgclf.cli.main import run; run()"
     process = subprocess.Popen(
-        [sys.executable, "-c", command, "train", two_classes, "--image-size", "24",
-         "--epochs", "5000", "--set", "filters=8", "--run-dir", tmp_path / "run"],
+        [sys.executable, "-c", command, "train", folder, "--image-size", "24", "--epochs",
+         str(epochs), "--arch", "three_conv", "--set", "filters=8", "--run-dir", run_dir],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ,
     )  # fmt: skip
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("Epoch"):
-            break
+            return process
+    raise AssertionError("the training ended before its first epoch")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_a_training_in_good_order(
+    number: int, code: int, two_classes: Path, imgclf_command: Run, tmp_path: Path
+) -> None:
+    """Ctrl-C and SIGTERM end a training with a usable bundle, its exit code and no traceback."""
+    process = start_training(two_classes, tmp_path / "run", epochs=5000)
     time.sleep(0.2)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == code
     assert "Traceback" not in errors
+    assert "--resume" in errors
+    assert "Accuracy" in output
+    info = json.loads(imgclf_command("info", tmp_path / "run" / "model.imgclf", "--json").stdout)
+    assert info["figures"]["num_images"] > 0
+
+
+def test_a_killed_training_is_resumed(
+    two_classes: Path, imgclf_command: Run, tmp_path: Path
+) -> None:
+    """After SIGKILL --resume goes on to the last epoch; a finished run is not run again."""
+    run_dir = tmp_path / "run"
+    process = start_training(two_classes, run_dir, epochs=40)
+    process.kill()
+    process.communicate()
+    done = imgclf_command("train", "--resume", run_dir)
+    assert done.returncode == 0, done.stderr
+    with (run_dir / "history.csv").open(encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == 40
+    assert "is done" in one_line(imgclf_command("train", "--resume", run_dir))
+
+
+def test_changed_images_are_refused_on_resume(
+    two_classes: Path, imgclf_command: Run, tmp_path: Path
+) -> None:
+    """A folder that changed since the run began is refused, with the first differences."""
+    images = tmp_path / "images"
+    shutil.copytree(two_classes, images)
+    process = start_training(images, tmp_path / "run", epochs=5000)
+    process.kill()
+    process.communicate()
+    shutil.copy(images / "dark" / "001.png", images / "light" / "new.png")
+    done = imgclf_command("train", "--resume", tmp_path / "run")
+    assert done.returncode == 1
+    assert "images are not those of the run" in done.stderr
+    assert "new.png" in done.stderr
+
+
+def test_train_goes_on_from_a_bundle(
+    run_dir: Path, two_classes: Path, imgclf_command: Run, tmp_path: Path
+) -> None:
+    """--from keeps network and size, shows each class before and after, and refuses others."""
+    bundle = run_dir / "model.imgclf"
+    done = imgclf_command(
+        "train", two_classes, "--from", bundle, "--epochs", "1", "--run-dir", tmp_path / "run"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "recall before" in done.stdout
+    other = imgclf_command("train", two_classes, "--from", bundle, "--image-size", "32")
+    assert other.returncode == 2
+    assert "--image-size" in other.stderr
 
 
 def test_output_is_plain_when_it_is_no_terminal(run_dir: Path, imgclf_command: Run) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "ScanBar",
     "accuracy_line",
     "class_table",
+    "comparison_table",
     "error_console",
     "print_json",
     "print_line",
@@ -129,6 +130,20 @@ def class_table(metrics: ClassificationMetrics, most: int = 50) -> Table:
     for item in classes:
         recall = f"{item.recall:.1%}" if item.support else "-"
         table.add_row(escape(item.class_name), recall, f"{item.precision:.1%}", str(item.support))
+    return table
+
+
+def comparison_table(before: ClassificationMetrics, after: ClassificationMetrics) -> Table:
+    """Draw the recall of each class that an earlier classifier knew, before and after."""
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("class known before", overflow="fold")
+    for name in ("recall before", "after"):
+        table.add_column(name, justify="right")
+    recalls = {item.class_name: item.recall for item in after.classes}
+    for item in before.classes:
+        if item.support:
+            now = f"{recalls[item.class_name]:.1%}"
+            table.add_row(escape(item.class_name), f"{item.recall:.1%}", now)
     return table
 
 

@@ -9,7 +9,8 @@ import typer
 from rich.markup import escape
 
 from imgclf.cli._console import ScanBar, error_console, result_console, shown_path
-from imgclf.runtime import silenced_stderr
+from imgclf.cli._signals import StopSwitch
+from imgclf.cli._training import load_tensorflow, make_watcher, print_summary
 
 IMAGE_SIZE = (28, 28)
 """The size of Fashion-MNIST's images."""
@@ -33,14 +34,11 @@ def demo(
     console = error_console()
     images = unpack_images(directory / "images")
     console.print(f"The images lie in [bold]{escape(shown_path(images))}[/]")
-    if console.is_terminal:
-        console.print("[dim]Loading TensorFlow ...[/]", end="\r")
-    with silenced_stderr():
-        from imgclf.classifier import load
-        from imgclf.cli.train import make_watcher, print_summary
-        from imgclf.evaluation.evaluating import evaluate
-        from imgclf.run_folder import default_run_folder
-        from imgclf.workflow import Settings, run_training
+    load_tensorflow(console)
+    from imgclf.classifier import load
+    from imgclf.evaluation.evaluating import evaluate
+    from imgclf.run_folder import default_run_folder
+    from imgclf.workflow import Settings, run_training
 
     settings = Settings(
         architecture="resnet9",
@@ -52,14 +50,17 @@ def demo(
         learning_rate=3e-3,
         augment="light",
     )
+    switch = StopSwitch()
     with ScanBar(console) as scanning:
         run = run_training(
             images,
             settings,
             run_dir=default_run_folder("resnet9", directory / "runs"),
-            watcher=make_watcher(console, settings, scanning),
+            watcher=make_watcher(console, scanning, switch),
         )
     print_summary(run)
+    if switch.exit_code is not None:
+        raise typer.Exit(switch.exit_code)
     assert run.bundle is not None
     reloaded = load(run.bundle)
     again = evaluate(reloaded, images / "test")

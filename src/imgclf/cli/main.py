@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 import sys
 import traceback
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from imgclf.cli import architectures, demo, evaluate, info, predict, train
 from imgclf.cli._console import error_console, print_line
+from imgclf.cli._signals import Stopped, install_handlers
 from imgclf.errors import ImgclfError
 from imgclf.runtime import prepare_tensorflow
 
@@ -39,14 +38,6 @@ app.add_typer(architectures.app, name="architectures")
 app.command("info")(info.info)
 
 
-class _Stopped(BaseException):
-    """Ctrl-C or a request to terminate; carries the exit code."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(exit_code)
-        self.exit_code = exit_code
-
-
 def run() -> None:
     """Run the command line; the entry point of the `imgclf` command.
 
@@ -55,14 +46,13 @@ def run() -> None:
     """
     prepare_tensorflow()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
+    install_handlers()
     try:
         app()
     except ImgclfError as error:
         print_line(error_console(), f"[bold red]Error:[/] {error}", plain=f"Error: {error}")
         sys.exit(EXIT_EXPECTED_ERROR)
-    except _Stopped as stopped:
+    except Stopped as stopped:
         print_line(error_console(), "Stopped.")
         sys.exit(stopped.exit_code)
     except BrokenPipeError:  # The reader of our output, such as `head`, has gone.
@@ -74,10 +64,6 @@ def run() -> None:
             error_console(), f"This is a bug in imgclf; please report it with: {_versions()}"
         )
         sys.exit(EXIT_BUG)
-
-
-def _stop(signal_number: int, _frame: FrameType | None) -> None:
-    raise _Stopped(128 + signal_number)
 
 
 def _versions() -> str:

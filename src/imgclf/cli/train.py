@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.markup import escape
 
-from imgclf.cli._console import (
-    ScanBar,
-    accuracy_line,
-    class_table,
-    error_console,
-    print_json,
-    print_quarantined,
-    result_console,
-    shown_path,
-)
-from imgclf.cli._parameters import JsonFlag, parse_image_size, parse_options
-from imgclf.runtime import silenced_stderr
+from imgclf.cli._console import ScanBar, error_console
+from imgclf.cli._parameters import JsonFlag, parse_image_size, parse_options, require_path
+from imgclf.cli._signals import StopSwitch
+from imgclf.cli._training import finish, load_tensorflow, make_watcher
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from imgclf.workflow import TrainingRun
 
-    from imgclf.data.generators import ImageData
-    from imgclf.workflow import Settings, TrainingRun, Watcher
+FIXED_BY_BUNDLE = ("arch", "set_", "image_size", "grey", "resize")
+"""Parameters that `--from` takes from the bundle."""
 
 
 def train(
+    context: typer.Context,
     directory: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="DIR",
             help="Folder with one sub-folder per class; or with train/, val/ and test/ in it.",
         ),
-    ],
+    ] = None,
     arch: Annotated[
         str, typer.Option(help="Architecture; see `imgclf architectures list`.")
     ] = "resnet9",
@@ -80,6 +73,17 @@ def train(
         Path | None,
         typer.Option(metavar="DIR", help="Where to; default runs/<date>-<architecture>."),
     ] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="BUNDLE", help="Go on from this classifier."),
+    ] = None,
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="With --from: train the dense layers only.")
+    ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with a stopped run; all else is in its folder."),
+    ] = None,
     precision: Annotated[
         Literal["auto", "float32", "mixed_bfloat16"],
         typer.Option(help="Of the training steps; results are float32."),
@@ -97,42 +101,59 @@ def train(
     images mirrored and shifted a little. One folder of class folders is divided into 70 %
     training, 15 % validation and 15 % test images.
 
+    Ctrl-C ends a training after its current step and keeps the best classifier so far;
+    `--resume` goes on. `--from` goes on from a classifier with other images: classes are matched
+    by name, new ones are added.
+
     Example: `imgclf train photos/ --epochs 20 --set filters=16`
     """
-    from imgclf.data.folder import read_folder
-
-    size = parse_image_size(image_size)
-    options = parse_options(arch, set_ or [])
-    for folder, fewest in ((directory, 2), (val, 1), (test, 1)):
-        if folder is not None:
-            read_folder(folder, min_classes=fewest)  # Refused before TensorFlow is loaded.
+    given = _given(context)
+    fixed: dict[str, Any]
+    if resume is not None:
+        _refuse("--resume", given, allowed=("resume", "as_json"))
+        finish(*_resume(resume), as_json)
+        return
+    if directory is None:
+        raise typer.BadParameter("give DIR, the folder of images, or --resume RUN.")
+    if start_from is not None:
+        _refuse("--from", [name for name in given if name in FIXED_BY_BUNDLE], allowed=())
+        architecture, fixed = _architecture_of(start_from), {}
+    else:
+        architecture = arch
+        fixed = {
+            "architecture": arch,
+            "options": parse_options(arch, set_ or []),
+            "image_size": parse_image_size(image_size),
+            "channels": 1 if grey else 3,
+            "resize": resize,
+        }
+    _check_folders(directory, val, test)
+    chosen: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "optimizer": optimizer,
+        "augment": augment,
+        "class_weight": "balanced" if balanced else None,
+        "patience": patience,
+        "precision": precision,
+        "freeze": freeze,
+        "seed": seed,
+        "store": store,
+        "strict": strict,
+    }
     console = error_console()
-    if console.is_terminal:
-        console.print("[dim]Loading TensorFlow ...[/]", end="\r")
-    with silenced_stderr():
-        from imgclf.run_folder import default_run_folder
-        from imgclf.workflow import Settings, run_training
+    load_tensorflow(console)
+    from imgclf.classifier import load
+    from imgclf.run_folder import default_run_folder
+    from imgclf.settings import Settings, settings_of
+    from imgclf.workflow import run_training
 
-    settings = Settings(
-        architecture=arch,
-        options=options,
-        image_size=size,
-        channels=1 if grey else 3,
-        resize=resize,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        schedule=schedule,
-        optimizer=optimizer,
-        augment=augment,
-        class_weight="balanced" if balanced else None,
-        patience=patience,
-        precision=precision,
-        seed=seed,
-        store=store,
-        strict=strict,
-    )
-    folder = run_dir or default_run_folder(arch)
+    earlier = load(start_from) if start_from is not None else None
+    settings = settings_of(earlier, **chosen) if earlier else Settings(**fixed, **chosen)
+    folder = run_dir or default_run_folder(architecture)
+    switch = StopSwitch()
     with ScanBar(console) as scanning:
         run = run_training(
             directory,
@@ -140,79 +161,52 @@ def train(
             val_dir=val,
             test_dir=test,
             run_dir=folder,
-            watcher=make_watcher(console, settings, scanning),
+            start_from=earlier,
+            watcher=make_watcher(console, scanning, switch),
         )
-    if as_json:
-        print_json(summary(run))
-    else:
-        print_summary(run)
+    finish(run, switch, as_json)
 
 
-def make_watcher(console: Console, settings: Settings, scanning: ScanBar) -> Watcher:
-    """Draw a training on `console` as it goes on."""
-    from imgclf.training.precision import choose_precision
-    from imgclf.workflow import Watcher
-
-    def scanned(data: ImageData) -> None:
-        scanning.close()
-        print_quarantined(console, data.quarantined)
-        for warning in data.warnings:
-            console.print(warning, style="yellow", markup=False)
-        if data.num_leaked:
-            console.print(
-                f"[yellow]Left out {data.num_leaked} held-out image(s) that are also training "
-                "images.[/]"
-            )
-        test = f", {data.test.num_samples} test" if data.test else ""
-        console.print(
-            f"{data.train.num_classes} classes; {data.train.num_samples} training, "
-            f"{data.val.num_samples} validation{test} images"
-        )
-        console.print(
-            f"Training {settings.architecture} on {settings.image_size[0]} x "
-            f"{settings.image_size[1]} pixels in {choose_precision(settings.precision)}"
+def _refuse(flag: str, given: Sequence[str], allowed: Sequence[str]) -> None:
+    """Refuse parameters that contradict a flag."""
+    others = [name for name in given if name not in allowed]
+    if others:
+        names = ", ".join("--" + name.strip("_").replace("_", "-") for name in others)
+        raise typer.BadParameter(
+            f"{names}: not together with {flag}, which takes that from what it goes on from."
         )
 
-    return Watcher(scanning=scanning, scanned=scanned, verbose=True)
+
+def _given(context: typer.Context) -> list[str]:
+    """List the parameters that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
 
 
-def summary(run: TrainingRun) -> dict[str, Any]:
-    """Return what a training gave, for JSON."""
-    return {
-        **run.evaluation.as_dict(),
-        "split": run.headline_split,
-        "bundle": str(run.bundle) if run.bundle else None,
-        "precision": run.precision,
-        "images_per_s": run.images_per_s,
-        "durations_s": dict(run.durations_s),
-        "best_epoch": run.history.best_epoch + 1 if run.history.best_epoch is not None else None,
-        "num_train": run.data.train.num_samples,
-        "num_val": run.data.val.num_samples,
-        "num_quarantined": len(run.data.quarantined),
-        "num_leaked": run.data.num_leaked,
-    }
+def _architecture_of(bundle: Path) -> str:
+    """Check a bundle to go on from, before TensorFlow is loaded."""
+    from imgclf.bundle import read_bundle
+
+    return read_bundle(bundle).manifest.architecture.name
 
 
-def print_summary(run: TrainingRun) -> None:
-    """Print the end of a training: how good, by class, where it lies, and what to type next."""
-    console = result_console()
-    metrics = run.evaluation.metrics
-    console.print()
-    console.print(accuracy_line(metrics))
-    if run.headline_split == "val":
-        console.print(
-            "[yellow]Measured on the validation images, which also chose the epoch: give other "
-            "images with --test DIR for an unbiased figure.[/]"
-        )
-    console.print()
-    console.print(class_table(metrics))
-    seconds = sum(run.durations_s.values())
-    best = run.history.best_epoch
-    console.print(
-        f"\n{seconds:.0f} s, {run.images_per_s:,.0f} images/s in training"
-        + (f", best epoch {best + 1} of {len(run.history.epoch)}" if best is not None else "")
-    )
-    if run.bundle is not None:
-        bundle = escape(shown_path(run.bundle))
-        console.print(f"The classifier is [bold]{bundle}[/]", soft_wrap=True)
-        console.print(f"Next: imgclf predict {bundle} PHOTO.jpg", soft_wrap=True)
+def _check_folders(directory: Path, val: Path | None, test: Path | None) -> None:
+    """Refuse folders that cannot be trained on, before TensorFlow is loaded."""
+    from imgclf.data.folder import read_folder
+
+    for folder, fewest in ((directory, 2), (val, 1), (test, 1)):
+        if folder is not None:
+            read_folder(folder, min_classes=fewest)
+
+
+def _resume(run_dir: Path) -> tuple[TrainingRun, StopSwitch]:
+    """Go on with a run."""
+    require_path(run_dir)
+    console = error_console()
+    load_tensorflow(console)
+    from imgclf.workflow import resume_training
+
+    switch = StopSwitch()
+    with ScanBar(console) as scanning:
+        run = resume_training(run_dir, watcher=make_watcher(console, scanning, switch))
+    return run, switch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from imgclf.errors import ArgumentError, DataError
 from imgclf.evaluation.intervals import Interval
 from imgclf.evaluation.metrics import ClassificationMetrics, measure, predicted_classes
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "evaluate", "evaluate_pixels"]
 
 EVALUATE_AT_ONCE = 64
 """Images that are read from the store at a time."""
@@ -124,6 +124,27 @@ def evaluate(
         quarantined=tuple(quarantined),
         warnings=(warning,) if warning else (),
     )
+
+
+def evaluate_pixels(
+    classifier: Classifier,
+    batches: Iterable[NDArray[np.uint8]],
+    labels: Sequence[int],
+    paths: Sequence[str],
+) -> Evaluation:
+    """Measure a classifier on images that are already decoded to its policy.
+
+    Args:
+        classifier: What to measure.
+        batches: Arrays ``(batch, height, width, channels)``, uint8, 0..255.
+        labels: ``(num_images,)`` true indices into the classifier's classes.
+        paths: ``(num_images,)`` where the images come from.
+
+    Returns:
+        The figures.
+    """
+    probabilities = classifier.predict_pixels(batches)
+    return _measured(classifier, tuple(paths), np.array(labels, np.int64), probabilities)
 
 
 def _evaluate_batches(classifier: Classifier, batches: Batches) -> Evaluation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -20,6 +20,8 @@ class BestEpoch(keras.callbacks.Callback):
     Attributes:
         best_epoch: Counted from 0; None before the first epoch with a finite validation loss.
         stopped_early: Whether `patience` ran out.
+        score: Validation accuracy and negative loss of the best epoch.
+        weights: Its weights; empty before there is one.
     """
 
     def __init__(self, patience: int | None = None) -> None:
@@ -28,17 +30,17 @@ class BestEpoch(keras.callbacks.Callback):
         self.patience = patience
         self.best_epoch: int | None = None
         self.stopped_early = False
-        self._best_score = (-math.inf, -math.inf)
-        self._best_weights: list[Any] = []
+        self.score = (-math.inf, -math.inf)
+        self.weights: Sequence[Any] = []
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Compare the epoch with the best one so far."""
         loss = (logs or {}).get("val_loss", math.nan)
         if math.isfinite(loss):
             score = ((logs or {}).get("val_accuracy", -math.inf), -loss)
-            if score > self._best_score:
-                self._best_score, self.best_epoch = score, epoch
-                self._best_weights = self.model.get_weights()
+            if score > self.score:
+                self.score, self.best_epoch = score, epoch
+                self.weights = self.model.get_weights()
         waited = epoch - (self.best_epoch if self.best_epoch is not None else -1)
         if self.patience is not None and waited >= self.patience:
             self.stopped_early = True
@@ -46,5 +48,5 @@ class BestEpoch(keras.callbacks.Callback):
 
     def restore(self) -> None:
         """Give the model the weights of the best epoch, if there is one."""
-        if self._best_weights:
-            self.model.set_weights(self._best_weights)
+        if self.weights:
+            self.model.set_weights(self.weights)

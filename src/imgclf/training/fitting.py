@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -17,6 +19,7 @@ from rich.console import Console
 from imgclf.data.generators import Batches
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.training.best_epoch import BestEpoch
+from imgclf.training.checkpoints import CheckpointWriter, TrainingState, newest_state, restore
 from imgclf.training.precision import (
     Precision,
     choose_jit_compile,
@@ -55,6 +58,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     precision: Precision = "auto",
     jit_compile: bool | Literal["auto"] = "auto",
+    checkpoint_dir: str | os.PathLike[str] | None = None,
     verbose: int | bool = 0,
 ) -> keras.callbacks.History:
     """Fit a network to batches of images, and keep the weights of its best epoch.
@@ -86,6 +90,9 @@ def fit(
             precision, `imgclf.evaluate` always computes in float32.
         jit_compile: Whether XLA compiles the step; ``"auto"`` never does on a CPU, where it is
             slower.
+        checkpoint_dir: A folder where the whole state is saved after each epoch. A training that
+            finds a state there goes on from it exactly, with the same images in the same order;
+            `train` must be batches of `imgclf.make_generators`.
         verbose: 1 draws the progress on standard error.
 
     Returns:
@@ -104,25 +111,57 @@ def fit(
     chosen = choose_precision(precision)
     _require_fit(model, train)
     _compile(model, train, optimizer, learning_rate, choose_jit_compile(jit_compile))
-    dataset, steps = _endless(train, steps_per_epoch)
     best = BestEpoch(patience)
-    watching = [_StopAtNaN(), best] if val is not None else [_StopAtNaN()]
+    state = _resume(model, train, best, checkpoint_dir)
+    dataset, steps = _endless(train, steps_per_epoch, state.epoch if state else 0)
+    watching: list[keras.callbacks.Callback] = [_StopAtNaN(), best]
+    earlier = dict(state.history) if state else {}
+    if checkpoint_dir is not None:
+        watching.append(CheckpointWriter(Path(checkpoint_dir), best, earlier))
     with training_precision(model, chosen), _progress(verbose, train) as drawing:
         try:
             history = model.fit(
                 dataset,
+                initial_epoch=state.epoch if state else 0,
                 epochs=epochs,
                 steps_per_epoch=steps,
                 shuffle=False,  # the batches come shuffled; Keras warns otherwise
                 validation_data=_limited(val, validation_steps),
                 class_weight=_class_weights(class_weight, train),
-                callbacks=[*watching, *drawing, *callbacks],
+                callbacks=[*callbacks, *watching, *drawing],
                 verbose=0,
             )
         finally:
             best.restore()
+    history.history = {
+        name: [*earlier.get(name, []), *history.history.get(name, [])]
+        for name in {**earlier, **history.history}
+    }
+    history.epoch = list(range(state.epoch if state else 0)) + history.epoch
     history.best_epoch = best.best_epoch
     return history
+
+
+def _resume(
+    model: keras.Model,
+    train: tf.data.Dataset,
+    best: BestEpoch,
+    checkpoint_dir: str | os.PathLike[str] | None,
+) -> TrainingState | None:
+    """Take up the newest state of an earlier training, if there is one."""
+    if checkpoint_dir is None:
+        return None
+    if not isinstance(train, Batches):
+        raise ArgumentError(
+            "checkpoint_dir needs batches of make_generators: a plain dataset cannot go on from "
+            "the place where it stopped."
+        )
+    state = newest_state(Path(checkpoint_dir))
+    if state is not None:
+        restore(model, state)
+        best.best_epoch, best.score = state.best_epoch, state.best_score
+        best.weights = state.best_weights
+    return state
 
 
 def _require_counts(**counts: int | None) -> None:
@@ -204,11 +243,12 @@ def _choose_loss(model: keras.Model, train: tf.data.Dataset) -> keras.losses.Los
 
 
 def _endless(
-    train: tf.data.Dataset, steps_per_epoch: int | None
+    train: tf.data.Dataset, steps_per_epoch: int | None, first_epoch: int
 ) -> tuple[tf.data.Dataset, int | None]:
     """Return batches that never run out, and the number of them that make an epoch."""
     if isinstance(train, Batches):
-        return train.stream(), steps_per_epoch or train.steps_per_epoch
+        steps = steps_per_epoch or train.steps_per_epoch
+        return train.stream(*divmod(first_epoch * steps, train.steps_per_epoch)), steps
     cardinality = int(train.cardinality())
     if cardinality == tf.data.INFINITE_CARDINALITY:
         if steps_per_epoch is None:

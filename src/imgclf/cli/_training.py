@@ -1,0 +1,134 @@
+"""What is shown while a network is trained and when it is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.markup import escape
+
+from imgclf.cli._console import (
+    ScanBar,
+    accuracy_line,
+    class_table,
+    comparison_table,
+    error_console,
+    print_json,
+    print_quarantined,
+    result_console,
+    shown_path,
+)
+from imgclf.runtime import silenced_stderr
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from imgclf.cli._signals import StopSwitch
+    from imgclf.data.generators import ImageData
+    from imgclf.workflow import TrainingRun, Watcher
+
+__all__ = ["finish", "load_tensorflow", "make_watcher", "print_summary"]
+
+
+def load_tensorflow(console: Console) -> None:
+    """Import what takes seconds, and say so."""
+    if console.is_terminal:
+        console.print("[dim]Loading TensorFlow ...[/]", end="\r")
+    with silenced_stderr():
+        import imgclf.workflow  # noqa: F401
+
+
+def finish(run: TrainingRun, switch: StopSwitch, as_json: bool) -> None:
+    """Print the end of a training; a stopped one ends with the code of its signal."""
+    if as_json:
+        print_json(summary(run))
+    else:
+        print_summary(run)
+    if run.stopped and run.bundle is not None:
+        error_console().print(
+            f"Stopped before the last epoch. Go on: imgclf train --resume "
+            f"{shown_path(run.bundle.parent)}",
+            markup=False,
+            soft_wrap=True,
+        )
+    if switch.exit_code is not None:
+        raise typer.Exit(switch.exit_code)
+
+
+def make_watcher(console: Console, scanning: ScanBar, switch: StopSwitch) -> Watcher:
+    """Draw a training on `console` as it goes on; `switch` ends it in good order."""
+    from imgclf.workflow import Watcher
+
+    def scanned(data: ImageData) -> None:
+        scanning.close()
+        switch.arm()
+        print_data(console, data)
+
+    return Watcher(
+        scanning=scanning, scanned=scanned, verbose=True, stop_requested=switch.is_thrown
+    )
+
+
+def print_data(console: Console, data: ImageData) -> None:
+    """Print how many images there are of each split, and what was left out."""
+    print_quarantined(console, data.quarantined)
+    for warning in data.warnings:
+        console.print(warning, style="yellow", markup=False)
+    if data.num_leaked:
+        console.print(
+            f"[yellow]Left out {data.num_leaked} held-out image(s) that are also training "
+            "images.[/]"
+        )
+    test = f", {data.test.num_samples} test" if data.test else ""
+    height, width = data.train.policy.image_size
+    console.print(
+        f"{data.train.num_classes} classes; {data.train.num_samples} training, "
+        f"{data.val.num_samples} validation{test} images of {height} x {width} pixels"
+    )
+
+
+def summary(run: TrainingRun) -> dict[str, Any]:
+    """Return what a training gave, for JSON."""
+    return {
+        **run.evaluation.as_dict(),
+        "split": run.headline_split,
+        "bundle": str(run.bundle) if run.bundle else None,
+        "precision": run.precision,
+        "images_per_s": run.images_per_s,
+        "durations_s": dict(run.durations_s),
+        "best_epoch": run.history.best_epoch + 1 if run.history.best_epoch is not None else None,
+        "num_train": run.data.train.num_samples,
+        "num_val": run.data.val.num_samples,
+        "num_quarantined": len(run.data.quarantined),
+        "num_leaked": run.data.num_leaked,
+        "stopped": run.stopped,
+        "before": run.before.as_dict() if run.before else None,
+    }
+
+
+def print_summary(run: TrainingRun) -> None:
+    """Print the end of a training: how good, by class, where it lies, and what to type next."""
+    console = result_console()
+    metrics = run.evaluation.metrics
+    console.print()
+    console.print(accuracy_line(metrics))
+    if run.headline_split == "val":
+        console.print(
+            "[yellow]Measured on the validation images, which also chose the epoch: give other "
+            "images with --test DIR for an unbiased figure.[/]"
+        )
+    console.print()
+    console.print(class_table(metrics))
+    if run.before is not None:
+        console.print()
+        console.print(comparison_table(run.before.metrics, metrics))
+    seconds = sum(run.durations_s.values())
+    best = run.history.best_epoch
+    console.print(
+        f"\n{seconds:.0f} s, {run.images_per_s:,.0f} images/s in training in {run.precision}"
+        + (f", best epoch {best + 1} of {len(run.history.epoch)}" if best is not None else "")
+    )
+    if run.bundle is not None:
+        bundle = escape(shown_path(run.bundle))
+        console.print(f"The classifier is [bold]{bundle}[/]", soft_wrap=True)
+        console.print(f"Next: imgclf predict {bundle} PHOTO.jpg", soft_wrap=True)

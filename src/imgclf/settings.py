@@ -1,0 +1,195 @@
+"""Every choice of a training, as values: from keywords, from a classifier, from a run folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from imgclf.data.augmentation import Augmentation, resolve_augmentation
+from imgclf.data.generators import Plan
+from imgclf.data.policy import DataFormat, InputPolicy, ResizeMode
+from imgclf.data.store import StoreMode
+from imgclf.errors import ArgumentError
+from imgclf.models import origin_of
+from imgclf.options import Value
+from imgclf.training.precision import Precision
+from imgclf.training.schedules import Schedule
+
+if TYPE_CHECKING:
+    import keras
+
+    from imgclf.classifier import Classifier
+
+__all__ = ["Settings", "from_config", "make_plan", "settings_of", "to_config"]
+
+VAL_SHARE = 0.15
+TEST_SHARE = 0.15
+"""How one folder is cut: 70 % to learn from, 15 % to choose the epoch, 15 % for the headline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every choice of a training; the defaults are those of `imgclf.train`.
+
+    Attributes:
+        architecture: An installed name or an architecture function.
+        options: Options of the architecture.
+        image_size: ``(height, width)`` in pixels.
+        channels: 3 for colour, 1 for grey.
+        resize: ``"stretch"``, ``"crop"`` or ``"pad"``.
+        data_format: Order of the axes of batches and network.
+        epochs: Passes over the training images.
+        batch_size: Images per batch.
+        learning_rate: The highest rate.
+        schedule: ``"cosine"`` or ``"constant"``.
+        optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"``.
+        augment: A preset's name or an `Augmentation`.
+        class_weight: ``"balanced"`` or None.
+        patience: Epochs without a better one after which the training ends; None never.
+        precision: Of the training steps.
+        freeze: Whether the convolutional part stays as it is, when going on from a classifier.
+        seed: Decides split, order, augmentation and initial weights.
+        store: Where decoded pixels are kept.
+        strict: Whether one unusable file stops everything.
+    """
+
+    architecture: str | Callable[..., keras.Model] = "resnet9"
+    options: Mapping[str, Value] = field(default_factory=dict)
+    image_size: tuple[int, int] = (96, 96)
+    channels: Literal[1, 3] = 3
+    resize: ResizeMode = "stretch"
+    data_format: DataFormat = "channels_last"
+    epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: Schedule = "cosine"
+    optimizer: str = "adam"
+    augment: str | Augmentation = "light"
+    class_weight: Literal["balanced"] | None = None
+    patience: int | None = None
+    precision: Precision = "auto"
+    freeze: bool = False
+    seed: int = 0
+    store: StoreMode = "auto"
+    strict: bool = False
+
+
+def make_plan(
+    directory: str | os.PathLike[str],
+    settings: Settings,
+    *,
+    val_dir: str | os.PathLike[str] | None = None,
+    test_dir: str | os.PathLike[str] | None = None,
+) -> Plan:
+    """Return the plan of a training's images; nothing is read yet.
+
+    Args:
+        directory: The folder.
+        settings: Every choice.
+        val_dir: Another folder with the validation images.
+        test_dir: Another folder with the test images.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ArgumentError: A setting is not accepted.
+    """
+    return Plan(
+        train_dir=os.path.abspath(directory),  # noqa: PTH100 - resolve() would follow links
+        val_dir=None if val_dir is None else os.path.abspath(val_dir),  # noqa: PTH100
+        test_dir=None if test_dir is None else os.path.abspath(test_dir),  # noqa: PTH100
+        policy=InputPolicy(
+            settings.image_size, settings.channels, settings.resize, settings.data_format
+        ),
+        batch_size=settings.batch_size,
+        augmentation=resolve_augmentation(settings.augment),
+        val_split=VAL_SHARE,
+        test_split=TEST_SHARE,
+        seed=settings.seed,
+        store=settings.store,
+        strict=settings.strict,
+    )
+
+
+def settings_of(classifier: Classifier, **overrides: Any) -> Settings:
+    """Return settings with the architecture, options and input of a classifier.
+
+    Args:
+        classifier: What a training goes on from.
+        **overrides: Other fields of `Settings`.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ArgumentError: `overrides` asks for another network or input, or nobody knows how the
+            classifier's network was built.
+    """
+    origin = origin_of(classifier.model)
+    if origin is None:
+        raise ArgumentError("start_from needs a network that build_model made.")
+    policy = classifier.policy
+    registered = origin.architecture.registration is not None
+    fixed: dict[str, Any] = {
+        "architecture": origin.architecture.name if registered else origin.architecture.function,
+        "options": dict(origin.options),
+        "image_size": policy.image_size,
+        "channels": policy.channels,
+        "resize": policy.resize,
+        "data_format": policy.data_format,
+    }
+    changed = [name for name in fixed if overrides.get(name, fixed[name]) != fixed[name]]
+    if changed:
+        raise ArgumentError(
+            f"{changed[0]}={overrides[changed[0]]!r} cannot be changed when going on from a "
+            f"classifier, which has {fixed[changed[0]]!r}: leave it out, or train anew."
+        )
+    return Settings(**{**overrides, **fixed})
+
+
+def to_config(plan: Plan, settings: Settings, precision: str) -> dict[str, Any]:
+    """Write out every value, so that a run can be repeated from its folder alone.
+
+    Args:
+        plan: The images.
+        settings: Every choice.
+        precision: The one that was chosen for this machine.
+
+    Returns:
+        Plain values for JSON.
+    """
+    architecture = settings.architecture
+    name = architecture if isinstance(architecture, str) else architecture.__name__
+    return {
+        **asdict(settings),
+        "architecture": name,
+        "augment": asdict(plan.augmentation),
+        "precision": precision,
+        "train_dir": plan.train_dir,
+        "val_dir": plan.val_dir,
+        "test_dir": plan.test_dir,
+        "val_split": plan.val_split,
+        "test_split": plan.test_split,
+    }
+
+
+def from_config(config: Mapping[str, Any]) -> tuple[Plan, Settings]:
+    """Read what `to_config` wrote.
+
+    Args:
+        config: The content of a run's ``config.json``.
+
+    Returns:
+        The plan and the settings of the run.
+    """
+    values = {
+        **{item.name: config[item.name] for item in fields(Settings)},
+        "image_size": tuple(config["image_size"]),
+        "augment": Augmentation(**config["augment"]),
+    }
+    settings = Settings(**values)
+    folders = {name: config[name] for name in ("val_dir", "test_dir")}
+    return make_plan(config["train_dir"], settings, **folders), settings

@@ -1,0 +1,254 @@
+"""The state of a training after each epoch, written whole or not at all (D12).
+
+A checkpoint is one safetensors file: weights, optimizer, random states of the dropouts, and the
+weights of the best epoch; its metadata hold the history. A sha256 in its last bytes tells a
+damaged file from a whole one; then the one before is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from imgclf.atomic import write_atomically
+from imgclf.errors import TrainingError
+
+__all__ = ["CheckpointWriter", "TrainingState", "capture", "newest_state", "restore", "save_state"]
+
+NUM_KEPT = 2
+"""Checkpoints that stay: the newest, and the one before in case the newest is damaged."""
+
+HASH_BYTES = 64
+_NAME = re.compile(r"epoch-(\d{6})\.safetensors")
+
+_logger = logging.getLogger("imgclf")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingState:
+    """All that a training needs to go on exactly.
+
+    Attributes:
+        epoch: Number of epochs that are done.
+        variables: The model's weights and dropout seeds, in its order.
+        optimizer: The optimizer's variables, in its order.
+        best_weights: The weights of the best epoch so far; empty before there is one.
+        best_epoch: That epoch, counted from 0; None before there is one.
+        best_score: Its validation accuracy and negative loss.
+        history: Keras' history so far.
+    """
+
+    epoch: int
+    variables: Sequence[NDArray[Any]]
+    optimizer: Sequence[NDArray[Any]]
+    best_weights: Sequence[NDArray[Any]]
+    best_epoch: int | None
+    best_score: tuple[float, float]
+    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+def capture(
+    model: keras.Model,
+    epoch: int,
+    best_weights: Sequence[NDArray[Any]],
+    best_epoch: int | None,
+    best_score: tuple[float, float],
+    history: Mapping[str, Sequence[float]],
+) -> TrainingState:
+    """Copy the state of a model that is being trained.
+
+    Args:
+        model: The compiled model.
+        epoch: Number of epochs that are done.
+        best_weights: The weights of the best epoch so far.
+        best_epoch: That epoch.
+        best_score: Its score.
+        history: The figures so far.
+
+    Returns:
+        The state; later steps do not change it.
+    """
+    return TrainingState(
+        epoch=epoch,
+        variables=[np.array(v.numpy()) for v in _variables(model)],
+        optimizer=[np.array(v.numpy()) for v in model.optimizer.variables],
+        best_weights=list(best_weights),
+        best_epoch=best_epoch,
+        best_score=best_score,
+        history={name: list(values) for name, values in history.items()},
+    )
+
+
+def restore(model: keras.Model, state: TrainingState) -> None:
+    """Give a freshly built and compiled model a state.
+
+    Args:
+        model: A model of the same architecture, options and optimizer.
+        state: What `capture` returned.
+
+    Raises:
+        TrainingError: The state is that of another network or optimizer.
+    """
+    model.optimizer.build(model.trainable_variables)
+    targets = [*_variables(model), *model.optimizer.variables]
+    values = [*state.variables, *state.optimizer]
+    if [tuple(t.shape) for t in targets] != [v.shape for v in values]:
+        raise TrainingError(
+            "The checkpoint is that of another network or optimizer: go on with the same "
+            "settings, or start anew in another run folder."
+        )
+    for target, value in zip(targets, values, strict=True):
+        target.assign(value)
+
+
+def save_state(folder: Path, state: TrainingState) -> Path:
+    """Write a state beside the earlier ones; the oldest are removed once it is whole.
+
+    Args:
+        folder: The folder of the checkpoints; it is made where it is missing.
+        state: What `capture` returned.
+
+    Returns:
+        The file.
+
+    Raises:
+        TrainingError: The disk is full or not writable; earlier checkpoints are as they were.
+    """
+    target = folder / f"epoch-{state.epoch:06}.safetensors"
+    tensors = {
+        f"{group}/{index:05}": np.asarray(value, order="C")
+        for group in ("variables", "optimizer", "best_weights")
+        for index, value in enumerate(getattr(state, group))
+    }
+    facts = {
+        "epoch": state.epoch,
+        "best_epoch": state.best_epoch,
+        "best_score": [repr(value) for value in state.best_score],
+        "history": {name: [repr(v) for v in values] for name, values in state.history.items()},
+    }
+    content = safetensors.numpy.save(tensors, metadata={"state": json.dumps(facts)})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, content + hashlib.sha256(content).hexdigest().encode())
+    except OSError as error:
+        raise TrainingError(
+            f"The checkpoint {target} cannot be written ({error.strerror}): free some space and "
+            "go on with --resume; the earlier checkpoints are whole."
+        ) from error
+    for old in _files(folder)[NUM_KEPT:]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def newest_state(folder: Path) -> TrainingState | None:
+    """Read the newest whole checkpoint; a damaged one is passed over with a log warning.
+
+    Args:
+        folder: The folder of the checkpoints; it may not exist.
+
+    Returns:
+        The state, or None where there is none.
+    """
+    for file in _files(folder):
+        state = _read(file)
+        if state is not None:
+            return state
+        _logger.warning("The checkpoint %s is damaged; the one before it is used.", file)
+    return None
+
+
+class CheckpointWriter(keras.callbacks.Callback):
+    """Writes the state after each epoch.
+
+    It stands behind the callbacks whose state it writes.
+    """
+
+    def __init__(self, folder: Path, best: Any, earlier: Mapping[str, Sequence[float]]) -> None:
+        """Write into `folder`; `best` is the training's `BestEpoch`, `earlier` its history."""
+        super().__init__()
+        self._folder = folder
+        self._best = best
+        self._history = {name: list(values) for name, values in earlier.items()}
+        self._interrupted = False
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
+        """Write the state that the training begins with, unless it goes on from a written one."""
+        if not self._history:
+            self.model.optimizer.build(self.model.trainable_variables)
+            self._save(0)
+
+    def on_train_batch_end(
+        self,
+        batch: int,  # noqa: ARG002 - Keras names it
+        logs: Any = None,  # noqa: ARG002
+    ) -> None:
+        """Notice an epoch that is about to be broken off."""
+        self._interrupted = bool(self.model.stop_training)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Write the state; not that of a broken-off epoch, which is done again on resuming."""
+        for name, value in (logs or {}).items():
+            self._history.setdefault(name, []).append(float(value))
+        if not self._interrupted:
+            self._save(epoch + 1)
+
+    def _save(self, epoch: int) -> None:
+        best = self._best
+        state = capture(self.model, epoch, best.weights, best.best_epoch, best.score, self._history)
+        save_state(self._folder, state)
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    """List weights and dropout seeds; the running means of metrics begin anew in each epoch."""
+    metrics = {id(variable) for variable in model.metrics_variables}
+    return [variable for variable in model.variables if id(variable) not in metrics]
+
+
+def _files(folder: Path) -> list[Path]:
+    """List the checkpoints, the newest first."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: path.name, reverse=True)
+
+
+def _read(file: Path) -> TrainingState | None:
+    """Read one checkpoint; None where it is not whole."""
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return None
+    body, stated = content[:-HASH_BYTES], content[-HASH_BYTES:]
+    if hashlib.sha256(body).hexdigest().encode() != stated:
+        return None
+    facts = json.loads(_metadata(body)["state"])
+    groups: dict[str, list[NDArray[Any]]] = {"variables": [], "optimizer": [], "best_weights": []}
+    for name, tensor in sorted(safetensors.numpy.load(body).items()):
+        groups[name.partition("/")[0]].append(tensor)
+    accuracy, loss = (float(value) for value in facts["best_score"])
+    return TrainingState(
+        epoch=facts["epoch"],
+        **groups,
+        best_epoch=facts["best_epoch"],
+        best_score=(accuracy, loss),
+        history={name: [float(v) for v in values] for name, values in facts["history"].items()},
+    )
+
+
+def _metadata(body: bytes) -> dict[str, str]:
+    """Read the metadata from a safetensors header, which its NumPy reader leaves out."""
+    length = int.from_bytes(body[:8], "little")
+    metadata: dict[str, str] = json.loads(body[8 : 8 + length])["__metadata__"]
+    return metadata

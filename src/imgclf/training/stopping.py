@@ -1,0 +1,35 @@
+"""Ending a training in good order when somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+__all__ = ["StopOnRequest"]
+
+
+class StopOnRequest(keras.callbacks.Callback):
+    """Ends a training after the step in which that was asked for.
+
+    Keras then measures the validation images and ends the epoch, so the best weights are known.
+
+    Attributes:
+        stopped: Whether that has happened.
+    """
+
+    def __init__(self, requested: Callable[[], bool]) -> None:
+        """Ask `requested` after each step."""
+        super().__init__()
+        self._requested = requested
+        self.stopped = False
+
+    def on_train_batch_end(
+        self,
+        batch: int,  # noqa: ARG002 - Keras names it
+        logs: Any = None,  # noqa: ARG002
+    ) -> None:
+        """Look whether the end is wanted."""
+        if self._requested():
+            self.stopped = self.model.stop_training = True

@@ -1,0 +1,188 @@
+"""A training that is cut anywhere goes on exactly, and no fault on the disk takes it along."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import imgclf
+from imgclf.errors import ArgumentError, TrainingError
+from imgclf.training import checkpoints
+from imgclf.training.checkpoints import newest_state, save_state
+
+EPOCHS = 4
+
+
+def fresh_model() -> keras.Model:
+    """Build the network of all tests here, with dropout, whose random state must survive."""
+    return imgclf.build_model(
+        "three_conv", (24, 24, 3), seed=3, filters=8, hidden_units=8, dropout=0.5
+    )
+
+
+@pytest.fixture(scope="module")
+def batches(two_classes: Path) -> Any:
+    """Training and validation batches, varied and shuffled."""
+    return imgclf.make_generators(two_classes, image_size=(24, 24), batch_size=16, augment="light")
+
+
+@pytest.fixture(scope="module")
+def uncut(batches: Any) -> Any:
+    """Return the weights and the history of a training that nobody cut."""
+    model = fresh_model()
+    history = imgclf.fit(model, *batches, epochs=EPOCHS)
+    return model.get_weights(), history
+
+
+class Cut(keras.callbacks.Callback):
+    """Ends a training by an exception at one step, as a power cut would."""
+
+    def __init__(self, epoch: int, step: int) -> None:
+        super().__init__()
+        self._place = (epoch, step)
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if (self._epoch, batch) == self._place:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(0, 0), (1, 0), (2, 3)])
+def test_a_cut_training_ends_with_the_same_weights(
+    epoch: int, step: int, batches: Any, uncut: Any, tmp_path: Path
+) -> None:
+    """Cut between or within epochs and gone on, a training gives the uncut one's weights."""
+    with pytest.raises(KeyboardInterrupt):
+        imgclf.fit(
+            fresh_model(), *batches, epochs=EPOCHS, checkpoint_dir=tmp_path,
+            callbacks=[Cut(epoch, step)],
+        )  # fmt: skip
+    model = fresh_model()
+    history = imgclf.fit(model, *batches, epochs=EPOCHS, checkpoint_dir=tmp_path)
+    weights, expected = uncut
+    for mine, theirs in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5)
+    assert history.best_epoch == expected.best_epoch
+    assert history.epoch == expected.epoch
+    np.testing.assert_allclose(history.history["val_loss"], expected.history["val_loss"], atol=1e-5)
+
+
+def test_two_checkpoints_stay(batches: Any, tmp_path: Path) -> None:
+    """The last two are kept, and nothing half-written lies beside them."""
+    imgclf.fit(fresh_model(), *batches, epochs=3, checkpoint_dir=tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["epoch-000002.safetensors", "epoch-000003.safetensors"]
+
+
+def test_a_damaged_newest_checkpoint_falls_back(
+    batches: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the newest file is damaged the one before it is used, and that is said."""
+    imgclf.fit(fresh_model(), *batches, epochs=2, checkpoint_dir=tmp_path)
+    newest = tmp_path / "epoch-000002.safetensors"
+    content = bytearray(newest.read_bytes())
+    for place in (0, len(content) // 2, len(content) - 1):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        newest.write_bytes(damaged)
+        state = newest_state(tmp_path)
+        assert state is not None
+        assert state.epoch == 1
+    newest.write_bytes(content[:100])
+    assert newest_state(tmp_path).epoch == 1  # type: ignore[union-attr]
+    assert "epoch-000002" in caplog.text
+
+
+def test_a_full_disk_is_one_clear_error(
+    batches: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENOSPC while a checkpoint is written names the file and keeps the earlier ones."""
+    imgclf.fit(fresh_model(), *batches, epochs=1, checkpoint_dir=tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    state = newest_state(tmp_path)
+    assert state is not None
+
+    def no_space(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", no_space)
+    with pytest.raises(TrainingError, match="No space left on device"):
+        save_state(tmp_path, state)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_state_survives_its_file(batches: Any, tmp_path: Path) -> None:
+    """Every array, the score and the history come back bit for bit."""
+    imgclf.fit(fresh_model(), *batches, epochs=2, checkpoint_dir=tmp_path / "a")
+    state = newest_state(tmp_path / "a")
+    assert state is not None
+    save_state(tmp_path / "b", state)
+    again = newest_state(tmp_path / "b")
+    assert again is not None
+    for group in ("variables", "optimizer", "best_weights"):
+        for mine, theirs in zip(getattr(again, group), getattr(state, group), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert (again.epoch, again.best_epoch) == (state.epoch, state.best_epoch)
+    assert again.best_score == state.best_score
+    assert again.history == state.history
+
+
+def test_another_networks_state_is_refused(batches: Any, tmp_path: Path) -> None:
+    """A checkpoint of another network is refused in one line, not assigned in part."""
+    imgclf.fit(fresh_model(), *batches, epochs=1, checkpoint_dir=tmp_path)
+    other = imgclf.build_model("three_conv", (24, 24, 3), filters=16, hidden_units=8)
+    with pytest.raises(TrainingError, match="another network"):
+        imgclf.fit(other, *batches, epochs=2, checkpoint_dir=tmp_path)
+
+
+def test_plain_datasets_have_no_checkpoints(batches: Any, tmp_path: Path) -> None:
+    """A dataset that cannot go on from a place is refused."""
+    with pytest.raises(ArgumentError, match="make_generators"):
+        imgclf.fit(fresh_model(), batches[0].take(1), epochs=1, checkpoint_dir=tmp_path)
+
+
+def test_a_write_killed_at_any_moment_leaves_a_whole_checkpoint(
+    batches: Any, tmp_path: Path
+) -> None:
+    """SIGKILL at each step of a save leaves the earlier or the new checkpoint, never neither."""
+    imgclf.fit(fresh_model(), *batches, epochs=1, checkpoint_dir=tmp_path)
+    script = textwrap.dedent(
+        """
+        import os, pathlib, signal, sys
+        from dataclasses import replace
+        from imgclf.training import checkpoints
+        folder, call, count = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+        state = replace(checkpoints.newest_state(folder), epoch=2)
+        def die(*_arguments, **_keywords):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if call == "fsync":
+            real, calls = os.fsync, iter(range(9))
+            os.fsync = lambda handle: die() if next(calls) == count else real(handle)
+        elif call == "replace":
+            pathlib.Path.replace = die
+        else:
+            pathlib.Path.unlink = die
+        checkpoints.save_state(folder, state)
+        """
+    )
+    for call, count in (("fsync", 0), ("replace", 0), ("fsync", 1), ("unlink", 0)):
+        done = subprocess.run(
+            [sys.executable, "-c", script, tmp_path, call, str(count)],
+            capture_output=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == -9, done.stderr
+        state = newest_state(tmp_path)
+        assert state is not None
+        assert state.epoch in (1, 2)
+        (tmp_path / "epoch-000002.safetensors").unlink(missing_ok=True)
+    assert checkpoints.NUM_KEPT == 2
