@@ -7,8 +7,8 @@ would catch anyway, so ``except ValueError`` keeps working::
     ├── ArgumentError (ValueError)              an argument has a value that is not accepted
     │   └── OptionError                         an architecture's option is unknown or out of bounds
     ├── UnknownArchitectureError (LookupError)  no installed architecture has this name
-    ├── PluginError (ImportError)               an architecture was found but could not be imported
-    ├── ContractError (TypeError)               an architecture returned a network that breaks the contract
+    ├── PluginError (ImportError)               an installed architecture cannot be used
+    ├── ContractError (TypeError)               an architecture breaks the contract
     ├── BackendError (RuntimeError)             Keras runs on a backend other than TensorFlow
     ├── DataError (ValueError)                  a folder of images cannot be used
     │   └── DataNotFoundError (FileNotFoundError)  a path that was given does not exist
@@ -58,7 +58,7 @@ class PluginError(ImgclfError, ImportError):
 
 
 class ContractError(ImgclfError, TypeError):
-    """An architecture returned a network that breaks the contract; the message names the layer."""
+    """An architecture breaks the contract; the message names the layer or option at fault."""
 
 
 class BackendError(ImgclfError, RuntimeError):

@@ -31,7 +31,7 @@ def image_input(input_shape: tuple[int, int, int]) -> tuple[keras.KerasTensor, k
     return image, keras.layers.Rescaling(1 / 255, name="rescaling")(image)
 
 
-def convolution(  # noqa: D417 - the arguments are those of keras.layers.Conv2D
+def convolution(
     features: keras.KerasTensor, filters: int, name: str, *, padding: str = "same", strides: int = 1
 ) -> keras.KerasTensor:
     """Apply a 3x3 convolution without bias, for use before batch normalisation."""
@@ -86,9 +86,7 @@ def global_pooling(
     import keras
 
     layer = (
-        keras.layers.GlobalMaxPooling2D
-        if pooling == "max"
-        else keras.layers.GlobalAveragePooling2D
+        keras.layers.GlobalMaxPooling2D if pooling == "max" else keras.layers.GlobalAveragePooling2D
     )
     return layer(name=name)(features)
 

@@ -1,0 +1,103 @@
+"""Importing one plugin without letting it change anything else."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import random
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["isolated_import"]
+
+_logger = logging.getLogger("imgclf")
+
+
+@contextlib.contextmanager
+def isolated_import(culprit: str) -> Iterator[None]:
+    """Undo what a plugin does to the process while it is imported, and name it in a log warning.
+
+    What it prints does not reach standard output, where ``--json`` results go; Keras' global
+    configuration (floatx, image data format, epsilon, dtype policy) and the state of `random` are
+    put back. Keras is looked at only where something has imported it.
+
+    Args:
+        culprit: The plugin's distribution and version, for the warning.
+
+    Yields:
+        Nothing; import the plugin inside.
+
+    Example:
+        >>> with isolated_import("pets 1.0"):
+        ...     import colorsys
+    """
+    before = _keras_configuration() or _initial_keras_configuration()
+    random_state = random.getstate()
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            yield
+    finally:
+        random.setstate(random_state)
+        changed = _restore_keras(before)
+        if changed:
+            _logger.warning(
+                "%s changes Keras' global %s when it is imported; imgclf has put it back.",
+                culprit,
+                ", ".join(changed),
+            )
+        text = " ".join(printed.getvalue().split())
+        if text:
+            _logger.warning("%s prints when it is imported: %.200s", culprit, text)
+
+
+def _keras_configuration() -> dict[str, Any] | None:
+    """Read Keras' global configuration; None where nothing has imported Keras yet."""
+    keras = sys.modules.get("keras")
+    if keras is None or not hasattr(keras, "config"):
+        return None
+    return {
+        "floatx": keras.config.floatx(),
+        "image_data_format": keras.config.image_data_format(),
+        "epsilon": keras.config.epsilon(),
+        "dtype_policy": keras.config.dtype_policy(),
+    }
+
+
+def _initial_keras_configuration() -> dict[str, Any]:
+    """Tell the configuration with which Keras will start, without importing it.
+
+    Keras' own defaults, or what the user's keras.json says (Keras' documentation, "The Keras
+    configuration file").
+    """
+    initial = {"floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-7}
+    folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        written = json.loads((folder / "keras.json").read_text())
+        initial |= {key: written.get(key, value) for key, value in initial.items()}
+    return initial
+
+
+def _restore_keras(before: dict[str, Any]) -> list[str]:
+    """Put Keras' configuration back to `before`; list what differed."""
+    after = _keras_configuration()
+    if after is None:
+        return []
+    keras = sys.modules["keras"]
+    before = {"dtype_policy": keras.DTypePolicy(before["floatx"]), **before}
+    changed = [name for name in before if _comparable(before[name]) != _comparable(after[name])]
+    for name in changed:
+        getattr(keras.config, f"set_{name}")(before[name])
+    return changed
+
+
+def _comparable(value: Any) -> Any:
+    """Return a policy's name, any other value itself."""
+    return getattr(value, "name", value)
