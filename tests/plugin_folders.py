@@ -1,11 +1,14 @@
-"""Real installed distributions for tests: a dist-info folder and a module on a folder of the path."""
+"""Real installed distributions for tests: a dist-info folder and a module on the path."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SOUND_PLUGIN = '''
 from typing import Annotated

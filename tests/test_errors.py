@@ -1,10 +1,13 @@
+"""The promises of the error tree."""
+
 from __future__ import annotations
 
 import pickle
 import re
 
-import imgclf.errors as errors
 import pytest
+
+from imgclf import errors
 
 ALL = [getattr(errors, name) for name in errors.__all__]
 

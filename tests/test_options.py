@@ -1,3 +1,5 @@
+"""The promises of options: bounds, defaults and search values from a signature."""
+
 from __future__ import annotations
 
 import functools
@@ -7,6 +9,7 @@ from typing import Annotated, Any, Literal, Optional
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from imgclf.errors import ContractError, OptionError
 from imgclf.options import Choice, Float, Int, parse_option, read_options, resolve_options
 
@@ -71,12 +74,20 @@ def test_only_options_with_search_values_join_the_default_search() -> None:
     assert [option.name for option in OPTIONS if option.searched] == ["filters", "pooling"]
 
 
+def _decorated(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*arguments: Any, **options: Any) -> Any:
+        return function(*arguments, **options)
+
+    return wrapper
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
-        lambda function: functools.partial(function),
-        lambda function: functools.wraps(function)(lambda *args, **kwargs: None),
-        lambda function: functools.partial(functools.wraps(function)(lambda *args, **kwargs: None)),
+        functools.partial,
+        _decorated,
+        lambda function: functools.partial(_decorated(function)),
     ],
     ids=["partial", "decorated", "both"],
 )
@@ -168,8 +179,10 @@ def test_resolving_gives_every_option_a_valid_value_or_refuses(given_values: Any
         ),
         (
             {"poolng": "max"},
-            "Architecture 'net' has no option 'poolng'. Did you mean 'pooling'? "
-            "It has: filters, dropout, pooling, activation, normalised, kernel, depth.",
+            (
+                "Architecture 'net' has no option 'poolng'. Did you mean 'pooling'? "
+                "It has: filters, dropout, pooling, activation, normalised, kernel, depth."
+            ),
         ),
     ],
 )
@@ -230,46 +243,46 @@ def test_wrong_command_line_text_is_refused(text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-def no_type(input_shape: Any, num_classes: int, *, width=3) -> None: ...  # type: ignore[no-untyped-def]
-def bare_type(input_shape: Any, num_classes: int, *, width: int = 3) -> None: ...
-def no_default(input_shape: Any, num_classes: int, *, width: bool) -> None: ...
-def bad_default(
+def _no_type(input_shape: Any, num_classes: int, *, width=3) -> None: ...  # type: ignore[no-untyped-def]
+def _bare_type(input_shape: Any, num_classes: int, *, width: int = 3) -> None: ...
+def _no_default(input_shape: Any, num_classes: int, *, width: bool) -> None: ...
+def _bad_default(
     input_shape: Any, num_classes: int, *, width: Annotated[int, Int(1, 2)] = 3
 ) -> None: ...
-def bad_search(
+def _bad_search(
     input_shape: Any, num_classes: int, *, width: Annotated[int, Int(1, 9, search=[0])] = 3
 ) -> None: ...
-def unknown_name(
+def _unknown_name(
     input_shape: Any,
     num_classes: int,
     *,
     width: Elsewhere = 3,  # type: ignore[name-defined]  # noqa: F821 - the defect under test
 ) -> None: ...
-def reserved(input_shape: Any, num_classes: int, *, seed: Literal[1] = 1) -> None: ...
-def positional(input_shape: Any, num_classes: int, width: Literal[1] = 1) -> None: ...
-def empty_bounds(
+def _reserved(input_shape: Any, num_classes: int, *, seed: Literal[1] = 1) -> None: ...
+def _positional(input_shape: Any, num_classes: int, width: Literal[1] = 1) -> None: ...
+def _empty_bounds(
     input_shape: Any, num_classes: int, *, width: Annotated[int, Int(9, 1)] = 3
 ) -> None: ...
-def log_of_zero(
+def _log_of_zero(
     input_shape: Any, num_classes: int, *, width: Annotated[float, Float(0, 1, log=True)] = 1
 ) -> None: ...
-def one_argument(input_shape: Any) -> None: ...
+def _one_argument(input_shape: Any) -> None: ...
 
 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (no_type, "Option 'width' of architecture 'net' has no type that says what is valid"),
-        (bare_type, "Option 'width' of architecture 'net' has no type that says what is valid"),
-        (no_default, "Option 'width' of architecture 'net' has no default"),
-        (bad_default, "declares 3, which its own bounds refuse: a whole number from 1 to 2."),
-        (bad_search, "declares 0, which its own bounds refuse: a whole number from 1 to 9."),
-        (unknown_name, "has the annotation 'Elsewhere', which cannot be evaluated"),
-        (reserved, "Option 'seed' of architecture 'net' has a name that build_model itself uses"),
-        (positional, "Option 'width' of architecture 'net' is positional"),
-        (empty_bounds, "accepts nothing: a whole number from 9 to 1."),
-        (log_of_zero, "is searched in equal ratios (log=True) from 0"),
-        (one_argument, "Architecture 'net' takes (input_shape): its signature must be"),
+        (_no_type, "Option 'width' of architecture 'net' has no type that says what is valid"),
+        (_bare_type, "Option 'width' of architecture 'net' has no type that says what is valid"),
+        (_no_default, "Option 'width' of architecture 'net' has no default"),
+        (_bad_default, "declares 3, which its own bounds refuse: a whole number from 1 to 2."),
+        (_bad_search, "declares 0, which its own bounds refuse: a whole number from 1 to 9."),
+        (_unknown_name, "has the annotation 'Elsewhere', which cannot be evaluated"),
+        (_reserved, "Option 'seed' of architecture 'net' has a name that build_model itself uses"),
+        (_positional, "Option 'width' of architecture 'net' is positional"),
+        (_empty_bounds, "accepts nothing: a whole number from 9 to 1."),
+        (_log_of_zero, "is searched in equal ratios (log=True) from 0"),
+        (_one_argument, "Architecture 'net' takes (input_shape): its signature must be"),
         (dict, "Architecture 'net'"),
     ],
 )

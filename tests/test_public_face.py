@@ -1,3 +1,5 @@
+"""The promises of `import imgclf`: light, complete, documented."""
+
 from __future__ import annotations
 
 import ast
@@ -5,9 +7,10 @@ import importlib.metadata
 import inspect
 from pathlib import Path
 
+import pytest
+
 import imgclf
 import imgclf.errors
-import pytest
 from plugin_folders import run_python
 
 HEAVY = ("tensorflow", "keras", "numpy", "PIL", "cv2", "keras_tuner", "sklearn", "matplotlib")
@@ -19,18 +22,19 @@ def loaded_heavy_modules(code: str) -> list[str]:
     return ast.literal_eval(run_python(code + check).stdout.splitlines()[-1])
 
 
+def _failing(call: str, error: str) -> str:
+    return f"import imgclf\ntry: {call}\nexcept {error}: pass"
+
+
 @pytest.mark.parametrize(
     "code",
     [
         "import imgclf",
         "import imgclf; imgclf.list_architectures()",
         "import imgclf; imgclf.describe_architecture('resnet9')",
-        "import imgclf\ntry: imgclf.build_model('resnt9', (32, 32, 3))\n"
-        "except imgclf.UnknownArchitectureError: pass",
-        "import imgclf\ntry: imgclf.build_model('resnet9', (32, 32, 3), filters=0)\n"
-        "except imgclf.OptionError: pass",
-        "import imgclf\ntry: imgclf.build_model('resnet9', (32, 32))\n"
-        "except imgclf.ArgumentError: pass",
+        _failing("imgclf.build_model('resnt9', (32, 32, 3))", "imgclf.UnknownArchitectureError"),
+        _failing("imgclf.build_model('resnet9', (32, 32, 3), filters=0)", "imgclf.OptionError"),
+        _failing("imgclf.build_model('resnet9', (32, 32))", "imgclf.ArgumentError"),
     ],
     ids=["import", "listing", "describing", "mistyped name", "wrong option", "wrong shape"],
 )

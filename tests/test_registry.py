@@ -1,3 +1,5 @@
+"""The promises of the registry: name to architecture, through installed packages."""
+
 from __future__ import annotations
 
 import ast
@@ -7,8 +9,9 @@ import json
 import tomllib
 from pathlib import Path
 
-import imgclf
 import pytest
+
+import imgclf
 from imgclf.errors import ContractError, PluginError, UnknownArchitectureError
 from imgclf.registry import (
     describe_architecture,
@@ -113,7 +116,7 @@ def test_an_empty_list_says_that_the_package_must_be_installed(
 ) -> None:
     """A source folder without metadata has no architectures; the message says what to type."""
     monkeypatch.setattr(importlib.metadata, "distributions", lambda: iter(()))
-    with pytest.raises(UnknownArchitectureError, match="none is installed.*pip install"):
+    with pytest.raises(UnknownArchitectureError, match=r"none is installed.*pip install"):
         load_architecture("three_conv")
 
 
