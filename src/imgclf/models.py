@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from imgclf.options import Value
     from imgclf.registry import Architecture
 
-__all__ = ["Origin", "build_model", "named_weights", "origin_of", "rebuild_model"]
+__all__ = [
+    "Origin",
+    "build_model",
+    "named_weights",
+    "origin_of",
+    "rebuild_model",
+    "smallest_side",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,30 @@ def build_model(
             model = _turn_axes(model, input_shape)
     _origins[model] = Origin(loaded, values)
     return model
+
+
+def smallest_side(architecture: str | Callable[..., keras.Model], **options: Value) -> int | None:
+    """Find the smallest square image, in pixels a side, for which an architecture builds.
+
+    Args:
+        architecture: An installed name or an architecture function.
+        **options: The architecture's own options.
+
+    Returns:
+        The side; None where the architecture builds for no side up to 512.
+
+    Example:
+        >>> smallest_side("three_conv", filters=8)
+        22
+    """
+    loaded = load_architecture(architecture)
+    values = resolve_options(loaded.name, loaded.options, options)
+
+    def build(side: int) -> None:
+        _refuse_empty_maps(loaded.function((side, side, 3), 2, **values))
+
+    with _default_keras(), _seeded(0):
+        return 1 if _builds(build, 1) else _smallest_side(build, 1)
 
 
 def origin_of(model: keras.Model) -> Origin | None:
