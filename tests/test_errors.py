@@ -9,7 +9,8 @@ import pytest
 
 from imgclf import errors
 
-ALL = [getattr(errors, name) for name in errors.__all__]
+NAMES = [name for name in errors.__all__ if name.endswith("Error")]
+ALL = [getattr(errors, name) for name in NAMES]
 
 
 @pytest.mark.parametrize("error", ALL)
@@ -28,7 +29,7 @@ def test_every_error_derives_from_the_root_and_a_built_in(error: type[Exception]
 def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
     """The drawing names every error with the built-in that it also is."""
     drawn = dict(re.findall(r"── (\w+)(?: \((\w+)\))?", errors.__doc__ or ""))
-    assert set(drawn) == set(errors.__all__) - {"ImgclfError"}
+    assert set(drawn) == set(NAMES) - {"ImgclfError"}
     for name, built_in in drawn.items():
         parents = {parent.__name__ for parent in getattr(errors, name).__mro__}
         assert not built_in or built_in in parents
@@ -46,3 +47,12 @@ def test_an_image_error_keeps_its_reason_through_pickle() -> None:
     """Worker processes send image errors home with their reason code."""
     one = pickle.loads(pickle.dumps(errors.ImageError("truncated", "ends early")))  # noqa: S301
     assert (one.reason, str(one)) == ("truncated", "ends early")
+
+
+def test_a_strangers_exception_becomes_one_line() -> None:
+    """Line breaks and colours go; the type stays, also where there is no text."""
+    assert (
+        errors.in_one_line(ValueError("\x1b[1mwrong\x1b[0m\n\n  shape"))
+        == "ValueError: wrong shape"
+    )
+    assert errors.in_one_line(SystemExit()) == "SystemExit"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from imgclf.errors import ArgumentError, ContractError
+from imgclf.errors import ArgumentError, ContractError, in_one_line
 from imgclf.models import build_model, named_weights
 from imgclf.options import Choice, Float, Int
 from imgclf.reloading import reload_bundle, save_bundle
 from imgclf.training.fitting import fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -56,51 +55,32 @@ class Subject:
     side: int
     fresh_process: bool
 
-    def build(self, num_classes: int = 3, seed: int | None = 0, **options: Value) -> keras.Model:
+    def build(
+        self, num_classes: int = 3, seed: int = 0, options: Mapping[str, Value] | None = None
+    ) -> keras.Model:
         """Build the network for colour images of the usual side."""
-        return self.build_for((self.side, self.side, 3), num_classes, seed, **options)
+        return self.build_for((self.side, self.side, 3), num_classes, seed, options)
 
     def build_for(
         self,
         input_shape: tuple[int, int, int],
         num_classes: int,
-        seed: int | None = 0,
-        **options: Value,
+        seed: int = 0,
+        options: Mapping[str, Value] | None = None,
     ) -> keras.Model:
         """Build the network through `imgclf.build_model`, which checks the contract."""
-        return build_model(self.architecture, input_shape, num_classes, seed=seed, **options)
+        return build_model(
+            self.architecture,
+            input_shape,
+            num_classes,
+            data_format="channels_last",
+            seed=seed,
+            **(options or {}),
+        )
 
     def wrong(self, text: str) -> ContractError:
         """Make the error that says what is wrong."""
         return ContractError(f"Architecture {self.loaded.name!r} {text}.")
-
-    def speeds(self, num_images: int = 32, num_steps: int = 5) -> tuple[float, float]:
-        """Measure images per second of training steps and of prediction, the median step each."""
-        model = self.build()
-        train, images = _batches(self.side, num_images), noise((num_images, self.side, self.side, 3))
-        durations: list[float] = []
-        fit(model, train, epochs=num_steps, callbacks=[_Stopwatch(durations)])
-        predict = tf.function(lambda pixels: model(pixels, training=False), jit_compile=False)
-        training, prediction = float(np.median(durations[1:])), []
-        for _ in range(num_steps):
-            start = time.perf_counter()
-            predict(tf.constant(images)).numpy()
-            prediction.append(time.perf_counter() - start)
-        return num_images / training, num_images / float(np.median(prediction[1:]))
-
-
-class _Stopwatch(keras.callbacks.Callback):
-    """Notes how long each training step takes, in seconds."""
-
-    def __init__(self, durations_s: list[float]) -> None:
-        super().__init__()
-        self.durations_s = durations_s
-
-    def on_train_batch_begin(self, _batch: int, _logs: Any = None) -> None:
-        self.start = time.perf_counter()
-
-    def on_train_batch_end(self, _batch: int, _logs: Any = None) -> None:
-        self.durations_s.append(time.perf_counter() - self.start)
 
 
 def noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -167,7 +147,7 @@ def seeds(subject: Subject) -> None:
     for name, variable in first.items():
         if variable is second[name]:
             raise subject.wrong(f"shares the weights {name!r} between two networks")
-        if not np.array_equal(variable, second[name]):
+        if not np.array_equal(variable.numpy(), second[name].numpy()):
             raise subject.wrong(f"gives other weights {name!r} for the same seed")
 
 
@@ -180,20 +160,21 @@ def options_reach(subject: Subject) -> None:
             raise subject.wrong(f"ignores its option {option.name!r}: no value changes anything")
 
 
-def corners(subject: Subject) -> None:
+def search_corners(subject: Subject) -> None:
     """The tuner may ask for any combination of search values."""
     searched = {o.name: o.range.search for o in subject.loaded.options if o.searched}
-    if not searched:
-        return
-    ends = [(name, value) for name, values in searched.items() for value in values]
-    combinations = [dict([end]) for end in ends]
-    combinations += [{n: v[0] for n, v in searched.items()}, {n: v[-1] for n, v in searched.items()}]
-    for options in combinations:
+    corners: list[dict[str, Value]] = [
+        {name: values[end] for name, values in searched.items()} for end in (0, -1)
+    ]
+    corners += [{name: value} for name, values in searched.items() for value in values]
+    for options in corners:
         try:
-            subject.build(**options)
+            subject.build(options=options)
         except Exception as error:
             text = ", ".join(f"{name}={value!r}" for name, value in options.items())
-            raise subject.wrong(f"does not build at the search values {text} ({error})") from error
+            raise subject.wrong(
+                f"does not build at the search values {text} ({in_one_line(error)})"
+            ) from error
 
 
 def trains_in_float32(subject: Subject) -> None:
@@ -241,7 +222,7 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
     "its outputs are probabilities, image by image": outputs,
     "one seed gives one network": seeds,
     "every option reaches the network": options_reach,
-    "it builds at the corners of its search space": corners,
+    "it builds at the corners of its search space": search_corners,
     "it leaves Keras' configuration alone": keras_untouched,
     "it trains in float32": trains_in_float32,
     "it trains in mixed bfloat16": trains_in_bfloat16,
@@ -262,9 +243,9 @@ def _probabilities(
     return rows
 
 
-def _fingerprint(subject: Subject, options: dict[str, Value]) -> str:
+def _fingerprint(subject: Subject, options: Mapping[str, Value]) -> str:
     """Describe a network by the settings of its layers, its weights' shapes and its outputs."""
-    model = subject.build(**options)
+    model = subject.build(options=options)
     rows = np.asarray(model(noise((2, subject.side, subject.side, 3)), training=False))
     layers = []
     for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - nested ones too
@@ -272,10 +253,11 @@ def _fingerprint(subject: Subject, options: dict[str, Value]) -> str:
             settings = {k: v for k, v in layer.get_config().items() if k != "name"}
             layers.append([type(layer).__name__, settings])
     shapes = [tuple(weight.shape) for weight in model.weights]
+    # Settings that JSON does not know, such as activations, have a name or a text.
     return json.dumps([layers, shapes, rows.round(5).tolist()], default=str)
 
 
-def _other_values(option: Option) -> Iterator[Value] | list[Value]:
+def _other_values(option: Option) -> list[Value]:
     """List valid values other than the default: all choices, or the cheapest number."""
     match option.range:
         case Choice(values=values):
@@ -290,13 +272,17 @@ def _other_values(option: Option) -> Iterator[Value] | list[Value]:
 def _train(subject: Subject, precision: Precision) -> None:
     model = subject.build()
     head = model.get_layer("head")
-    before = np.array(head.kernel)
+    before = head.kernel.numpy().copy()
     try:
+        # One step is sooner taken than compiled; saving the bundle compiles the way forward.
+        model.compile("sgd", "categorical_crossentropy", run_eagerly=True)
         fit(model, _batches(subject.side, BATCH), epochs=1, precision=precision)
     except Exception as error:
-        raise subject.wrong(f"fails in a {precision} training step ({error})") from error
+        raise subject.wrong(
+            f"fails in a {precision} training step ({in_one_line(error)})"
+        ) from error
     for name, variable in named_weights(model).items():
-        if not np.isfinite(variable).all():
+        if not np.isfinite(variable.numpy()).all():
             raise subject.wrong(f"has weights {name!r} that are no numbers after one step")
-    if np.array_equal(before, head.kernel):
+    if np.array_equal(before, head.kernel.numpy()):
         raise subject.wrong("has a layer 'head' that training does not change")

@@ -20,6 +20,8 @@ would catch anyway, so ``except ValueError`` keeps working::
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "ArgumentError",
     "BackendError",
@@ -34,6 +36,7 @@ __all__ = [
     "RunFolderError",
     "TrainingError",
     "UnknownArchitectureError",
+    "in_one_line",
 ]
 
 
@@ -109,3 +112,20 @@ class RunFolderError(ImgclfError, FileExistsError):
 
 class BundleError(ImgclfError, ValueError):
     """A file is not a usable bundle: not one at all, damaged, too new, or of a missing plugin."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """Write an exception of somebody else's as one line: its type and its text.
+
+    Args:
+        error: Any exception; Keras' have many lines with colours in them.
+
+    Returns:
+        ``"ValueError: what it says"``.
+
+    Example:
+        >>> in_one_line(ValueError("  wrong   shape "))
+        'ValueError: wrong shape'
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return " ".join(f"{type(error).__name__}: {text}".split()).removesuffix(":")

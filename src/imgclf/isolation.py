@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import logging
@@ -12,10 +13,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from imgclf.errors import PluginError, UnknownArchitectureError, in_one_line
 
-__all__ = ["isolated_import"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["isolated_import", "load_function"]
 
 _logger = logging.getLogger("imgclf")
 
@@ -56,6 +59,47 @@ def isolated_import(culprit: str) -> Iterator[None]:
         text = " ".join(printed.getvalue().split())
         if text:
             _logger.warning("%s prints when it is imported: %.200s", culprit, text)
+
+
+def load_function(path: Path, name: str) -> Callable[..., Any]:
+    """Import a Python file that belongs to no package and return one function of it.
+
+    Args:
+        path: The file.
+        name: The function's name.
+
+    Returns:
+        The function.
+
+    Raises:
+        UnknownArchitectureError: The file does not exist or has no such function.
+        PluginError: The file raises when it is imported.
+    """
+    if not path.is_file():
+        raise UnknownArchitectureError(
+            f"The file {path} does not exist: give path/to/file.py:function."
+        )
+    # A name of its own: a file called keras.py must not stand in for Keras.
+    spec = importlib.util.spec_from_file_location(f"imgclf_file_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        with isolated_import(str(path)):
+            spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # The file may even call sys.exit.
+        raise PluginError(
+            f"The file {path} cannot be imported ({in_one_line(error)}): repair it."
+        ) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise UnknownArchitectureError(
+            f"The file {path} has no function {name!r}: give path/to/file.py:function."
+        )
+    return function  # type: ignore[no-any-return]
 
 
 def _keras_configuration() -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.contract import check_contract
-from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError
+from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError, in_one_line
 from imgclf.options import resolve_options
 from imgclf.registry import blaming, load_architecture
 
@@ -308,10 +308,9 @@ def _build(
     except Exception as error:
         smallest = _smallest_side(call, min(shape[:2]))
         if smallest is None:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ContractError(
                 f"Architecture {architecture.name!r} failed to build for input_shape={shape} "
-                f"({reason})."
+                f"({in_one_line(error)})."
             ) from error
         raise ArgumentError(
             f"Images of {shape[0]} x {shape[1]} pixels are too small for {architecture.name!r}: "

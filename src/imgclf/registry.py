@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import hashlib
 import importlib.metadata
 import inspect
 import logging
 import os
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgclf.errors import ContractError, PluginError, UnknownArchitectureError
-from imgclf.isolation import isolated_import
+from imgclf.errors import ContractError, PluginError, UnknownArchitectureError, in_one_line
+from imgclf.isolation import isolated_import, load_function
 from imgclf.options import Option, read_options
 
 if TYPE_CHECKING:
@@ -74,12 +76,14 @@ class Architecture:
         function: ``function(input_shape, num_classes, **options) -> keras.Model``.
         options: Its options, in the order of its signature.
         registration: Where it came from; None for a function that the caller passed.
+        source_sha256: Hash of the file that holds such a function, where there is one.
     """
 
     name: str
     function: Callable[..., Any]
     options: tuple[Option, ...]
     registration: Registration | None = None
+    source_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +143,25 @@ def load_architecture(architecture: str | Callable[..., Any]) -> Architecture:
     """Import the one architecture that is asked for and read its options.
 
     Args:
-        architecture: An installed name, or an architecture function itself.
+        architecture: An installed name, ``path/to/file.py:function`` for a function that no
+            package declares, or an architecture function itself.
 
     Returns:
         The function with its options.
 
     Raises:
-        UnknownArchitectureError: No installed package declares the name.
+        UnknownArchitectureError: No installed package declares the name, or the file or its
+            function does not exist.
         PluginError: Two packages declare it, or importing it failed; both are named.
         ContractError: The function's signature declares unusable options.
     """
     if not isinstance(architecture, str):
         name = getattr(architecture, "__name__", type(architecture).__name__)
-        return Architecture(name, architecture, read_options(architecture, name))
+        options = read_options(architecture, name)
+        return Architecture(name, architecture, options, source_sha256=_hash_source(architecture))
+    file = re.fullmatch(r"(.+\.py):(\w+)", architecture)
+    if file:
+        return load_architecture(load_function(Path(file[1]), file[2]))
     registration = _only_registration(architecture)
     function = _import(registration)
     with blaming(registration):
@@ -212,6 +222,15 @@ def describe_architecture(name: str) -> ArchitectureDescription:
     )
 
 
+def _hash_source(function: Callable[..., Any]) -> str | None:
+    """Hash the file that a function stands in; None for one that was typed into a shell."""
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(function))
+        return hashlib.sha256(Path(file or "").read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        return None
+
+
 def _registrations() -> Iterator[Registration]:
     """Read the architectures of every distribution; one with damaged metadata hurts only itself.
 
@@ -225,7 +244,7 @@ def _registrations() -> Iterator[Registration]:
                 yield from (Registration(ep.name, package, version, ep) for ep in entry_points)
         except Exception as error:  # noqa: BLE001 - parsers of damaged text raise anything
             where = getattr(distribution, "_path", "an unnamed package")
-            _warn_once(f"The metadata of {where} cannot be read ({type(error).__name__}: {error}).")
+            _warn_once(f"The metadata of {where} cannot be read ({in_one_line(error)}).")
 
 
 def _claims(name: str, registrations: tuple[Registration, ...]) -> tuple[Registration, ...]:
@@ -293,10 +312,9 @@ def _import(registration: Registration) -> Callable[..., Any]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # A plugin may even call sys.exit at import.
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise PluginError(
             f"The architecture {registration.name!r} of {registration} cannot be imported "
-            f"({reason}): repair or uninstall {registration.distribution}."
+            f"({in_one_line(error)}): repair or uninstall {registration.distribution}."
         ) from error
     if not callable(function):
         raise PluginError(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgclf.conformance import CHECKS, Subject
-from imgclf.errors import ContractError, ImgclfError, OptionError, PluginError
+from imgclf.errors import ContractError, ImgclfError, OptionError, PluginError, in_one_line
 from imgclf.models import build_model, smallest_side
 from imgclf.registry import load_architecture
+from imgclf.speed import measure_speed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConformanceReport", "Finding", "check_architecture"]
 
-LARGEST_DEFAULT_SIDE = 32
+USUAL_SIDE = 32
 """Side, in pixels, at which an architecture is checked where it accepts so small an image."""
 
 
@@ -49,8 +50,10 @@ class ConformanceReport:
         image_size: Side, in pixels, of the images that it was checked with; 0 if it builds
             for none.
         num_parameters: Weights of the network at that size, three classes and default options.
-        train_images_per_s: Speed of training steps on this machine, in images per second.
-        predict_images_per_s: Speed of prediction on this machine, in images per second.
+        train_images_per_s: Speed of training steps on this machine, in images per second; 0 if
+            not measured.
+        predict_images_per_s: Speed of prediction on this machine, in images per second; 0 if not
+            measured.
     """
 
     name: str
@@ -71,22 +74,27 @@ class ConformanceReport:
         return tuple(finding.problem for finding in self.findings if not finding.passed)
 
     def __str__(self) -> str:
-        """Draw one line per check, and the figures where all passed."""
+        """Draw one line per check, and what was measured."""
         lines = [
-            f"ok    {finding.check}" if finding.passed else f"FAIL  {finding.check}: {finding.problem}"
-            for finding in self.findings
+            f"ok    {one.check}" if one.passed else f"FAIL  {one.check}: {one.problem}"
+            for one in self.findings
         ]
         if self.num_parameters:
+            lines.append(f"{self.num_parameters:,} parameters")
+        if self.train_images_per_s:
             lines.append(
-                f"{self.num_parameters:,} parameters; at {self.image_size} x {self.image_size} "
-                f"pixels {self.train_images_per_s:,.0f} images/s in training, "
-                f"{self.predict_images_per_s:,.0f} in prediction"
+                f"{self.train_images_per_s:,.0f} images/s in training, "
+                f"{self.predict_images_per_s:,.0f} in prediction "
+                f"at {self.image_size} x {self.image_size} pixels"
             )
         return "\n".join([self.name, *lines])
 
 
 def check_architecture(
-    architecture: str | Callable[..., keras.Model], *, fresh_process: bool = True
+    architecture: str | Callable[..., keras.Model],
+    *,
+    fresh_process: bool = True,
+    measure: bool = True,
 ) -> ConformanceReport:
     """Check that an architecture keeps the contract: build, options, training, saving.
 
@@ -100,6 +108,7 @@ def check_architecture(
         architecture: An installed name, or an architecture function itself.
         fresh_process: Reload the saved bundle in a process of its own, as users do; False
             reloads it in this process, which saves the seconds in which Keras starts.
+        measure: Measure the speed of training and prediction.
 
     Returns:
         The report; its text says what is wrong.
@@ -120,16 +129,18 @@ def check_architecture(
         return ConformanceReport(name, (Finding("it builds as the contract says", str(error)),))
     findings = [Finding("it builds as the contract says", "")]
     findings += [Finding(title, _problem(check, subject)) for title, check in CHECKS.items()]
-    if not all(finding.passed for finding in findings):
-        return ConformanceReport(name, tuple(findings), subject.side)
-    train_speed, predict_speed = subject.speeds()
+    model = subject.build()
+    num_parameters = model.count_params()
+    if not measure or not all(finding.passed for finding in findings):
+        return ConformanceReport(name, tuple(findings), subject.side, num_parameters)
+    speed = measure_speed(model)
     return ConformanceReport(
         name,
         tuple(findings),
         subject.side,
-        subject.build().count_params(),
-        train_speed,
-        predict_speed,
+        num_parameters,
+        speed.train_images_per_s,
+        speed.predict_images_per_s,
     )
 
 
@@ -139,7 +150,7 @@ def _subject(architecture: str | Callable[..., keras.Model], *, fresh_process: b
     if smallest is None:
         build_model(architecture, (64, 64, 3), 3)  # raises, and says why
         raise ContractError(f"Architecture {loaded.name!r} builds for no square image.")
-    side = max(smallest, LARGEST_DEFAULT_SIDE)
+    side = max(smallest, USUAL_SIDE)
     build_model(architecture, (side, side, 3), 3)
     return Subject(architecture, loaded, smallest, side, fresh_process)
 
@@ -151,5 +162,5 @@ def _problem(check: Callable[[Subject], None], subject: Subject) -> str:
     except ImgclfError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - a stranger's network may raise anything
-        return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        return in_one_line(error)
     return ""
