@@ -91,6 +91,7 @@ def load_function(path: Path, name: str) -> Callable[..., Any]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # The file may even call sys.exit.
+        del sys.modules[spec.name]
         raise PluginError(
             f"The file {path} cannot be imported ({in_one_line(error)}): repair it."
         ) from error
