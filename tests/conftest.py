@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +17,10 @@ from PIL import Image
 # Before TensorFlow is imported by anyone: as the command line starts it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# A busy machine is not a defect: no example is refused for its duration.
+hypothesis.settings.register_profile("imgclf", deadline=None, max_examples=50)
+hypothesis.settings.load_profile("imgclf")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -7,8 +7,8 @@ would catch anyway, so ``except ValueError`` keeps working::
     ├── ArgumentError (ValueError)              an argument has a value that is not accepted
     │   └── OptionError                         an architecture's option is unknown or out of bounds
     ├── UnknownArchitectureError (LookupError)  no installed architecture has this name
-    ├── PluginError (ImportError)               an architecture was found but could not be imported
-    ├── ContractError (TypeError)               an architecture returned a network that breaks the contract
+    ├── PluginError (ImportError)               an installed architecture cannot be used
+    ├── ContractError (TypeError)               an architecture breaks the contract
     ├── BackendError (RuntimeError)             Keras runs on a backend other than TensorFlow
     ├── DataError (ValueError)                  a folder of images cannot be used
     │   └── DataNotFoundError (FileNotFoundError)  a path that was given does not exist
@@ -19,6 +19,8 @@ would catch anyway, so ``except ValueError`` keeps working::
 """
 
 from __future__ import annotations
+
+import re
 
 __all__ = [
     "ArgumentError",
@@ -34,6 +36,7 @@ __all__ = [
     "RunFolderError",
     "TrainingError",
     "UnknownArchitectureError",
+    "in_one_line",
 ]
 
 
@@ -58,7 +61,7 @@ class PluginError(ImgclfError, ImportError):
 
 
 class ContractError(ImgclfError, TypeError):
-    """An architecture returned a network that breaks the contract; the message names the layer."""
+    """An architecture breaks the contract; the message names the layer or option at fault."""
 
 
 class BackendError(ImgclfError, RuntimeError):
@@ -109,3 +112,20 @@ class RunFolderError(ImgclfError, FileExistsError):
 
 class BundleError(ImgclfError, ValueError):
     """A file is not a usable bundle: not one at all, damaged, too new, or of a missing plugin."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """Write an exception of somebody else's as one line: its type and its text.
+
+    Args:
+        error: Any exception; Keras' have many lines with colours in them.
+
+    Returns:
+        ``"ValueError: what it says"``.
+
+    Example:
+        >>> in_one_line(ValueError("  wrong   shape "))
+        'ValueError: wrong shape'
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return " ".join(f"{type(error).__name__}: {text}".split()).removesuffix(":")

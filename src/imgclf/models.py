@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
 import random
-import re
 import weakref
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from imgclf.data.policy import InputPolicy
-from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError
-from imgclf.options import Value, resolve_options
-from imgclf.registry import Architecture, load_architecture
+from imgclf.contract import check_contract
+from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError, in_one_line
+from imgclf.options import resolve_options
+from imgclf.registry import blaming, load_architecture
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     import keras
     from numpy.typing import NDArray
 
-__all__ = ["Origin", "build_model", "named_weights", "origin_of", "rebuild_model"]
+    from imgclf.data.policy import InputPolicy
+    from imgclf.options import Value
+    from imgclf.registry import Architecture
+
+__all__ = [
+    "Origin",
+    "build_model",
+    "named_weights",
+    "origin_of",
+    "rebuild_model",
+    "smallest_side",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +103,37 @@ def build_model(
         raise ArgumentError(
             f"num_classes={num_classes!r} is not accepted: give a whole number from 2 on."
         )
-    with _default_keras(), _seeded(seed):
+    with _default_keras(), _seeded(seed), blaming(loaded.registration):
         model = _build(loaded, shape, num_classes, values)
         check_contract(model, loaded.name, shape, num_classes)
         if data_format == "channels_first":
             model = _turn_axes(model, input_shape)
     _origins[model] = Origin(loaded, values)
     return model
+
+
+def smallest_side(architecture: str | Callable[..., keras.Model], **options: Value) -> int | None:
+    """Find the smallest square image, in pixels a side, for which an architecture builds.
+
+    Args:
+        architecture: An installed name or an architecture function.
+        **options: The architecture's own options.
+
+    Returns:
+        The side; None where the architecture builds for no side up to 512.
+
+    Example:
+        >>> smallest_side("three_conv", filters=8)
+        22
+    """
+    loaded = load_architecture(architecture)
+    values = resolve_options(loaded.name, loaded.options, options)
+
+    def build(side: int) -> None:
+        _refuse_empty_maps(loaded.function((side, side, 3), 2, **values))
+
+    with _default_keras(), _seeded(0):
+        return 1 if _builds(build, 1) else _smallest_side(build, 1)
 
 
 def origin_of(model: keras.Model) -> Origin | None:
@@ -203,7 +237,7 @@ def _channels_last(input_shape: object, data_format: str) -> tuple[int, int, int
     expected = f"input_shape={input_shape!r} is not accepted: give {order}, with 1 or 3 channels"
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
         raise ArgumentError(f"{expected}.")
-    if not all(isinstance(side, int) and side > 0 for side in input_shape):
+    if not all(type(side) is int and side > 0 for side in input_shape):
         raise ArgumentError(f"{expected} and whole numbers of pixels.")
     channels = input_shape[0] if first else input_shape[2]
     if channels not in (1, 3):
@@ -260,11 +294,6 @@ def _build(
     options: Mapping[str, Value],
 ) -> keras.Model:
     """Call the architecture; tell a picture that is too small from other failures."""
-    if "num_classes" not in inspect.signature(architecture.function).parameters:
-        raise ContractError(
-            f"Architecture {architecture.name!r} takes no num_classes: "
-            "its signature must begin with (input_shape, num_classes, *, ...)."
-        )
 
     def call(side: int | None = None) -> keras.Model:
         sides = shape[:2] if side is None else (side, side)
@@ -281,7 +310,7 @@ def _build(
         if smallest is None:
             raise ContractError(
                 f"Architecture {architecture.name!r} failed to build for input_shape={shape} "
-                f"({type(error).__name__}: {error})."
+                f"({in_one_line(error)})."
             ) from error
         raise ArgumentError(
             f"Images of {shape[0]} x {shape[1]} pixels are too small for {architecture.name!r}: "
@@ -292,12 +321,15 @@ def _build(
 def _refuse_empty_maps(model: Any) -> None:
     """Raise where a layer's output has no pixel left; Keras itself accepts that in places."""
     for layer in getattr(model, "layers", []):
-        if 0 in getattr(layer.output, "shape", ()):
+        # A layer without one output (several, none yet, or used twice) has no such attribute.
+        if 0 in getattr(getattr(layer, "output", None), "shape", ()):
             raise ValueError(f"layer {layer.name!r} has an empty output")
 
 
 def _smallest_side(build: Callable[[int], object], side: int) -> int | None:
     """Find the smallest square that builds, above `side`; None where size is not the cause."""
+    if _builds(build, side):  # the square works: not the size is at fault but the shape
+        return None
     low, high = side, 2 * side
     while high < LARGEST_PROBED_SIDE and not _builds(build, high):
         low, high = high, 2 * high
@@ -315,79 +347,6 @@ def _builds(build: Callable[[int], object], side: int) -> bool:
     except Exception:  # noqa: BLE001 - any failure means the same here: this size does not work
         return False
     return True
-
-
-def check_contract(model: Any, name: str, shape: tuple[int, int, int], num_classes: int) -> None:
-    """Check what an architecture function returned against the contract (D1).
-
-    Args:
-        model: What it returned.
-        name: The architecture's name, for the message.
-        shape: ``(height, width, channels)`` that was asked for.
-        num_classes: The number of classes that was asked for.
-
-    Raises:
-        ContractError: The first breach that is found, with the layer at fault.
-    """
-    import keras
-
-    def breach(text: str) -> ContractError:
-        return ContractError(f"Architecture {name!r} {text}")
-
-    if not isinstance(model, keras.Model):
-        raise breach(f"returned {type(model).__name__}; return a keras.Model.")
-    if len(getattr(model, "inputs", None) or ()) != 1:
-        raise breach("must return a functional (or Sequential) keras.Model with one input.")
-    if model.compiled:
-        raise breach("returned a compiled model; leave compiling to fit.")
-    if model.inputs[0].name != "image":
-        raise breach(f"has the input {model.inputs[0].name!r}; name it 'image'.")
-    if tuple(model.input_shape[1:]) != shape:
-        raise breach(f"reads {tuple(model.input_shape[1:])}, not the {shape} asked for.")
-    units = 1 if num_classes == 2 else num_classes
-    head = model.layers[-1]
-    if not isinstance(head, keras.layers.Dense) or head.name != "head":
-        raise breach(f"ends in the layer {head.name!r}; end in a Dense layer named 'head'.")
-    if tuple(model.output_shape[1:]) != (units,):
-        raise breach(
-            f"has outputs of shape {tuple(model.output_shape[1:])}; "
-            f"{num_classes} classes need ({units},)."
-        )
-    activation = "sigmoid" if num_classes == 2 else "softmax"
-    if head.activation is not keras.activations.get(activation):
-        raise breach(f"has a head without {activation}, which {num_classes} classes need.")
-    _check_layers(model, breach)
-
-
-def _check_layers(model: keras.Model, breach: Callable[[str], ContractError]) -> None:
-    import keras
-
-    augmentations = tuple(
-        layer
-        for name, layer in vars(keras.layers).items()
-        if name.startswith("Random") or name in ("AugMix", "CutMix", "MixUp")
-    )
-    for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - reaches nested models
-        if isinstance(layer, keras.layers.Lambda):
-            raise breach(f"has the Lambda layer {layer.name!r}, which no file can hold safely.")
-        if isinstance(layer, augmentations):
-            raise breach(
-                f"has the augmentation layer {layer.name!r}; augmentation belongs to the batches."
-            )
-        if layer.weights and layer.dtype_policy.name != "float32":
-            raise breach(f"has the layer {layer.name!r} in {layer.dtype_policy.name}; use float32.")
-        if layer.weights and _is_auto_named(layer):
-            raise breach(
-                f"has the layer {layer.name!r} with an automatic name, which changes from build to "
-                "build; give every layer with weights a name."
-            )
-
-
-def _is_auto_named(layer: Any) -> bool:
-    """Tell whether a layer carries the name that Keras gives where none is given."""
-    words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
-    automatic = re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()
-    return re.fullmatch(rf"{automatic}(_\d+)?", layer.name) is not None
 
 
 def _turn_axes(model: keras.Model, input_shape: tuple[int, int, int]) -> keras.Model:

@@ -1,4 +1,4 @@
-"""What an architecture can be asked for: bounds, search values and defaults, read from its signature.
+"""What an architecture can be asked for, read from its signature.
 
 An option is one keyword-only parameter of an architecture function. Its annotation says what is
 valid and, with ``search=``, what the tuner tries::
@@ -15,14 +15,17 @@ valid and, with ``search=``, what the tuner tries::
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from imgclf.errors import ContractError, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["Choice", "Float", "Int", "Option", "parse_option", "read_options", "resolve_options"]
 
@@ -146,6 +149,9 @@ class Choice:
 
 Range = Int | Float | Choice
 
+RESERVED_NAMES = frozenset({"architecture", "data_format", "input_shape", "num_classes", "seed"})
+"""Keywords of `imgclf.build_model` itself: an option of that name could never be given."""
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -181,10 +187,16 @@ def read_options(architecture: Callable[..., Any], name: str) -> tuple[Option, .
         One `Option` per keyword-only parameter.
 
     Raises:
-        ContractError: A keyword-only parameter has no usable annotation or no default, or its
-            default or search values are out of its own bounds.
+        ContractError: The signature is not ``(input_shape, num_classes, *, ...)``, or a
+            keyword-only parameter has a reserved name, no usable annotation or no default, or
+            its bounds are empty or refuse its own default or search values.
+
+    Example:
+        >>> def my_net(input_shape, num_classes, *, pooling: Literal["max", "avg"] = "max"): ...
+        >>> [option.name for option in read_options(my_net, "my_net")]
+        ['pooling']
     """
-    parameters = inspect.signature(architecture).parameters.values()
+    parameters = _parameters(architecture, name)
     return tuple(
         _read_option(architecture, parameter, name)
         for parameter in parameters
@@ -192,10 +204,36 @@ def read_options(architecture: Callable[..., Any], name: str) -> tuple[Option, .
     )
 
 
+def _parameters(architecture: Callable[..., Any], name: str) -> list[inspect.Parameter]:
+    """List the parameters, after a check that two are positional: the shape and the classes."""
+    expected = "its signature must be (input_shape, num_classes, *, option=..., ...)."
+    try:
+        parameters = list(inspect.signature(architecture).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise ContractError(
+            f"Architecture {name!r} has no signature to read options from: {expected}"
+        ) from error
+    positional = [
+        parameter.name
+        for parameter in parameters
+        if parameter.kind
+        in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(positional) > 2:
+        raise ContractError(
+            f"Option {positional[2]!r} of architecture {name!r} is positional: {expected}"
+        )
+    if len(positional) < 2:
+        raise ContractError(f"Architecture {name!r} takes ({', '.join(positional)}): {expected}")
+    return parameters
+
+
 def _read_option(
     architecture: Callable[..., Any], parameter: inspect.Parameter, name: str
 ) -> Option:
     where = f"Option {parameter.name!r} of architecture {name!r}"
+    if parameter.name in RESERVED_NAMES:
+        raise ContractError(f"{where} has a name that build_model itself uses: rename it.")
     if parameter.default is inspect.Parameter.empty:
         raise ContractError(f"{where} has no default: give it one, so that the name alone builds.")
     option_range = _range_of(_evaluate(architecture, parameter.annotation, where))
@@ -204,6 +242,8 @@ def _read_option(
             f"{where} has no type that says what is valid: annotate it as Literal[...], bool, "
             "Annotated[int, Int(minimum, maximum)] or Annotated[float, Float(minimum, maximum)]."
         )
+    if isinstance(option_range, (Int, Float)):
+        _check_bounds(option_range, where)
     for value in (parameter.default, *option_range.search):
         if not option_range.accepts(value):
             raise ContractError(
@@ -212,18 +252,37 @@ def _read_option(
     return Option(parameter.name, option_range, parameter.default)
 
 
+def _check_bounds(option_range: Int | Float, where: str) -> None:
+    if not option_range.minimum <= option_range.maximum:
+        raise ContractError(f"{where} accepts nothing: {option_range.accepted}.")
+    if option_range.log and option_range.minimum <= 0:
+        raise ContractError(
+            f"{where} is searched in equal ratios (log=True) from {option_range.minimum:g}: "
+            "give a minimum above 0."
+        )
+
+
 def _evaluate(architecture: Callable[..., Any], annotation: Any, where: str) -> Any:
     if not isinstance(annotation, str):
         return annotation
-    namespace = getattr(inspect.unwrap(architecture), "__globals__", {})
     try:
         # The text is the source of a function that is about to be called anyway.
-        return eval(annotation, namespace)  # noqa: S307
+        return eval(annotation, _globals_of(architecture))  # noqa: S307
     except Exception as error:
         raise ContractError(
             f"{where} has the annotation {annotation!r}, which cannot be evaluated ({error}): "
             "import what it names at the top of its module, not under TYPE_CHECKING."
         ) from error
+
+
+def _globals_of(architecture: Callable[..., Any]) -> dict[str, Any]:
+    """Return the names that an architecture's own module sees, through partials and wrappers."""
+    function: Any = inspect.unwrap(architecture)
+    while isinstance(function, functools.partial):
+        function = inspect.unwrap(function.func)
+    if not hasattr(function, "__globals__"):  # a callable object
+        function = type(function).__call__
+    return getattr(function, "__globals__", {})
 
 
 def _range_of(annotation: Any) -> Range | None:

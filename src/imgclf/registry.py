@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import functools
+import hashlib
 import importlib.metadata
+import inspect
 import logging
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from imgclf.errors import PluginError, UnknownArchitectureError
+from imgclf.errors import ContractError, PluginError, UnknownArchitectureError, in_one_line
+from imgclf.isolation import isolated_import, load_function
 from imgclf.options import Option, read_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "Architecture",
     "ArchitectureDescription",
     "Registration",
+    "blaming",
     "describe_architecture",
     "find_architectures",
     "list_architectures",
@@ -67,12 +76,14 @@ class Architecture:
         function: ``function(input_shape, num_classes, **options) -> keras.Model``.
         options: Its options, in the order of its signature.
         registration: Where it came from; None for a function that the caller passed.
+        source_sha256: Hash of the file that holds such a function, where there is one.
     """
 
     name: str
     function: Callable[..., Any]
     options: tuple[Option, ...]
     registration: Registration | None = None
+    source_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +117,7 @@ def find_architectures() -> dict[str, tuple[Registration, ...]]:
         The registrations of each name, sorted by name; more than one is a conflict.
     """
     found: dict[str, dict[str, Registration]] = {}
-    for entry_point in importlib.metadata.entry_points(group=GROUP):
-        registration = _register(entry_point)
+    for registration in _registrations():
         if registration.builtin or _plugins_allowed():
             # One package seen twice on sys.path (an editable install, say) is no conflict.
             package = _normalised(registration.distribution)
@@ -133,22 +143,52 @@ def load_architecture(architecture: str | Callable[..., Any]) -> Architecture:
     """Import the one architecture that is asked for and read its options.
 
     Args:
-        architecture: An installed name, or an architecture function itself.
+        architecture: An installed name, ``path/to/file.py:function`` for a function that no
+            package declares, or an architecture function itself.
 
     Returns:
         The function with its options.
 
     Raises:
-        UnknownArchitectureError: No installed package declares the name.
+        UnknownArchitectureError: No installed package declares the name, or the file or its
+            function does not exist.
         PluginError: Two packages declare it, or importing it failed; both are named.
         ContractError: The function's signature declares unusable options.
     """
     if not isinstance(architecture, str):
         name = getattr(architecture, "__name__", type(architecture).__name__)
-        return Architecture(name, architecture, read_options(architecture, name))
+        options = read_options(architecture, name)
+        return Architecture(name, architecture, options, source_sha256=_hash_source(architecture))
+    file = re.fullmatch(r"(.+\.py):(\w+)", architecture)
+    if file:
+        return load_architecture(load_function(Path(file[1]), file[2]))
     registration = _only_registration(architecture)
     function = _import(registration)
-    return Architecture(architecture, function, read_options(function, architecture), registration)
+    with blaming(registration):
+        options = read_options(function, architecture)
+    return Architecture(architecture, function, options, registration)
+
+
+@contextlib.contextmanager
+def blaming(registration: Registration | None) -> Iterator[None]:
+    """Add a plugin's distribution and version to the `ContractError` of its architecture.
+
+    Args:
+        registration: Where the architecture came from; nothing is added for a built-in or for
+            a function that the caller passed.
+
+    Yields:
+        Nothing; read, build and check the architecture inside.
+
+    Raises:
+        ContractError: As raised inside.
+    """
+    try:
+        yield
+    except ContractError as error:
+        if registration is None or registration.builtin:
+            raise
+        raise ContractError(f"{error} It comes from {registration}.") from error.__cause__
 
 
 def describe_architecture(name: str) -> ArchitectureDescription:
@@ -171,7 +211,7 @@ def describe_architecture(name: str) -> ArchitectureDescription:
     """
     architecture = load_architecture(name)
     assert architecture.registration is not None
-    summary, _, details = (architecture.function.__doc__ or "").strip().partition("\n")
+    summary, _, details = (inspect.getdoc(architecture.function) or "").partition("\n")
     return ArchitectureDescription(
         name=name,
         summary=summary.strip(),
@@ -182,11 +222,29 @@ def describe_architecture(name: str) -> ArchitectureDescription:
     )
 
 
-def _register(entry_point: importlib.metadata.EntryPoint) -> Registration:
-    distribution = entry_point.dist
-    name = distribution.name if distribution is not None else "an unnamed package"
-    version = distribution.version if distribution is not None else "(no version)"
-    return Registration(entry_point.name, name, version, entry_point)
+def _hash_source(function: Callable[..., Any]) -> str | None:
+    """Hash the file that a function stands in; None for one that was typed into a shell."""
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(function))
+        return hashlib.sha256(Path(file or "").read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        return None
+
+
+def _registrations() -> Iterator[Registration]:
+    """Read the architectures of every distribution; one with damaged metadata hurts only itself.
+
+    `importlib.metadata.entry_points` would raise for all when one file on ``sys.path`` is damaged.
+    """
+    for distribution in importlib.metadata.distributions():
+        try:
+            entry_points = distribution.entry_points.select(group=GROUP)
+            if entry_points:
+                package, version = str(distribution.name), str(distribution.version)
+                yield from (Registration(ep.name, package, version, ep) for ep in entry_points)
+        except Exception as error:  # noqa: BLE001 - parsers of damaged text raise anything
+            where = getattr(distribution, "_path", "an unnamed package")
+            _warn_once(f"The metadata of {where} cannot be read ({in_one_line(error)}).")
 
 
 def _claims(name: str, registrations: tuple[Registration, ...]) -> tuple[Registration, ...]:
@@ -195,12 +253,17 @@ def _claims(name: str, registrations: tuple[Registration, ...]) -> tuple[Registr
     if own:
         for registration in registrations:
             if not registration.builtin:
-                _logger.warning(
-                    "%s declares the architecture %r, which is built in; the plugin's is left out.",
-                    registration,
-                    name,
+                _warn_once(
+                    f"{registration} declares the architecture {name!r}, which is built in; "
+                    "the plugin's is left out."
                 )
     return own or registrations
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    """Log a warning, the same one only once in a process: listings happen often."""
+    _logger.warning(message)
 
 
 def _plugins_allowed() -> bool:
@@ -239,14 +302,19 @@ def _unknown_message(name: str, installed: list[str]) -> str:
 
 def _import(registration: Registration) -> Callable[..., Any]:
     """Import one entry point; whatever goes wrong hurts only its own name."""
+    load = registration.entry_point.load
     try:
-        function = registration.entry_point.load()
+        if registration.builtin:
+            function = load()
+        else:
+            with isolated_import(str(registration)):
+                function = load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # A plugin may even call sys.exit at import.
         raise PluginError(
             f"The architecture {registration.name!r} of {registration} cannot be imported "
-            f"({type(error).__name__}: {error}): repair or uninstall {registration.distribution}."
+            f"({in_one_line(error)}): repair or uninstall {registration.distribution}."
         ) from error
     if not callable(function):
         raise PluginError(

@@ -31,17 +31,21 @@ def image_input(input_shape: tuple[int, int, int]) -> tuple[keras.KerasTensor, k
     return image, keras.layers.Rescaling(1 / 255, name="rescaling")(image)
 
 
-def convolution(  # noqa: D417 - the arguments are those of keras.layers.Conv2D
-    features: keras.KerasTensor, filters: int, name: str, *, padding: str = "same", strides: int = 1
+LARGEST_STEM_MAP = 64
+"""Largest shorter side, in pixels, of what `stem` hands to the first stage (exclusive)."""
+
+
+def convolution(
+    features: keras.KerasTensor, filters: int, name: str, *, kernel: int = 3, strides: int = 1
 ) -> keras.KerasTensor:
-    """Apply a 3x3 convolution without bias, for use before batch normalisation."""
+    """Apply a `kernel` x `kernel` convolution without bias, for batch normalisation to follow."""
     import keras
 
     return keras.layers.Conv2D(
         filters,
-        3,
+        kernel,
         strides=strides,
-        padding=padding,
+        padding="same",
         use_bias=False,
         kernel_initializer="he_normal",
         name=name,
@@ -59,6 +63,38 @@ def normalise(
     import keras
 
     return keras.layers.BatchNormalization(momentum=momentum, epsilon=1e-5, name=name)(features)
+
+
+def normalise_and_activate(
+    features: keras.KerasTensor, activation: str, name: str
+) -> keras.KerasTensor:
+    """Apply batch normalisation, then an activation."""
+    import keras
+
+    features = normalise(features, f"{name}_norm")
+    return keras.layers.Activation(activation, name=f"{name}_activation")(features)
+
+
+def stem(
+    features: keras.KerasTensor, side: int, filters: int, activation: str
+) -> keras.KerasTensor:
+    """Convolve once; beyond 63 pixels in strides, which keeps the later stages affordable.
+
+    Args:
+        features: ``(batch, height, width, channels)``.
+        side: The shorter of height and width, in pixels.
+        filters: Filters of the convolution.
+        activation: Activation after the batch normalisation.
+
+    Returns:
+        ``(batch, height / strides, width / strides, filters)``, its shorter side at most 63 pixels.
+    """
+    strides = 1
+    while side // strides >= LARGEST_STEM_MAP:
+        strides *= 2
+    kernel = 3 if strides == 1 else 2 * strides
+    features = convolution(features, filters, "stem_conv", kernel=kernel, strides=strides)
+    return normalise_and_activate(features, activation, "stem")
 
 
 def activate_and_pool(
@@ -86,9 +122,7 @@ def global_pooling(
     import keras
 
     layer = (
-        keras.layers.GlobalMaxPooling2D
-        if pooling == "max"
-        else keras.layers.GlobalAveragePooling2D
+        keras.layers.GlobalMaxPooling2D if pooling == "max" else keras.layers.GlobalAveragePooling2D
     )
     return layer(name=name)(features)
 

@@ -2,8 +2,8 @@
 
 A plain deep network in the manner of VGG (Simonyan and Zisserman 2014, arXiv:1409.1556): 3x3
 convolutions, filters that double while the picture halves, with batch normalisation (Ioffe and
-Szegedy 2015, arXiv:1502.03167) and global average pooling (Lin et al. 2013, arXiv:1312.4400) instead of a
-large dense layer.
+Szegedy 2015, arXiv:1502.03167) and global average pooling (Lin et al. 2013, arXiv:1312.4400)
+instead of a large dense layer.
 """
 
 from __future__ import annotations

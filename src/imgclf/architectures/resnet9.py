@@ -16,9 +16,6 @@ from imgclf.options import Choice, Float, Int
 if TYPE_CHECKING:
     import keras
 
-LARGEST_STEM_MAP = 64
-"""Largest shorter side, in pixels, of what the stem hands to the first stage (exclusive)."""
-
 
 def resnet9(
     input_shape: tuple[int, int, int],
@@ -45,7 +42,7 @@ def resnet9(
     import keras
 
     image, features = _blocks.image_input(input_shape)
-    features = _stem(features, min(input_shape[:2]), filters, activation)
+    features = _blocks.stem(features, min(input_shape[:2]), filters, activation)
     for stage, width in enumerate((2, 4, 8), start=1):
         name = f"stage{stage}"
         features = _blocks.convolution(features, width * filters, f"{name}_conv")
@@ -56,29 +53,6 @@ def resnet9(
     features = _blocks.global_pooling(features, pooling)
     features = keras.layers.Dropout(dropout, name="dropout")(features)
     return _blocks.classifier(image, features, num_classes, "resnet9")
-
-
-def _stem(
-    features: keras.KerasTensor, side: int, filters: int, activation: str
-) -> keras.KerasTensor:
-    """Convolve once; on larger pictures in strides, which keeps the later stages affordable."""
-    import keras
-
-    strides = 1
-    while side // strides >= LARGEST_STEM_MAP:
-        strides *= 2
-    kernel = 3 if strides == 1 else 2 * strides
-    features = keras.layers.Conv2D(
-        filters,
-        kernel,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name="stem_conv",
-    )(features)
-    features = _blocks.normalise(features, "stem_norm")
-    return keras.layers.Activation(activation, name="stem_activation")(features)
 
 
 def _residual(

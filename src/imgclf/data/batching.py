@@ -102,7 +102,7 @@ def encode_labels(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.flo
         float32 ``(num_images, 1)``, 1 for the second class, for two classes; one-hot
         ``(num_images, num_classes)`` for more.
     """
-    if num_classes == 2:  # noqa: PLR2004 - D8
+    if num_classes == 2:
         return labels.astype(np.float32)[:, None]
     return np.eye(num_classes, dtype=np.float32)[labels]
 

@@ -87,7 +87,7 @@ def image_of_array(array: npt.NDArray[Any]) -> Image.Image:
         ArgumentError: Shape, dtype or values are others.
     """
     is_accepted_shape = array.size > 0 and (
-        array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))  # noqa: PLR2004
+        array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
     )
     if not is_accepted_shape or not _has_known_range(array):
         raise ArgumentError(

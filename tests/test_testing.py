@@ -1,0 +1,305 @@
+"""The promises of the conformance kit: the zoo passes it, and no planted defect does."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import keras
+import numpy as np
+import pytest
+
+from imgclf.errors import UnknownArchitectureError
+from imgclf.models import build_model
+from imgclf.options import Choice, Int
+from imgclf.registry import find_architectures
+from imgclf.reloading import reload_bundle, save_bundle
+from imgclf.testing import ConformanceReport, Finding, check_architecture
+from plugin_folders import SOUND_PLUGIN, install
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+BUILT_IN = [name for name, found in find_architectures().items() if found[0].builtin]
+
+Shape = tuple[int, int, int]
+Width = Annotated[int, Int(2, 64, search=[2, 4])]
+
+
+def check(architecture: str | Callable[..., Any]) -> ConformanceReport:
+    """Run the kit without what takes longest."""
+    return check_architecture(architecture, fresh_process=False, measure=False)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_built_in_keeps_the_contract(name: str) -> None:
+    """The zoo's own test: what is asked of plugins is asked of every built-in."""
+    report = check(name)
+    assert report.passed, str(report)
+
+
+def _parts(
+    input_shape: Shape,
+    num_classes: int,
+    width: int = 2,
+    *,
+    first: Any = None,
+    middle: Any = None,
+    body: Any = None,
+    head: str | None = None,
+) -> keras.Model:
+    """Build a tiny sound network, with one part exchanged for a planted one."""
+    image = keras.Input(input_shape, dtype="uint8", name="image")
+    features = (first or keras.layers.Rescaling(1 / 255, name="rescaling"))(image)
+    features = (body or keras.layers.Conv2D(width, 3, strides=2, name="conv"))(features)
+    features = middle(features) if middle else features
+    features = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
+    units, activation = (1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")
+    output = keras.layers.Dense(units, activation=head or activation, name="head")(features)
+    return keras.Model(image, output)
+
+
+def sound(input_shape: Shape, num_classes: int, *, width: Width = 4) -> keras.Model:
+    """A network without a defect."""
+    return _parts(input_shape, num_classes, width)
+
+
+def unseeded(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Draws its first weights from NumPy."""
+    model = _parts(input_shape, num_classes)
+    kernel = model.get_layer("conv").kernel
+    kernel.assign(np.random.default_rng().normal(size=kernel.shape))
+    return model
+
+
+def deaf(
+    input_shape: Shape,
+    num_classes: int,
+    *,
+    width: Width = 4,
+    pooling: Literal["max", "avg"] = "max",
+) -> keras.Model:
+    """Ignores its option `pooling`."""
+    return _parts(input_shape, num_classes, width)
+
+
+def lambda_inside(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Has a Lambda layer."""
+    return _parts(
+        input_shape, num_classes, middle=keras.layers.Lambda(lambda x: 2 * x, name="twice")
+    )
+
+
+def augmenting(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Augments inside the network."""
+    return _parts(input_shape, num_classes, middle=keras.layers.RandomFlip(name="mirror"))
+
+
+def nameless(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Leaves a layer with weights without a name."""
+    return _parts(input_shape, num_classes, body=keras.layers.Conv2D(2, 3))
+
+
+def renamed(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Gives a layer another name in every build."""
+    return _parts(input_shape, num_classes, body=keras.layers.Conv2D(2, 3, name=uuid.uuid4().hex))
+
+
+def three_classes(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Always has three outputs."""
+    return _parts(input_shape, 3)
+
+
+def colour_only(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Cannot read grey images."""
+    if input_shape[2] != 3:
+        raise ValueError("colour only")
+    return _parts(input_shape, num_classes)
+
+
+def squares_only(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Reads height and width in the wrong order."""
+    height, width, channels = input_shape
+    return _parts((width, height, channels), num_classes)
+
+
+class BadGradient(keras.layers.Layer):
+    """Sound forward, without a finite slope backward: the square root at zero."""
+
+    def call(self, features: Any) -> Any:
+        """Apply the layer."""
+        return features + keras.ops.sqrt(keras.ops.relu(-keras.ops.abs(features)))
+
+
+def exploding(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Has gradients that are no numbers."""
+    return _parts(input_shape, num_classes, middle=BadGradient(name="root"))
+
+
+class Float32Only(keras.layers.Layer):
+    """Multiplies by a float32 constant, which no bfloat16 tensor accepts."""
+
+    def call(self, features: Any) -> Any:
+        """Apply the layer."""
+        import tensorflow as tf
+
+        return tf.multiply(features, tf.constant(0.5, tf.float32))
+
+
+def float32_only(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Trains in float32 alone."""
+    return _parts(input_shape, num_classes, middle=Float32Only(name="halved"))
+
+
+def bad_corner(
+    input_shape: Shape,
+    num_classes: int,
+    *,
+    width: Annotated[int, Choice(values=[4, 6, 9], search=[4, 9])] = 4,
+) -> keras.Model:
+    """Cannot be built at one end of its own search space."""
+    if width == 9:
+        raise ValueError("9 filters in 2 groups")
+    return _parts(input_shape, num_classes, width)
+
+
+def frozen(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Leaves nothing to train."""
+    model = _parts(input_shape, num_classes)
+    model.get_layer("head").trainable = False
+    return model
+
+
+def raw_pixels(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Feeds 0..255 to its first convolution."""
+    image = keras.Input(input_shape, name="image")
+    features = keras.layers.Conv2D(2, 3, name="conv")(image)
+    features = keras.layers.Flatten(name="flatten")(features)
+    return keras.Model(image, keras.layers.Dense(1, activation="sigmoid", name="head")(features))
+
+
+_shared_layer: list[keras.layers.Layer] = []
+
+
+def sharing(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Gives every network the same head's neighbour, so that training one changes all."""
+    if not _shared_layer:
+        _shared_layer.append(keras.layers.BatchNormalization(name="norm"))
+    return _parts(input_shape, num_classes, middle=_shared_layer[0])
+
+
+class BatchCentred(keras.layers.Layer):
+    """Subtracts the mean over the batch, in prediction too."""
+
+    def call(self, features: Any) -> Any:
+        """Apply the layer."""
+        return features - keras.ops.mean(features, axis=0, keepdims=True)
+
+
+def neighbourly(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Predicts an image otherwise in other company."""
+    return _parts(input_shape, num_classes, middle=BatchCentred(name="centred"))
+
+
+def meddling(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Changes Keras for everybody."""
+    model = _parts(input_shape, num_classes)
+    keras.config.set_image_data_format("channels_first")
+    return model
+
+
+def mumbling(input_shape: Shape, num_classes: int) -> keras.Model:  # noqa: D103 - the defect
+    return _parts(input_shape, num_classes)
+
+
+def gruff(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Refuses small images without the smallest size."""
+    from imgclf.errors import ArgumentError
+
+    if min(input_shape[:2]) < 9:
+        raise ArgumentError("too small")
+    return _parts(input_shape, num_classes)
+
+
+def logits(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Ends in logits."""
+    return _parts(input_shape, num_classes, head="linear")
+
+
+def test_a_sound_architecture_passes_with_its_figures() -> None:
+    """The report names what was checked, the parameters and both speeds."""
+    report = check_architecture(sound, fresh_process=False)
+    assert report.passed, str(report)
+    assert report.num_parameters == 3 * 3 * 3 * 4 + 4 + 4 * 3 + 3
+    assert report.predict_images_per_s > 0
+    assert report.train_images_per_s > 0
+    assert "127 parameters" in str(report)
+    assert str(report).count("ok    ") == len(report.findings) == 12
+
+
+@pytest.mark.parametrize(
+    ("architecture", "problem"),
+    [
+        (unseeded, "gives other weights"),
+        (deaf, "ignores its option 'pooling'"),
+        (lambda_inside, "Lambda layer 'twice'"),
+        (augmenting, "augmentation layer 'mirror'"),
+        (nameless, "with an automatic name"),
+        (renamed, "names its weights anew in every build"),
+        (three_classes, "2 classes need (1,)"),
+        (colour_only, "colour only"),
+        (squares_only, "reads (15, 8, 3), not the (8, 15, 3) asked for"),
+        (exploding, "'conv/kernel' that are no numbers after one step"),
+        (float32_only, "fails in a mixed_bfloat16 training step"),
+        (bad_corner, "does not build at the search values width=9"),
+        (frozen, "'head' that training does not change"),
+        (raw_pixels, "feeds raw pixels 0..255 to the layer 'conv'"),
+        (sharing, "shares the weights"),
+        (neighbourly, "predicts an image otherwise alone than in a batch"),
+        (meddling, "changes Keras' global image_data_format"),
+        (mumbling, "has no docstring"),
+        (gruff, "without naming the smallest size, 9 x 9"),
+        (logits, "'head' without softmax"),
+    ],
+)
+def test_the_kit_finds_each_planted_defect(architecture: Any, problem: str) -> None:
+    """No defect passes, and the report says what it is."""
+    report = check(architecture)
+    assert not report.passed
+    assert any(problem in text for text in report.problems), str(report)
+    assert "FAIL" in str(report)
+    assert keras.config.image_data_format() == "channels_last"
+
+
+def test_an_unknown_name_is_an_error_not_a_finding() -> None:
+    """A mistyped name is the caller's mistake."""
+    with pytest.raises(UnknownArchitectureError, match="Did you mean 'resnet9'"):
+        check_architecture("resnet99")
+
+
+def test_a_broken_plugin_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin's author reads in the report why it cannot be imported."""
+    monkeypatch.syspath_prepend(install(tmp_path, "absent-nets", "import nothing_like_this"))
+    report = check("absent_nets")
+    assert len(report.problems) == 1
+    assert "No module named 'nothing_like_this'" in report.problems[0]
+
+
+def test_a_plugin_reloads_in_a_fresh_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin's bundle gives the same outputs in another process, found by its name."""
+    monkeypatch.syspath_prepend(
+        install(tmp_path, "fresh-nets", SOUND_PLUGIN.format(name="fresh_nets"))
+    )
+    path = tmp_path / "fresh.imgclf"
+    save_bundle(build_model("fresh_nets", (16, 16, 3), 3), path)
+    reload_bundle(path, "fresh_nets", fresh_process=True)
+
+
+def test_a_report_is_its_findings() -> None:
+    """One problem is enough to fail."""
+    report = ConformanceReport("net", (Finding("a", ""), Finding("b", "is wrong")))
+    assert not report.passed
+    assert report.problems == ("is wrong",)
