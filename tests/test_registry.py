@@ -130,6 +130,7 @@ def test_a_built_in_name_cannot_be_taken(plugin_folder: Path) -> None:
         architectures={"three_conv": "mine", "greedy": "mine"},
     )
     code = (
+        "import logging; logging.basicConfig()\n"
         "import imgclf, imgclf.registry as registry\n"
         "for _ in range(3): imgclf.list_architectures()\n"
         "print(registry.load_architecture('three_conv').registration)\n"

@@ -45,7 +45,7 @@ PROBE_TOLERANCE = 1e-4
 DECODE_AT_ONCE = 64
 """Images that are decoded ahead of the network."""
 
-_logger = logging.getLogger("imgclf")
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["isolated_import", "load_function"]
 
-_logger = logging.getLogger("imgclf")
+_logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ GROUP = "imgclf.architectures"
 
 OWN_DISTRIBUTION = "imgclf"
 
-_logger = logging.getLogger("imgclf")
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

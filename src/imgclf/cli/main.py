@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import sys
@@ -47,6 +48,7 @@ def run() -> None:
     prepare_tensorflow()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     install_handlers()
+    _show_plugin_warnings()
     try:
         app()
     except ImgclfError as error:
@@ -64,6 +66,14 @@ def run() -> None:
             error_console(), f"This is a bug in imgclf; please report it with: {_versions()}"
         )
         sys.exit(EXIT_BUG)
+
+
+def _show_plugin_warnings() -> None:
+    """Print what the library logs about broken or conflicting plugins; verbs show the rest."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("Warning: %(message)s"))
+    for name in ("imgclf.registry", "imgclf.isolation"):
+        logging.getLogger(name).addHandler(handler)
 
 
 def _versions() -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Quarantined", "Sample", "collect_samples", "divide_samples", "drop_leaks"]
 
-_logger = logging.getLogger("imgclf")
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ MEMORY_SHARE = 0.4
 """Share of the free memory (or disk) that ``"auto"`` lets pixels take."""
 
 
-_logger = logging.getLogger("imgclf")
+_logger = logging.getLogger(__name__)
 
 
 class _NoRoomError(DataError):

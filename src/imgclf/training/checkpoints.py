@@ -33,7 +33,7 @@ NUM_KEPT = 2
 HASH_BYTES = 64
 _NAME = re.compile(r"epoch-(\d{6})\.safetensors")
 
-_logger = logging.getLogger("imgclf")
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
