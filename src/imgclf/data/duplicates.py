@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SAME_PICTURE", "SIMILAR_PICTURE", "group_copies"]
+__all__ = ["SAME_PICTURE", "SIMILAR_PICTURE", "Groups", "group_copies"]
 
 SAME_PICTURE = 0.1
 """Distance up to which two pictures are one for certain.
@@ -57,7 +57,7 @@ def group_copies(
         >>> group_copies(np.zeros((3, 768), np.uint8)).tolist()
         [0, 1, 2]
     """
-    groups = _Groups(len(signatures))
+    groups = Groups(len(signatures))
     usable = np.flatnonzero(_contrast(signatures) >= MIN_CONTRAST)
     if not len(usable):
         return groups.roots(np.arange(len(signatures)))
@@ -174,28 +174,32 @@ def _copies(
     return pairs[kept]
 
 
-class _Groups:
+class Groups:
     """Sets of pictures that are joined pair by pair (union-find)."""
 
     def __init__(self, count: int) -> None:
-        self.parents = np.arange(count)
+        self.parents: NDArray[np.int64] = np.arange(count)
 
     def roots(self, members: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the picture that stands for the group of each member."""
         roots: NDArray[np.int64] = self.parents[members]
-        while (self.parents[roots] != roots).any():
-            roots = self.parents[roots]
+        while ((above := self.parents[roots]) != roots).any():
+            roots = above
         self.parents[members] = roots
         return roots
 
     def not_joined(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
         """Keep the pairs that are not in one group yet."""
-        return pairs[self.roots(pairs[:, 0]) != self.roots(pairs[:, 1])]
+        apart: NDArray[np.bool_] = self.roots(pairs[:, 0]) != self.roots(pairs[:, 1])
+        kept: NDArray[np.int64] = pairs[apart]
+        return kept
 
     def join(self, pairs: NDArray[np.int64]) -> None:
         """Join the groups of each pair; the smaller index stands for both."""
         while len(pairs := self.not_joined(pairs)):
-            roots = np.sort(np.stack([self.roots(pairs[:, side]) for side in (0, 1)]), axis=0)
+            roots: NDArray[np.int64] = np.sort(
+                np.stack([self.roots(pairs[:, side]) for side in (0, 1)]), axis=0
+            )
             # One link for each group at a time; what is left over is linked in the next round.
             later, at = np.unique(roots[1], return_index=True)
             self.parents[later] = roots[0][at]
