@@ -173,7 +173,7 @@ def _ignored(inspected: Inspected) -> Iterator[Finding]:
         paths[item.reason].append(item.path)
     for reason, found in sorted(paths.items()):
         words, remedy = _IGNORED[reason]
-        what = f"Ignored {len(found)} {words}."
+        what = f"Ignored {len(found)}: {words}."
         severity: Severity = "warning" if reason == "unreadable" else "note"
         yield Finding(f"ignored_{reason}", severity, what, remedy, _some(found))
 
@@ -310,7 +310,7 @@ def _copies(inspected: Inspected) -> Iterator[Finding]:
         yield Finding(
             "copies",
             "note",
-            f"{surplus} copies of {_count(plain, 'picture')} within a class.",
+            f"{surplus} surplus copies of {_count(plain, 'picture')} within a class.",
             "Nothing has to be done: copies always stay on one side of a split.",
             _some(map(_equation, plain)),
         )
@@ -333,6 +333,7 @@ _PROPERTIES: dict[str, Callable[[ImageFacts], str]] = {
 
 
 def _giveaways(inspected: Inspected) -> Iterator[Finding]:
+    names = inspected.folder.class_names
     totals = Counter(picture.label for picture in inspected.pictures)
     for name, value_of in _PROPERTIES.items():
         counts = Counter((p.label, value_of(p.facts)) for p in inspected.pictures)
@@ -344,8 +345,7 @@ def _giveaways(inspected: Inspected) -> Iterator[Finding]:
                 yield Finding(
                     "label_given_away",
                     "warning",
-                    f"{name} {value} tells class {inspected.folder.class_names[label]!r} from all "
-                    "others.",
+                    f"The {name} {value} tells class {names[label]!r} from all others.",
                     "Save all classes in the same way: a network may learn this instead of what "
                     "the images show.",
                 )
