@@ -14,6 +14,7 @@ from imgclf.data.augmentation import Augmentation, resolve_augmentation
 from imgclf.data.batching import BatchSource
 from imgclf.data.folder import FoundFile, ImageFolder, LeftOut, Split, match_classes, read_folder
 from imgclf.data.policy import DataFormat, InputPolicy, ResizeMode
+from imgclf.data.recorded import read_split
 from imgclf.data.samples import (
     Quarantined,
     Sample,
@@ -54,6 +55,7 @@ class Plan:
         group_by: A regular expression over paths; images with the same match stay on one side.
         near_duplicates: Whether images that look the same stay on one side too, not only files
             that are the same.
+        split_file: The ``split.csv`` of an earlier run, whose images keep their sides.
     """
 
     train_dir: str
@@ -70,6 +72,7 @@ class Plan:
     strict: bool = False
     group_by: str | None = None
     near_duplicates: bool = True
+    split_file: str | None = None
 
     def build(self, progress: Progress | None = None) -> ImageData:
         """Scan the folders, or find the pixels of an earlier scan, and make the batches.
@@ -274,6 +277,7 @@ def make_generators(
     strict: bool = False,
     group_by: str | None = None,
     near_duplicates: bool = True,
+    split_file: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Batches, Batches]:
     """Turn image folders into training and validation batches.
@@ -307,6 +311,8 @@ def make_generators(
             same match stay on one side when `val_split` is cut off.
         near_duplicates: Whether images that look the same stay on one side too, and are left out of
             a validation folder where they are in training; otherwise only the same files.
+        split_file: The ``split.csv`` of an earlier run: its images keep their sides, new ones join
+            the side of their copies or are divided by content.
         progress: Called while scanning with the number of files done and in all.
 
     Returns:
@@ -343,6 +349,7 @@ def make_generators(
         strict=strict,
         group_by=group_by,
         near_duplicates=near_duplicates,
+        split_file=None if split_file is None else os.path.abspath(split_file),  # noqa: PTH100
     )
     data = plan.build(progress)
     return data.train, data.val
@@ -372,6 +379,18 @@ class _Builder:
         self.quarantined += quarantined
         self.left_out += folder.left_out
         return store, samples
+
+    def name_unplaced(
+        self, samples: Sequence[Sample], divided: Mapping[Split, Sequence[Sample]]
+    ) -> None:
+        """Remark on new images that an earlier division has copies of on two sides."""
+        placed = {sample.row for split in divided.values() for sample in split}
+        unplaced = [sample.path for sample in samples if sample.row not in placed]
+        if unplaced:
+            self.warnings.append(
+                f"Left out {len(unplaced)} new image(s) with copies on two sides of the recorded "
+                f"division, such as {unplaced[0]!r}: delete the copies on one side."
+            )
 
     def batches(
         self, store: Store, samples: Sequence[Sample], class_names: Sequence[str], split: Split
@@ -403,7 +422,9 @@ def _build(plan: Plan, progress: Progress | None) -> ImageData:
     if any(shares.values()):
         looks = store.signatures if plan.near_duplicates else None
         samples = group_samples(samples, looks, plan.group_by)
-    divided = divide_samples(samples, class_names, shares, plan.seed)
+    recorded = read_split(plan.split_file) if plan.split_file is not None else None
+    divided = divide_samples(samples, class_names, shares, plan.seed, recorded)
+    builder.name_unplaced(samples, divided)
     _require_every_class(divided["train"], class_names, plan.train_dir)
     stores: dict[Split, Store] = {"train": store, "val": store, "test": store}
     own_folders: dict[Split, str | None] = {"val": plan.val_dir, "test": plan.test_dir}

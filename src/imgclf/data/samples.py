@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgclf.data.folder import FoundFile, Split
+    from imgclf.data.recorded import RecordedSplit
     from imgclf.data.store import Store
 
 __all__ = [
@@ -111,6 +113,7 @@ def divide_samples(
     class_names: Sequence[str],
     shares: Mapping[Split, float],
     seed: int,
+    recorded: RecordedSplit | None = None,
 ) -> dict[Split, list[Sample]]:
     """Give each image to a split: the one of its folder, or one that is cut off by content.
 
@@ -120,6 +123,8 @@ def divide_samples(
         shares: Shares to cut off the images that no split folder holds, or off ``train/``; splits
             that have a folder of their own are not cut.
         seed: Other seeds cut other images.
+        recorded: An earlier division. Its images keep their sides, new ones join their group's; a
+            new one whose group is on two sides is in no split.
 
     Returns:
         The images of each split, in the order of `samples`.
@@ -131,21 +136,46 @@ def divide_samples(
     divided: dict[Split, list[Sample]] = {"train": [], "val": [], "test": []}
     pool = [sample for sample in samples if sample.split in (None, "train")]
     if missing:
-        splits = assign_splits(
-            [sample.group or sample.sha256 for sample in pool],
-            [sample.label for sample in pool],
-            class_names,
-            fractions=missing,
-            seed=seed,
-        )
+        for sample, split in _cut(pool, class_names, missing, seed, recorded):
+            divided[split].append(sample)
     else:
-        splits = ["train"] * len(pool)
-    for sample, split in zip(pool, splits, strict=True):
-        divided[split].append(sample)
+        divided["train"] += pool
     for sample in samples:
         if sample.split in ("val", "test"):
             divided[sample.split].append(sample)
     return divided
+
+
+def _cut(
+    pool: Sequence[Sample],
+    class_names: Sequence[str],
+    missing: dict[Split, float],
+    seed: int,
+    recorded: RecordedSplit | None,
+) -> list[tuple[Sample, Split]]:
+    """Divide images by content, each group on one side."""
+    known = {sample.row: side for sample in pool if recorded and (side := recorded.side_of(sample))}
+    sides_of: dict[str, set[Split]] = defaultdict(set)
+    for sample in pool:
+        if sample.row in known:
+            sides_of[_key(sample)].add(known[sample.row])
+    torn = {key for key, sides in sides_of.items() if len(sides) > 1}
+    placed = [sample for sample in pool if sample.row in known or _key(sample) not in torn]
+    splits = assign_splits(
+        [_key(sample) for sample in placed],
+        [sample.label for sample in placed],
+        class_names,
+        fractions=missing,
+        seed=seed,
+        settled={key: next(iter(sides)) for key, sides in sides_of.items()},
+    )
+    return [
+        (sample, known.get(sample.row, split)) for sample, split in zip(placed, splits, strict=True)
+    ]
+
+
+def _key(sample: Sample) -> str:
+    return sample.group or sample.sha256
 
 
 def group_samples(
