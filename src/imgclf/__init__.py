@@ -15,6 +15,8 @@ from imgclf.runtime import prepare_tensorflow
 if TYPE_CHECKING:
     from imgclf.classifier import Classifier, Prediction, load
     from imgclf.data.augmentation import Augmentation
+    from imgclf.data.checking import DataReport, check
+    from imgclf.data.findings import Finding
     from imgclf.data.generators import Batches, make_generators
     from imgclf.data.policy import InputPolicy
     from imgclf.errors import (
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 _ROOMS = {
     "imgclf.classifier": ("Classifier", "Prediction", "load"),
     "imgclf.data.augmentation": ("Augmentation",),
+    "imgclf.data.checking": ("DataReport", "check"),
+    "imgclf.data.findings": ("Finding",),
     "imgclf.data.generators": ("Batches", "make_generators"),
     "imgclf.data.policy": ("InputPolicy",),
     "imgclf.errors": (

@@ -57,7 +57,7 @@ OLD_NAMES = {
 
 @pytest.mark.parametrize("parameters", WARPS)
 def test_the_warp_is_that_of_the_old_generator(parameters: dict[str, Any]) -> None:
-    """Any mix of shear, zoom, rotation, shift and mirroring is within 1 of 255 of Keras' old one."""
+    """Any mix of shear, zoom, rotation, shift and mirroring is within 1 of 255 of the old one."""
     pytest.importorskip("scipy")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

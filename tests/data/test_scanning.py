@@ -103,6 +103,28 @@ def test_pixels_lie_in_their_rows(tmp_path: Path, photos: list[Path]) -> None:
         np.testing.assert_array_equal(stored[row], decode(photos[row], POLICY))
 
 
+def test_every_kind_of_image_is_scanned(tmp_path: Path) -> None:
+    """Transparent, grey, 16-bit and palette images give the same pixels as from the decoder."""
+    policy = InputPolicy((16, 12), background=(10, 200, 30))
+    gradient = np.linspace(0, 255, 400).reshape(20, 20)
+    alpha = Image.fromarray(np.stack([gradient] * 4, axis=2).astype(np.uint8))
+    images = {
+        "alpha.png": alpha,
+        "palette.png": alpha.convert("RGB").quantize(8),
+        "deep.png": Image.fromarray((gradient * 257).astype(np.uint16)),
+        "grey.jpg": Image.fromarray(gradient.astype(np.uint8)),
+    }
+    for name, image in images.items():
+        image.save(tmp_path / name)
+    target = tmp_path / "pixels"
+    target.write_bytes(bytes(4 * 16 * 12 * 3))
+    scan = scan_files([str(tmp_path / name) for name in images], policy, pixel_file=str(target))
+    assert reasons(scan) == {}
+    stored = np.fromfile(target, np.uint8).reshape(4, 16, 12, 3)
+    for name, pixels in zip(images, stored, strict=True):
+        np.testing.assert_array_equal(pixels, decode(tmp_path / name, policy))
+
+
 def test_signatures_tell_pictures_apart(tmp_path: Path, photos: list[Path]) -> None:
     """The same picture as JPEG has almost the same signature, other pictures have others."""
     Image.open(photos[3]).save(tmp_path / "copy.jpg", quality=90)

@@ -16,6 +16,7 @@ from imgclf.data import store as store_module
 from imgclf.data.decoding import DecodingLimits, decode
 from imgclf.data.folder import read_folder
 from imgclf.data.policy import InputPolicy
+from imgclf.data.signatures import SIGNATURE_BYTES
 from imgclf.data.store import Store, StoreMode, open_store
 from imgclf.errors import ArgumentError, DataError
 
@@ -56,7 +57,7 @@ def test_every_mode_knows_the_bad_files(make_folder: MakeFolder, mode: StoreMode
     (root / "a" / "0001.png").write_bytes(b"no image")
     store = open_folder(root, mode)
     assert [result.reason for result in store.scanned] == ["", "not_an_image", "", ""]
-    assert store.signatures.shape == (4, 192)
+    assert store.signatures.shape == (4, SIGNATURE_BYTES)
     assert [bool(row.any()) for row in store.signatures] == [True, False, True, True]
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from imgclf.cli import architectures, demo, evaluate, info, predict, train
+from imgclf.cli import architectures, cache, check, demo, evaluate, info, predict, train
 from imgclf.cli._console import error_console, print_line
 from imgclf.cli._signals import Stopped, install_handlers
 from imgclf.errors import ImgclfError
@@ -32,11 +32,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("check")(check.check)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.add_typer(architectures.app, name="architectures")
 app.command("info")(info.info)
+app.add_typer(cache.app, name="cache")
 
 
 def run() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -14,12 +14,14 @@ from imgclf.data.augmentation import Augmentation, resolve_augmentation
 from imgclf.data.batching import BatchSource
 from imgclf.data.folder import FoundFile, ImageFolder, LeftOut, Split, match_classes, read_folder
 from imgclf.data.policy import DataFormat, InputPolicy, ResizeMode
+from imgclf.data.recorded import read_split
 from imgclf.data.samples import (
     Quarantined,
     Sample,
     collect_samples,
     divide_samples,
     drop_leaks,
+    group_samples,
 )
 from imgclf.data.scanning import available_processors
 from imgclf.data.store import Store, StoreMode, open_store
@@ -50,6 +52,10 @@ class Plan:
         seed: Decides split, order and augmentation.
         store: Where decoded pixels are kept.
         strict: Whether one unusable file stops everything.
+        group_by: A regular expression over paths; images with the same match stay on one side.
+        near_duplicates: Whether images that look the same stay on one side too, not only files
+            that are the same.
+        split_file: The ``split.csv`` of an earlier run, whose images keep their sides.
     """
 
     train_dir: str
@@ -64,6 +70,9 @@ class Plan:
     seed: int = 0
     store: StoreMode = "auto"
     strict: bool = False
+    group_by: str | None = None
+    near_duplicates: bool = True
+    split_file: str | None = None
 
     def build(self, progress: Progress | None = None) -> ImageData:
         """Scan the folders, or find the pixels of an earlier scan, and make the batches.
@@ -90,8 +99,7 @@ class ImageData:
         test: Test batches; None where the folders provide none.
         quarantined: Files that look like images but cannot be used.
         left_out: What else was not used, relative to its folder.
-        num_leaked: Held-out images that were dropped because training images have the same
-            content.
+        num_leaked: Held-out images that were dropped because they are copies of training images.
         warnings: Further remarks, one line each.
     """
 
@@ -267,6 +275,9 @@ def make_generators(
     seed: int = 0,
     store: StoreMode = "auto",
     strict: bool = False,
+    group_by: str | None = None,
+    near_duplicates: bool = True,
+    split_file: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Batches, Batches]:
     """Turn image folders into training and validation batches.
@@ -296,6 +307,12 @@ def make_generators(
         seed: Decides split, order and augmentation.
         store: Where decoded pixels are kept: ``"auto"``, ``"memory"``, ``"disk"`` or ``"off"``.
         strict: Raise at the first unreadable image instead of leaving it out.
+        group_by: A regular expression over paths, such as ``"patient[0-9]+"``: images with the
+            same match stay on one side when `val_split` is cut off.
+        near_duplicates: Whether images that look the same stay on one side too, and are left out of
+            a validation folder where they are in training; otherwise only the same files.
+        split_file: The ``split.csv`` of an earlier run: its images keep their sides, new ones join
+            the side of their copies or are divided by content.
         progress: Called while scanning with the number of files done and in all.
 
     Returns:
@@ -330,6 +347,9 @@ def make_generators(
         seed=seed,
         store=store,
         strict=strict,
+        group_by=group_by,
+        near_duplicates=near_duplicates,
+        split_file=None if split_file is None else os.path.abspath(split_file),  # noqa: PTH100
     )
     data = plan.build(progress)
     return data.train, data.val
@@ -360,6 +380,18 @@ class _Builder:
         self.left_out += folder.left_out
         return store, samples
 
+    def name_unplaced(
+        self, samples: Sequence[Sample], divided: Mapping[Split, Sequence[Sample]]
+    ) -> None:
+        """Remark on new images that an earlier division has copies of on two sides."""
+        placed = {sample.row for split in divided.values() for sample in split}
+        unplaced = [sample.path for sample in samples if sample.row not in placed]
+        if unplaced:
+            self.warnings.append(
+                f"Left out {len(unplaced)} new image(s) with copies on two sides of the recorded "
+                f"division, such as {unplaced[0]!r}: delete the copies on one side."
+            )
+
     def batches(
         self, store: Store, samples: Sequence[Sample], class_names: Sequence[str], split: Split
     ) -> Batches:
@@ -386,7 +418,13 @@ def _build(plan: Plan, progress: Progress | None) -> ImageData:
     builder = _Builder(plan, progress)
     store, samples = builder.open(plan.train_dir)
     class_names = store.folder.class_names
-    divided = divide_samples(samples, class_names, _shares(plan, store.folder), plan.seed)
+    shares = _shares(plan, store.folder)
+    if any(shares.values()):
+        looks = store.signatures if plan.near_duplicates else None
+        samples = group_samples(samples, looks, plan.group_by)
+    recorded = read_split(plan.split_file) if plan.split_file is not None else None
+    divided = divide_samples(samples, class_names, shares, plan.seed, recorded)
+    builder.name_unplaced(samples, divided)
     _require_every_class(divided["train"], class_names, plan.train_dir)
     stores: dict[Split, Store] = {"train": store, "val": store, "test": store}
     own_folders: dict[Split, str | None] = {"val": plan.val_dir, "test": plan.test_dir}
@@ -394,15 +432,17 @@ def _build(plan: Plan, progress: Progress | None) -> ImageData:
         if directory is not None:
             stores[split], divided[split] = builder.open(directory, class_names)
     num_leaked = 0
-    known = {sample.sha256 for sample in divided["train"]}
-    for split in own_folders:
+    for split, directory in own_folders.items():
         had_images = bool(divided[split])
-        divided[split], dropped = drop_leaks(divided[split], known)
-        num_leaked += dropped
-        if had_images and not divided[split]:
-            raise DataError(
-                f"Every {split} image is also a training image: give other images for {split}."
-            )
+        # Images that were cut off the training folder are no copies already.
+        given = directory is not None or split in store.folder.splits
+        if given and had_images:
+            divided[split], dropped = _drop_leaks(plan, stores, divided, split)
+            num_leaked += dropped
+            if not divided[split]:
+                raise DataError(
+                    f"Every {split} image is also a training image: give other images for {split}."
+                )
     made = {
         split: builder.batches(stores[split], divided[split], class_names, split)
         for split in divided
@@ -416,6 +456,16 @@ def _build(plan: Plan, progress: Progress | None) -> ImageData:
         left_out=tuple(builder.left_out),
         num_leaked=num_leaked,
         warnings=tuple(builder.warnings),
+    )
+
+
+def _drop_leaks(
+    plan: Plan, stores: Mapping[Split, Store], divided: Mapping[Split, list[Sample]], split: Split
+) -> tuple[list[Sample], int]:
+    if not plan.near_duplicates:
+        return drop_leaks(divided[split], divided["train"])
+    return drop_leaks(
+        divided[split], divided["train"], stores[split].signatures, stores["train"].signatures
     )
 
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SIGNATURE_BYTES", "SIGNATURE_SIDE", "sign"]
 
-SIGNATURE_SIDE = 8
-"""Side of the tiny version in pixels: coarse enough to survive halving a 32 x 32 image."""
+SIGNATURE_SIDE = 16
+"""Side of the tiny version in pixels: coarse enough to forget how an image was encoded."""
 
 SIGNATURE_BYTES = SIGNATURE_SIDE * SIGNATURE_SIDE * 3
 
@@ -25,7 +25,7 @@ def sign(pixels: NDArray[np.uint8]) -> bytes:
         pixels: ``(height, width, channels)``, uint8; 1 or 3 channels.
 
     Returns:
-        The bytes of ``(8, 8, 3)``, uint8: the mean colour of each of 64 areas.
+        The bytes of ``(16, 16, 3)``, uint8: the mean colour of each of 256 areas.
     """
     image = Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0])
     tiny = image.resize((SIGNATURE_SIDE, SIGNATURE_SIDE), Image.Resampling.BOX)

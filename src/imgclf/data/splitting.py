@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from imgclf.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from imgclf.data.folder import Split
 
@@ -23,6 +23,7 @@ def assign_splits(
     *,
     fractions: dict[Split, float],
     seed: int,
+    settled: Mapping[str, Split] | None = None,
 ) -> list[Split]:
     """Divide images by a hash of their content.
 
@@ -38,52 +39,55 @@ def assign_splits(
         fractions: Share of each split cut off, for example ``{"test": 0.15, "val": 0.15}``; what
             is left is ``"train"``.
         seed: Other seeds give other divisions.
+        settled: Sides of keys that must not move, from an earlier division.
 
     Returns:
         ``(num_images,)`` split names.
 
     Raises:
         ArgumentError: The shares are not between 0 and 1 or leave nothing to train on.
-        DataError: A class has too few different images for every side to get one.
+        DataError: A class has too few different images for every side to get one, and no side of
+            it is settled.
     """
     if not all(0 < share < 1 for share in fractions.values()) or sum(fractions.values()) >= 1:
         raise ArgumentError(
             f"The shares {fractions} are not accepted: "
             "give numbers between 0 and 1 that leave some images for training."
         )
-    sides: dict[str, Split] = {}
+    sides: dict[str, Split] = dict(settled or {})
     by_class: dict[int, set[str]] = defaultdict(set)
     for key, label in zip(keys, labels, strict=True):
         by_class[label].add(key)
     for label in sorted(by_class):
         # A key with conflicting labels keeps the side that its first class gave it.
         fresh = sorted(by_class[label] - sides.keys(), key=lambda key: _position(key, seed))
-        settled = {sides[key] for key in by_class[label] & sides.keys()}
-        sides.update(_divide(fresh, settled, fractions, seed, class_names[label]))
+        taken = {sides[key] for key in by_class[label] & sides.keys()}
+        sides.update(_divide(fresh, taken, fractions, seed, class_names[label]))
     return [sides[key] for key in keys]
 
 
 def _divide(
-    keys: list[str], settled: set[Split], fractions: dict[Split, float], seed: int, name: str
+    keys: list[str], taken: set[Split], fractions: dict[Split, float], seed: int, name: str
 ) -> dict[str, Split]:
     """Divide the keys of one class, given in the order of their positions."""
     wanted: list[Split] = [*fractions, "train"]
-    if len(keys) + len(settled) < len(wanted):
+    if not taken and len(keys) < len(wanted):
         raise DataError(
             f"Class {name!r} has {len(keys)} different images; {len(wanted)} are needed, one for "
             f"each of {', '.join(wanted)}: add images, or give separate folders."
         )
     sides = {key: _side(_position(key, seed), fractions) for key in keys}
     for split in wanted:
-        if split not in sides.values() and split not in settled:
-            sides[_nearest(split, keys, sides, fractions, seed)] = split
+        if split not in sides.values() and split not in taken:
+            nearest = _nearest(split, keys, sides, taken, fractions, seed)
+            sides |= {nearest: split} if nearest else {}
     return sides
 
 
 def _position(key: str, seed: int) -> float:
     """Map a key to a number in [0, 1), uniformly."""
     digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8,
-                             key=seed.to_bytes(8, "big", signed=True))  # fmt: skip
+                             key=(seed % 2**64).to_bytes(8, "big"))  # fmt: skip
     return int.from_bytes(digest.digest(), "big") / 2**64
 
 
@@ -97,12 +101,17 @@ def _side(position: float, fractions: dict[Split, float]) -> Split:
 
 
 def _nearest(
-    split: Split, keys: list[str], sides: dict[str, Split], fractions: dict[Split, float], seed: int
-) -> str:
+    split: Split,
+    keys: list[str],
+    sides: dict[str, Split],
+    taken: set[Split],
+    fractions: dict[Split, float],
+    seed: int,
+) -> str | None:
     """Choose the image that lies nearest to an empty side and is not the last of its own."""
     counts = Counter(sides.values())
     names: list[Split] = [*fractions, "train"]
     edges = [sum(list(fractions.values())[:index]) for index in range(len(names))] + [1.0]
     middle = (edges[names.index(split)] + edges[names.index(split) + 1]) / 2
-    spare = [key for key in keys if counts[sides[key]] > 1]
-    return min(spare, key=lambda key: abs(_position(key, seed) - middle))
+    spare = [key for key in keys if counts[sides[key]] > 1 or sides[key] in taken]
+    return min(spare, key=lambda key: abs(_position(key, seed) - middle), default=None)

@@ -35,7 +35,7 @@ __all__ = ["PixelSource", "Store", "StoreMode", "open_store"]
 StoreMode = Literal["auto", "memory", "disk", "off"]
 Progress = Callable[[int, int], None]
 
-STORE_VERSION = 2
+STORE_VERSION = 3
 """Raised when the layout of the files changes; part of the key."""
 
 MEMORY_SHARE = 0.4

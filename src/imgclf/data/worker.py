@@ -42,7 +42,7 @@ def main(decoder: Decoder = decode_with_facts) -> None:
     os.dup2(2, 1)  # Whatever a library prints must not mix with the answers.
     order = json.loads(jobs.readline())
     _limit_memory(order["memory_limit_bytes"])
-    policy = InputPolicy(**{**order["policy"], "image_size": tuple(order["policy"]["image_size"])})
+    policy = InputPolicy(**{name: _tupled(value) for name, value in order["policy"].items()})
     limits = DecodingLimits(**order["limits"])
     with _open_pixels(order["pixel_file"]) as pixels:
         job = _Job(decoder, policy, limits, pixels)
@@ -50,6 +50,11 @@ def main(decoder: Decoder = decode_with_facts) -> None:
         for line in jobs:
             for row, path in json.loads(line):
                 _answer(answers, job.scan(row, path))
+
+
+def _tupled(value: Any) -> Any:
+    """Give back the tuple that JSON made a list of."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,62 @@
+"""`imgclf cache`: the decoded pixels that are kept between runs."""
+
+from __future__ import annotations
+
+import datetime
+
+import typer
+from rich.table import Table
+
+from imgclf.cli._console import print_json, result_console, shown_path
+from imgclf.cli._parameters import JsonFlag
+
+app = typer.Typer(help="List or clear the decoded pixels that are kept between runs.")
+
+
+@app.command("list")
+def list_(as_json: JsonFlag = False) -> None:
+    """List what is kept, the longest unused first.
+
+    Example: `imgclf cache list`
+    """
+    from imgclf.data.cache import MAX_CACHE_BYTES, cache_folder, list_cache
+
+    entries = list_cache()
+    total = sum(entry.size_bytes for entry in entries)
+    if as_json:
+        listed = [
+            {"path": str(entry.path), "size_bytes": entry.size_bytes, "last_used": entry.last_used}
+            for entry in entries
+        ]
+        print_json({"folder": str(cache_folder()), "size_bytes": total, "entries": listed})
+        return
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("entry")
+    table.add_column("MB", justify="right")
+    table.add_column("last used")
+    for entry in entries:
+        used = datetime.datetime.fromtimestamp(entry.last_used).astimezone()
+        table.add_row(entry.path.name, f"{entry.size_bytes / 1e6:,.1f}", f"{used:%Y-%m-%d %H:%M}")
+    if entries:
+        result_console().print(table)
+    result_console().print(
+        f"{total / 1e6:,.1f} MB of at most {MAX_CACHE_BYTES / 1e6:,.0f} MB in "
+        f"{shown_path(cache_folder())}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def clear(as_json: JsonFlag = False) -> None:
+    """Remove all of it; the next training decodes its images again.
+
+    Example: `imgclf cache clear`
+    """
+    from imgclf.data.cache import clear_cache
+
+    freed = clear_cache()
+    if as_json:
+        print_json({"freed_bytes": freed})
+    else:
+        result_console().print(f"Freed {freed / 1e6:,.1f} MB.")

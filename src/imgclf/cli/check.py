@@ -1,0 +1,134 @@
+"""`imgclf check`: one look at a folder of images before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from imgclf.cli._console import ScanBar, error_console, print_json, result_console, shown_path
+from imgclf.cli._parameters import JsonFlag, parse_image_size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from imgclf.data.checking import DataReport
+    from imgclf.data.findings import Finding
+
+MOST_CLASSES = 20
+STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def check(
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Folder with one sub-folder per class; or with train/, val/ and test/ in it.",
+        ),
+    ],
+    image_size: Annotated[
+        str, typer.Option(metavar="SIZE", help="Pixels: 96, or 96x128 (height x width).")
+    ] = "96",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 at any finding, not only at errors.")
+    ] = False,
+    near_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--near-duplicates/--exact-duplicates",
+            help="Look for copies that were saved again, resized or mirrored, or only for the same "
+            "files.",
+        ),
+    ] = True,
+    preview: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw images of each class, plain and varied, as PNG."),
+    ] = None,
+    augment: Annotated[
+        Literal["none", "recipe", "light", "strong"],
+        typer.Option(help="How the images of the preview are varied."),
+    ] = "light",
+    as_json: JsonFlag = False,
+) -> None:
+    """Look at a folder of images before training; nothing in it is changed.
+
+    Exit code 0 when it can be trained on, 1 when not.
+
+    Example: `imgclf check photos/`
+    """
+    from imgclf.data.checking import check as look
+    from imgclf.data.preview import save_preview
+
+    size = parse_image_size(image_size)
+    with ScanBar(error_console()) as scanning:
+        report = look(
+            directory, image_size=size, near_duplicates=near_duplicates, progress=scanning
+        )
+        if preview is not None and report.num_usable:
+            save_preview(directory, preview, image_size=size, augmentation=augment)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _print_report(result_console(), report, directory)
+        if preview is not None and report.num_usable:
+            result_console().print(f"Preview: {shown_path(preview)}", markup=False)
+    if not report.trainable or (strict and report.findings):
+        raise typer.Exit(1)
+
+
+def _print_report(console: Console, report: DataReport, directory: Path) -> None:
+    layouts = {
+        "classes": "one folder per class",
+        "splits": "split folders with class folders in them",
+        "unknown": "no class folders with images",
+    }
+    console.print(f"[bold]{escape(shown_path(directory))}[/]", soft_wrap=True)
+    console.print(
+        f"Layout: {layouts[report.layout]}. "
+        f"{report.num_usable:,} of {report.num_files:,} images are usable."
+    )
+    if report.classes:
+        console.print()
+        console.print(_class_table(report))
+    for name, counts in (("Formats", report.formats), ("Sizes", report.sizes)):
+        if counts:
+            shown = ", ".join(f"{value} ({count:,})" for value, count in list(counts.items())[:4])
+            more = f" and {len(counts) - 4} more" if len(counts) > 4 else ""
+            console.print(f"{name}: {shown}{more}", markup=False)
+    for finding in report.findings:
+        console.print()
+        _print_finding(console, finding)
+    console.print()
+    if report.trainable:
+        console.print(f"Next: imgclf train {shown_path(directory)}", markup=False, soft_wrap=True)
+    else:
+        console.print("This cannot be trained on yet: see the errors above.", style="bold red")
+
+
+def _print_finding(console: Console, finding: Finding) -> None:
+    style = STYLES[finding.severity]
+    console.print(f"[{style}]{finding.severity.capitalize()}[/] {escape(finding.what)}")
+    console.print(Padding(escape(finding.remedy), (0, 0, 0, 2)))
+    for example in finding.examples:
+        console.print(Padding(f"[dim]{escape(example)}[/]", (0, 0, 0, 4)))
+
+
+def _class_table(report: DataReport) -> Table:
+    """Draw how many images each class has; the smallest ones where there are many."""
+    splits = ["train", "val", "test"] if report.layout == "splits" else ["train"]
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("class", overflow="fold")
+    for split in splits:
+        table.add_column(split if report.layout == "splits" else "images", justify="right")
+    classes = report.classes
+    if len(classes) > MOST_CLASSES:
+        classes = tuple(sorted(classes, key=lambda item: item.train)[:MOST_CLASSES])
+        table.title = f"The {MOST_CLASSES} smallest of {len(report.classes)} classes"
+    for item in classes:
+        table.add_row(escape(item.name), *(f"{getattr(item, split):,}" for split in splits))
+    return table

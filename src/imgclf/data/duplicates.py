@@ -1,0 +1,205 @@
+"""Recognising copies of one picture: re-encoded, resized or mirrored ones too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgclf.data.signatures import SIGNATURE_BYTES, SIGNATURE_SIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = ["SAME_PICTURE", "SIMILAR_PICTURE", "Groups", "group_copies"]
+
+SAME_PICTURE = 0.1
+"""Distance up to which two pictures are one for certain.
+
+Measured: 200 photos saved again at quality 75 lie at most 0.03 from the original, halved ones
+at most 0.08, while the nearest different photos of 1,000 lie 0.57 apart.
+"""
+
+SIMILAR_PICTURE = 0.2
+"""Distance up to which pictures had better stay on one side of a split: frames of one scene, and
+halved copies of images that are only 32 pixels wide. Studio pictures of like things come as near.
+"""
+
+MIN_CONTRAST = 3.0
+"""Below this many levels of 255 a picture has no structure by which it could be recognised."""
+
+BLOCK = 1024
+"""Pictures that are compared with as many others at a time; bounds the memory."""
+
+COARSE_SIDE = 4
+
+
+def group_copies(
+    signatures: NDArray[np.uint8], distance: float = SIMILAR_PICTURE
+) -> NDArray[np.int64]:
+    """Group pictures so that each one and its copies are together.
+
+    The search is exact: every pair within `distance`, as they are or one of them mirrored, is
+    found. Pictures are sorted along one axis, so that only neighbours have to be compared, and a
+    coarser version whose distance is never larger rules most pairs out.
+
+    Args:
+        signatures: uint8 ``(num_images, SIGNATURE_BYTES)``, see `imgclf.data.signatures`.
+        distance: `SAME_PICTURE`, `SIMILAR_PICTURE` or any other up to 1: the root mean square
+            difference of two pictures relative to their contrast.
+
+    Returns:
+        ``(num_images,)`` group numbers; each is the index of one of the group's pictures.
+
+    Example:
+        >>> group_copies(np.zeros((3, 768), np.uint8)).tolist()
+        [0, 1, 2]
+    """
+    groups = Groups(len(signatures))
+    usable = np.flatnonzero(_contrast(signatures) >= MIN_CONTRAST)
+    if not len(usable):
+        return groups.roots(np.arange(len(signatures)))
+    coarse = _coarse(signatures[usable])
+    position = coarse.reshape(len(coarse), -1) @ _axis(coarse)
+    order = np.argsort(position, kind="stable")
+    usable, coarse, position = usable[order], coarse[order], position[order]
+    for left, right in _neighbouring_blocks(position, distance):
+        for mirrored in (False, True):
+            pairs = _close_pairs(coarse, left, right, distance, mirrored=mirrored)
+            pairs = groups.not_joined(usable[pairs])
+            groups.join(_copies(signatures, pairs, distance, mirrored=mirrored))
+    return groups.roots(np.arange(len(signatures)))
+
+
+# --- Pictures as points ----------------------------------------------------------------------
+
+
+def _tiles(signatures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    shape = (len(signatures), SIGNATURE_SIDE, SIGNATURE_SIDE, 3)
+    return signatures.reshape(shape).astype(np.float32)
+
+
+def _contrast(signatures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the standard deviation of each picture's levels about its mean colour."""
+    contrast = np.zeros(len(signatures), np.float32)
+    for first in range(0, len(signatures), BLOCK):  # Blocks keep the memory flat.
+        tiles = _tiles(signatures[first : first + BLOCK])
+        contrast[first : first + BLOCK] = np.sqrt(tiles.var(axis=(1, 2)).mean(axis=1))
+    return contrast
+
+
+def _points(signatures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Part pictures into structure, relative to its contrast, and mean colour.
+
+    Returns:
+        float32 ``(num_images, 16, 16, 3)`` and ``(num_images, 3)``.
+    """
+    tiles = _tiles(signatures)
+    colour = tiles.mean(axis=(1, 2))
+    # 4 levels more than the contrast: noise in a dull picture must not count as structure.
+    scale = (_contrast(signatures) + 4) * np.sqrt(SIGNATURE_BYTES)
+    return (tiles - colour[:, None, None]) / scale[:, None, None, None], colour / 64
+
+
+def _coarse(signatures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Average areas, scaled so that a distance never exceeds the one of `_points`.
+
+    Returns:
+        float32 ``(num_images, 5, 4, 3)``: 4 rows of structure, and the colour in a fifth.
+    """
+    cells = SIGNATURE_SIDE // COARSE_SIDE
+    coarse = np.zeros((len(signatures), COARSE_SIDE + 1, COARSE_SIDE, 3), np.float32)
+    for first in range(0, len(signatures), BLOCK):
+        structure, colour = _points(signatures[first : first + BLOCK])
+        areas = structure.reshape(-1, COARSE_SIDE, cells, COARSE_SIDE, cells, 3)
+        coarse[first : first + BLOCK, :-1] = areas.mean(axis=(2, 4)) * cells
+        # Spread evenly, so that mirroring leaves it alone.
+        coarse[first : first + BLOCK, -1] = colour[:, None] / np.sqrt(COARSE_SIDE)
+    return coarse
+
+
+def _axis(coarse: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Find the axis along which pictures differ most, among those that mirroring leaves alone."""
+    symmetric = (coarse + coarse[:, :, ::-1])[:: len(coarse) // 10_000 + 1]
+    points = symmetric.reshape(len(symmetric), -1)
+    _, vectors = np.linalg.eigh(np.atleast_2d(points.T @ points))
+    axis: NDArray[np.float32] = vectors[:, -1].astype(np.float32)
+    return axis
+
+
+# --- The search ------------------------------------------------------------------------------
+
+
+def _neighbouring_blocks(
+    position: NDArray[np.float32], distance: float
+) -> Iterator[tuple[slice, slice]]:
+    """Yield all pairs of blocks that may hold copies of each other, each block with itself too."""
+    for left in range(0, len(position), BLOCK):
+        reach = position[min(left + BLOCK, len(position)) - 1] + distance
+        for right in range(left, len(position), BLOCK):
+            if position[right] > reach:
+                break
+            yield slice(left, left + BLOCK), slice(right, right + BLOCK)
+
+
+def _close_pairs(
+    coarse: NDArray[np.float32], left: slice, right: slice, distance: float, *, mirrored: bool
+) -> NDArray[np.int64]:
+    """Return ``(num_pairs, 2)`` places of pictures whose coarse versions are near enough."""
+    ours, theirs = coarse[left], coarse[right]
+    theirs = theirs[:, :, ::-1] if mirrored else theirs
+    ours, theirs = ours.reshape(len(ours), -1), theirs.reshape(len(theirs), -1)
+    squares = (ours**2).sum(axis=1)[:, None] + (theirs**2).sum(axis=1) - 2 * ours @ theirs.T
+    # The product of long sums is exact to about 1e-5 only; the next step decides.
+    first, second = np.nonzero(squares <= distance**2 + 1e-3)
+    pairs = np.stack([first + left.start, second + right.start], axis=1)
+    return pairs[pairs[:, 0] < pairs[:, 1]]
+
+
+def _copies(
+    signatures: NDArray[np.uint8], pairs: NDArray[np.int64], distance: float, *, mirrored: bool
+) -> NDArray[np.int64]:
+    """Keep the pairs whose pictures really are within the distance."""
+    kept = np.zeros(len(pairs), np.bool_)
+    for first in range(0, len(pairs), BLOCK):
+        some = slice(first, first + BLOCK)
+        ours, our_colour = _points(signatures[pairs[some, 0]])
+        theirs, their_colour = _points(signatures[pairs[some, 1]])
+        theirs = theirs[:, :, ::-1] if mirrored else theirs
+        squares = ((ours - theirs) ** 2).sum(axis=(1, 2, 3))
+        squares += ((our_colour - their_colour) ** 2).sum(axis=1)
+        kept[some] = squares <= distance**2
+    return pairs[kept]
+
+
+class Groups:
+    """Sets of pictures that are joined pair by pair (union-find)."""
+
+    def __init__(self, count: int) -> None:
+        self.parents: NDArray[np.int64] = np.arange(count)
+
+    def roots(self, members: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the picture that stands for the group of each member."""
+        roots: NDArray[np.int64] = self.parents[members]
+        while ((above := self.parents[roots]) != roots).any():
+            roots = above
+        self.parents[members] = roots
+        return roots
+
+    def not_joined(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Keep the pairs that are not in one group yet."""
+        apart: NDArray[np.bool_] = self.roots(pairs[:, 0]) != self.roots(pairs[:, 1])
+        kept: NDArray[np.int64] = pairs[apart]
+        return kept
+
+    def join(self, pairs: NDArray[np.int64]) -> None:
+        """Join the groups of each pair; the smaller index stands for both."""
+        while len(pairs := self.not_joined(pairs)):
+            roots: NDArray[np.int64] = np.sort(
+                np.stack([self.roots(pairs[:, side]) for side in (0, 1)]), axis=0
+            )
+            # One link for each group at a time; what is left over is linked in the next round.
+            later, at = np.unique(roots[1], return_index=True)
+            self.parents[later] = roots[0][at]

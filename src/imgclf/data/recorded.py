@@ -1,0 +1,82 @@
+"""A division that was written down, so that later trainings and measurements keep to it (D9)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from imgclf.errors import DataError, DataNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from imgclf.data.folder import Split
+    from imgclf.data.samples import Sample
+
+__all__ = ["RecordedSplit", "read_split"]
+
+COLUMNS = ("path", "sha256", "class", "split")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSplit:
+    """Which image went where.
+
+    Attributes:
+        by_sha256: Split of each file content.
+        by_path: Split of each path, for files that were saved again since.
+    """
+
+    by_sha256: Mapping[str, Split]
+    by_path: Mapping[str, Split]
+
+    def side_of(self, sample: Sample) -> Split | None:
+        """Return the split of an image; None where it was not there yet."""
+        return self.by_sha256.get(sample.sha256) or self.by_path.get(sample.path)
+
+
+def read_split(path: str | os.PathLike[str]) -> RecordedSplit:
+    """Read the ``split.csv`` of a run folder.
+
+    Args:
+        path: A CSV file with the columns path, sha256, class and split.
+
+    Returns:
+        The division.
+
+    Raises:
+        DataNotFoundError: The file does not exist.
+        DataError: It is no such file, or gives one content two sides; the message names the line.
+    """
+    by_sha256: dict[str, Split] = {}
+    by_path: dict[str, Split] = {}
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
+    if set(COLUMNS) - set(reader.fieldnames or ()):
+        raise DataError(f"{path} is not a division: its columns must be {', '.join(COLUMNS)}.")
+    for row in reader:
+        split = row["split"]
+        if split not in ("train", "val", "test"):
+            raise DataError(
+                f"{path}, line {reader.line_num}: split {split!r} is not accepted: "
+                "give train, val or test."
+            )
+        if by_sha256.setdefault(row["sha256"], cast("Split", split)) != split:
+            raise DataError(
+                f"{path}, line {reader.line_num}: the content of {row['path']!r} is already in "
+                f"{by_sha256[row['sha256']]}: give the same file one side."
+            )
+        by_path[row["path"]] = cast("Split", split)
+    return RecordedSplit(by_sha256, by_path)
+
+
+def _text(path: str | os.PathLike[str]) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8", "surrogateescape")
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"The division {path} does not exist: check the path.") from error
+    except OSError as error:
+        raise DataError(f"The division {path} cannot be read ({error.strerror}).") from error
