@@ -57,6 +57,7 @@ def broken_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_built_ins_work_beside_twelve_broken_plugins(broken_folder: Path) -> None:
     """Listing names each broken metadata once, imports nothing, and all built-ins load."""
     code = (
+        "import logging; logging.basicConfig()\n"
         "import imgclf, sys\n"
         "for _ in range(2): names = imgclf.list_architectures()\n"
         f"described = [imgclf.describe_architecture(name).name for name in {BUILT_IN}]\n"

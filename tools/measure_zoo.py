@@ -26,27 +26,36 @@ PAGE = Path(__file__).parents[1] / "docs/architectures.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 HEADER = (
     "| architecture | smallest image | parameters | MFLOP per image | training, img/s "
-    "| prediction, img/s | accuracy | seconds |\n"
+    "| prediction, img/s | accuracy | load |\n"
     "|---|---:|---:|---:|---:|---:|---:|---:|\n"
 )
 
 
 def main() -> None:
-    """Measure every built-in and write the page."""
+    """Measure the built-ins, or those that are named, and write each row as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="Default: all built-ins.")
     parser.add_argument("--epochs", type=int, default=15)
-    epochs = parser.parse_args().epochs
+    arguments = parser.parse_args()
     names = [name for name, found in find_architectures().items() if found[0].builtin]
     with tempfile.TemporaryDirectory() as folder:
         images = unpack_images(Path(folder))
-        rows = [measured_row(name, images, epochs) for name in names]
+        for name in arguments.names or names:
+            write_row(name, measured_row(name, images, arguments.epochs), arguments.epochs)
+
+
+def write_row(name: str, row: str, epochs: int) -> None:
+    """Put one row into the page's table, in the order of names."""
     conditions = (
-        f"Measured with {os.cpu_count()} CPU cores, training in {choose_precision()}, prediction "
-        f"in float32; accuracy of 400 test images after {epochs} epochs on 1,445 training images, "
-        "one seed.\n\n"
+        f"Measured on {os.cpu_count()} CPU cores, training in {choose_precision()}, prediction in "
+        f"float32; accuracy of 400 test images after {epochs} epochs on 1,445 training images, "
+        "one seed. *Load* is how many programs wanted the cores while a row was measured: beyond 1 "
+        "its speeds are too low.\n\n"
     )
     before, _, rest = PAGE.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
+    table, _, after = rest.partition(END)
+    rows = [line + "\n" for line in table.splitlines() if line.startswith("| [`")]
+    rows = sorted([line for line in rows if not line.startswith(f"| [`{name}`]")] + [row])
     PAGE.write_text(f"{before}{BEGIN}{conditions}{HEADER}{''.join(rows)}{END}{after}")
 
 
@@ -60,7 +69,7 @@ def measured_row(name: str, images: Path, epochs: int) -> str:
     row = (
         f"| [`{name}`](#{name}) | {smallest_side(name)} px | {num_parameters:,} | {mflop:,.0f} "
         f"| {speed.train_images_per_s:,.0f} | {speed.predict_images_per_s:,.0f} "
-        f"| {run.evaluation.accuracy:.1%} | {sum(run.durations_s.values()):.0f} |\n"
+        f"| {run.evaluation.accuracy:.1%} | {os.getloadavg()[1]:.0f} |\n"
     )
     print(describe_architecture(name).summary, row, flush=True)
     return row
