@@ -69,11 +69,15 @@ class MemberRecord(_Strict):
 
 
 class ArchitectureRecord(_Strict):
-    """Which architecture the network is, and the package that provides it."""
+    """Which architecture the network is, and the package that provides it.
+
+    A function that no package provides has the hash of the file that it stood in instead.
+    """
 
     name: str
     distribution: str | None
     version: str | None
+    source_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     options: dict[str, bool | int | float | str | None]
 
 

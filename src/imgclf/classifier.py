@@ -202,6 +202,7 @@ class Classifier:
                 "name": origin.architecture.name,
                 "distribution": registration and registration.distribution,
                 "version": registration and registration.version,
+                "source_sha256": origin.architecture.source_sha256,
                 "options": dict(origin.options),
             },
             "class_names": list(self.class_names),

@@ -207,10 +207,12 @@ def keras_untouched(subject: Subject) -> None:
 
 def round_trip(subject: Subject) -> None:
     """A saved bundle gives the same outputs where it is loaded."""
+    loaded = subject.loaded
+    architecture = loaded.function if loaded.registration is None else loaded.name
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.imgclf"
         save_bundle(subject.build(), path)
-        reload_bundle(path, subject.architecture, fresh_process=subject.fresh_process)
+        reload_bundle(path, architecture, fresh_process=subject.fresh_process)
 
 
 CHECKS: dict[str, Callable[[Subject], None]] = {

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from imgclf.cli._console import print_json, result_console
+from imgclf.cli._console import error_console, print_json, result_console, shown_path
 from imgclf.cli._parameters import JsonFlag
 from imgclf.options import Choice, Option
-from imgclf.registry import describe_architecture, find_architectures
+from imgclf.registry import describe_architecture, find_architectures, load_architecture
+from imgclf.runtime import silenced_stderr
+from imgclf.scaffold import write_plugin
 
-app = typer.Typer(no_args_is_help=True, help="List and describe the installed architectures.")
+app = typer.Typer(
+    no_args_is_help=True, help="List, describe, check and begin architectures (the networks)."
+)
 
 
 @app.command("list")
@@ -56,6 +61,51 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: JsonFlag
     console.print()
     console.print(table)
     console.print(f"\nNext: imgclf train DIR --arch {escape(name)} --set NAME=VALUE")
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As in my_net.")],
+    directory: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="Where to; default ./NAME.")
+    ] = None,
+) -> None:
+    """Write a complete small package with one architecture to make your own.
+
+    Example: `imgclf architectures new my_net`
+    """
+    folder = escape(shown_path(write_plugin(name, directory)))
+    console = result_console()
+    console.print(f"The package lies in [bold]{folder}[/]; the network is", soft_wrap=True)
+    console.print(f"  {folder}/src/{escape(name)}/architecture.py", soft_wrap=True)
+    console.print(
+        f"\nNext: pip install -e {folder} && imgclf architectures check {escape(name)}",
+        soft_wrap=True,
+    )
+
+
+@app.command("check")
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Or path/to/file.py:function.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Check that an architecture keeps the contract: build, options, training, saving.
+
+    Exits with 1 where it does not. Example: `imgclf architectures check my_net`
+    """
+    load_architecture(name)  # refused before TensorFlow is loaded
+    console = error_console()
+    if console.is_terminal:
+        console.print("[dim]Loading TensorFlow ...[/]", end="\r")
+    with silenced_stderr():
+        from imgclf.testing import check_architecture
+    report = check_architecture(name)
+    if as_json:
+        print_json({**asdict(report), "passed": report.passed})
+    else:
+        result_console().print(str(report), markup=False, soft_wrap=True)
+    if not report.passed:
+        raise typer.Exit(1)
 
 
 def _row(option: Option) -> tuple[str, str, str, str]:

@@ -40,6 +40,9 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
     architecture, policy, figures = manifest.architecture, manifest.input, manifest.figures
     options = ", ".join(f"{name}={value}" for name, value in architecture.options.items())
     package = f"{architecture.distribution} {architecture.version}"
+    if architecture.distribution is None:
+        source = architecture.source_sha256 or "unknown"
+        package = f"a function of no package, from a file with sha256 {source}"
     colour = "grey" if policy.channels == 1 else "colour"
     rows = [
         ("classes", f"{len(manifest.class_names)}: {', '.join(manifest.class_names)}"),

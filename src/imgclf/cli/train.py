@@ -30,7 +30,10 @@ def train(
         ),
     ] = None,
     arch: Annotated[
-        str, typer.Option(help="Architecture; see `imgclf architectures list`.")
+        str,
+        typer.Option(
+            help="Architecture; see `imgclf architectures list`. Or path/to/file.py:function."
+        ),
     ] = "resnet9",
     set_: Annotated[
         list[str] | None,

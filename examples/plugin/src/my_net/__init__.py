@@ -1,0 +1,1 @@
+"""The architecture my_net for imgclf."""

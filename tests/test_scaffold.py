@@ -1,0 +1,102 @@
+"""The promises of a new plugin: complete, installable, and the example in the repository."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import imgclf
+from imgclf.errors import ArgumentError
+from imgclf.scaffold import write_plugin
+from imgclf.testing import check_architecture
+
+EXAMPLE = Path(inspect.getfile(imgclf)).parents[2] / "examples/plugin"
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Read all files of a package, by their path in it, without what tools leave behind."""
+    files = [
+        path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in str(path)
+    ]
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+def test_a_new_plugin_is_complete(tmp_path: Path) -> None:
+    """Metadata with the entry point, one architecture, one test, a README; nothing else."""
+    written = contents(write_plugin("pet_net", tmp_path / "pets"))
+    assert set(written) == {
+        "pyproject.toml",
+        "README.md",
+        "src/pet_net/__init__.py",
+        "src/pet_net/architecture.py",
+        "tests/test_pet_net.py",
+    }
+    assert 'pet_net = "pet_net.architecture:pet_net"' in written["pyproject.toml"]
+    assert 'name = "pet-net"' in written["pyproject.toml"]
+    assert not any("NAME" in text for text in written.values())
+
+
+def test_the_example_is_what_the_command_writes(tmp_path: Path) -> None:
+    """`examples/plugin` cannot go stale: it is `imgclf architectures new my_net`."""
+    if not EXAMPLE.exists():
+        pytest.skip("imgclf is not installed from a source folder")
+    assert contents(EXAMPLE) == contents(write_plugin("my_net", tmp_path / "my_net"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("My-Net", "'My-Net' is not accepted"),
+        ("9net", "'9net' is not accepted"),
+        ("class", "'class' is not accepted"),
+        ("../net", "'../net' is not accepted"),
+        ("resnet9", "'resnet9' is installed already"),
+    ],
+)
+def test_an_unusable_name_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    """The message says what a name may be."""
+    with pytest.raises(ArgumentError) as caught:
+        write_plugin(name, tmp_path / "net")
+    assert message in str(caught.value)
+    assert not (tmp_path / "net").exists()
+
+
+def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
+    """Nothing of the user's is written over."""
+    with pytest.raises(ArgumentError, match="exists already"):
+        write_plugin("pet_net", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_template_keeps_the_contract(tmp_path: Path) -> None:
+    """What a newcomer starts from passes the kit, tried as a plain file."""
+    file = write_plugin("pet_net", tmp_path / "pets") / "src/pet_net/architecture.py"
+    report = check_architecture(f"{file}:pet_net", fresh_process=False, measure=False)
+    assert report.passed, str(report)
+
+
+def test_pip_installs_the_example_and_everything_finds_it(tmp_path: Path) -> None:
+    """Installed by pip, it is listed, described and built by its name, with its version."""
+    pytest.importorskip("hatchling", reason="pip needs the build backend where there is no network")
+    package, site = write_plugin("pet_net", tmp_path / "pets"), tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(site), str(package)], check=True, timeout=120)
+    code = (
+        "from imgclf.cli.main import run; import sys\n"
+        "sys.argv = ['imgclf', 'architectures', 'show', 'pet_net']; run()"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(site), "COLUMNS": "100"},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    for part in ("pet_net  (pet-net 0.1.0)", "Two convolution blocks", "filters", "16, 32, 64"):
+        assert part in shown

@@ -1,0 +1,92 @@
+"""Measures the built-in architectures and writes the table of docs/architectures.md.
+
+Usage: python tools/measure_zoo.py [--epochs 15]
+
+Size and speed are those of colour images of 96 x 96 pixels in ten classes, as `imgclf train` takes
+them by default; accuracy is that on the embedded test images after a short training at 32 x 32
+pixels in grey. Speeds are the fastest of several steps; run it on a machine that does nothing else.
+"""
+
+import argparse
+import math
+import os
+import tempfile
+from pathlib import Path
+
+import keras
+
+from imgclf.demo import unpack_images
+from imgclf.models import build_model, smallest_side
+from imgclf.registry import describe_architecture, find_architectures
+from imgclf.speed import measure_speed
+from imgclf.training.precision import choose_precision
+from imgclf.workflow import Settings, run_training
+
+PAGE = Path(__file__).parents[1] / "docs/architectures.md"
+BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
+HEADER = (
+    "| architecture | smallest image | parameters | MFLOP per image | training, img/s "
+    "| prediction, img/s | accuracy | load |\n"
+    "|---|---:|---:|---:|---:|---:|---:|---:|\n"
+)
+
+
+def main() -> None:
+    """Measure the built-ins, or those that are named, and write each row as soon as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="Default: all built-ins.")
+    parser.add_argument("--epochs", type=int, default=15)
+    arguments = parser.parse_args()
+    names = [name for name, found in find_architectures().items() if found[0].builtin]
+    with tempfile.TemporaryDirectory() as folder:
+        images = unpack_images(Path(folder))
+        for name in arguments.names or names:
+            write_row(name, measured_row(name, images, arguments.epochs), arguments.epochs)
+
+
+def write_row(name: str, row: str, epochs: int) -> None:
+    """Put one row into the page's table, in the order of names."""
+    conditions = (
+        f"Measured on {os.cpu_count()} CPU cores, training in {choose_precision()}, prediction in "
+        f"float32; accuracy of 400 test images after {epochs} epochs on 1,445 training images, "
+        "one seed. *Load* is how many programs wanted the cores while a row was measured: beyond 1 "
+        "its speeds are too low.\n\n"
+    )
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    table, _, after = rest.partition(END)
+    rows = [line + "\n" for line in table.splitlines() if line.startswith("| [`")]
+    rows = sorted([line for line in rows if not line.startswith(f"| [`{name}`]")] + [row])
+    PAGE.write_text(f"{before}{BEGIN}{conditions}{HEADER}{''.join(rows)}{END}{after}")
+
+
+def measured_row(name: str, images: Path, epochs: int) -> str:
+    """Measure one architecture with its default options and write its row."""
+    model = build_model(name, (96, 96, 3), 10)
+    num_parameters, mflop = model.count_params(), mega_flop(model)
+    speed = measure_speed(model)
+    settings = Settings(architecture=name, image_size=(32, 32), channels=1, epochs=epochs)
+    run = run_training(images, settings)
+    row = (
+        f"| [`{name}`](#{name}) | {smallest_side(name)} px | {num_parameters:,} | {mflop:,.0f} "
+        f"| {speed.train_images_per_s:,.0f} | {speed.predict_images_per_s:,.0f} "
+        f"| {run.evaluation.accuracy:.1%} | {os.getloadavg()[1]:.0f} |\n"
+    )
+    print(describe_architecture(name).summary, row, flush=True)
+    return row
+
+
+def mega_flop(model: keras.Model) -> float:
+    """Count additions and multiplications of one image's convolutions and dense layers, in million.
+
+    Each weight of a kernel is multiplied and added once per position of the layer's output.
+    """
+    flop = sum(
+        2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
+        for layer in model.layers
+        if hasattr(layer, "kernel")
+    )
+    return flop / 1e6
+
+
+if __name__ == "__main__":
+    main()
