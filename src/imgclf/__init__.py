@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         OptionError,
         PluginError,
         RunFolderError,
+        StudyError,
         TrainingError,
+        TuningError,
         UnknownArchitectureError,
     )
     from imgclf.evaluation.evaluating import Evaluation, evaluate
@@ -60,7 +62,9 @@ _ROOMS = {
         "OptionError",
         "PluginError",
         "RunFolderError",
+        "StudyError",
         "TrainingError",
+        "TuningError",
         "UnknownArchitectureError",
     ),
     "imgclf.evaluation.evaluating": ("Evaluation", "evaluate"),
