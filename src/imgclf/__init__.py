@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         list_architectures,
     )
     from imgclf.training.fitting import fit
+    from imgclf.tuning.tuner import TuningResult, tune
     from imgclf.workflow import train
 
 _ROOMS = {
@@ -72,6 +73,7 @@ _ROOMS = {
     "imgclf.options": ("Choice", "Float", "Int"),
     "imgclf.registry": ("ArchitectureDescription", "describe_architecture", "list_architectures"),
     "imgclf.training.fitting": ("fit",),
+    "imgclf.tuning.tuner": ("TuningResult", "tune"),
     "imgclf.workflow": ("train",),
 }
 # Without this, Python prints warnings of a library that nobody listens to on standard error.

@@ -164,7 +164,9 @@ class Search:
                 return self._numbered(candidate, None)
         return self._propose(known)
 
-    def _propose(self, known: Mapping[str, Trial | None]) -> Any:
+    def _propose(
+        self, known: Mapping[str, Trial | None]
+    ) -> tuple[int, _Running] | Literal["wait", "end"]:
         """Ask the oracle until it names something new; what is known it is told at once."""
         proposer = self._proposer or self._make_proposer()
         for _ in range(MAX_REPEATS + len(known)):

@@ -18,7 +18,8 @@ from imgclf.tuning.trials import Trial, rank, trial_from_dict
 __all__ = ["Study", "differences", "open_study", "study_key", "write_whole"]
 
 STUDY_FILE = "study.json"
-OWN_MEMBERS = ("bundles", "logs", "trials", "best.json", "report.html", "trials.csv", STUDY_FILE)
+OWN_FOLDERS = ("bundles", "logs", "trials")
+OWN_FILES = ("best.imgclf", "best.json", "report.html", "trials.csv", STUDY_FILE)
 """What ``--fresh`` removes; anything else in the folder is the user's and stays."""
 
 _logger = logging.getLogger("imgclf")
@@ -39,7 +40,7 @@ class Study:
         """Read the trials that the folder holds; broken files are set aside and named."""
         self.folder = folder
         self.identity = dict(identity)
-        for name in ("bundles", "logs", "trials"):
+        for name in OWN_FOLDERS:
             (folder / name).mkdir(exist_ok=True)
         self._trials: dict[int, Trial] = {}
         for path in sorted((folder / "trials").glob("*.json")):
@@ -212,12 +213,11 @@ def _refuse_resuming_nothing(folder: Path, identity: Mapping[str, Any]) -> None:
 
 
 def _remove_study(folder: Path) -> None:
-    for name in OWN_MEMBERS:
-        path = folder / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    for name in OWN_FOLDERS:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+    for name in OWN_FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _take(lock: IO[str], folder: Path) -> None:
