@@ -26,7 +26,7 @@ def shaky(input_shape, num_classes, *,
     if fault == "raise":
         raise RuntimeError(f"width {width} does not please me")
     if fault == "memory":
-        np.ones(1 << 60)
+        np.ones(1 << 45)
     if fault == "abort":
         os.abort()
     image = keras.Input(input_shape, name="image")
