@@ -31,13 +31,13 @@ def study(
 
 
 def test_tune_prints_a_line_per_trial_and_a_summary(study: tuple[Path, Run]) -> None:
-    """Trials are plain lines where there is no terminal; the end names gain, test accuracy, next."""
+    """A trial is a plain line where there is no terminal; the end names gain, accuracy, next."""
     folder, done = study
     lines = [line for line in done.stderr.splitlines() if line.startswith("Trial ")]
     assert [line.split(":")[0] for line in lines] == ["Trial 0", "Trial 1"]
     assert "\x1b" not in done.stdout + done.stderr
-    for part in ("Accuracy on the validation images", "95 % interval", "Gain over the defaults on "
-                 "the test images", "best.imgclf", "--options"):  # fmt: skip
+    for part in ("Accuracy on the validation images", "95 % interval", "best.imgclf", "--options",
+                 "Gain over the defaults on the test images"):  # fmt: skip
         assert part in done.stdout.replace("\n", " "), part
     assert folder.name.startswith("three_conv-")
     assert len(list(csv.DictReader((folder / "trials.csv").open()))) == 2
@@ -46,7 +46,7 @@ def test_tune_prints_a_line_per_trial_and_a_summary(study: tuple[Path, Run]) -> 
 def test_the_same_command_again_names_resume_and_fresh(
     study: tuple[Path, Run], imgclf_command: Run, two_classes: Path
 ) -> None:
-    """A finished study is neither overwritten nor shown as new; --resume with a wish for more works."""
+    """A finished study is neither overwritten nor shown as new; --resume can ask for more."""
     folder = study[0].parent.parent
     done = imgclf_command("tune", two_classes, *SMALL, "--max-trials", "2", cwd=folder)
     assert done.returncode == 1
@@ -58,7 +58,11 @@ def test_the_same_command_again_names_resume_and_fresh(
     assert more.returncode == 0, more.stderr
     result = json.loads(more.stdout)
     assert "Going on after 2 trials" in more.stderr
-    assert [row["trial"] for row in sorted(result["trials"], key=lambda row: row["trial"])] == [0, 1, 2]
+    assert [row["trial"] for row in sorted(result["trials"], key=lambda row: row["trial"])] == [
+        0,
+        1,
+        2,
+    ]
     assert result["split"] == "test"
 
 

@@ -79,4 +79,7 @@ def batches(two_classes: Path) -> tuple[Any, Any]:
 @pytest.fixture(scope="session")
 def command_env(plugin_path: Path) -> dict[str, str]:
     """Return the environment in which the command finds the plugin."""
-    return {"PYTHONPATH": str(plugin_path), **{k: v for k, v in os.environ.items() if k != "PYTHONPATH"}}
+    return {
+        "PYTHONPATH": str(plugin_path),
+        **{k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+    }

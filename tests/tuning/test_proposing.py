@@ -65,8 +65,7 @@ def test_hyperband_promotes_the_best_and_survives_failures() -> None:
     score = lambda item: 0.0 if item.number % 2 else item.values["learning_rate"] * 50  # noqa: E731
     proposals = take(Proposer(space, "hyperband", 9, 0), 60, score)
     assert {item.epochs for item in proposals} == {1, 3, 9}
-    first = [item for item in proposals[:9]]
-    best = max(first, key=score)
+    best = max(proposals[:9], key=score)
     assert any(item.epochs == 3 and item.values == best.values for item in proposals)
     assert Proposer(space, "hyperband", 9, 0).ask() != "wait"
 

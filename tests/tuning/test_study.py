@@ -39,7 +39,10 @@ def test_an_existing_study_is_never_used_silently(tmp_path: Path) -> None:
     """The same command again is an error that names --resume and --fresh."""
     with open_study(tmp_path / "s", IDENTITY):
         pass
-    with pytest.raises(StudyError, match="--resume.*--fresh"), open_study(tmp_path / "s", IDENTITY):
+    with (
+        pytest.raises(StudyError, match=r"--resume.*--fresh"),
+        open_study(tmp_path / "s", IDENTITY),
+    ):
         pass
 
 
@@ -80,9 +83,7 @@ def test_fresh_removes_the_study_and_nothing_else(tmp_path: Path) -> None:
     assert (tmp_path / "s" / "notes.txt").exists()
 
 
-@pytest.mark.parametrize(
-    "content", ["", '{"number": 1', "[]", '{"number": 1}', "null", "\x00\x01"]
-)
+@pytest.mark.parametrize("content", ["", '{"number": 1', "[]", '{"number": 1}', "null", "\x00\x01"])
 def test_a_broken_trial_is_set_aside(content: str, tmp_path: Path, caplog: Any) -> None:
     """One broken file is renamed and named; the other trials are there, its number is free."""
     with open_study(tmp_path / "s", IDENTITY) as study:

@@ -80,7 +80,7 @@ def test_the_same_error_three_times_stops_the_search(
 ) -> None:
     """Trials that all fail alike end the search with the error; what has ended is kept."""
     arguments = {"tune": [], "space": {"fault": ["nan"], "width": "1..60"}, "max_trials": 9}
-    with pytest.raises(TuningError, match="3 trials in a row.*nan"):
+    with pytest.raises(TuningError, match=r"3 trials in a row.*nan"):
         imgclf.tune(plugin, *batches, epochs=1, study_dir=tmp_path / "s", **arguments)
     assert len(list((tmp_path / "s" / "trials").iterdir())) == 4
 
@@ -168,7 +168,10 @@ def test_wrong_arguments_are_refused_at_once(batches: Any, plugin: str, tmp_path
     train, val = batches
     for arguments, message in (
         ((train.take(1), val), "train is a plain"),
-        ((train, imgclf.make_generators(train.plan.train_dir, image_size=(24, 24))[1]), "two calls"),
+        (
+            (train, imgclf.make_generators(train.plan.train_dir, image_size=(24, 24))[1]),
+            "two calls",
+        ),
     ):
         with pytest.raises(ArgumentError, match=message):
             imgclf.tune(plugin, *arguments, study_dir=tmp_path)

@@ -1,4 +1,4 @@
-"""The files that a study leaves for people and programs: `trials.csv` and `best.json`."""
+"""The files that a study leaves for people and programs: `trials.csv`, `best.json`, a page."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from imgclf.evaluation.intervals import wilson_interval
+from imgclf.tuning.importance import importance
+from imgclf.tuning.pictures import study_page
 from imgclf.tuning.settings import TrialSettings
 from imgclf.tuning.space import Space
 from imgclf.tuning.study import Study, write_whole
@@ -84,13 +86,15 @@ def best_settings(trial: Trial, plan: Plan, settings: TrialSettings) -> dict[str
 
 
 def write_tables(study: Study, space: Space, plan: Plan, settings: TrialSettings) -> None:
-    """Write ``trials.csv`` and, as soon as a trial has a result, ``best.json``."""
+    """Write ``trials.csv``, ``report.html`` and, once a trial has a result, ``best.json``."""
     rows = trial_rows(study.trials, space)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["trial"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_whole(study.folder / "trials.csv", text.getvalue())
+    page = study_page(study.folder.name, study.trials, space, importance(study.trials, space))
+    write_whole(study.folder / "report.html", page)
     best = best_trial(study.trials)
     if best is not None:
         content = {
