@@ -80,7 +80,9 @@ def _over_time(trials: Sequence[Trial]) -> str:
     low, high = _limits([trial.score for trial in ordered])
     place_x = _scale(0.0, max(elapsed, 1e-9), MARGIN, WIDTH - MARGIN)
     place_y = _scale(low, high, HEIGHT - MARGIN / 2, MARGIN / 2)
-    points, steps, best = [], [], -math.inf
+    points: list[str] = []
+    steps: list[str] = []
+    best = -math.inf
     for trial, time in zip(ordered, times, strict=True):
         x, y = place_x(time), place_y(trial.score)
         best = max(best, trial.score)
