@@ -53,8 +53,9 @@ def test_the_same_command_again_names_resume_and_fresh(
     assert "--resume" in done.stderr
     assert "--fresh" in done.stderr
     more = imgclf_command(
-        "tune", two_classes, *SMALL, "--max-trials", "3", "--resume", "--json", cwd=folder
-    )
+        "tune", two_classes, *SMALL, "--max-trials", "3", "--resume", "--refit", "2", "--json",
+        cwd=folder,
+    )  # fmt: skip
     assert more.returncode == 0, more.stderr
     result = json.loads(more.stdout)
     assert "Going on after 2 trials" in more.stderr
@@ -64,6 +65,8 @@ def test_the_same_command_again_names_resume_and_fresh(
         2,
     ]
     assert result["split"] == "test"
+    assert len(result["refit_accuracies"]) == 2
+    assert (study[0] / "refit.imgclf").exists()
 
 
 def test_train_takes_the_best_options(

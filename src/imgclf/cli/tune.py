@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -72,6 +74,9 @@ def tune(
     max_parameters: Annotated[
         int | None, typer.Option(min=1, help="Do not train larger networks.")
     ] = None,
+    refit: Annotated[
+        int, typer.Option(min=0, help="Seeds to train the best with on train and val together.")
+    ] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
     image_size: Annotated[
         str, typer.Option(metavar="SIZE", help="Pixels: 96, or 96x128 (height x width).")
@@ -171,7 +176,7 @@ def tune(
             place = escape(shown_path(study.folder))
             console.print(f"The study is in [bold]{place}[/]; Ctrl-C ends it, --resume goes on")
 
-        order = TuningOrder(searched, strategy, settings, limits, study_dir, resume, fresh)
+        order = TuningOrder(searched, strategy, settings, limits, study_dir, resume, fresh, refit)
         result = run_tuning(order, data.train, data.val, pool, verbose=True, opened=opened)
     if as_json:
         print_json(summary(result))
@@ -204,6 +209,7 @@ def summary(result: TuningResult) -> dict[str, Any]:
             "high": gain.high, "beyond_noise": gain.beyond_noise,
         },
         "importance": dict(result.importance),
+        "refit_accuracies": list(result.refit_accuracies),
         "trials": result.table,
     }  # fmt: skip
 
@@ -228,6 +234,8 @@ def print_summary(result: TuningResult, directory: str) -> None:
             "images with --test DIR for an unbiased figure.[/]"
         )
     console.print(_gain_line(result.gain))
+    if result.refit_accuracies:
+        console.print(_refit_line(result.refit_accuracies))
     bundle = escape(shown_path(result.bundle))
     best = escape(shown_path(result.study_dir / "best.json"))
     console.print(f"The classifier is [bold]{bundle}[/]", soft_wrap=True)
@@ -239,7 +247,7 @@ def print_summary(result: TuningResult, directory: str) -> None:
 def _ranking(result: TuningResult) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     fixed = {"status", "accuracy", "deviation", "bundle_accuracy", "low", "high", "best_epoch",
-             "num_parameters", "duration_s", "reason", "trial", "epochs"}  # fmt: skip
+             "num_parameters", "duration_s", "fit_s", "reason", "trial", "epochs"}  # fmt: skip
     names = [name for name in result.table[0] if name not in fixed]
     for name in ("trial", "mean", "bundle", "95 %"):
         table.add_column(name, no_wrap=True)
@@ -273,4 +281,13 @@ def _gain_line(gain: Gain | None) -> str:
     return (
         f"Gain over the defaults on the {gain.split} images: {100 * gain.difference:+.1f} points "
         f"(95 % band {100 * gain.low:+.1f} to {100 * gain.high:+.1f}: {verdict} the noise)"
+    )
+
+
+def _refit_line(accuracies: Sequence[float]) -> str:
+    mean = statistics.fmean(accuracies)
+    spread = f" +- {statistics.stdev(accuracies):.2%}" if len(accuracies) > 1 else ""
+    return (
+        f"Trained again on training and validation images, {len(accuracies)} time(s): "
+        f"{mean:.2%}{spread} on the test images; the first is refit.imgclf"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,7 @@ def run_trial(order: TrialOrder, report: Report) -> None:
     data = candidate_plan(order.plan, order.candidate).build()
     accuracies: list[float] = []
     losses: list[float] = []
+    fit_s = 0.0
     best: dict[str, Any] = {}
     for execution in range(order.settings.executions):
         model = _build(order, data, order.settings.seed + execution)
@@ -60,7 +62,9 @@ def run_trial(order: TrialOrder, report: Report) -> None:
         if most is not None and model.count_params() > most:
             report({"refused": f"{model.count_params():,} parameters, more than {most:,}"})
             return
+        began_s = time.monotonic()
         epoch = _fit(order, model, data, execution, report)
+        fit_s += time.monotonic() - began_s
         classifier = Classifier(model, data.train)
         evaluation = _measure(classifier, data.val)
         accuracies.append(evaluation.accuracy)
@@ -74,7 +78,8 @@ def run_trial(order: TrialOrder, report: Report) -> None:
                 "num_parameters": model.count_params(),
                 "best_epoch": epoch,
             }
-    report({"result": {**best, "accuracies": accuracies, "log_loss": float(np.mean(losses))}})
+    result = {"accuracies": accuracies, "log_loss": float(np.mean(losses)), "fit_s": fit_s}
+    report({"result": {**best, **result}})
 
 
 def _build(order: TrialOrder, data: ImageData, seed: int) -> keras.Model:

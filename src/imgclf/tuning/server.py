@@ -29,7 +29,7 @@ def main() -> None:
     """Run one ordered trial after the other until standard input ends."""
     answers = os.dup(1)
     os.dup2(2, 1)  # Whatever a library prints must not mix with the answers.
-    import imgclf.tuning.running  # noqa: F401 - so that the children need not import it
+    import imgclf.tuning.refitting  # noqa: F401 - so that the children need not import it
 
     _answer(answers, {"ready": True})
     while True:
@@ -44,12 +44,10 @@ def main() -> None:
 
 def _run(order: Any, answers: int) -> None:
     """Run a trial in this process, which is the child, and leave without any clearing up."""
-    from imgclf.tuning.running import run_trial
-
     code = 1
     try:
         _redirect_output(order.log)
-        run_trial(order, lambda answer: _answer(answers, answer))
+        order.run(lambda answer: _answer(answers, answer))
         code = 0
     except BaseException as error:  # noqa: BLE001 - even sys.exit is this trial's alone
         traceback.print_exc()

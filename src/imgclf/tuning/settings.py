@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -16,7 +16,14 @@ from imgclf.tuning.trials import Candidate
 if TYPE_CHECKING:
     from imgclf.data.generators import Plan
 
-__all__ = ["TrialOrder", "TrialSettings", "default_candidate", "make_candidate", "values_of"]
+__all__ = [
+    "RefitOrder",
+    "TrialOrder",
+    "TrialSettings",
+    "default_candidate",
+    "make_candidate",
+    "values_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,39 @@ class TrialOrder:
     settings: TrialSettings
     bundle: str
     log: str
+
+    def run(self, report: Callable[[dict[str, Any]], None]) -> None:
+        """Run the trial in this process, whatever it has imported so far."""
+        from imgclf.tuning.running import run_trial
+
+        run_trial(self, report)
+
+
+@dataclass(frozen=True, slots=True)
+class RefitOrder:
+    """All that a process needs to train the best candidate on training and validation images.
+
+    Attributes:
+        plan: From which the batches are built.
+        candidate: The best one.
+        settings: What all trials shared.
+        seed: Decides the initial weights.
+        bundle: Where the bundle is saved; empty saves none.
+        log: The file for what the process prints.
+    """
+
+    plan: Plan
+    candidate: Candidate
+    settings: TrialSettings
+    seed: int
+    bundle: str
+    log: str
+
+    def run(self, report: Callable[[dict[str, Any]], None]) -> None:
+        """Refit in this process."""
+        from imgclf.tuning.refitting import refit
+
+        refit(self, report)
 
 
 def default_candidate(architecture: str, plan: Plan, settings: TrialSettings) -> Candidate:

@@ -19,7 +19,9 @@ __all__ = ["Study", "differences", "open_study", "study_key", "write_whole"]
 
 STUDY_FILE = "study.json"
 OWN_FOLDERS = ("bundles", "logs", "trials")
-OWN_FILES = ("best.imgclf", "best.json", "report.html", "trials.csv", STUDY_FILE)
+OWN_FILES = (
+    "best.imgclf", "best.json", "refit.imgclf", "report.html", "trials.csv", STUDY_FILE,
+)  # fmt: skip
 """What ``--fresh`` removes; anything else in the folder is the user's and stays."""
 
 _logger = logging.getLogger("imgclf")

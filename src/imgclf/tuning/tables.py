@@ -29,7 +29,8 @@ def trial_rows(trials: Sequence[Trial], space: Space) -> list[dict[str, Any]]:
     Returns:
         Rows with ``trial``, ``status``, ``accuracy`` (mean over the executions), ``deviation``,
         ``bundle_accuracy`` with ``low`` and ``high`` (95 % Wilson interval), ``epochs``,
-        ``best_epoch`` (from 1), ``num_parameters``, ``duration_s``, every searched name and
+        ``best_epoch`` (from 1), ``num_parameters``, ``duration_s``, ``fit_s``, every searched
+        name and
         ``reason``.
     """
     return [_row(trial, space) for trial in rank(trials)]
@@ -50,6 +51,7 @@ def _row(trial: Trial, space: Space) -> dict[str, Any]:
         "best_epoch": None if trial.best_epoch is None else trial.best_epoch + 1,
         "num_parameters": trial.num_parameters or None,
         "duration_s": round(trial.duration_s, 3),
+        "fit_s": round(trial.fit_s, 3),
         **{name: _plain(trial.candidate.value(name)) for name in space.names},
         "reason": trial.reason,
     }

@@ -63,6 +63,7 @@ class Trial:
         num_parameters: Parameters of the network; 0 where it was never built.
         best_epoch: Epoch of the saved weights, counted from 0.
         duration_s: Wall time from its start to its end.
+        fit_s: The part of it that the trainings themselves took.
     """
 
     number: int
@@ -76,6 +77,7 @@ class Trial:
     num_parameters: int = 0
     best_epoch: int | None = None
     duration_s: float = 0.0
+    fit_s: float = 0.0
 
     @property
     def score(self) -> float:

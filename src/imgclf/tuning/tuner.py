@@ -23,7 +23,7 @@ from imgclf.tuning.importance import importance
 from imgclf.tuning.proposing import Strategy, require_strategy
 from imgclf.tuning.running import candidate_plan
 from imgclf.tuning.search import Limits, Search, Watcher
-from imgclf.tuning.settings import TrialSettings
+from imgclf.tuning.settings import RefitOrder, TrialSettings
 from imgclf.tuning.space import Space, make_space
 from imgclf.tuning.study import Study, open_study, study_key
 from imgclf.tuning.tables import best_settings, trial_rows, write_tables
@@ -45,6 +45,8 @@ class TuningOrder:
         study_dir: The study's folder; None is ``studies/<architectures>-<key>``.
         resume: Go on with the study of that folder.
         fresh: Remove the study of that folder.
+        refit: So many seeds with which the best candidate is trained on training and validation
+            images together.
     """
 
     space: Space
@@ -54,6 +56,7 @@ class TuningOrder:
     study_dir: Path | None = None
     resume: bool = False
     fresh: bool = False
+    refit: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +75,8 @@ class TuningResult:
         split: ``"test"``; or ``"val"`` where there are no test images: those also chose the trial.
         gain: Over the defaults of the best trial's architecture; None where these have no result.
         importance: Share of the variance that each option explains; empty below six trials.
+        refit_accuracies: Test accuracy of each refit on training and validation images, the first
+            of which is ``refit.imgclf`` in `study_dir`; empty without ``refit``.
         study_dir: The folder with all of it.
     """
 
@@ -86,6 +91,7 @@ class TuningResult:
     split: Literal["test", "val"]
     gain: Gain | None
     importance: Mapping[str, float]
+    refit_accuracies: tuple[float, ...]
     study_dir: Path
 
 
@@ -105,6 +111,7 @@ def tune(
     resume: bool = False,
     fresh: bool = False,
     verbose: int | bool = 0,
+    refit: int = 0,
     **settings: Any,
 ) -> TuningResult:
     """Search for the options with which an architecture does best on your images.
@@ -131,6 +138,8 @@ def tune(
         resume: Go on with the study that is there; finished trials are not repeated.
         fresh: Remove the study that is there, and begin anew.
         verbose: 1 draws the progress on standard error.
+        refit: So many seeds with which the best candidate is trained once more, on training and
+            validation images together; needs test images.
         **settings: Fields of `imgclf.tuning.settings.TrialSettings`, such as ``seed``,
             ``executions``, ``patience``, ``optimizer`` and ``max_parameters``.
 
@@ -158,6 +167,7 @@ def tune(
         None if study_dir is None else Path(study_dir),
         resume,
         fresh,
+        refit,
     )
     if isinstance(workers, bool) or not workers >= 1 or workers % 1:
         raise ArgumentError(f"workers={workers!r} is not accepted: give a whole number from 1 on.")
@@ -188,6 +198,10 @@ def run_tuning(
         What was found.
     """
     plan = _sharing_store(train.plan)
+    if order.refit and plan.build().test is None:
+        raise ArgumentError(
+            "refit needs test images: without them nothing could be said of its result."
+        )
     identity = _identity(order, train, val, plan)
     name = f"{'+'.join(order.space.architectures)}-{study_key(identity)}"
     folder = order.study_dir or Path("studies") / name
@@ -204,7 +218,7 @@ def run_tuning(
                 replace(watcher, ended=ended),
             )  # fmt: skip
             search.run(workers)
-        return _result(order, study, plan)
+        return _result(order, study, plan, workers)
 
 
 def _require_batches(train: object, val: object) -> None:
@@ -273,7 +287,7 @@ def _drawing(order: TuningOrder, study: Study, verbose: bool) -> Any:
     return SearchDisplay(order, study.trials)
 
 
-def _result(order: TuningOrder, study: Study, plan: Plan) -> TuningResult:
+def _result(order: TuningOrder, study: Study, plan: Plan, workers: Workers) -> TuningResult:
     best = best_trial(study.trials)
     if best is None:
         reasons = "; ".join(dict.fromkeys(trial.reason for trial in study.trials))
@@ -292,6 +306,7 @@ def _result(order: TuningOrder, study: Study, plan: Plan) -> TuningResult:
         split=split,
         gain=_gain(order, study, plan, best, evaluation),
         importance=importance(study.trials, order.space),
+        refit_accuracies=_refit(order, study, plan, best, workers),
         study_dir=study.folder,
     )
 
@@ -331,3 +346,29 @@ def _gain(
     return paired_gain(
         evaluation.predicted == evaluation.labels, other.predicted == other.labels, split
     )
+
+
+def _refit(
+    order: TuningOrder, study: Study, plan: Plan, best: Trial, workers: Workers
+) -> tuple[float, ...]:
+    """Train the best candidate with several seeds on all images but the test images."""
+    accuracies: dict[int, float] = {}
+    waiting = list(range(order.refit))
+    while waiting or len(accuracies) < order.refit:
+        while waiting and workers.num_idle:
+            number = waiting.pop(0)
+            # The first one is the result: choosing the best by its test accuracy would flatter it.
+            bundle = "" if number else str(study.folder / "refit.imgclf")
+            log = str(study.folder / "logs" / f"refit-{number}.txt")
+            seed = order.settings.seed + number
+            workers.run(number, RefitOrder(plan, best.candidate, order.settings, seed, bundle, log))
+        for number, event in workers.events(timeout_s=1.0):
+            if "accuracy" in event:
+                accuracies[number] = event["accuracy"]
+            elif "lost" in event:
+                waiting.append(number)
+            elif "error" in event:
+                raise TuningError(f"The refit failed: {event['error']}: {event['message']}")
+            elif event.get("ended") and number not in accuracies:
+                raise TuningError(f"The refit's process ended with status {event['ended']}.")
+    return tuple(accuracies[number] for number in sorted(accuracies))

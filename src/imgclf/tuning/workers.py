@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from imgclf.errors import TuningError
 from imgclf.tuning.server import LENGTH_BYTES
-from imgclf.tuning.settings import TrialOrder
+from imgclf.tuning.settings import RefitOrder, TrialOrder
 
 __all__ = ["Workers"]
 
@@ -83,8 +83,8 @@ class Workers:
         """Number of processes that could take a trial."""
         return sum(worker.job is None for worker in self._workers)
 
-    def run(self, job: int, order: TrialOrder) -> None:
-        """Give a trial to a process that has none.
+    def run(self, job: int, order: TrialOrder | RefitOrder) -> None:
+        """Give a trial, or a refit, to a process that has none.
 
         Args:
             job: By which `events` names the trial.
