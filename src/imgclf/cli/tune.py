@@ -21,7 +21,7 @@ from imgclf.cli._console import (
     shown_path,
 )
 from imgclf.cli._parameters import JsonFlag, parse_image_size
-from imgclf.runtime import silenced_stderr
+from imgclf.cli._training import load_tensorflow, print_data
 
 if TYPE_CHECKING:
     from imgclf.tuning.gain import Gain
@@ -151,13 +151,10 @@ def tune(
         if folder is not None:
             read_folder(folder, min_classes=fewest)
     console = error_console()
-    if console.is_terminal:
-        console.print("[dim]Loading TensorFlow ...[/]", end="\r")
     with Workers(workers) as pool:  # It loads TensorFlow, too, and may as well begin.
-        with silenced_stderr():
-            from imgclf.cli.train import print_data
-            from imgclf.tuning.tuner import TuningOrder, run_tuning
-            from imgclf.workflow import Settings, make_plan
+        load_tensorflow(console)
+        from imgclf.settings import Settings, make_plan
+        from imgclf.tuning.tuner import TuningOrder, run_tuning
 
         plan = make_plan(
             directory,

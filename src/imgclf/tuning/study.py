@@ -24,7 +24,7 @@ OWN_FILES = (
 )  # fmt: skip
 """What ``--fresh`` removes; anything else in the folder is the user's and stays."""
 
-_logger = logging.getLogger("imgclf")
+_logger = logging.getLogger(__name__)
 
 
 class Study:

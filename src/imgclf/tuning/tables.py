@@ -60,7 +60,7 @@ def _row(trial: Trial, space: Space) -> dict[str, Any]:
 def best_settings(trial: Trial, plan: Plan, settings: TrialSettings) -> dict[str, Any]:
     """Return everything that `imgclf.train` needs to do what a trial did.
 
-    Its keys are those of `imgclf.workflow.Settings`.
+    Its keys are those of `imgclf.settings.Settings`.
     """
     from imgclf.data.augmentation import PRESETS
 
