@@ -31,7 +31,9 @@ if TYPE_CHECKING:
         OptionError,
         PluginError,
         RunFolderError,
+        StudyError,
         TrainingError,
+        TuningError,
         UnknownArchitectureError,
     )
     from imgclf.evaluation.evaluating import Evaluation, evaluate
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
         list_architectures,
     )
     from imgclf.training.fitting import fit
+    from imgclf.tuning.tuner import TuningResult, tune
     from imgclf.workflow import train
 
 _ROOMS = {
@@ -64,7 +67,9 @@ _ROOMS = {
         "OptionError",
         "PluginError",
         "RunFolderError",
+        "StudyError",
         "TrainingError",
+        "TuningError",
         "UnknownArchitectureError",
     ),
     "imgclf.evaluation.evaluating": ("Evaluation", "evaluate"),
@@ -72,6 +77,7 @@ _ROOMS = {
     "imgclf.options": ("Choice", "Float", "Int"),
     "imgclf.registry": ("ArchitectureDescription", "describe_architecture", "list_architectures"),
     "imgclf.training.fitting": ("fit",),
+    "imgclf.tuning.tuner": ("TuningResult", "tune"),
     "imgclf.workflow": ("train",),
 }
 # Without this, Python prints warnings of a library that nobody listens to on standard error.

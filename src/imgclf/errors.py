@@ -14,7 +14,9 @@ would catch anyway, so ``except ValueError`` keeps working::
     │   └── DataNotFoundError (FileNotFoundError)  a path that was given does not exist
     ├── ImageError (ValueError)                 one image cannot be decoded
     ├── TrainingError (RuntimeError)            a training could not go on
+    ├── TuningError (RuntimeError)              a search could not go on
     ├── RunFolderError (FileExistsError)        a run folder is in use or holds another run
+    ├── StudyError (FileExistsError)            a study folder is in use or holds another study
     └── BundleError (ValueError)                a file is not a usable bundle
 """
 
@@ -34,7 +36,9 @@ __all__ = [
     "OptionError",
     "PluginError",
     "RunFolderError",
+    "StudyError",
     "TrainingError",
+    "TuningError",
     "UnknownArchitectureError",
     "in_one_line",
 ]
@@ -102,8 +106,20 @@ class TrainingError(ImgclfError, RuntimeError):
     """A training could not go on; the message names the step and what to do."""
 
 
+class TuningError(ImgclfError, RuntimeError):
+    """A search could not go on: its trials fail alike, or its processes cannot be started."""
+
+
 class RunFolderError(ImgclfError, FileExistsError):
     """A run folder is in use by another process or already holds another run."""
+
+    def __str__(self) -> str:
+        """Return the message as it was given."""
+        return str(self.args[0]) if self.args else ""
+
+
+class StudyError(ImgclfError, FileExistsError):
+    """A study folder is in use, holds a study already, or another one than was asked for."""
 
     def __str__(self) -> str:
         """Return the message as it was given."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from imgclf.data.generators import ImageData
     from imgclf.workflow import TrainingRun, Watcher
 
-__all__ = ["finish", "load_tensorflow", "make_watcher", "print_summary"]
+__all__ = ["finish", "load_tensorflow", "make_watcher", "print_data", "print_summary"]
 
 
 def load_tensorflow(console: Console) -> None:

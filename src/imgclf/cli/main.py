@@ -11,7 +11,17 @@ from typing import Annotated
 
 import typer
 
-from imgclf.cli import architectures, cache, check, demo, evaluate, info, predict, train
+from imgclf.cli import (
+    architectures,
+    cache,
+    check,
+    demo,
+    evaluate,
+    info,
+    predict,
+    train,
+    tune,
+)
 from imgclf.cli._console import error_console, print_line
 from imgclf.cli._signals import Stopped, install_handlers
 from imgclf.errors import ImgclfError
@@ -34,6 +44,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("check")(check.check)
 app.command("train")(train.train)
+app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.add_typer(architectures.app, name="architectures")

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from imgclf.cli._console import ScanBar, error_console
-from imgclf.cli._parameters import JsonFlag, parse_image_size, parse_options, require_path
+from imgclf.cli._parameters import (
+    JsonFlag,
+    SettingsFile,
+    parse_image_size,
+    parse_options,
+    require_path,
+)
 from imgclf.cli._signals import StopSwitch
 from imgclf.cli._training import finish, load_tensorflow, make_watcher
 
@@ -96,6 +102,7 @@ def train(
         typer.Option(help="Where decoded pixels are kept."),
     ] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at an unusable file.")] = False,
+    _options: SettingsFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Train a classifier on a folder of images.

@@ -1,0 +1,290 @@
+"""`imgclf tune`: which options suit your images best."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from imgclf.cli._console import (
+    ScanBar,
+    accuracy_line,
+    error_console,
+    print_json,
+    result_console,
+    shown_path,
+)
+from imgclf.cli._parameters import JsonFlag, parse_image_size
+from imgclf.cli._training import load_tensorflow, print_data
+
+if TYPE_CHECKING:
+    from imgclf.tuning.gain import Gain
+    from imgclf.tuning.study import Study
+    from imgclf.tuning.tuner import TuningResult
+
+MOST_LISTED = 10
+"""Trials in the table at the end; all of them are in trials.csv."""
+
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def tune(
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Folder with one sub-folder per class; or with train/, val/ and test/ in it.",
+        ),
+    ],
+    arch: Annotated[
+        str, typer.Option(metavar="NAME[,NAME]", help="Architecture, or several to choose from.")
+    ] = "resnet9",
+    tune_: Annotated[
+        str | None,
+        typer.Option(
+            "--tune",
+            metavar="NAME,NAME",
+            help="What is searched: options of the architecture, learning_rate, optimizer, "
+            "batch_size, augment, image_size.",
+        ),
+    ] = None,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUES", help="Values to try: filters=16,32 or learning_rate=1e-4..1e-2."
+        ),
+    ] = None,
+    strategy: Annotated[
+        Literal["random", "bayesian", "hyperband", "grid"], typer.Option(help="How to search.")
+    ] = "random",
+    max_trials: Annotated[int, typer.Option(min=1, help="Most trials, the first included.")] = 20,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Begin no trial after 90s, 20m or 1.5h.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes per trial.")] = 10,
+    executions: Annotated[
+        int, typer.Option(min=1, help="Trainings per trial; their mean counts.")
+    ] = 1,
+    max_parameters: Annotated[
+        int | None, typer.Option(min=1, help="Do not train larger networks.")
+    ] = None,
+    refit: Annotated[
+        int, typer.Option(min=0, help="Seeds to train the best with on train and val together.")
+    ] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
+    image_size: Annotated[
+        str, typer.Option(metavar="SIZE", help="Pixels: 96, or 96x128 (height x width).")
+    ] = "96",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="Of the first trial.")] = 1e-3,
+    optimizer: Annotated[
+        Literal["adam", "adamw", "rmsprop", "sgd"], typer.Option(help="Optimizer.")
+    ] = "adam",
+    augment: Annotated[
+        Literal["none", "recipe", "light", "strong"],
+        typer.Option(help="How training images are varied."),
+    ] = "light",
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Let rare classes count as much as frequent ones.")
+    ] = False,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="End a trial after so many epochs without a better.")
+    ] = None,
+    grey: Annotated[bool, typer.Option("--grey", help="Read images in grey.")] = False,
+    resize: Annotated[
+        Literal["stretch", "crop", "pad"], typer.Option(help="How images are fitted to the size.")
+    ] = "stretch",
+    val: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the validation images.")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the test images.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed: same split, same proposals.")] = 0,
+    study_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to; default studies/<architecture>-<key>."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Remove the study; begin anew.")] = False,
+    keep: Annotated[int, typer.Option(min=1, help="Bundles to keep, the best ones.")] = 3,
+    as_json: JsonFlag = False,
+) -> None:
+    """Search for the options that suit a folder of images best.
+
+    Without any option: learning rate and the options that `resnet9` declares for a search, at
+    random, 20 trials of 10 epochs. The first trial is always the defaults. The validation images
+    choose the best trial, the test images say how good it is.
+
+    Example: `imgclf tune photos/ --arch three_conv --max-trials 10 --space filters=16,32`
+    """
+    from imgclf.data.folder import read_folder
+    from imgclf.tuning.proposing import require_strategy
+    from imgclf.tuning.search import Limits
+    from imgclf.tuning.settings import TrialSettings
+    from imgclf.tuning.space import make_space, parse_spaces
+    from imgclf.tuning.workers import Workers
+
+    # Everything is refused here that can be without TensorFlow.
+    size, budget_s = parse_image_size(image_size), parse_budget(budget)
+    require_strategy(strategy)
+    names = tune_.split(",") if tune_ is not None else None
+    searched = make_space(arch, tune=names, space=parse_spaces(space or []))
+    settings = TrialSettings(
+        epochs=epochs,
+        learning_rate=learning_rate,
+        optimizer=optimizer,
+        class_weight="balanced" if balanced else None,
+        patience=patience,
+        seed=seed,
+        executions=executions,
+        max_parameters=max_parameters,
+    )
+    limits = Limits(max_trials, budget_s, keep)
+    for folder, fewest in ((directory, 2), (val, 1), (test, 1)):
+        if folder is not None:
+            read_folder(folder, min_classes=fewest)
+    console = error_console()
+    with Workers(workers) as pool:  # It loads TensorFlow, too, and may as well begin.
+        load_tensorflow(console)
+        from imgclf.settings import Settings, make_plan
+        from imgclf.tuning.tuner import TuningOrder, run_tuning
+
+        plan = make_plan(
+            directory,
+            Settings(
+                image_size=size, channels=1 if grey else 3, resize=resize, batch_size=batch_size,
+                augment=augment, seed=seed,
+            ),
+            val_dir=val,
+            test_dir=test,
+        )  # fmt: skip
+        with ScanBar(console) as scanning:
+            data = plan.build(scanning)
+        print_data(console, data)
+
+        def opened(study: Study) -> None:
+            place = escape(shown_path(study.folder))
+            console.print(f"The study is in [bold]{place}[/]; Ctrl-C ends it, --resume goes on")
+
+        order = TuningOrder(searched, strategy, settings, limits, study_dir, resume, fresh, refit)
+        result = run_tuning(order, data.train, data.val, pool, verbose=True, opened=opened)
+    if as_json:
+        print_json(summary(result))
+    else:
+        print_summary(result, shown_path(directory))
+
+
+def parse_budget(text: str | None) -> float | None:
+    """Read ``90s``, ``20m``, ``1.5h`` or a number of seconds."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip().lower())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no time: write 90s, 20m or 1.5h.")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def summary(result: TuningResult) -> dict[str, Any]:
+    """Return what a search gave, for JSON."""
+    gain = result.gain
+    return {
+        **result.evaluation.as_dict(),
+        "split": result.split,
+        "best_trial": result.best.number,
+        "settings": dict(result.settings),
+        "bundle": str(result.bundle),
+        "study_dir": str(result.study_dir),
+        "gain": gain and {
+            "split": gain.split, "difference": gain.difference, "low": gain.low,
+            "high": gain.high, "beyond_noise": gain.beyond_noise,
+        },
+        "importance": dict(result.importance),
+        "refit_accuracies": list(result.refit_accuracies),
+        "trials": result.table,
+    }  # fmt: skip
+
+
+def print_summary(result: TuningResult, directory: str) -> None:
+    """Print the end of a search: the ranked trials, the gain, how good the best is, what next."""
+    console = result_console()
+    console.print()
+    console.print(_ranking(result))
+    if len(result.table) > MOST_LISTED:
+        console.print(f"and {len(result.table) - MOST_LISTED} more in trials.csv")
+    failed = sum(trial.status == "failed" for trial in result.trials)
+    if failed:
+        console.print(f"[yellow]{failed} trial(s) failed; the reasons are in trials.csv[/]")
+    if result.importance:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
+        console.print(f"\nShare of the differences that each option explains: {escape(shares)}")
+    console.print(f"\n{accuracy_line(result.evaluation.metrics)}")
+    if result.split == "val":
+        console.print(
+            "[yellow]Measured on the validation images, which also chose the trial: give other "
+            "images with --test DIR for an unbiased figure.[/]"
+        )
+    console.print(_gain_line(result.gain))
+    if result.refit_accuracies:
+        console.print(_refit_line(result.refit_accuracies))
+    bundle = escape(shown_path(result.bundle))
+    best = escape(shown_path(result.study_dir / "best.json"))
+    console.print(f"The classifier is [bold]{bundle}[/]", soft_wrap=True)
+    console.print(
+        f"Next: imgclf train {escape(directory)} --options {best} --epochs 30", soft_wrap=True
+    )
+
+
+def _ranking(result: TuningResult) -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    fixed = {"status", "accuracy", "deviation", "bundle_accuracy", "low", "high", "best_epoch",
+             "num_parameters", "duration_s", "fit_s", "reason", "trial", "epochs"}  # fmt: skip
+    names = [name for name in result.table[0] if name not in fixed]
+    for name in ("trial", "mean", "bundle", "95 %"):
+        table.add_column(name, no_wrap=True)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in result.table[:MOST_LISTED]:
+        values = [escape(_shown(row[name])) for name in names]
+        if row["status"] != "completed":
+            table.add_row(str(row["trial"]), row["status"], "", "", *values, style="dim")
+            continue
+        spread = "" if row["deviation"] is None else f" +- {row['deviation']:.1%}"
+        interval = f"{row['low']:.0%} to {row['high']:.0%}"
+        table.add_row(
+            str(row["trial"]), f"{row['accuracy']:.2%}{spread}", f"{row['bundle_accuracy']:.2%}",
+            interval, *values,
+        )  # fmt: skip
+    table.title = "Accuracy on the validation images"
+    return table
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _gain_line(gain: Gain | None) -> str:
+    if gain is None:
+        return "The gain over the defaults is unknown: they came to no result."
+    verdict = "beyond" if gain.beyond_noise else "within"
+    return (
+        f"Gain over the defaults on the {gain.split} images: {100 * gain.difference:+.1f} points "
+        f"(95 % band {100 * gain.low:+.1f} to {100 * gain.high:+.1f}: {verdict} the noise)"
+    )
+
+
+def _refit_line(accuracies: Sequence[float]) -> str:
+    mean = statistics.fmean(accuracies)
+    spread = f" +- {statistics.stdev(accuracies):.2%}" if len(accuracies) > 1 else ""
+    return (
+        f"Trained again on training and validation images, {len(accuracies)} time(s): "
+        f"{mean:.2%}{spread} on the test images; the first is refit.imgclf"
+    )

@@ -1,0 +1,172 @@
+"""One dimension of a search: a name and the values that it may take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from imgclf.errors import ArgumentError
+from imgclf.options import Choice, Float, Int, Option, Value
+
+__all__ = ["TRAINING_OPTIONS", "Dimension", "default_dimension", "find_option", "parse_dimension"]
+
+TRAINING_OPTIONS = (
+    Option("learning_rate", Float(1e-7, 10.0, log=True), 1e-3),
+    Option(
+        "optimizer",
+        Choice(search=["adam", "adamw", "rmsprop", "sgd"],
+               values=["adam", "adamw", "rmsprop", "sgd"]),
+        "adam",
+    ),
+    Option("batch_size", Int(1, 8192, search=[16, 32, 64, 128]), 32),
+    Option(
+        "augment",
+        Choice(search=["none", "recipe", "light", "strong"],
+               values=["none", "recipe", "light", "strong"]),
+        "light",
+    ),
+    # A side of a square; every size has its own decoded pixels, so sizes are listed one by one.
+    Option("image_size", Int(8, 4096, search=[64, 96, 128]), 96),
+)  # fmt: skip
+"""What can be searched beside an architecture's own options. The networks themselves do not know
+these; a test compares the names with those of `fit` and of the augmentation presets."""
+
+LEARNING_RATES = (1e-4, 1e-2)
+"""The range that is searched by default: Adam's usual rate, and a tenth and ten times of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One name that is searched: listed values, or a range.
+
+    Attributes:
+        name: An option of the architecture, or one of `TRAINING_OPTIONS`.
+        values: The listed values; empty for a range.
+        low: Lower end of the range, included.
+        high: Upper end of the range, included.
+        log: Whether the range is gone through in equal ratios.
+        whole: Whether the range holds whole numbers only.
+        architecture: The architecture whose option it is; None for a training option.
+    """
+
+    name: str
+    values: tuple[Value, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    whole: bool = False
+    architecture: str | None = None
+
+    @property
+    def key(self) -> str:
+        """A name that no other dimension of the space has."""
+        return f"{self.architecture}.{self.name}" if self.architecture else self.name
+
+    @property
+    def text(self) -> str:
+        """The values as ``--space`` takes them."""
+        if self.values:
+            return ",".join(map(str, self.values))
+        return f"{self.low:g}..{self.high:g}" + (":log" if self.log else "")
+
+    def grid(self, most: int) -> tuple[Value, ...]:
+        """List the values, those of a range at equal distances, both ends included."""
+        if self.values:
+            return self.values
+        shares = [step / (most - 1) for step in range(most)]
+        if self.log:
+            points = [self.low * (self.high / self.low) ** share for share in shares]
+        else:
+            points = [self.low + share * (self.high - self.low) for share in shares]
+        # Three significant digits are plenty for a rate, and stay readable.
+        rounded = [round(point) if self.whole else float(f"{point:.3g}") for point in points]
+        return tuple(dict.fromkeys(rounded))
+
+
+def default_dimension(option: Option, architecture: str | None = None) -> Dimension:
+    """Return what is searched of an option when nothing is said: `search=`, or all its bounds."""
+    if option.name == "learning_rate" and architecture is None:
+        return Dimension(option.name, low=LEARNING_RATES[0], high=LEARNING_RATES[1], log=True)
+    if isinstance(option.range, Choice):
+        return Dimension(
+            option.name, option.range.search or option.range.values, architecture=architecture
+        )
+    if option.range.search:
+        return Dimension(option.name, option.range.search, architecture=architecture)
+    return Dimension(
+        option.name,
+        low=option.range.minimum,
+        high=option.range.maximum,
+        log=option.range.log,
+        whole=isinstance(option.range, Int),
+        architecture=architecture,
+    )
+
+
+def parse_dimension(option: Option, text: str, architecture: str | None = None) -> Dimension:
+    """Read ``16,32,64``, ``1e-4..1e-2`` or ``1e-4..1e-2:log`` for an option.
+
+    Args:
+        option: What is searched; its bounds decide what is valid.
+        text: The values.
+        architecture: The architecture whose option it is; None for a training option.
+
+    Returns:
+        The dimension.
+
+    Raises:
+        ArgumentError: The text is malformed, or a value is out of the option's bounds.
+    """
+    body, _, mark = text.strip().partition(":")
+    if mark not in ("", "log"):
+        raise _refusal(option, text, f"{mark!r} after the colon: only 'log' may stand there")
+    if ".." in body:
+        return _parse_range(option, body, log=mark == "log", architecture=architecture)
+    if mark:
+        raise _refusal(option, text, "'log' without a range")
+    values = tuple(_parse_value(option, item, text) for item in body.split(","))
+    return Dimension(option.name, tuple(dict.fromkeys(values)), architecture=architecture)
+
+
+def _parse_range(option: Option, body: str, *, log: bool, architecture: str | None) -> Dimension:
+    if isinstance(option.range, Choice):
+        raise _refusal(option, body, "it has no range: list its values")
+    if option.name == "image_size" and architecture is None:
+        raise _refusal(option, body, "list the sizes: each one is decoded by itself")
+    low, high = (
+        cast("float", _parse_value(option, item, body)) for item in body.split("..", maxsplit=1)
+    )
+    # What a range means follows the option's own declaration, unless the text says more.
+    log = log or option.range.log
+    if not low < high:
+        raise _refusal(option, body, "the lower end comes first")
+    if log and not low > 0:
+        raise _refusal(option, body, "a logarithmic range begins above 0")
+    whole = isinstance(option.range, Int)
+    return Dimension(
+        option.name, low=low, high=high, log=log, whole=whole, architecture=architecture
+    )
+
+
+def _parse_value(option: Option, item: str, text: str) -> Value:
+    try:
+        value = option.range.parse(item.strip())
+    except ValueError:
+        value = item.strip()
+    if not option.range.accepts(value) or (isinstance(value, float) and not math.isfinite(value)):
+        raise _refusal(option, text, f"{value!r} is not {option.range.accepted}")
+    return value
+
+
+def _refusal(option: Option, text: str, why: str) -> ArgumentError:
+    return ArgumentError(
+        f"The search space {option.name}={text} is not accepted, {why}. "
+        "Write name=16,32,64 or name=1e-4..1e-2:log."
+    )
+
+
+def find_option(options: Sequence[Option], name: str) -> Option | None:
+    """Return the option of this name, if there is one."""
+    return next((option for option in options if option.name == name), None)

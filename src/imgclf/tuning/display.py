@@ -1,0 +1,147 @@
+"""A search's progress: a live table on a terminal, a line per trial elsewhere."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from imgclf.tuning.search import Watcher
+from imgclf.tuning.space import Space
+from imgclf.tuning.trials import Candidate, Trial, best_trial, completed, rank
+
+if TYPE_CHECKING:
+    from imgclf.tuning.tuner import TuningOrder
+
+__all__ = ["SearchDisplay", "candidate_text", "trial_line"]
+
+MOST_SHOWN = 10
+"""Trials in the live table, the best ones; the rest is in trials.csv."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """A trial that is running, as far as is known."""
+
+    candidate: Candidate
+    epoch: int = 0
+    val_accuracy: float | None = None
+
+
+class SearchDisplay:
+    """Draws a search; use as a context manager that gives the `Watcher` to search with."""
+
+    def __init__(
+        self,
+        order: TuningOrder,
+        trials: tuple[Trial, ...],
+        console: Console | None = None,
+    ) -> None:
+        """Draw on `console`, standard error by default; `trials` have ended before."""
+        self._order = order
+        self._trials = trials
+        self._console = console or Console(stderr=True, highlight=False)
+        self._running: dict[int, _Progress] = {}
+        self._began_s = time.monotonic()
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> Watcher:
+        """Begin to draw."""
+        if self._trials:
+            self._console.print(f"Going on after {len(self._trials)} trials that have ended")
+        if self._console.is_terminal:
+            self._live.start()
+        return Watcher(self._begin, self._epoch, self._end, self._draw)
+
+    def __exit__(self, *_exception: object) -> None:
+        """Take the live table away; what comes after it is the summary's."""
+        self._live.stop()
+
+    def _begin(self, number: int, candidate: Candidate) -> None:
+        self._running[number] = _Progress(candidate)
+
+    def _epoch(self, number: int, epoch: int, val_accuracy: float) -> None:
+        self._running[number].epoch = epoch
+        self._running[number].val_accuracy = val_accuracy
+
+    def _end(self, trial: Trial, trials: tuple[Trial, ...]) -> None:
+        self._running.pop(trial.number, None)
+        self._trials = trials
+        if not self._console.is_terminal:
+            line = trial_line(trial, trials, self._order.space)
+            self._console.print(line, markup=False, soft_wrap=True)
+
+    def _draw(self) -> None:
+        if self._console.is_terminal:
+            self._live.update(Group(self._table(), Text(self._status())), refresh=True)
+
+    def _table(self) -> Table:
+        table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+        names = self._order.space.names
+        for name in ("trial", "accuracy", *names):
+            table.add_column(name, overflow="fold")
+        best = best_trial(self._trials)
+        for trial in rank(self._trials)[:MOST_SHOWN]:
+            score = f"{trial.score:.2%}" if trial.status == "completed" else trial.status
+            style = "green" if trial is best else "dim" if trial.status != "completed" else ""
+            cells = [escape(_shown(trial.candidate.value(name))) for name in names]
+            table.add_row(str(trial.number), score, *cells, style=style)
+        for number, progress in self._running.items():
+            epochs = progress.candidate.epochs * self._order.settings.executions
+            score = f"epoch {progress.epoch}/{epochs}"
+            if progress.val_accuracy is not None:
+                score += f" {progress.val_accuracy:.1%}"
+            cells = [escape(_shown(progress.candidate.value(name))) for name in names]
+            table.add_row(str(number), score, *cells, style="cyan")
+        return table
+
+    def _status(self) -> str:
+        limits = self._order.limits
+        elapsed_s = time.monotonic() - self._began_s
+        parts = [f"{len(self._trials)} of at most {limits.max_trials} trials"]
+        best = best_trial(self._trials)
+        if best is not None:
+            parts.append(f"best {best.score:.2%} (trial {best.number})")
+        durations = [trial.duration_s for trial in completed(self._trials)]
+        if durations:
+            left = max(0, limits.max_trials - len(self._trials))
+            left_s = left * statistics.median(durations) / max(1, len(self._running))
+            if limits.budget_s is not None:
+                left_s = min(left_s, max(0.0, limits.budget_s - elapsed_s))
+            parts.append(f"about {left_s / 60:.0f} min left")
+        return ", ".join(parts)
+
+
+def trial_line(trial: Trial, trials: tuple[Trial, ...], space: Space) -> str:
+    """Write one trial as a line of plain text."""
+    what = candidate_text(trial.candidate, space)
+    if trial.status != "completed":
+        return f"Trial {trial.number} {trial.status}: {trial.reason}  ({what})"
+    best = best_trial(trials)
+    assert best is not None
+    spread = "" if trial.deviation is None else f" +- {trial.deviation:.2%}"
+    return (
+        f"Trial {trial.number}: {trial.score:.2%}{spread}  ({what}; {trial.duration_s:.1f} s; "
+        f"best {best.score:.2%}, trial {best.number})"
+    )
+
+
+def candidate_text(candidate: Candidate, space: Space) -> str:
+    """Write what a trial tried, the searched values only."""
+    pairs = [(name, candidate.value(name)) for name in space.names]
+    return ", ".join(f"{name}={_shown(value)}" for name, value in pairs if value is not None)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return "x".join(map(str, dict.fromkeys(value)))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,114 @@
+"""Training the best candidate once more, on training and validation images together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgclf.bundle import Figures
+from imgclf.classifier import Classifier
+from imgclf.data.generators import Batches, ImageData
+from imgclf.data.store import PixelSource
+from imgclf.errors import ArgumentError
+from imgclf.evaluation.evaluating import evaluate
+from imgclf.models import build_model
+from imgclf.training.fitting import fit
+from imgclf.training.schedules import make_schedule
+from imgclf.tuning.running import candidate_plan
+from imgclf.tuning.settings import RefitOrder
+
+__all__ = ["join_batches", "refit"]
+
+
+def refit(order: RefitOrder, report: Callable[[dict[str, Any]], None]) -> None:
+    """Train with a seed on training and validation images, and measure on the test images.
+
+    No image is left to choose an epoch: the last one counts, at the end of the schedule.
+
+    Args:
+        order: What to do.
+        report: Called with ``{"accuracy": ...}``, the accuracy on the test images.
+
+    Raises:
+        ArgumentError: There are no test images, so that nothing could be said of the result.
+    """
+    data = candidate_plan(order.plan, order.candidate).build()
+    if data.test is None:
+        raise ArgumentError("Without test images a refit cannot be measured: give some.")
+    train = join_batches(data)
+    candidate, settings = order.candidate, order.settings
+    model = build_model(
+        candidate.architecture,
+        train.input_shape,
+        train.num_classes,
+        data_format=order.plan.policy.data_format,
+        seed=order.seed,
+        **candidate.options,
+    )
+    fit(
+        model,
+        train,
+        epochs=candidate.epochs,
+        learning_rate=make_schedule(
+            settings.schedule,
+            candidate.training["learning_rate"],
+            candidate.epochs * train.steps_per_epoch,
+        ),
+        optimizer=candidate.training["optimizer"],
+        class_weight=settings.class_weight,
+        precision=settings.precision,
+    )
+    classifier = Classifier(model, data.train)
+    metrics = evaluate(classifier, data.test).metrics
+    classifier.figures = Figures(
+        split="test",
+        num_images=metrics.num_images,
+        accuracy=metrics.accuracy,
+        accuracy_low=metrics.accuracy_interval.low,
+        accuracy_high=metrics.accuracy_interval.high,
+        majority_accuracy=metrics.majority.accuracy,
+    )
+    if order.bundle:
+        classifier.save(Path(order.bundle))
+    report({"accuracy": metrics.accuracy})
+
+
+def join_batches(data: ImageData) -> Batches:
+    """Return batches of the training and the validation images together, varied like training."""
+    first, second = data.train.source, data.val.source
+    boundary = int(first.rows.max()) + 1
+    source = replace(
+        first,
+        pixels=_JoinedPixels(first.pixels, second.pixels, boundary),
+        rows=np.concatenate([first.rows, second.rows + boundary]),
+        labels=np.concatenate([first.labels, second.labels]),
+    )
+    samples = (*data.train.samples, *data.val.samples)
+    return Batches(source, data.train.class_names, samples, data.train.plan)
+
+
+@dataclass(frozen=True, slots=True)
+class _JoinedPixels:
+    """The rows of two sources, one after the other."""
+
+    first: PixelSource
+    second: PixelSource
+    boundary: int
+
+    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return images in the order of the indices."""
+        in_second = indices >= self.boundary
+        if not in_second.any():
+            return self.first.rows(indices)
+        if in_second.all():
+            return self.second.rows(indices - self.boundary)
+        head = self.first.rows(indices[~in_second])
+        images = np.empty((len(indices), *head.shape[1:]), np.uint8)
+        images[~in_second] = head
+        images[in_second] = self.second.rows(indices[in_second] - self.boundary)
+        return images

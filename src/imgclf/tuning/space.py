@@ -1,0 +1,185 @@
+"""The search space: read from the signatures of the architectures, narrowed or widened by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from imgclf.errors import ArgumentError, OptionError
+from imgclf.options import Option, Value
+from imgclf.registry import Architecture, load_architecture
+from imgclf.tuning.dimensions import (
+    TRAINING_OPTIONS,
+    Dimension,
+    default_dimension,
+    find_option,
+    parse_dimension,
+)
+
+__all__ = ["Space", "make_space", "parse_spaces"]
+
+TRAINING_NAMES = tuple(option.name for option in TRAINING_OPTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a search may try.
+
+    Attributes:
+        architectures: Names of the architectures; more than one are a dimension of their own.
+        dimensions: What else is searched. An architecture's options count only where that
+            architecture is chosen.
+    """
+
+    architectures: tuple[str, ...]
+    dimensions: tuple[Dimension, ...]
+
+    def active(self, architecture: str) -> tuple[Dimension, ...]:
+        """Return the dimensions that count for one architecture."""
+        return tuple(
+            dimension
+            for dimension in self.dimensions
+            if dimension.architecture in (None, architecture)
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all that is searched, for the columns of a table."""
+        several = ("architecture",) if len(self.architectures) > 1 else ()
+        return (*several, *dict.fromkeys(dimension.name for dimension in self.dimensions))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values that say what is searched, for the study's key."""
+        return {
+            "architectures": list(self.architectures),
+            **{dimension.key: dimension.text for dimension in self.dimensions},
+        }
+
+
+def make_space(
+    architectures: str | Sequence[str],
+    *,
+    tune: Sequence[str] | None = None,
+    space: Mapping[str, str | Sequence[Value]] | None = None,
+) -> Space:
+    """Put a search space together, importing neither TensorFlow nor Keras.
+
+    By default the learning rate is searched (1e-4 to 1e-2, in equal ratios), and every option that
+    its architecture declares with ``search=``.
+
+    Args:
+        architectures: One name, several separated by commas, or a list of names.
+        tune: Names that are searched instead of the default ones: options of the architectures,
+            or ``"learning_rate"``, ``"optimizer"``, ``"batch_size"``, ``"augment"`` and
+            ``"image_size"``. One of two architectures is meant by ``"resnet9.filters"``.
+        space: For single names the values to try: ``"16,32,64"``, ``"1e-4..1e-2:log"`` or a list.
+            A name that is not in `tune` is searched as well.
+
+    Returns:
+        The space.
+
+    Raises:
+        UnknownArchitectureError: An architecture is not installed.
+        OptionError: A name is no option of any of the architectures.
+        ArgumentError: Values are out of bounds, or nothing is searched.
+
+    Example:
+        >>> space = make_space("three_conv", space={"filters": "16,32"})
+        >>> [dimension.name for dimension in space.dimensions]
+        ['learning_rate', 'filters', 'pooling']
+    """
+    loaded = _load(architectures)
+    given = {name: _text(values) for name, values in (space or {}).items()}
+    if tune is None:
+        found = {item.key: item for item in _default_dimensions(loaded)}
+    else:
+        found = {
+            item.key: item for name in tune for item in _dimensions(loaded, name.strip(), None)
+        }
+    for name, text in given.items():
+        found.update({item.key: item for item in _dimensions(loaded, name.strip(), text)})
+    if not found and len(loaded) == 1:
+        raise ArgumentError(
+            "Nothing is searched: name something with --tune or --space, such as learning_rate."
+        )
+    return Space(tuple(item.name for item in loaded), tuple(found.values()))
+
+
+def parse_spaces(assignments: Iterable[str]) -> dict[str, str]:
+    """Turn ``["filters=16,32", ...]`` of a command line into names and texts."""
+    spaces = {}
+    for assignment in assignments:
+        name, separator, text = assignment.partition("=")
+        if not separator:
+            raise ArgumentError(
+                f"{assignment!r} is no search space: write name=16,32,64 or name=1e-4..1e-2:log."
+            )
+        spaces[name.strip()] = text
+    return spaces
+
+
+def _load(architectures: str | Sequence[str]) -> list[Architecture]:
+    names = architectures.split(",") if isinstance(architectures, str) else list(architectures)
+    for name in names:
+        # A trial runs in a process of its own, which finds an architecture by its name.
+        if not isinstance(name, str):
+            raise ArgumentError(
+                f"{name!r} cannot be searched: give the name of an installed architecture."
+            )
+    unique = list(dict.fromkeys(name.strip() for name in names))
+    if not unique:
+        raise ArgumentError("No architecture is given: name one, such as three_conv.")
+    return [load_architecture(name) for name in unique]
+
+
+def _text(values: str | Sequence[Value]) -> str:
+    return values if isinstance(values, str) else ",".join(map(str, values))
+
+
+def _default_dimensions(loaded: Sequence[Architecture]) -> list[Dimension]:
+    rate = default_dimension(TRAINING_OPTIONS[0])
+    own = [
+        default_dimension(option, architecture.name)
+        for architecture in loaded
+        for option in _own_options(architecture)
+        if option.searched
+    ]
+    return [rate, *own]
+
+
+def _own_options(architecture: Architecture) -> tuple[Option, ...]:
+    """Return an architecture's options but those that share a training option's name."""
+    return tuple(option for option in architecture.options if option.name not in TRAINING_NAMES)
+
+
+def _dimensions(loaded: Sequence[Architecture], name: str, text: str | None) -> list[Dimension]:
+    """Find what a name stands for: a training option, or an option of some architectures."""
+    training = find_option(TRAINING_OPTIONS, name)
+    if training is not None:
+        return [_dimension(training, text, None)]
+    owner, _, bare = name.rpartition(".")
+    found = []
+    for architecture in loaded:
+        option = find_option(_own_options(architecture), bare)
+        if option is not None and owner in ("", architecture.name):
+            found.append(_dimension(option, text, architecture.name))
+    if not found:
+        raise OptionError(_unknown_message(loaded, name))
+    return found
+
+
+def _dimension(option: Option, text: str | None, architecture: str | None) -> Dimension:
+    if text is None:
+        return default_dimension(option, architecture)
+    return parse_dimension(option, text, architecture)
+
+
+def _unknown_message(loaded: Sequence[Architecture], name: str) -> str:
+    options = [option.name for item in loaded for option in _own_options(item)]
+    known = list(dict.fromkeys([*options, *TRAINING_NAMES]))
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    owners = " or ".join(repr(item.name) for item in loaded)
+    return f"{name!r} cannot be searched with {owners}.{hint} Known: {', '.join(known)}."

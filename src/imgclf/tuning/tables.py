@@ -1,0 +1,115 @@
+"""The files that a study leaves for people and programs: `trials.csv`, `best.json`, a page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from imgclf.evaluation.intervals import wilson_interval
+from imgclf.tuning.importance import importance
+from imgclf.tuning.pictures import study_page
+from imgclf.tuning.settings import TrialSettings
+from imgclf.tuning.space import Space
+from imgclf.tuning.study import Study, write_whole
+from imgclf.tuning.trials import Trial, best_trial, rank
+
+if TYPE_CHECKING:
+    from imgclf.data.generators import Plan
+
+__all__ = ["best_settings", "trial_rows", "write_tables"]
+
+
+def trial_rows(trials: Sequence[Trial], space: Space) -> list[dict[str, Any]]:
+    """Return one row per trial, the best first.
+
+    Returns:
+        Rows with ``trial``, ``status``, ``accuracy`` (mean over the executions), ``deviation``,
+        ``bundle_accuracy`` with ``low`` and ``high`` (95 % Wilson interval), ``epochs``,
+        ``best_epoch`` (from 1), ``num_parameters``, ``duration_s``, ``fit_s``, every searched
+        name and
+        ``reason``.
+    """
+    return [_row(trial, space) for trial in rank(trials)]
+
+
+def _row(trial: Trial, space: Space) -> dict[str, Any]:
+    done = trial.status == "completed"
+    interval = wilson_interval(trial.num_correct, trial.num_images)
+    return {
+        "trial": trial.number,
+        "status": trial.status,
+        "accuracy": trial.score if done else None,
+        "deviation": trial.deviation,
+        "bundle_accuracy": trial.bundle_accuracy if done else None,
+        "low": interval.low if done else None,
+        "high": interval.high if done else None,
+        "epochs": trial.candidate.epochs,
+        "best_epoch": None if trial.best_epoch is None else trial.best_epoch + 1,
+        "num_parameters": trial.num_parameters or None,
+        "duration_s": round(trial.duration_s, 3),
+        "fit_s": round(trial.fit_s, 3),
+        **{name: _plain(trial.candidate.value(name)) for name in space.names},
+        "reason": trial.reason,
+    }
+
+
+def best_settings(trial: Trial, plan: Plan, settings: TrialSettings) -> dict[str, Any]:
+    """Return everything that `imgclf.train` needs to do what a trial did.
+
+    Its keys are those of `imgclf.settings.Settings`.
+    """
+    from imgclf.data.augmentation import PRESETS
+
+    training = trial.candidate.training
+    names = [name for name, preset in PRESETS.items() if preset == plan.augmentation]
+    own = names[0] if names else asdict(plan.augmentation)
+    return {
+        "architecture": trial.candidate.architecture,
+        "options": dict(trial.candidate.options),
+        "image_size": list(training["image_size"]),
+        "channels": plan.policy.channels,
+        "resize": plan.policy.resize,
+        "data_format": plan.policy.data_format,
+        "epochs": trial.candidate.epochs,
+        "batch_size": training["batch_size"],
+        "learning_rate": training["learning_rate"],
+        "schedule": settings.schedule,
+        "optimizer": training["optimizer"],
+        "augment": training["augment"] or own,
+        "class_weight": settings.class_weight,
+        "patience": settings.patience,
+        "precision": settings.precision,
+        "seed": plan.seed,
+    }
+
+
+def write_tables(study: Study, space: Space, plan: Plan, settings: TrialSettings) -> None:
+    """Write ``trials.csv``, ``report.html`` and, once a trial has a result, ``best.json``."""
+    rows = trial_rows(study.trials, space)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["trial"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(study.folder / "trials.csv", text.getvalue())
+    page = study_page(study.folder.name, study.trials, space, importance(study.trials, space))
+    write_whole(study.folder / "report.html", page)
+    best = best_trial(study.trials)
+    if best is not None:
+        content = {
+            "settings": best_settings(best, plan, settings),
+            "trial": best.number,
+            "val_accuracy": best.bundle_accuracy,
+            "bundle": f"bundles/{study.bundle(best.number).name}",
+        }
+        write_whole(study.folder / "best.json", json.dumps(content, indent=2) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Write an image size as the command line takes it."""
+    if isinstance(value, list):
+        return "x".join(map(str, dict.fromkeys(value)))
+    return value

@@ -1,0 +1,85 @@
+"""A plugin that is installed for real, with options of its own and ways to fail."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLUGIN = '''
+from typing import Annotated, Literal
+import os
+from imgclf.options import Choice, Int
+
+def shaky(input_shape, num_classes, *,
+          width: Annotated[int, Int(1, 64, search=[2, 4])] = 4,
+          fault: Literal["none", "raise", "memory", "nan", "abort"] = "none",
+          bias: Annotated[bool, Choice(search=[True, False])] = True):
+    """A tiny network that fails on demand."""
+    import keras
+    import numpy as np
+    if fault == "raise":
+        raise RuntimeError(f"width {width} does not please me")
+    if fault == "memory":
+        np.ones(1 << 45)
+    if fault == "abort":
+        os.abort()
+    image = keras.Input(input_shape, name="image")
+    features = keras.layers.Rescaling(1 / 255)(image)
+    features = keras.layers.GlobalAveragePooling2D()(features)
+    features = keras.layers.Dense(width, use_bias=bias, activation="relu", name="hidden")(features)
+    units, activation = (1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")
+    bad = keras.initializers.Constant(float("nan"))
+    start = bad if fault == "nan" else "zeros"
+    head = keras.layers.Dense(units, activation=activation, bias_initializer=start, name="head")
+    return keras.Model(image, head(features), name="shaky")
+
+def other(input_shape, num_classes, *, depth: Annotated[int, Int(1, 3, search=[1, 2])] = 1):
+    """Another tiny network, with another option."""
+    return shaky(input_shape, num_classes, width=depth)
+'''
+
+
+@pytest.fixture(scope="session")
+def plugin_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install two architectures in a folder of their own, as pip would."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "shaky_plugin.py").write_text(PLUGIN)
+    metadata = folder / "shaky_plugin-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shaky-plugin\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[imgclf.architectures]\nshaky = shaky_plugin:shaky\nother = shaky_plugin:other\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plugin(plugin_path: Path) -> Iterator[str]:
+    """Put the plugin on the path of this process; the trials' processes inherit it."""
+    sys.path.insert(0, str(plugin_path))
+    importlib.invalidate_caches()
+    yield "shaky"
+    sys.path.remove(str(plugin_path))
+
+
+@pytest.fixture(scope="session")
+def batches(two_classes: Path) -> tuple[Any, Any]:
+    """Return training and validation batches of the small folder."""
+    from imgclf import make_generators
+
+    return make_generators(two_classes, image_size=(24, 24), batch_size=16, augment="none")
+
+
+@pytest.fixture(scope="session")
+def command_env(plugin_path: Path) -> dict[str, str]:
+    """Return the environment in which the command finds the plugin."""
+    return {
+        "PYTHONPATH": str(plugin_path),
+        **{k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+    }

@@ -1,0 +1,260 @@
+"""A search as a whole: real processes, real failures, real kills."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import imgclf
+from imgclf.errors import ArgumentError, StudyError, TuningError
+from imgclf.tuning import workers as workers_module
+
+
+@pytest.fixture(scope="module")
+def faulty(batches: Any, plugin: str, tmp_path_factory: Any) -> imgclf.TuningResult:
+    """Return a search in which four of six trials fail, each in its own way."""
+    return imgclf.tune(
+        plugin, *batches, max_trials=6, epochs=2, strategy="grid", tune=[],
+        space={"fault": ["none", "raise", "memory", "nan", "abort"], "width": [3]},
+        study_dir=tmp_path_factory.mktemp("faulty") / "study", learning_rate=0.05,
+    )  # fmt: skip
+
+
+def test_a_trial_that_fails_fails_alone(faulty: imgclf.TuningResult) -> None:
+    """One trial raises, one runs out of memory, one gives NaN, one aborts: the others complete."""
+    reasons = {trial.candidate.options["fault"]: trial.reason for trial in faulty.trials[1:]}
+    assert [trial.status for trial in faulty.trials] == ["completed"] * 2 + ["failed"] * 4
+    assert reasons["none"] == ""
+    assert "RuntimeError" in reasons["raise"] or "does not please me" in reasons["raise"]
+    assert "Unable to allocate" in reasons["memory"]
+    assert "nan" in reasons["nan"]
+    assert "SIGABRT" in reasons["abort"]
+    assert faulty.best.candidate.options["fault"] == "none"
+    log = (faulty.study_dir / "logs" / "0002.txt").read_text()
+    assert "does not please me" in log
+
+
+def test_the_first_trial_is_the_defaults(faulty: imgclf.TuningResult) -> None:
+    """Trial 0 is what the architecture gives without a search, also outside the searched values."""
+    assert faulty.trials[0].candidate.options == {"width": 4, "fault": "none", "bias": True}
+    assert faulty.gain is not None
+    assert faulty.gain.low <= faulty.gain.difference <= faulty.gain.high
+
+
+def test_the_best_trial_is_a_bundle_with_its_own_weights(
+    faulty: imgclf.TuningResult, batches: Any
+) -> None:
+    """The bundle gives exactly the accuracy that the table names, not that of a cousin."""
+    classifier = imgclf.load(faulty.bundle)
+    accuracy = imgclf.evaluate(classifier, batches[1]).accuracy
+    assert accuracy == faulty.table[0]["bundle_accuracy"] == faulty.best.bundle_accuracy
+    assert faulty.evaluation.accuracy == accuracy
+    assert faulty.split == "val"  # make_generators cuts no test images
+
+
+def test_the_study_tells_everything(faulty: imgclf.TuningResult) -> None:
+    """trials.csv ranks all trials with their reasons; best.json repeats the best."""
+    with (faulty.study_dir / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    assert rows[0]["status"] == "completed"
+    assert "SIGABRT" in {row["trial"]: row["reason"] for row in rows}["5"]
+    best = json.loads((faulty.study_dir / "best.json").read_text())
+    assert best["settings"] == json.loads(json.dumps(faulty.settings))
+    assert best["trial"] == faulty.best.number
+
+
+def test_the_same_error_three_times_stops_the_search(
+    batches: Any, plugin: str, tmp_path: Path
+) -> None:
+    """Trials that all fail alike end the search with the error; what has ended is kept."""
+    arguments = {"tune": [], "space": {"fault": ["nan"], "width": "1..60"}, "max_trials": 9}
+    with pytest.raises(TuningError, match=r"3 trials in a row.*nan"):
+        imgclf.tune(plugin, *batches, epochs=1, study_dir=tmp_path / "s", **arguments)
+    assert len(list((tmp_path / "s" / "trials").iterdir())) == 4
+
+
+def test_resume_goes_on_and_repeats_nothing(
+    batches: Any, plugin: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """A study goes on from its trials; without --resume it is an error; a broken file is redone."""
+    arguments: dict[str, Any] = {"epochs": 1, "study_dir": tmp_path / "s"}
+    imgclf.tune(plugin, *batches, max_trials=2, **arguments)
+    with pytest.raises(StudyError, match="--resume"):
+        imgclf.tune(plugin, *batches, max_trials=3, **arguments)
+    first = (tmp_path / "s" / "trials" / "0000.json").read_text()
+    second = json.loads((tmp_path / "s" / "trials" / "0001.json").read_text())
+    (tmp_path / "s" / "trials" / "0001.json").write_text("{")
+
+    begun = []
+    run = workers_module.Workers.run
+    monkeypatch.setattr(
+        workers_module.Workers, "run",
+        lambda self, job, order: (begun.append(job), run(self, job, order))[1],
+    )  # fmt: skip
+    result = imgclf.tune(plugin, *batches, max_trials=4, resume=True, **arguments)
+    assert begun == [1, 2, 3]
+    assert (tmp_path / "s" / "trials" / "0000.json").read_text() == first
+    assert dict(result.trials[1].candidate.options) == second["candidate"]["options"]
+    assert [trial.number for trial in result.trials] == [0, 1, 2, 3]
+    assert len({trial.candidate.key for trial in result.trials}) == 4
+
+
+def test_options_batch_and_image_size_reach_the_trial(
+    batches: Any, plugin: str, tmp_path: Path
+) -> None:
+    """Every dimension is what the bundle says it is; large networks are refused, not trained."""
+    result = imgclf.tune(
+        f"{plugin},other", *batches, max_trials=5, epochs=1, study_dir=tmp_path / "s",
+        executions=2, max_parameters=60, seed=1,
+        space={"image_size": [16, 20], "batch_size": [8], "augment": ["recipe"],
+               "width": [2, 50], "optimizer": ["rmsprop"]},
+    )  # fmt: skip
+    assert {trial.candidate.architecture for trial in result.trials} == {"shaky", "other"}
+    for trial in result.trials:
+        wide = trial.candidate.options.get("width") == 50
+        assert trial.status == ("refused" if wide else "completed")
+        if not wide:
+            assert len(trial.accuracies) == 2
+            assert trial.deviation is not None
+            assert max(trial.accuracies) == trial.bundle_accuracy
+    assert sum(trial.status == "completed" for trial in result.trials) == 5
+    searched = [trial for trial in result.trials[2:] if trial.status == "completed"]
+    kept = {path.stem for path in (tmp_path / "s" / "bundles").iterdir()}
+    for trial in searched:
+        if f"{trial.number:04}" in kept:
+            policy = imgclf.load(tmp_path / "s" / "bundles" / f"{trial.number:04}.imgclf").policy
+            assert list(policy.image_size) == trial.candidate.training["image_size"]
+            assert policy.image_size in ((16, 16), (20, 20))
+        assert trial.candidate.training["batch_size"] == 8
+
+
+def test_a_worker_that_is_killed_gives_its_trial_back(
+    batches: Any, plugin: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Of two workers one is killed in mid-trial: the search completes with all trials."""
+    killed = []
+    run = workers_module.Workers.run
+
+    def kill_soon(self: Any, job: int, order: Any) -> None:
+        run(self, job, order)
+        if job == 1 and not killed:
+            worker = next(item for item in self._workers if item.job == 1)
+            killed.append(worker.process.pid)
+            threading.Timer(0.05, os.kill, (worker.process.pid, signal.SIGKILL)).start()
+
+    monkeypatch.setattr(workers_module.Workers, "run", kill_soon)
+    result = imgclf.tune(
+        plugin, *batches, max_trials=4, epochs=2, workers=2, study_dir=tmp_path / "s"
+    )
+    assert killed
+    assert [trial.number for trial in result.trials] == [0, 1, 2, 3]
+    assert all(trial.status == "completed" for trial in result.trials)
+
+
+def test_wrong_arguments_are_refused_at_once(batches: Any, plugin: str, tmp_path: Path) -> None:
+    """Plain datasets, batches of two calls, unknown settings and impossible counts are named."""
+    train, val = batches
+    for arguments, message in (
+        ((train.take(1), val), "train is a plain"),
+        (
+            (train, imgclf.make_generators(train.plan.train_dir, image_size=(24, 24))[1]),
+            "two calls",
+        ),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            imgclf.tune(plugin, *arguments, study_dir=tmp_path)
+    for settings, message in (
+        ({"magic": 1}, "'magic' is no setting"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"max_trials": 0}, "max_trials=0"),
+        ({"workers": 0}, "workers=0"),
+        ({"budget_s": 0}, "budget_s=0"),
+        ({"optimizer": "magic"}, "optimizer='magic'"),
+        ({"strategy": "magic"}, "strategy='magic'"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            imgclf.tune(plugin, train, val, study_dir=tmp_path, **settings)
+
+
+def kill_and_resume(
+    folder: Path, study_dir: Path, env: dict[str, str], kills: int, trials: int
+) -> list[dict[str, Any]]:
+    """Kill a search at random moments, resuming each time, then let it end; returns its trials."""
+    rng = random.Random(0)
+    command = [
+        sys.executable, "-c", "from imgclf.cli.main import run; run()", "tune", str(folder),
+        "--arch", "shaky", "--image-size", "24", "--batch-size", "16", "--epochs", "3",
+        "--max-trials", str(trials), "--study-dir", str(study_dir),
+    ]  # fmt: skip
+    finished: dict[str, str] = {}
+    for attempt in range(kills + 1):
+        resumed = ["--resume"] if (study_dir / "study.json").exists() else []
+        process = subprocess.Popen(
+            [*command, *resumed], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+        )
+        assert process.stderr is not None
+        if attempt < kills:
+            for line in process.stderr:
+                if line.startswith("The study is in"):
+                    break
+            time.sleep(rng.uniform(0, 6))
+            process.send_signal(signal.SIGKILL)
+        errors = process.communicate(timeout=300)[1]
+        if attempt == kills:
+            assert process.returncode == 0, errors
+        for path in (study_dir / "trials").glob("*.json"):
+            content = path.read_text()
+            assert finished.setdefault(path.name, content) == content  # never repeated
+    return [json.loads(content) for _, content in sorted(finished.items())]
+
+
+def test_a_killed_search_goes_on(
+    two_classes: Path, tmp_path: Path, command_env: dict[str, str]
+) -> None:
+    """SIGKILL at two random moments: the number is right and no finished trial is repeated."""
+    trials = kill_and_resume(two_classes, tmp_path / "s", command_env, kills=2, trials=5)
+    assert [trial["number"] for trial in trials] == [0, 1, 2, 3, 4]
+    assert all(trial["status"] == "completed" for trial in trials)
+    best = json.loads((tmp_path / "s" / "best.json").read_text())
+    assert best["val_accuracy"] == max(trial["num_correct"] / 22 for trial in trials)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_fifty_kills(two_classes: Path, tmp_path: Path, command_env: dict[str, str]) -> None:
+    """50 kills, 50 resumes: all trials, none repeated, the best from a completed one."""
+    trials = kill_and_resume(two_classes, tmp_path / "s", command_env, kills=50, trials=60)
+    assert [trial["number"] for trial in trials] == list(range(60))
+    assert all(trial["status"] == "completed" for trial in trials)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_memory_does_not_grow(batches: Any, plugin: str, tmp_path: Path) -> None:
+    """After 30 trials search and server take at most 10 % more memory than after 5."""
+    sizes: list[int] = []
+    run = workers_module.Workers.run
+
+    def measure(self: Any, job: int, order: Any) -> None:
+        pids = [os.getpid(), *(worker.process.pid for worker in self._workers)]
+        status = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
+        lines = [next(ln for ln in text.splitlines() if ln.startswith("VmRSS")) for text in status]
+        sizes.append(sum(int(line.split()[1]) for line in lines))
+        run(self, job, order)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers_module.Workers, "run", measure)
+        imgclf.tune(plugin, *batches, max_trials=31, epochs=1, study_dir=tmp_path / "s")
+    assert sizes[30] <= 1.1 * sizes[5], sizes
