@@ -17,7 +17,7 @@ from imgclf.evaluation.calibration import (
     softmax,
     threshold_for_precision,
 )
-from imgclf.evaluation.metrics import expected_calibration_error, log_loss
+from imgclf.evaluation.reliability import expected_calibration_error, log_loss
 
 
 def _calibrated_logits(

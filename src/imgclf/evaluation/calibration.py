@@ -8,13 +8,13 @@ from math import isfinite, log, sqrt
 import numpy as np
 
 from imgclf.errors import ArgumentError
-from imgclf.evaluation.metrics import (
-    LOG_FLOOR,
+from imgclf.evaluation.predictions import (
     FloatArray,
     Labels,
     check_predictions,
     predicted_classes,
 )
+from imgclf.evaluation.reliability import LOG_FLOOR
 
 __all__ = [
     "MAX_TEMPERATURE",
@@ -62,7 +62,7 @@ class _Loss:
     """What the log loss is at one inverse temperature, and how it changes there.
 
     Attributes:
-        value: As `metrics.log_loss` reports it, so no image costs more than 36.04.
+        value: As `reliability.log_loss` reports it, so no image costs more than 36.04.
         slope: First derivative, of the loss without that cap.
         curvature: Second derivative of the same, never negative.
     """
@@ -111,7 +111,7 @@ def fit_temperature(labels: Labels, probabilities: FloatArray) -> float:
         how much certainty is too much, as the loss falls all the way to a temperature of 0.
 
     Raises:
-        ArgumentError: If the arrays are not predictions; see `metrics.check_predictions`.
+        ArgumentError: If the arrays are not predictions; see `predictions.check_predictions`.
 
     References:
         C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
@@ -129,7 +129,7 @@ def apply_temperature(probabilities: FloatArray, temperature: float) -> FloatArr
     No answer changes: the most probable class of every row stays the same, also under ties,
     where equal probabilities stay equal. Where rounding would let another class catch up with
     the winner, the winner is put one floating-point step ahead. Zeros, which would stay infinitely
-    certain at every temperature, are first raised to `metrics.LOG_FLOOR`, or to the smallest
+    certain at every temperature, are first raised to `reliability.LOG_FLOOR`, or to the smallest
     positive number of their row where that is less, so that no two classes swap places.
 
     Args:

@@ -17,7 +17,8 @@ from imgclf.data.samples import Quarantined, collect_samples
 from imgclf.data.store import open_store
 from imgclf.errors import ArgumentError, DataError
 from imgclf.evaluation.intervals import Interval
-from imgclf.evaluation.metrics import ClassificationMetrics, measure, predicted_classes
+from imgclf.evaluation.metrics import ClassificationMetrics, measure
+from imgclf.evaluation.predictions import predicted_classes
 
 __all__ = ["Evaluation", "evaluate", "evaluate_pixels"]
 
