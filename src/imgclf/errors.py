@@ -15,7 +15,8 @@ would catch anyway, so ``except ValueError`` keeps working::
     ├── ImageError (ValueError)                 one image cannot be decoded
     ├── TrainingError (RuntimeError)            a training could not go on
     ├── RunFolderError (FileExistsError)        a run folder is in use or holds another run
-    └── BundleError (ValueError)                a file is not a usable bundle
+    ├── BundleError (ValueError)                a file is not a usable bundle
+    └── AccuracyError (AssertionError)          a classifier is worse than what was demanded of it
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    "AccuracyError",
     "ArgumentError",
     "BackendError",
     "BundleError",
@@ -112,6 +114,10 @@ class RunFolderError(ImgclfError, FileExistsError):
 
 class BundleError(ImgclfError, ValueError):
     """A file is not a usable bundle: not one at all, damaged, too new, or of a missing plugin."""
+
+
+class AccuracyError(ImgclfError, AssertionError):
+    """A classifier is less accurate than what was demanded of it."""
 
 
 def in_one_line(error: BaseException) -> str:

@@ -15,8 +15,9 @@ import keras
 from imgclf.atomic import write_atomically
 from imgclf.bundle import DataRecord, Figures
 from imgclf.classifier import Classifier
-from imgclf.data.generators import ImageData, Plan
+from imgclf.data.generators import Batches, ImageData, Plan
 from imgclf.errors import DataError
+from imgclf.evaluation.calibrating import calibrate
 from imgclf.evaluation.evaluating import Evaluation, evaluate
 from imgclf.models import build_model
 from imgclf.run_folder import (
@@ -30,6 +31,7 @@ from imgclf.run_folder import (
     write_history,
 )
 from imgclf.settings import Settings, from_config, make_plan, settings_of, to_config
+from imgclf.traces import TrainingTraces, trace_training
 from imgclf.training.fitting import fit
 from imgclf.training.precision import choose_precision
 from imgclf.training.schedules import make_schedule
@@ -228,6 +230,10 @@ def _train(
     fitted_s = time.monotonic()
 
     classifier = Classifier(model, data.train)
+    classifier.calibration = calibrate(
+        data.val.labels, classifier.predict_pixels(data.val.pixels())
+    )
+    classifier.traces = _traces(data.train)
     evaluation = evaluate(classifier, data.test or data.val)
     headline_split: Literal["test", "val"] = "test" if data.test else "val"
     classifier.figures = _figures(evaluation, headline_split)
@@ -315,6 +321,11 @@ def _split_rows(data: ImageData) -> list[tuple[str, str, str, str]]:
         if batches is not None
         for sample in batches.samples
     ]
+
+
+def _traces(train: Batches) -> TrainingTraces:
+    sha256 = [sample.sha256 for sample in train.samples]
+    return trace_training(train.pixels(), train.labels, sha256, train.num_classes)
 
 
 def _figures(evaluation: Evaluation, split: Literal["test", "val"]) -> Figures:

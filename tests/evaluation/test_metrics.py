@@ -85,7 +85,7 @@ def test_no_images_give_nan_without_a_warning() -> None:
 
 def test_measure_is_the_sum_of_its_parts() -> None:
     """`measure` gives what the single functions give."""
-    labels, probabilities = make_predictions(7)
+    labels, probabilities = make_predictions(12)
     figures = metrics.measure(labels, probabilities, list("abcdefghijkl"))
     confusion = counting.confusion_matrix(labels, probabilities)
     assert figures.num_images == labels.size

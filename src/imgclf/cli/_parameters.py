@@ -12,10 +12,23 @@ from imgclf.errors import DataNotFoundError
 from imgclf.options import Value, parse_option
 from imgclf.registry import load_architecture
 
-__all__ = ["BundlePath", "JsonFlag", "parse_image_size", "parse_options", "require_path"]
+__all__ = [
+    "BundlePath",
+    "JsonFlag",
+    "MinPrecision",
+    "parse_image_size",
+    "parse_options",
+    "require_path",
+]
 
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .imgclf file.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+MinPrecision = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE", help="Be unsure where fewer than this share would be right, e.g. 0.95."
+    ),
+]
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
