@@ -113,6 +113,10 @@ def grad_cam(
 ) -> Heatmaps | None:
     """Weigh the last feature map by what each of its channels does for a class's logit.
 
+    Where the map is flattened, each place has weights of its own, which a mean over places would
+    wipe out: there every place keeps its own gradient (HiResCAM). Behind a global pooling both
+    are the same but for a constant.
+
     Args:
         model: A network that fulfils the contract: functional, its last layer the ``head``.
         policy: Gives the order of the axes that the network reads.
@@ -123,21 +127,25 @@ def grad_cam(
         float32 ``(batch, height, width)``, 0 to 1; None where the network has no feature layer.
 
     References:
-        R. R. Selvaraju et al., "Grad-CAM", ICCV 2017, arXiv:1610.02391.
+        R. R. Selvaraju et al., "Grad-CAM", ICCV 2017, arXiv:1610.02391; R. L. Draelos and
+        L. Carin, "Use HiResCAM instead of Grad-CAM", arXiv:2011.08891.
     """
     name = feature_layer(model)
     if name is None:
         return None
     head = model.layers[-1]
-    inner = keras.Model(model.inputs, [model.get_layer(name).output, head.input])
+    # The latest node: a channels-first network was made by calling its layers a second time.
+    features = model.get_layer(name)._inbound_nodes[-1].output_tensors  # noqa: SLF001
+    head_input = head._inbound_nodes[-1].input_tensors  # noqa: SLF001
+    inner = keras.Model(model.inputs, [features[0], head_input[0]])
     images = pixels.transpose(0, 3, 1, 2) if policy.data_format == "channels_first" else pixels
     with float32_results(), tf.GradientTape() as tape:
-        features, head_input = inner(tf.constant(images), training=False)
-        logits = tf.matmul(head_input, head.kernel) + head.bias
-        tape_target = _class_logits(logits, classes)
-        gradient = tape.gradient(tape_target, features)
-    weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
-    cams = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1)).numpy()
+        maps, hidden = inner(tf.constant(images), training=False)
+        logits = tf.matmul(hidden, head.kernel) + head.bias
+        gradient = tape.gradient(_class_logits(logits, classes), maps)
+    is_flattened = any(isinstance(layer, keras.layers.Flatten) for layer in model.layers)
+    weights = gradient if is_flattened else tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+    cams = tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1)).numpy()
     return np.stack([_resized(cam, policy.image_size) for cam in cams])
 
 
