@@ -16,6 +16,7 @@ from imgclf.atomic import write_atomically
 from imgclf.bundle import DataRecord, Figures
 from imgclf.classifier import Classifier
 from imgclf.data.generators import Batches, ImageData, Plan
+from imgclf.documents import write_documents
 from imgclf.errors import DataError
 from imgclf.evaluation.calibrating import calibrate
 from imgclf.evaluation.evaluating import Evaluation, evaluate
@@ -246,7 +247,7 @@ def _train(
         bundle = classifier.save(folder / BUNDLE_NAME)
         mark_stopped(folder, stopping.stopped)
     num_seen = len(history.epoch) * data.train.num_samples
-    return TrainingRun(
+    run = TrainingRun(
         classifier=classifier,
         evaluation=evaluation,
         headline_split=headline_split,
@@ -263,6 +264,9 @@ def _train(
         stopped=stopping.stopped,
         before=measure_before(start_from, data.test or data.val) if start_from else None,
     )
+    if folder is not None:
+        write_documents(folder, run, settings)
+    return run
 
 
 def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -> keras.Model:

@@ -34,6 +34,7 @@ def print_confusion(console: Console, evaluation: Evaluation) -> None:
         return
     console.print()
     if len(evaluation.class_names) <= MOST_CLASSES:
+        console.print("[bold]Confusion matrix[/]  (rows true, columns predicted)")
         console.print(confusion_table(evaluation))
     console.print("[bold]Most confused[/]")
     for pair in pairs:
@@ -45,8 +46,7 @@ def print_confusion(console: Console, evaluation: Evaluation) -> None:
 def confusion_table(evaluation: Evaluation) -> Table:
     """Draw the confusion matrix: a row for each true class, brighter where more images are."""
     names, counts = evaluation.class_names, evaluation.metrics.confusion
-    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0), title_justify="left")
-    table.title = "Rows: true class; columns: predicted, in the same order"
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("", overflow="ellipsis", no_wrap=True, max_width=20)
     for index in range(len(names)):
         table.add_column(str(index + 1), justify="right", no_wrap=True)

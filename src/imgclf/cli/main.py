@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from imgclf.cli import architectures, demo, evaluate, info, predict, train
+from imgclf.cli import architectures, demo, evaluate, info, predict, report, train
 from imgclf.cli._console import error_console, print_line
 from imgclf.cli._signals import Stopped, install_handlers
 from imgclf.errors import ImgclfError
@@ -37,6 +37,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.add_typer(architectures.app, name="architectures")
 app.command("info")(info.info)
+app.command("report")(report.report)
 
 
 def run() -> None:

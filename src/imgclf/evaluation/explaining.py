@@ -23,7 +23,7 @@ Heatmaps = NDArray[np.float32]
 OCCLUSION_CELLS = 7
 """Cells a side that occlusion covers one after the other; each costs one prediction."""
 
-OVERLAY_SHARE = 0.45
+OVERLAY_SHARE = 0.6
 """How much of an overlay is the heat map where the heat is greatest."""
 
 
