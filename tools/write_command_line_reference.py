@@ -14,7 +14,16 @@ TARGET = Path(__file__).parents[1] / "docs/reference/command-line.md"
 
 def main() -> None:
     """Write or check the page."""
-    command = [sys.executable, "-m", "typer", "imgclf.cli.main", "utils", "docs", "--name", "imgclf"]
+    command = [
+        sys.executable,
+        "-m",
+        "typer",
+        "imgclf.cli.main",
+        "utils",
+        "docs",
+        "--name",
+        "imgclf",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     lines = [line.rstrip() for line in done.stdout.strip().splitlines()]
     text = "\n".join(["# Command line", "", *lines[1:]]) + "\n"

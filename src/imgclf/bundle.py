@@ -5,7 +5,8 @@ Layout (format 1), all members stored without compression:
 - ``manifest.json``: architecture, options, input policy, classes, versions, figures, and the sha256
   and size of the other members;
 - ``weights.safetensors``: the weights, keyed by layer names;
-- ``probe.safetensors``: an input and the output that it must give again.
+- ``probe.safetensors``: an input and the network's own output for it, which it must give again;
+- ``training.safetensors``, optional: what is remembered of the training images.
 
 The comment at the end of the ZIP holds the sha256 of every byte before it, so no changed byte
 goes unnoticed. Nothing in a bundle is ever executed or unpickled.
@@ -47,6 +48,9 @@ MEMBERS = {
     "probe.safetensors": MAX_PROBE_BYTES,
 }
 """The members of a bundle and the largest size of each."""
+
+OPTIONAL_MEMBERS = {"training.safetensors": 1024**3}
+"""Members that a bundle may have or not: the manifest lists those that it has."""
 
 COMMENT_PREFIX = b"imgclf sha256 "
 COMMENT_BYTES = len(COMMENT_PREFIX) + 64
@@ -115,6 +119,27 @@ class Figures(_Strict):
     majority_accuracy: float = Field(ge=0, le=1)
 
 
+class ThresholdRecord(_Strict):
+    """How sure the classifier must be to reach a precision, on the validation images."""
+
+    min_precision: float = Field(gt=0, le=1)
+    value: float = Field(ge=0, le=1)
+    coverage: float = Field(ge=0, le=1)
+    precision: float = Field(ge=0, le=1)
+
+
+class CalibrationRecord(_Strict):
+    """What was fitted on the validation images, and what the temperature changed there."""
+
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    num_images: int = Field(ge=1)
+    log_loss_before: float = Field(ge=0, allow_inf_nan=False)
+    log_loss_after: float = Field(ge=0, allow_inf_nan=False)
+    ece_before: float = Field(ge=0, le=1)
+    ece_after: float = Field(ge=0, le=1)
+    thresholds: list[ThresholdRecord]
+
+
 class DataRecord(_Strict):
     """Which images the classifier was made from."""
 
@@ -145,6 +170,7 @@ class Manifest(_Strict):
     versions: VersionsRecord
     figures: Figures | None
     data: DataRecord | None
+    calibration: CalibrationRecord | None = None
     members: dict[str, MemberRecord]
 
 
@@ -157,16 +183,22 @@ class Bundle:
         weights: Tensors by ``layer/variable``.
         probe: ``image``, uint8 ``(batch, ...)``, and ``output``, float32 ``(batch, num_classes)``.
         size_bytes: Size of the file.
+        training: What is remembered of the training images; None where nothing is.
     """
 
     manifest: Manifest
     weights: Tensors
     probe: Tensors
     size_bytes: int
+    training: Tensors | None = None
 
 
 def write_bundle(
-    path: str | os.PathLike[str], manifest: Mapping[str, Any], weights: Tensors, probe: Tensors
+    path: str | os.PathLike[str],
+    manifest: Mapping[str, Any],
+    weights: Tensors,
+    probe: Tensors,
+    training: Tensors | None = None,
 ) -> Manifest:
     """Write a bundle in one step: a crash or a full disk leaves an earlier file as it was.
 
@@ -175,6 +207,7 @@ def write_bundle(
         manifest: The fields of `Manifest` without ``format`` and ``members``.
         weights: Tensors by ``layer/variable``.
         probe: The probe's tensors.
+        training: What is remembered of the training images.
 
     Returns:
         The manifest as it was written.
@@ -186,6 +219,8 @@ def write_bundle(
         "weights.safetensors": safetensors.numpy.save(dict(weights)),
         "probe.safetensors": safetensors.numpy.save(dict(probe)),
     }
+    if training is not None:
+        members["training.safetensors"] = safetensors.numpy.save(dict(training))
     records = {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
         for name, content in members.items()
@@ -215,14 +250,17 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     try:
         with file.open("rb") as stream, _open_zip(stream, file) as archive:
             _verify_whole(stream, archive, file)
-            contents = {name: _read_member(archive, name, file) for name in MEMBERS}
+            present = OPTIONAL_MEMBERS.keys() & set(archive.namelist())
+            contents = {name: _read_member(archive, name, file) for name in {*MEMBERS, *present}}
     except OSError as error:
         raise BundleError(f"The bundle {file} cannot be read ({error.strerror}).") from error
     manifest = _parse_manifest(contents["manifest.json"], file)
     _verify_members(manifest, contents, file)
     weights = _load_tensors(contents["weights.safetensors"], file)
     probe = _load_tensors(contents["probe.safetensors"], file)
-    return Bundle(manifest, weights, probe, file.stat().st_size)
+    kept = contents.get("training.safetensors")
+    training = None if kept is None else _load_tensors(kept, file)
+    return Bundle(manifest, weights, probe, file.stat().st_size, training)
 
 
 def _write_atomically(path: Path, members: Mapping[str, bytes]) -> None:
@@ -285,8 +323,9 @@ def _hash_until(stream: Any, end: int) -> Sha256:
 def _read_member(archive: zipfile.ZipFile, name: str, file: Path) -> bytes:
     try:
         info = archive.getinfo(name)
-        if info.file_size > MEMBERS[name] or info.compress_type != zipfile.ZIP_STORED:
-            raise _damaged(file, f"{name} is larger than {MEMBERS[name]:,} bytes or compressed")
+        most = (MEMBERS | OPTIONAL_MEMBERS)[name]
+        if info.file_size > most or info.compress_type != zipfile.ZIP_STORED:
+            raise _damaged(file, f"{name} is larger than {most:,} bytes or compressed")
         return archive.read(info)
     except (KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise _damaged(file, f"{name} is missing or unreadable") from error
@@ -307,11 +346,12 @@ def _parse_manifest(text: bytes, file: Path) -> Manifest:
 
 
 def _verify_members(manifest: Manifest, contents: Mapping[str, bytes], file: Path) -> None:
-    for name in sorted(set(MEMBERS) - {"manifest.json"}):
+    for name in sorted({*contents, *manifest.members} - {"manifest.json"}):
         record = manifest.members.get(name)
-        content = contents[name]
+        content = contents.get(name)
         if (
             record is None
+            or content is None
             or record.size_bytes != len(content)
             or record.sha256 != hashlib.sha256(content).hexdigest()
         ):

@@ -11,14 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgclf.bundle import Bundle, DataRecord, Figures, Manifest, read_bundle, write_bundle
+from imgclf.bundle import (
+    Bundle,
+    CalibrationRecord,
+    DataRecord,
+    Figures,
+    Manifest,
+    read_bundle,
+    write_bundle,
+)
 from imgclf.data.decoding import DECODER_VERSION, Source, decode
 from imgclf.data.folder import find_images
 from imgclf.data.generators import Batches
@@ -34,8 +42,12 @@ from imgclf.errors import (
     PluginError,
     UnknownArchitectureError,
 )
+from imgclf.evaluation.abstention import find_threshold
+from imgclf.evaluation.calibration import apply_temperature
+from imgclf.evaluation.explaining import Explanation, grad_cam, occlusion
 from imgclf.inference import make_engine
 from imgclf.models import named_weights, origin_of, rebuild_model
+from imgclf.traces import TrainingTraces
 
 __all__ = ["Classifier", "Prediction", "load"]
 
@@ -57,12 +69,15 @@ class Prediction:
         label: Name of the most probable class; of equals the first.
         probability: Its probability, 0 to 1.
         probabilities: The probability of every class, by name, in the classifier's order.
+        accepted: Whether the probability reaches the threshold of the precision that was asked
+            for; always true where none was. `label` is the most probable class either way.
     """
 
     path: str | None
     label: str
     probability: float
     probabilities: Mapping[str, float]
+    accepted: bool = True
 
 
 class Classifier:
@@ -74,6 +89,9 @@ class Classifier:
         policy: How images are resized and which channels they have.
         figures: What was measured on held-out images, if anything was.
         data: Which images it was trained on, if that is known.
+        calibration: Temperature and thresholds, fitted on validation images; every prediction is
+            calibrated with it. None leaves the network's own probabilities.
+        traces: What is remembered of the training images, to recognise them in an evaluation.
 
     Example:
         >>> clf = imgclf.Classifier(model, train)            # doctest: +SKIP
@@ -127,6 +145,8 @@ class Classifier:
         self.policy = policy
         self.figures = figures
         self.data = data
+        self.calibration: CalibrationRecord | None = None
+        self.traces: TrainingTraces | None = None
         self._engine = make_engine(model, policy)
 
     def __repr__(self) -> str:
@@ -134,7 +154,11 @@ class Classifier:
         return f"<Classifier {self.model.name!r} of {self.class_names} on {self.policy.image_size}>"
 
     def predict(
-        self, images: Source | Sequence[Source], *, strict: bool = True
+        self,
+        images: Source | Sequence[Source],
+        *,
+        strict: bool = True,
+        min_precision: float | None = None,
     ) -> list[Prediction]:
         """Classify images.
 
@@ -144,6 +168,9 @@ class Classifier:
                 these.
             strict: Raise at the first image that cannot be decoded; False leaves such images out
                 and names them in a log warning.
+            min_precision: Accept only answers as sure as those of which this share was right on
+                the validation images, above 0 and at most 1; the others have ``accepted`` false.
+                None accepts all.
 
         Returns:
             One prediction for each image, in order; a folder's images in the order of their paths.
@@ -152,14 +179,57 @@ class Classifier:
             DataNotFoundError: A path does not exist.
             ImageError: An image cannot be decoded and `strict` is set.
             DataError: A folder holds no image.
+            ArgumentError: `min_precision` cannot be reached.
 
         Example:
             >>> clf = imgclf.load("pets.imgclf")                            # doctest: +SKIP
             >>> [(p.path, p.label) for p in clf.predict("holiday/")]        # doctest: +SKIP
         """
+        threshold = 0.0 if min_precision is None else self.threshold(min_precision)
         kept: list[str | None] = []
-        probabilities = self._engine(self._decode_all(_expand(images), kept, strict=strict))
-        return [self._prediction(path, row) for path, row in zip(kept, probabilities, strict=True)]
+        rows = self.predict_pixels(self._decode_all(_expand(images), kept, strict=strict))
+        return [
+            self._prediction(path, row, threshold) for path, row in zip(kept, rows, strict=True)
+        ]
+
+    def explain(self, image: Source, *, label: str | None = None) -> Explanation:
+        """Show which parts of an image spoke for a class.
+
+        Grad-CAM, or occlusion for networks without convolutions.
+
+        Args:
+            image: A path, bytes, a PIL image or an array, as for `predict`.
+            label: The class to explain; None takes the most probable one.
+
+        Returns:
+            A heat map with the image as the network read it; ``explanation.overlay()`` is a picture
+            of both.
+
+        Raises:
+            ImageError: The image cannot be decoded.
+            ArgumentError: `label` is not a class.
+
+        Example:
+            >>> clf.explain("new.jpg").overlay().save("why.png")            # doctest: +SKIP
+        """
+        if label is not None and label not in self.class_names:
+            raise ArgumentError(f"label={label!r} is no class: give one of {self.class_names}.")
+        try:
+            pixels = decode(image, self.policy)
+        except ImageError as error:
+            raise _as_missing(error) from error
+        row = self.predict_pixels([pixels[np.newaxis]])[0]
+        index = int(row.argmax()) if label is None else self.class_names.index(label)
+        heatmap, method = self._heatmap(pixels, index)
+        return Explanation(self.class_names[index], float(row[index]), heatmap, pixels, method)
+
+    def _heatmap(
+        self, pixels: NDArray[np.uint8], index: int
+    ) -> tuple[NDArray[np.float32], Literal["grad_cam", "occlusion"]]:
+        maps = grad_cam(self.model, self.policy, pixels[np.newaxis], np.array([index]))
+        if maps is not None:
+            return maps[0], "grad_cam"
+        return occlusion(lambda batch: self.predict_pixels([batch]), pixels, index), "occlusion"
 
     def predict_pixels(self, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
         """Classify images that are already decoded and resized.
@@ -171,7 +241,30 @@ class Classifier:
         Returns:
             float64 ``(num_images, num_classes)``, rows sum to 1.
         """
-        return self._engine(batches)
+        probabilities = self._engine(batches)
+        if self.calibration is None or not len(probabilities):
+            return probabilities
+        return apply_temperature(probabilities, self.calibration.temperature)
+
+    def threshold(self, min_precision: float) -> float:
+        """Return how sure an answer must be, for this share of such answers to be right.
+
+        Args:
+            min_precision: Wanted share, above 0 and at most 1.
+
+        Returns:
+            The lowest accepted probability; it was chosen on the validation images.
+
+        Raises:
+            ArgumentError: The classifier has no thresholds, or none that reaches the precision.
+        """
+        if self.calibration is None:
+            raise ArgumentError(
+                "This classifier has no thresholds, because it was not calibrated on validation "
+                "images: train it with imgclf.train, or leave min_precision out."
+            )
+        table = [(entry.min_precision, entry.value) for entry in self.calibration.thresholds]
+        return find_threshold(table, min_precision)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save the classifier as one bundle, whole or not at all.
@@ -210,15 +303,17 @@ class Classifier:
             "versions": _versions(),
             "figures": self.figures,
             "data": self.data,
+            "calibration": self.calibration,
         }
         weights = {
             name: np.asarray(variable) for name, variable in named_weights(self.model).items()
         }
-        write_bundle(target, manifest, weights, self._probe())
+        training = None if self.traces is None else self.traces.to_tensors()
+        write_bundle(target, manifest, weights, self._probe(), training)
         return target
 
     def _probe(self) -> dict[str, NDArray[Any]]:
-        """Make an input that reaches all levels of brightness, and the output that it gives."""
+        """Make an input that reaches all levels of brightness, and the network's own output."""
         rng = np.random.default_rng(0)
         shape = self.policy.pixel_shape
         noise = rng.integers(0, 256, (2, *shape), np.uint8)
@@ -247,10 +342,13 @@ class Classifier:
                 if pixels:
                     yield np.stack(pixels)
 
-    def _prediction(self, path: str | None, row: NDArray[np.float64]) -> Prediction:
+    def _prediction(
+        self, path: str | None, row: NDArray[np.float64], threshold: float
+    ) -> Prediction:
         best = int(row.argmax())
+        top = float(row[best])
         probabilities = dict(zip(self.class_names, row.tolist(), strict=True))
-        return Prediction(path, self.class_names[best], float(row[best]), probabilities)
+        return Prediction(path, self.class_names[best], top, probabilities, top >= threshold)
 
 
 def load(
@@ -292,6 +390,11 @@ def load(
         raise BundleError(f"The bundle {path} cannot be built: {error}") from error
     classifier = Classifier.__new__(Classifier)
     classifier._set(model, manifest.class_names, policy, manifest.figures, manifest.data)  # noqa: SLF001
+    classifier.calibration = manifest.calibration
+    if bundle.training is not None:
+        classifier.traces = TrainingTraces.from_tensors(
+            bundle.training, len(manifest.class_names), policy.channels
+        )
     _verify_probe(classifier, bundle, path)
     return classifier
 
@@ -315,7 +418,7 @@ def _verify_probe(classifier: Classifier, bundle: Bundle, path: str | os.PathLik
     shape = classifier.policy.pixel_shape
     if image is None or expected is None or image.dtype != np.uint8 or image.shape[1:] != shape:
         raise BundleError(f"The bundle {path} is damaged (its probe): copy or train it again.")
-    found = classifier.predict_pixels([image])
+    found = classifier._engine([image])  # noqa: SLF001 - the network's own, uncalibrated
     difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
     if not difference <= PROBE_TOLERANCE:
         raise BundleError(

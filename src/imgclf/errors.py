@@ -17,7 +17,8 @@ would catch anyway, so ``except ValueError`` keeps working::
     ├── TuningError (RuntimeError)              a search could not go on
     ├── RunFolderError (FileExistsError)        a run folder is in use or holds another run
     ├── StudyError (FileExistsError)            a study folder is in use or holds another study
-    └── BundleError (ValueError)                a file is not a usable bundle
+    ├── BundleError (ValueError)                a file is not a usable bundle
+    └── AccuracyError (AssertionError)          a classifier is worse than what was demanded of it
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    "AccuracyError",
     "ArgumentError",
     "BackendError",
     "BundleError",
@@ -128,6 +130,10 @@ class StudyError(ImgclfError, FileExistsError):
 
 class BundleError(ImgclfError, ValueError):
     """A file is not a usable bundle: not one at all, damaged, too new, or of a missing plugin."""
+
+
+class AccuracyError(ImgclfError, AssertionError):
+    """A classifier is less accurate than what was demanded of it."""
 
 
 def in_one_line(error: BaseException) -> str:

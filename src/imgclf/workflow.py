@@ -15,8 +15,10 @@ import keras
 from imgclf.atomic import write_atomically
 from imgclf.bundle import DataRecord, Figures
 from imgclf.classifier import Classifier
-from imgclf.data.generators import ImageData, Plan
+from imgclf.data.generators import Batches, ImageData, Plan
+from imgclf.documents import write_documents
 from imgclf.errors import DataError
+from imgclf.evaluation.calibrating import calibrate
 from imgclf.evaluation.evaluating import Evaluation, evaluate
 from imgclf.models import build_model
 from imgclf.run_folder import (
@@ -30,6 +32,7 @@ from imgclf.run_folder import (
     write_history,
 )
 from imgclf.settings import Settings, from_config, make_plan, settings_of, to_config
+from imgclf.traces import TrainingTraces, trace_training
 from imgclf.training.fitting import fit
 from imgclf.training.precision import choose_precision
 from imgclf.training.schedules import make_schedule
@@ -228,6 +231,10 @@ def _train(
     fitted_s = time.monotonic()
 
     classifier = Classifier(model, data.train)
+    classifier.calibration = calibrate(
+        data.val.labels, classifier.predict_pixels(data.val.pixels())
+    )
+    classifier.traces = _traces(data.train)
     evaluation = evaluate(classifier, data.test or data.val)
     headline_split: Literal["test", "val"] = "test" if data.test else "val"
     classifier.figures = _figures(evaluation, headline_split)
@@ -240,7 +247,7 @@ def _train(
         bundle = classifier.save(folder / BUNDLE_NAME)
         mark_stopped(folder, stopping.stopped)
     num_seen = len(history.epoch) * data.train.num_samples
-    return TrainingRun(
+    run = TrainingRun(
         classifier=classifier,
         evaluation=evaluation,
         headline_split=headline_split,
@@ -257,6 +264,9 @@ def _train(
         stopped=stopping.stopped,
         before=measure_before(start_from, data.test or data.val) if start_from else None,
     )
+    if folder is not None:
+        write_documents(folder, run, settings)
+    return run
 
 
 def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -> keras.Model:
@@ -315,6 +325,11 @@ def _split_rows(data: ImageData) -> list[tuple[str, str, str, str]]:
         if batches is not None
         for sample in batches.samples
     ]
+
+
+def _traces(train: Batches) -> TrainingTraces:
+    sha256 = [sample.sha256 for sample in train.samples]
+    return trace_training(train.pixels(), train.labels, sha256, train.num_classes)
 
 
 def _figures(evaluation: Evaluation, split: Literal["test", "val"]) -> Figures:

@@ -11,13 +11,11 @@ from imgclf.errors import ArgumentError
 from imgclf.evaluation.calibration import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
-    Threshold,
     apply_temperature,
     fit_temperature,
     softmax,
-    threshold_for_precision,
 )
-from imgclf.evaluation.metrics import expected_calibration_error, log_loss
+from imgclf.evaluation.reliability import expected_calibration_error, log_loss
 
 
 def _calibrated_logits(
@@ -216,53 +214,3 @@ def test_refuses_logits() -> None:
     """Logits in place of probabilities are an error that names the way to convert them."""
     with pytest.raises(ArgumentError, match="softmax"):
         fit_temperature(np.array([0]), np.array([[3.0, -1.0]]))
-
-
-def _top(confidence: list[float]) -> np.ndarray:
-    """Make two-class rows whose first class has these probabilities."""
-    return np.stack([np.array(confidence), 1.0 - np.array(confidence)], axis=1)
-
-
-def test_threshold_answers_as_much_as_precision_allows() -> None:
-    """Of the thresholds that reach the precision, the one that answers most is taken."""
-    probabilities = _top([0.95, 0.9, 0.8, 0.7, 0.6])
-    labels = np.array([0, 0, 1, 0, 1])
-    assert threshold_for_precision(labels, probabilities, 0.75) == Threshold(0.7, 0.8, 0.75)
-    assert threshold_for_precision(labels, probabilities, 1.0) == Threshold(0.9, 0.4, 1.0)
-    assert threshold_for_precision(labels, probabilities, 0.1) == Threshold(0.6, 1.0, 0.6)
-
-
-def test_threshold_never_parts_equal_confidence() -> None:
-    """Images of one confidence are all answered or all left out."""
-    probabilities = _top([0.9, 0.9, 0.8])
-    assert threshold_for_precision(np.array([0, 1, 0]), probabilities, 1.0) is None
-    found = threshold_for_precision(np.array([0, 1, 0]), probabilities, 0.6)
-    assert found == Threshold(0.8, 1.0, pytest.approx(2 / 3))
-
-
-def test_threshold_that_no_confidence_reaches_is_none() -> None:
-    """When even the surest answers are not right often enough there is no threshold."""
-    assert threshold_for_precision(np.array([1]), _top([0.9]), 0.5) is None
-    found = threshold_for_precision(np.array([0]), _top([0.9]), 1.0)
-    assert found == Threshold(0.9, 1.0, 1.0)
-
-
-@pytest.mark.parametrize("min_precision", [0.5, 0.8, 0.9, 0.99])
-def test_threshold_does_what_it_says(min_precision: float) -> None:
-    """Applying the value to the images gives the stated coverage and precision."""
-    labels, logits = _calibrated_logits(5)
-    probabilities = softmax(logits.round(1))
-    found = threshold_for_precision(labels, probabilities, min_precision)
-    assert found is not None
-    is_answered = probabilities.max(axis=1) >= found.value
-    is_correct = probabilities.argmax(axis=1) == labels
-    assert found.coverage == is_answered.mean()
-    assert found.precision == pytest.approx(is_correct[is_answered].mean(), abs=1e-12)
-    assert found.precision >= min_precision
-
-
-@pytest.mark.parametrize("min_precision", [0.0, -1.0, 99, np.nan])
-def test_refuses_a_precision_that_is_no_proportion(min_precision: float) -> None:
-    """A precision given in per cent is an error that shows how to write it."""
-    with pytest.raises(ArgumentError, match=r"such as 0\.99"):
-        threshold_for_precision(np.array([0]), _top([0.9]), min_precision)

@@ -73,3 +73,65 @@ def test_unusable_images_are_listed(trained: Any, tmp_path: Path) -> None:
     assert result.metrics.num_images == 2
     assert [Path(item.path).name for item in result.quarantined] == ["bad.jpg"]
     assert result.as_dict()["quarantined"][0]["reason"] in ("corrupt", "truncated")
+
+
+def test_training_images_are_recognised(trained: Any, tmp_path: Path) -> None:
+    """Evaluating on training images, under whatever names, warns with their number."""
+    sources = [trained.data.train.file_paths[0], *trained.data.test.file_paths[:2]]
+    for number, source in enumerate(sources):
+        target = tmp_path / Path(source).parent.name / f"renamed{number}.png"
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(Path(source).read_bytes())
+    result = imgclf.evaluate(imgclf.load(trained.bundle), tmp_path)
+    assert result.num_seen == 1
+    assert any("1 of these 3 images were training images" in text for text in result.warnings)
+    assert trained.evaluation.num_seen == 0
+
+
+def test_the_nearest_mean_is_a_baseline(trained: Any, two_classes: Path) -> None:
+    """Thumbnails alone tell dark from light, and the figure survives saving."""
+    here = imgclf.evaluate(trained.classifier, two_classes)
+    again = imgclf.evaluate(imgclf.load(trained.bundle), two_classes)
+    assert here.nearest_mean_accuracy == again.nearest_mean_accuracy == 1.0
+    assert here.as_dict()["nearest_mean_accuracy"] == 1.0
+
+
+def test_the_nearest_mean_is_the_nearest() -> None:
+    """The baseline's answers are those of plain distances to plain means."""
+    from imgclf.traces import tiny_thumbnails, trace_training
+
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (60, 20, 24, 3)).astype(np.uint8)
+    labels = np.arange(60) % 3
+    traces = trace_training([pixels[:40], pixels[40:]], labels, ["ab" * 32] * 60, 3)
+    thumbnails = tiny_thumbnails(pixels)
+    means = np.stack([thumbnails[labels == label].mean(axis=0) for label in range(3)])
+    distances = np.linalg.norm(thumbnails[:, None] - means, axis=2)
+    assert (traces.nearest_class(thumbnails) == distances.argmin(axis=1)).all()
+
+
+def test_every_prediction_is_calibrated(trained: Any, two_classes: Path) -> None:
+    """Predict, predict_pixels and evaluate give the calibrated numbers; no answer changes."""
+    from imgclf.evaluation.calibration import apply_temperature
+
+    clf = imgclf.load(trained.bundle)
+    record = clf.calibration
+    assert record is not None
+    assert record.log_loss_after <= record.log_loss_before
+    calibrated = imgclf.evaluate(clf, two_classes).probabilities
+    clf.calibration = None
+    raw = imgclf.evaluate(clf, two_classes).probabilities
+    assert (raw.argmax(axis=1) == calibrated.argmax(axis=1)).all()
+    np.testing.assert_array_equal(apply_temperature(raw, record.temperature), calibrated)
+    predicted = [item.probability for item in trained.classifier.predict(two_classes)]
+    np.testing.assert_allclose(predicted, calibrated.max(axis=1), atol=1e-12)
+
+
+def test_abstaining_is_measured(trained: Any) -> None:
+    """With min_precision the result says which share is answered and how much of it is right."""
+    result = imgclf.evaluate(trained.classifier, trained.data.test, min_precision=0.9)
+    chosen = result.selective
+    assert chosen is not None
+    is_accepted = result.probabilities.max(axis=1) >= chosen.threshold
+    assert chosen.num_accepted == is_accepted.sum()
+    assert result.as_dict()["selective"]["coverage"] == pytest.approx(is_accepted.mean())

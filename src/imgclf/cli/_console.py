@@ -16,6 +16,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from imgclf.data.samples import Quarantined
     from imgclf.evaluation.metrics import ClassificationMetrics
+    from imgclf.evaluation.results import Evaluation
 
 __all__ = [
     "ScanBar",
@@ -107,14 +108,22 @@ def print_quarantined(console: Console, quarantined: Sequence[Quarantined]) -> N
         console.print(f"  and {len(quarantined) - MOST_LISTED} more")
 
 
-def accuracy_line(metrics: ClassificationMetrics) -> str:
+def accuracy_line(evaluation: Evaluation) -> str:
     """Write the headline: accuracy, its interval, the images, and what guessing would give."""
+    metrics = evaluation.metrics
     low, high = metrics.accuracy_interval.low, metrics.accuracy_interval.high
     return (
         f"[bold]Accuracy {metrics.accuracy:.2%}[/]  (95 % interval {low:.1%} to {high:.1%}, "
         f"{metrics.num_correct} of {metrics.num_images} images)\n"
-        f"Always answering the most frequent class would give {metrics.majority.accuracy:.1%}."
+        f"Always answering the most frequent class would give {metrics.majority.accuracy:.1%}"
+        + _nearest_mean(evaluation.nearest_mean_accuracy)
     )
+
+
+def _nearest_mean(accuracy: float | None) -> str:
+    if accuracy is None:
+        return "."
+    return f",\nthe nearest class mean of 8 x 8 thumbnails {accuracy:.1%}."
 
 
 def class_table(metrics: ClassificationMetrics, most: int = 50) -> Table:

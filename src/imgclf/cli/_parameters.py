@@ -17,6 +17,7 @@ __all__ = [
     "BundlePath",
     "JsonFlag",
     "SettingsFile",
+    "MinPrecision",
     "parse_image_size",
     "parse_options",
     "require_path",
@@ -74,6 +75,12 @@ SettingsFile = Annotated[
     ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+MinPrecision = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE", help="Be unsure where fewer than this share would be right, e.g. 0.95."
+    ),
+]
 
 
 def parse_image_size(text: str) -> tuple[int, int]:

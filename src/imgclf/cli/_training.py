@@ -18,6 +18,7 @@ from imgclf.cli._console import (
     result_console,
     shown_path,
 )
+from imgclf.cli._figures import print_confusion, print_learning_curve
 from imgclf.runtime import silenced_stderr
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def print_summary(run: TrainingRun) -> None:
     console = result_console()
     metrics = run.evaluation.metrics
     console.print()
-    console.print(accuracy_line(metrics))
+    console.print(accuracy_line(run.evaluation))
     if run.headline_split == "val":
         console.print(
             "[yellow]Measured on the validation images, which also chose the epoch: give other "
@@ -119,6 +120,8 @@ def print_summary(run: TrainingRun) -> None:
         )
     console.print()
     console.print(class_table(metrics))
+    print_confusion(console, run.evaluation)
+    print_learning_curve(console, run.history.history)
     if run.before is not None:
         console.print()
         console.print(comparison_table(run.before.metrics, metrics))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,9 +17,17 @@ from imgclf.cli._console import (
     print_json,
     print_quarantined,
     result_console,
+    shown_path,
 )
-from imgclf.cli._parameters import BundlePath, JsonFlag
+from imgclf.cli._figures import print_confusion
+from imgclf.cli._parameters import BundlePath, JsonFlag, MinPrecision
+from imgclf.errors import AccuracyError
 from imgclf.runtime import silenced_stderr
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from imgclf.evaluation.results import Evaluation
 
 
 def evaluate(
@@ -26,14 +36,24 @@ def evaluate(
         Path, typer.Argument(metavar="DIR", help="Folder with one sub-folder per class.")
     ],
     as_json: JsonFlag = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print one CSV row per image instead of the figures.")
+    ] = False,
+    min_precision: MinPrecision = None,
+    assert_accuracy: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", min=0, max=1, help="Exit with 1 below this accuracy."),
+    ] = None,
 ) -> None:
     """Measure a classifier on images that it has not seen.
 
-    Example: `imgclf evaluate pets.imgclf photos/test`
+    Example: `imgclf evaluate pets.imgclf photos/test --assert-accuracy 0.9`
     """
     from imgclf.bundle import read_bundle
     from imgclf.data.folder import read_folder
 
+    if as_json and as_csv:
+        raise typer.BadParameter("give --json or --csv, not both.")
     read_bundle(bundle)  # Both are refused before TensorFlow is loaded.
     read_folder(directory, min_classes=1)
     with silenced_stderr():
@@ -41,14 +61,55 @@ def evaluate(
         from imgclf.evaluation.evaluating import evaluate as measure
 
     with ScanBar(error_console()) as scanning:
-        result = measure(load(bundle), directory, progress=scanning)
-    if as_json:
-        print_json(result.as_dict())
-        return
+        result = measure(load(bundle), directory, min_precision=min_precision, progress=scanning)
     print_quarantined(error_console(), result.quarantined)
     for warning in result.warnings:
-        error_console().print(warning, style="yellow", markup=False)
-    console = result_console()
-    console.print(accuracy_line(result.metrics))
+        error_console().print(warning, style="yellow", markup=False, soft_wrap=True)
+    if as_json:
+        print_json(result.as_dict())
+    elif as_csv:
+        print_images(result)
+    else:
+        print_figures(result_console(), result)
+    if assert_accuracy is not None and result.accuracy < assert_accuracy:
+        raise AccuracyError(
+            f"The accuracy is {result.accuracy:.4f}, and --assert-accuracy demands "
+            f"{assert_accuracy:g}."
+        )
+
+
+def print_figures(console: Console, result: Evaluation) -> None:
+    """Print the headline, the further figures, the classes and the mistakes."""
+    metrics = result.metrics
+    console.print(accuracy_line(result))
+    console.print(
+        f"\nBalanced accuracy {metrics.balanced_accuracy:.1%}, macro F1 {metrics.macro_f1:.3f}, "
+        f"ROC AUC {metrics.roc_auc:.3f}, average precision {metrics.average_precision:.3f}"
+    )
+    if metrics.top_3_accuracy == metrics.top_3_accuracy:
+        console.print(f"Top-3 {metrics.top_3_accuracy:.1%}, top-5 {metrics.top_5_accuracy:.1%}")
+    console.print(
+        f"Log loss {metrics.log_loss:.3f}, Brier score {metrics.brier_score:.3f}, "
+        f"calibration error {metrics.expected_calibration_error:.3f}"
+    )
+    if result.selective is not None:
+        chosen = result.selective
+        console.print(
+            f"Answers of {chosen.threshold:.1%} and more: {chosen.coverage:.1%} of the images, "
+            f"{chosen.precision:.1%} of them right"
+        )
     console.print()
-    console.print(class_table(result.metrics))
+    console.print(class_table(metrics))
+    print_confusion(console, result)
+
+
+def print_images(result: Evaluation) -> None:
+    """Print one CSV row per image."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    names = result.class_names
+    writer.writerow(["path", "true", "predicted", "correct", "probability", *names])
+    rows = zip(result.paths, result.labels, result.predicted, result.probabilities, strict=True)
+    for path, true, predicted, row in rows:
+        correct = str(bool(true == predicted)).lower()
+        answer = [names[true], names[predicted], correct, float(row[predicted])]
+        writer.writerow([shown_path(path), *answer, *row.tolist()])

@@ -55,6 +55,11 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         interval = f"95 % interval {figures.accuracy_low:.1%} to {figures.accuracy_high:.1%}"
         images = f"{figures.num_images} {figures.split} images{chosen}"
         rows.append(("accuracy", f"{figures.accuracy:.2%} ({interval}) on {images}"))
+    if manifest.calibration is not None:
+        fitted = manifest.calibration
+        error = f"calibration error {fitted.ece_before:.3f} -> {fitted.ece_after:.3f}"
+        images = f"{fitted.num_images} validation images"
+        rows.append(("calibrated", f"temperature {fitted.temperature:.3g}; {error} on {images}"))
     if manifest.data is not None:
         data = manifest.data
         counts = f"{data.num_train} training, {data.num_val} validation, {data.num_test} test"

@@ -19,6 +19,7 @@ from imgclf.cli import (
     evaluate,
     info,
     predict,
+    report,
     train,
     tune,
 )
@@ -50,6 +51,7 @@ app.command("predict")(predict.predict)
 app.add_typer(architectures.app, name="architectures")
 app.command("info")(info.info)
 app.add_typer(cache.app, name="cache")
+app.command("report")(report.report)
 
 
 def run() -> None:

@@ -15,12 +15,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from imgclf.cli._console import error_console, print_json, result_console, shown_path
-from imgclf.cli._parameters import BundlePath, JsonFlag
+from imgclf.cli._parameters import BundlePath, JsonFlag, MinPrecision
 from imgclf.errors import DataError, DataNotFoundError
 from imgclf.runtime import silenced_stderr
 
 if TYPE_CHECKING:
-    from imgclf.classifier import Prediction
+    from imgclf.classifier import Classifier, Prediction
 
 BAR_CELLS = 10
 
@@ -32,6 +32,11 @@ def predict(
     ],
     as_json: JsonFlag = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+    min_precision: MinPrecision = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write pictures of where the network looked into DIR."),
+    ] = None,
 ) -> None:
     """Classify images.
 
@@ -53,7 +58,8 @@ def predict(
     logger = logging.getLogger("imgclf")
     logger.addHandler(left_out)
     try:
-        predictions = load(bundle).predict(sources, strict=False)
+        classifier = load(bundle)
+        predictions = classifier.predict(sources, strict=False, min_precision=min_precision)
     finally:
         logger.removeHandler(left_out)
     if as_json:
@@ -64,6 +70,8 @@ def predict(
         _print_table(predictions)
     for message in left_out.messages:
         error_console().print(message, style="yellow", markup=False, soft_wrap=True)
+    if explain is not None:
+        write_explanations(classifier, predictions, explain)
     if not predictions:
         raise DataError("No image could be decoded.")
 
@@ -77,6 +85,21 @@ def expand_paths(patterns: Sequence[str]) -> list[str]:
             raise DataNotFoundError(f"{pattern} does not exist, nor does it match any file.")
         paths += found
     return paths
+
+
+def write_explanations(
+    classifier: Classifier, predictions: Sequence[Prediction], folder: Path
+) -> None:
+    """Write one picture per image, numbered as in the table: what spoke for its class."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be made ({error.strerror}): give another DIR.") from error
+    for number, item in enumerate(predictions, start=1):
+        assert item.path is not None, "the command line gives paths"
+        target = folder / f"{number:04}-{Path(item.path).stem}.png"
+        classifier.explain(item.path, label=item.label).overlay().save(target)
+    error_console().print(f"{len(predictions)} picture(s) in {shown_path(folder)}", markup=False)
 
 
 class _LeftOut(logging.Handler):
@@ -95,6 +118,7 @@ def _as_record(item: Prediction) -> dict[str, Any]:
         "path": item.path,
         "label": item.label,
         "probability": item.probability,
+        "accepted": item.accepted,
         "probabilities": dict(item.probabilities),
     }
 
@@ -102,10 +126,11 @@ def _as_record(item: Prediction) -> dict[str, Any]:
 def _print_csv(predictions: Sequence[Prediction]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     names = list(predictions[0].probabilities) if predictions else []
-    writer.writerow(["path", "label", "probability", *names])
+    writer.writerow(["path", "label", "probability", "accepted", *names])
     for item in predictions:
         path = shown_path(item.path or "")
-        writer.writerow([path, item.label, item.probability, *item.probabilities.values()])
+        row = [path, item.label, item.probability, str(item.accepted).lower()]
+        writer.writerow([*row, *item.probabilities.values()])
 
 
 def _print_table(predictions: Sequence[Prediction]) -> None:
@@ -116,5 +141,6 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
     for item in predictions:
         bar = "█" * round(item.probability * BAR_CELLS)
         shown = f"{bar} {item.probability:.1%}"
-        table.add_row(escape(shown_path(item.path or "")), escape(item.label), shown)
+        label = escape(item.label) if item.accepted else f"unsure [dim]({escape(item.label)})[/]"
+        table.add_row(escape(shown_path(item.path or "")), label, shown)
     result_console().print(table)

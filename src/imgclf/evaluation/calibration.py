@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: temperature scaling, abstention below a threshold."""
+"""Probabilities that mean what they say: temperature scaling."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from math import isfinite, log, sqrt
 import numpy as np
 
 from imgclf.errors import ArgumentError
-from imgclf.evaluation.metrics import (
-    LOG_FLOOR,
+from imgclf.evaluation.predictions import (
     FloatArray,
     Labels,
     check_predictions,
     predicted_classes,
 )
+from imgclf.evaluation.reliability import LOG_FLOOR
 
 __all__ = [
     "MAX_TEMPERATURE",
     "MIN_TEMPERATURE",
-    "Threshold",
     "apply_temperature",
     "fit_temperature",
     "softmax",
-    "threshold_for_precision",
 ]
 
 MIN_TEMPERATURE = 0.05
@@ -43,26 +41,11 @@ _STEP_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
-    """When to answer and when to say "not sure".
-
-    Attributes:
-        value: Answer when the top probability is at least this, 0 to 1.
-        coverage: Share of the images that are answered, 0 to 1.
-        precision: Share of correct ones among the answers, 0 to 1.
-    """
-
-    value: float
-    coverage: float
-    precision: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Loss:
     """What the log loss is at one inverse temperature, and how it changes there.
 
     Attributes:
-        value: As `metrics.log_loss` reports it, so no image costs more than 36.04.
+        value: As `reliability.log_loss` reports it, so no image costs more than 36.04.
         slope: First derivative, of the loss without that cap.
         curvature: Second derivative of the same, never negative.
     """
@@ -111,7 +94,7 @@ def fit_temperature(labels: Labels, probabilities: FloatArray) -> float:
         how much certainty is too much, as the loss falls all the way to a temperature of 0.
 
     Raises:
-        ArgumentError: If the arrays are not predictions; see `metrics.check_predictions`.
+        ArgumentError: If the arrays are not predictions; see `predictions.check_predictions`.
 
     References:
         C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
@@ -129,7 +112,7 @@ def apply_temperature(probabilities: FloatArray, temperature: float) -> FloatArr
     No answer changes: the most probable class of every row stays the same, also under ties,
     where equal probabilities stay equal. Where rounding would let another class catch up with
     the winner, the winner is put one floating-point step ahead. Zeros, which would stay infinitely
-    certain at every temperature, are first raised to `metrics.LOG_FLOOR`, or to the smallest
+    certain at every temperature, are first raised to `reliability.LOG_FLOOR`, or to the smallest
     positive number of their row where that is less, so that no two classes swap places.
 
     Args:
@@ -154,49 +137,6 @@ def apply_temperature(probabilities: FloatArray, temperature: float) -> FloatArr
         return probabilities.astype(np.float64)
     scaled = softmax(_log(probabilities), temperature)
     return _with_winners(scaled, predicted_classes(probabilities))
-
-
-def threshold_for_precision(
-    labels: Labels, probabilities: FloatArray, min_precision: float
-) -> Threshold | None:
-    """Find how sure the classifier must be for its answers to reach a wanted precision.
-
-    Of all thresholds that reach it, the one that answers most images is taken. It is chosen
-    on these images, so take the validation images, and report the precision on others.
-
-    Args:
-        labels: Integer ``(num_images,)``, the true classes.
-        probabilities: float64 ``(num_images, num_classes)``, rows sum to 1.
-        min_precision: Wanted share of correct answers, above 0 and at most 1.
-
-    Returns:
-        The threshold with what it achieves here, or None when no threshold achieves it.
-
-    Raises:
-        ArgumentError: If `min_precision` is out of range or the arrays are not predictions.
-
-    References:
-        Y. Geifman and R. El-Yaniv, "Selective Classification for Deep Neural Networks",
-        NeurIPS 2017.
-    """
-    check_predictions(labels, probabilities)
-    if not 0.0 < min_precision <= 1.0:
-        raise ArgumentError(
-            f"min_precision={min_precision!r} is not accepted: "
-            "give a number above 0 and at most 1, such as 0.99."
-        )
-    confidence = probabilities.max(axis=1)
-    order = np.argsort(-confidence, kind="stable")
-    ordered = confidence[order]
-    num_correct = np.cumsum((predicted_classes(probabilities) == labels)[order])
-    precision = num_correct / np.arange(1, labels.size + 1)
-    # A threshold cannot part equally confident images, so only the last of each run can be it.
-    is_cut = np.append(ordered[1:] != ordered[:-1], np.True_)
-    cuts = np.flatnonzero(is_cut & (precision >= min_precision))
-    if cuts.size == 0:
-        return None
-    last = int(cuts[-1])
-    return Threshold(float(ordered[last]), (last + 1) / labels.size, float(precision[last]))
 
 
 def _minimise_loss(gaps: FloatArray) -> float:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +11,13 @@ from numpy.typing import NDArray
 from imgclf.classifier import Classifier
 from imgclf.data.folder import match_classes, read_folder
 from imgclf.data.generators import Batches
-from imgclf.data.samples import Quarantined, collect_samples
+from imgclf.data.samples import Quarantined, Sample, collect_samples
 from imgclf.data.store import open_store
 from imgclf.errors import ArgumentError, DataError
-from imgclf.evaluation.intervals import Interval
-from imgclf.evaluation.metrics import ClassificationMetrics, measure, predicted_classes
+from imgclf.evaluation.abstention import Selective
+from imgclf.evaluation.metrics import measure
+from imgclf.evaluation.results import Evaluation
+from imgclf.traces import short_hashes, tiny_thumbnails
 
 __all__ = ["Evaluation", "evaluate", "evaluate_pixels"]
 
@@ -25,60 +25,11 @@ EVALUATE_AT_ONCE = 64
 """Images that are read from the store at a time."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
-    """What was measured, and on what.
-
-    Attributes:
-        metrics: All figures; see `ClassificationMetrics`.
-        class_names: Names of the classes, in the classifier's order.
-        paths: ``(num_images,)`` absolute paths.
-        labels: ``(num_images,)`` true class indices.
-        probabilities: float64 ``(num_images, num_classes)``.
-        quarantined: Files that look like images but could not be used.
-        warnings: Remarks, one line each.
-    """
-
-    metrics: ClassificationMetrics
-    class_names: tuple[str, ...]
-    paths: tuple[str, ...]
-    labels: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    quarantined: tuple[Quarantined, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def accuracy(self) -> float:
-        """Share of images that are classified correctly, 0 to 1."""
-        return self.metrics.accuracy
-
-    @property
-    def interval(self) -> Interval:
-        """95 % Wilson interval of the accuracy."""
-        return self.metrics.accuracy_interval
-
-    @property
-    def predicted(self) -> NDArray[np.int64]:
-        """``(num_images,)`` predicted class indices."""
-        return predicted_classes(self.probabilities)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON: the figures, the classes and what was left out."""
-        return {
-            **self.metrics.as_dict(),
-            "class_names": list(self.class_names),
-            "quarantined": [
-                {"path": item.path, "reason": item.reason, "message": item.message}
-                for item in self.quarantined
-            ],
-            "warnings": list(self.warnings),
-        }
-
-
 def evaluate(
     classifier: Classifier,
     images: str | os.PathLike[str] | Batches,
     *,
+    min_precision: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Measure a classifier on a folder of images, in float32, with its own preprocessing.
@@ -87,6 +38,8 @@ def evaluate(
         classifier: What to measure.
         images: A folder with one sub-folder per class, matched to the classifier's classes by
             name; or batches of `imgclf.make_generators`, whose images are taken plain.
+        min_precision: Also measure what remains when the classifier abstains as
+            `Classifier.predict` does; above 0 and at most 1.
         progress: Called while a folder is scanned with the number of files done and in all.
 
     Returns:
@@ -95,14 +48,18 @@ def evaluate(
     Raises:
         DataNotFoundError: The folder does not exist.
         DataError: It has no usable images, or a class that the classifier does not know.
-        ArgumentError: The batches have other classes or another size than the classifier.
+        ArgumentError: The batches have other classes or another size than the classifier, or
+            `min_precision` cannot be reached.
 
     Example:
         >>> result = imgclf.evaluate(clf, "data/test")       # doctest: +SKIP
         >>> result.accuracy, result.interval                 # doctest: +SKIP
     """
+    if min_precision is not None:
+        classifier.threshold(min_precision)  # Refused before anything is read.
     if isinstance(images, Batches):
-        return _evaluate_batches(classifier, images)
+        _require_same(classifier, images)
+        return _measured(classifier, images.samples, images.pixels(), min_precision=min_precision)
     folder = read_folder(images, min_classes=1)
     if folder.layout == "splits":
         raise DataError(
@@ -113,16 +70,12 @@ def evaluate(
     store = open_store(folder, classifier.policy, progress=progress)
     samples, quarantined = collect_samples(store, files)
     rows = np.array([sample.row for sample in samples], np.int64)
+    pixels = (
+        store.pixels.rows(rows[first : first + EVALUATE_AT_ONCE])
+        for first in range(0, len(rows), EVALUATE_AT_ONCE)
+    )
     return _measured(
-        classifier,
-        paths=tuple(sample.path for sample in samples),
-        labels=np.array([sample.label for sample in samples], np.int64),
-        probabilities=classifier.predict_pixels(
-            store.pixels.rows(rows[first : first + EVALUATE_AT_ONCE])
-            for first in range(0, len(rows), EVALUATE_AT_ONCE)
-        ),
-        quarantined=tuple(quarantined),
-        warnings=(warning,) if warning else (),
+        classifier, samples, pixels, quarantined, [warning] if warning else [], min_precision
     )
 
 
@@ -143,31 +96,86 @@ def evaluate_pixels(
     Returns:
         The figures.
     """
-    probabilities = classifier.predict_pixels(batches)
-    return _measured(classifier, tuple(paths), np.array(labels, np.int64), probabilities)
+    samples = [
+        Sample(row, path, int(label), "", None)
+        for row, (path, label) in enumerate(zip(paths, labels, strict=True))
+    ]
+    return _measured(classifier, samples, batches)
 
 
-def _evaluate_batches(classifier: Classifier, batches: Batches) -> Evaluation:
+def _require_same(classifier: Classifier, batches: Batches) -> None:
     if batches.class_names != classifier.class_names or batches.policy != classifier.policy:
         raise ArgumentError(
             f"The batches have the classes {batches.class_names} and the size "
             f"{batches.policy.image_size}; the classifier has {classifier.class_names} and "
             f"{classifier.policy.image_size}: give a folder instead, it is matched by name."
         )
-    return _measured(
-        classifier, batches.file_paths, batches.labels, classifier.predict_pixels(batches.pixels())
-    )
 
 
 def _measured(
     classifier: Classifier,
-    paths: tuple[str, ...],
+    samples: Sequence[Sample],
+    pixels: Iterable[NDArray[np.uint8]],
+    quarantined: Sequence[Quarantined] = (),
+    warnings: Sequence[str] = (),
+    min_precision: float | None = None,
+) -> Evaluation:
+    labels = np.array([sample.label for sample in samples], np.int64)
+    guesses: list[NDArray[np.int64]] = []
+    probabilities = classifier.predict_pixels(_watched(classifier, pixels, guesses))
+    num_seen = _count_seen(classifier, samples)
+    return Evaluation(
+        metrics=measure(labels, probabilities, classifier.class_names),
+        class_names=classifier.class_names,
+        paths=tuple(sample.path for sample in samples),
+        labels=labels,
+        probabilities=probabilities,
+        quarantined=tuple(quarantined),
+        warnings=(*warnings, *_seen_warning(num_seen, len(samples))),
+        nearest_mean_accuracy=_share_right(guesses, labels),
+        num_seen=num_seen,
+        selective=_selective(classifier, labels, probabilities, min_precision),
+    )
+
+
+def _watched(
+    classifier: Classifier,
+    pixels: Iterable[NDArray[np.uint8]],
+    guesses: list[NDArray[np.int64]],
+) -> Iterator[NDArray[np.uint8]]:
+    """Pass batches on; on the way, classify each by the nearest mean thumbnail."""
+    for batch in pixels:
+        if classifier.traces is not None:
+            guesses.append(classifier.traces.nearest_class(tiny_thumbnails(batch)))
+        yield batch
+
+
+def _count_seen(classifier: Classifier, samples: Sequence[Sample]) -> int:
+    if classifier.traces is None:
+        return 0
+    known = (sample.sha256 for sample in samples if sample.sha256)
+    return classifier.traces.count_seen(short_hashes(known))
+
+
+def _seen_warning(num_seen: int, num_images: int) -> list[str]:
+    text = (
+        f"{num_seen} of these {num_images} images were training images: the accuracy is not one "
+        "that new images will see."
+    )
+    return [text] if num_seen else []
+
+
+def _share_right(guesses: Sequence[NDArray[np.int64]], labels: NDArray[np.int64]) -> float | None:
+    return float((np.concatenate(guesses) == labels).mean()) if guesses else None
+
+
+def _selective(
+    classifier: Classifier,
     labels: NDArray[np.int64],
     probabilities: NDArray[np.float64],
-    quarantined: tuple[Quarantined, ...] = (),
-    warnings: tuple[str, ...] = (),
-) -> Evaluation:
-    metrics = measure(labels, probabilities, classifier.class_names)
-    return Evaluation(
-        metrics, classifier.class_names, paths, labels, probabilities, quarantined, warnings
-    )
+    min_precision: float | None,
+) -> Selective | None:
+    if min_precision is None:
+        return None
+    threshold = classifier.threshold(min_precision)
+    return Selective.measure(labels, probabilities, min_precision, threshold)

@@ -1,0 +1,106 @@
+"""Drawing figures in the terminal: the confusion matrix, the mistakes, the learning curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from imgclf.evaluation.results import Evaluation
+
+__all__ = ["confusion_table", "curve_line", "print_confusion", "print_learning_curve"]
+
+MOST_CLASSES = 12
+"""Classes up to which the confusion matrix fits a terminal; with more, its pairs say it all."""
+
+MOST_PAIRS = 5
+
+LEVELS = "▁▂▃▄▅▆▇█"
+
+CURVE_CELLS = 50
+
+
+def print_confusion(console: Console, evaluation: Evaluation) -> None:
+    """Print the matrix, where it fits, and the most frequent mistakes."""
+    from imgclf.evaluation.counting import most_confused_pairs
+
+    pairs = most_confused_pairs(evaluation.metrics.confusion, k=MOST_PAIRS)
+    if not pairs:
+        return
+    console.print()
+    if len(evaluation.class_names) <= MOST_CLASSES:
+        console.print("[bold]Confusion matrix[/]  (rows true, columns predicted)")
+        console.print(confusion_table(evaluation))
+    console.print("[bold]Most confused[/]")
+    for pair in pairs:
+        true = escape(evaluation.class_names[pair.true_class])
+        predicted = escape(evaluation.class_names[pair.predicted_class])
+        console.print(f"  {true} taken for {predicted}: {pair.num_images}")
+
+
+def confusion_table(evaluation: Evaluation) -> Table:
+    """Draw the confusion matrix: a row for each true class, brighter where more images are."""
+    names, counts = evaluation.class_names, evaluation.metrics.confusion
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("", overflow="ellipsis", no_wrap=True, max_width=20)
+    for index in range(len(names)):
+        table.add_column(str(index + 1), justify="right", no_wrap=True)
+    for index, (name, row) in enumerate(zip(names, counts.tolist(), strict=True)):
+        cells = [_cell(count, sum(row), column == index) for column, count in enumerate(row)]
+        table.add_row(Text(f"{index + 1} {name}"), *cells)
+    return table
+
+
+def _cell(count: int, row_sum: int, is_right: bool) -> Text:
+    if not count:
+        return Text("·", style="dim")
+    if is_right:
+        return Text(str(count), style="green")
+    return Text(str(count), style="bold red" if count * 10 >= row_sum else "yellow")
+
+
+def print_learning_curve(console: Console, history: Mapping[str, Sequence[float]]) -> None:
+    """Print loss and accuracy over the epochs, each as one line of blocks."""
+    shown = [(name, history[name]) for name in _curve_names(history)]
+    if not shown or len(shown[0][1]) < 2:
+        return
+    console.print()
+    console.print("[bold]Over the epochs[/]  (validation)")
+    for name, values in shown:
+        label = name.removeprefix("val_").replace("_", " ")
+        console.print(f"  {label:9}{values[0]:7.3f} {curve_line(values)} {values[-1]:.3f}")
+
+
+def _curve_names(history: Mapping[str, Sequence[float]]) -> list[str]:
+    wanted = ("val_loss", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy")
+    return [name for name in wanted if name in history]
+
+
+def curve_line(values: Sequence[float], cells: int = CURVE_CELLS) -> str:
+    """Draw numbers as blocks of rising height, from the least to the greatest.
+
+    Args:
+        values: The numbers in order; more than `cells` are thinned out evenly.
+        cells: Widest line.
+
+    Returns:
+        One character for each number shown; ``?`` for what is not a finite number.
+    """
+    if len(values) > cells:
+        step = (len(values) - 1) / (cells - 1)
+        values = [values[round(index * step)] for index in range(cells)]
+    finite = [value for value in values if abs(value) < float("inf")]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
+    return "".join(_level(value, low, high) for value in values)
+
+
+def _level(value: float, low: float, high: float) -> str:
+    if not abs(value) < float("inf"):  # NaN compares as false
+        return "?"
+    share = (value - low) / (high - low) if high > low else 0.5
+    return LEVELS[min(len(LEVELS) - 1, int(share * len(LEVELS)))]

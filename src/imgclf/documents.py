@@ -1,0 +1,75 @@
+"""What a finished training writes beside its bundle: record, suspects, report, model card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgclf.evaluation.label_issues import write_label_issues
+from imgclf.evaluation.model_card import write_model_card
+from imgclf.evaluation.report import write_report
+from imgclf.evaluation.run_record import read_run, write_predictions, write_record
+from imgclf.training.schedules import make_schedule
+
+if TYPE_CHECKING:
+    from imgclf.settings import Settings
+    from imgclf.workflow import TrainingRun
+
+__all__ = ["write_documents"]
+
+RATES_PER_EPOCH = 4
+"""Points at which the learning rate's course is drawn."""
+
+
+def write_documents(folder: Path, run: TrainingRun, settings: Settings) -> None:
+    """Write ``record.json``, ``predictions.csv``, ``suspects.csv``, the report and the card.
+
+    Args:
+        folder: The run folder; bundle, configuration, division and history lie in it already.
+        run: What the training gave.
+        settings: Every choice.
+    """
+    write_predictions(folder, run.evaluation)
+    write_record(folder, _record(run, settings))
+    record = read_run(folder)
+    write_label_issues(record)
+    write_model_card(record)
+    write_report(folder, run.classifier)
+
+
+def _record(run: TrainingRun, settings: Settings) -> dict[str, Any]:
+    best = run.history.best_epoch
+    quarantined = (*run.data.quarantined, *run.evaluation.quarantined)
+    return {
+        "evaluation": run.evaluation.as_dict(),
+        "split": run.headline_split,
+        "best_epoch": None if best is None else best + 1,
+        "precision": run.precision,
+        "images_per_s": run.images_per_s,
+        "durations_s": dict(run.durations_s),
+        "learning_rates": _learning_rates(run, settings),
+        "quarantined": [
+            {"path": _text(item.path), "reason": item.reason, "message": _text(item.message)}
+            for item in quarantined
+        ],
+        "left_out": dict(Counter(item.reason for item in run.data.left_out)),
+        "num_leaked": run.data.num_leaked,
+        "warnings": [*run.data.warnings, *run.evaluation.warnings],
+    }
+
+
+def _learning_rates(run: TrainingRun, settings: Settings) -> list[tuple[float, float]]:
+    """Return ``(epoch, rate)`` over the epochs that were done."""
+    steps = run.data.train.steps_per_epoch
+    rate = make_schedule(settings.schedule, settings.learning_rate, settings.epochs * steps)
+    points = range(RATES_PER_EPOCH * len(run.history.epoch) + 1)
+    epochs = [point / RATES_PER_EPOCH for point in points]
+    if not callable(rate):
+        return [(epoch, rate) for epoch in epochs]
+    return [(epoch, float(rate(round(epoch * steps)))) for epoch in epochs]
+
+
+def _text(name: str) -> str:
+    """Return a name as text that JSON can hold; bytes that are no text are shown as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

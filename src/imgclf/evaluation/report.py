@@ -1,0 +1,209 @@
+"""The report: one HTML file that holds everything and asks nothing of any network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgclf.bundle import read_bundle
+from imgclf.classifier import Classifier, load
+from imgclf.errors import ImgclfError
+from imgclf.evaluation import report_sections as sections
+from imgclf.evaluation.counting import most_confused_pairs
+from imgclf.evaluation.label_issues import find_label_issues
+from imgclf.evaluation.pictures import (
+    MOST_PICTURES,
+    choose_for_cells,
+    data_uri,
+    first_distinct,
+    thumbnails,
+)
+from imgclf.evaluation.run_record import RunRecord, read_run
+
+__all__ = ["write_report"]
+
+REPORT_NAME = "report.html"
+
+GALLERY_SIZE = 24
+NUM_WORST = 12
+"""Worst mistakes that are shown: each has a heat map, which costs a pass forward and back."""
+
+
+def write_report(folder: str | os.PathLike[str], classifier: Classifier | None = None) -> Path:
+    """Write the report of a finished run into its folder.
+
+    Args:
+        folder: The run folder.
+        classifier: The run's classifier, if it is at hand; None loads it from the folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        RunFolderError: The folder holds no finished run.
+        BundleError: Its classifier cannot be loaded.
+    """
+    run = read_run(folder)
+    bundle_path = run.folder / "model.imgclf"
+    classifier = classifier or load(bundle_path)
+    content = report_data(run, classifier, bundle_path)
+    target = run.folder / REPORT_NAME
+    target.write_text(render(content), encoding="utf-8")
+    return target
+
+
+def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> dict[str, Any]:
+    """Collect all that the report shows, as plain values."""
+    manifest = read_bundle(bundle_path).manifest
+    confusion = np.array(run.record["evaluation"]["confusion"], np.int64)
+    pairs = most_confused_pairs(confusion)
+    return {
+        "title": Path(run.config["train_dir"]).name or "images",
+        "classes": run.class_names,
+        "headline": sections.headline(run),
+        "warnings": run.record["warnings"],
+        "history": sections.history(run),
+        "confusion": confusion.tolist(),
+        "confused": [(pair.true_class, pair.predicted_class, pair.num_images) for pair in pairs],
+        **_images(run, classifier),
+        "reliability": sections.reliability(run),
+        "calibration": manifest.calibration
+        and manifest.calibration.model_dump(exclude={"thresholds"}),
+        "slider": {**sections.slider(run), "chosen": sections.threshold_rows(manifest)},
+        "class_figures": sections.class_figures(run),
+        "data": sections.data_section(run),
+        "model": sections.model_section(run, classifier, manifest),
+        "reproduce": sections.reproduction(run, manifest),
+    }
+
+
+def render(content: dict[str, Any]) -> str:
+    """Fill the template; nothing that comes from a run is ever markup.
+
+    Args:
+        content: What `report_data` returned.
+
+    Returns:
+        The whole page.
+    """
+    parts = files("imgclf.evaluation").joinpath("template")
+    script = parts.joinpath("report.js").read_text(encoding="utf-8")
+    # The page may run this one script and no other, whatever a name managed to smuggle in.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    head = content["headline"]
+    is_test = head["split"] == "test"
+    images = "test images" if is_test else "validation images, which also chose the epoch"
+    values = {
+        "script_hash": f"sha256-{digest}",
+        "title": html.escape(_text(content["title"])),
+        "accuracy": f"{head['accuracy']:.2%}",
+        "interval": html.escape(
+            f"accuracy; 95 % interval {head['low']:.1%} to {head['high']:.1%}, "
+            f"{head['num_correct']:,} of {head['num_images']:,} {images}"
+        ),
+        "footer": html.escape(f"Made by imgclf {dict(content['reproduce']['facts'])['imgclf']}"),
+        "style": parts.joinpath("report.css").read_text(encoding="utf-8"),
+        "data": _json_for_script(content),
+        "script": script,
+    }
+    page = parts.joinpath("report.html").read_text(encoding="utf-8")
+    pieces = page.split("{{")
+    # Split first, so that a value that looks like a placeholder is never filled in itself.
+    filled = [values[name] + rest for name, rest in (piece.split("}}", 1) for piece in pieces[1:])]
+    return pieces[0] + "".join(filled)
+
+
+def _json_for_script(content: dict[str, Any]) -> str:
+    """Return JSON that cannot end the script element that it stands in."""
+    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _text(name: str) -> str:
+    """Return a file name as text; bytes that are none are shown as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _images(run: RunRecord, classifier: Classifier) -> dict[str, Any]:
+    """Choose the galleries and the images behind the matrix; embed each once."""
+    galleries = _galleries(run)
+    picked = first_distinct([indices for _, _, indices in galleries])
+    cells = choose_for_cells(
+        run.labels, run.predicted, run.probability, MOST_PICTURES - len(picked)
+    )
+    embedded = first_distinct([picked, *cells.values()])
+    place = {index: number for number, index in enumerate(embedded)}
+    sources = thumbnails([run.paths[index] for index in embedded])
+    overlays = _overlays(run, classifier, galleries[0][2])
+    return {
+        "images": [
+            _image(run, index, source) for index, source in zip(embedded, sources, strict=True)
+        ],
+        "cells": {
+            f"{true},{predicted}": [place[index] for index in indices]
+            for (true, predicted), indices in cells.items()
+        },
+        "galleries": [
+            {
+                "title": title,
+                "note": note,
+                "items": [
+                    {"image": place[index], "overlay": overlays.get(index) if at == 0 else None}
+                    for index in indices
+                ],
+            }
+            for at, (title, note, indices) in enumerate(galleries)
+        ],
+    }
+
+
+def _image(run: RunRecord, index: int, source: str | None) -> dict[str, Any]:
+    return {
+        "path": _text(run.paths[index]),
+        "true": int(run.labels[index]),
+        "predicted": int(run.predicted[index]),
+        "probability": round(float(run.probability[index]), 4),
+        "src": source,
+    }
+
+
+def _galleries(run: RunRecord) -> list[tuple[str, str, list[int]]]:
+    mistakes = np.flatnonzero(~run.is_correct)
+    worst = mistakes[np.argsort(run.true_probability[mistakes], kind="stable")]
+    unsure = np.argsort(run.probability, kind="stable")
+    suspects = find_label_issues(run.labels, run.predicted, run.probability, run.true_probability)
+    return [
+        (
+            "Worst mistakes",
+            "Wrong answers that left least for the truth; the heat is what spoke for the answer.",
+            worst[:NUM_WORST].tolist(),
+        ),
+        ("Least sure", "The lowest top probabilities.", unsure[:GALLERY_SIZE].tolist()),
+        (
+            "Suspected label errors",
+            "Sure answers against the label: is the label right? All suspects: suspects.csv.",
+            [suspect.index for suspect in suspects[:GALLERY_SIZE]],
+        ),
+    ]
+
+
+def _overlays(run: RunRecord, classifier: Classifier, indices: Sequence[int]) -> dict[int, str]:
+    """Explain the predicted class of some images; those that are gone stay without."""
+    overlays = {}
+    for index in indices:
+        label = run.class_names[int(run.predicted[index])]
+        try:
+            explanation = classifier.explain(run.paths[index], label=label)
+        except ImgclfError:
+            continue
+        overlays[index] = data_uri(explanation.overlay())
+    return overlays

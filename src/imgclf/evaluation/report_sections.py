@@ -1,0 +1,204 @@
+"""The sections of a report, as plain values for its script."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from imgclf.bundle import Manifest
+from imgclf.classifier import Classifier
+from imgclf.data.augmentation import resolve_augmentation
+from imgclf.evaluation.predictions import ratio
+from imgclf.evaluation.run_record import RunRecord
+
+__all__ = [
+    "class_figures", "data_section", "headline", "history", "model_section", "reliability",
+    "reproduction", "slider", "threshold_rows",
+]  # fmt: skip
+
+NUM_BINS = 15
+MOST_LISTED = 200
+"""Unusable files that are named one by one."""
+
+
+def headline(run: RunRecord) -> dict[str, Any]:
+    """Return the accuracy with its interval, the baselines and the other figures."""
+    figures = run.record["evaluation"]
+    majority = figures["majority"]
+    plain = (
+        "accuracy", "num_images", "num_correct", "balanced_accuracy", "macro_f1", "roc_auc",
+        "average_precision", "log_loss", "brier_score", "top_3_accuracy", "top_5_accuracy",
+        "nearest_mean_accuracy",
+    )  # fmt: skip
+    return {
+        **{name: figures[name] for name in plain},
+        "low": figures["accuracy_interval"]["low"],
+        "high": figures["accuracy_interval"]["high"],
+        "ece": figures["expected_calibration_error"],
+        "split": run.record["split"],
+        "majority": {
+            "name": run.class_names[majority["class_index"]],
+            "accuracy": majority["accuracy"],
+        },
+    }
+
+
+def history(run: RunRecord) -> dict[str, Any]:
+    """Return loss and accuracy of each epoch, and the course of the learning rate."""
+    finite = {
+        name: [value if np.isfinite(value) else None for value in values]
+        for name, values in run.history.items()
+        if name != "epoch"
+    }
+    return {
+        "epochs": [int(epoch) for epoch in run.history["epoch"]],
+        "columns": finite,
+        "best_epoch": run.record["best_epoch"],
+        "learning_rates": run.record["learning_rates"],
+    }
+
+
+def class_figures(run: RunRecord) -> list[dict[str, Any]]:
+    """Return precision, recall, F1 and count of each class."""
+    figures: list[dict[str, Any]] = run.record["evaluation"]["classes"]
+    return figures
+
+
+def reliability(run: RunRecord) -> dict[str, Any]:
+    """Group the answers by their probability; see `reliability.reliability_bins`."""
+    edges = np.linspace(0.0, 1.0, NUM_BINS + 1)
+    bins = np.searchsorted(edges[1:-1], run.probability, side="left")
+    sizes = np.bincount(bins, minlength=NUM_BINS)
+    right = np.bincount(bins, run.is_correct, NUM_BINS)
+    stated = np.bincount(bins, run.probability, NUM_BINS)
+    return {
+        "num_images": sizes.tolist(),
+        "confidence": ratio(stated, sizes, undefined=-1.0).tolist(),
+        "accuracy": ratio(right, sizes, undefined=-1.0).tolist(),
+    }
+
+
+def slider(run: RunRecord) -> dict[str, Any]:
+    """Count what is answered, and rightly, at each whole per cent of threshold."""
+    thresholds = np.arange(101) / 100
+    every = np.sort(run.probability)
+    right = np.sort(run.probability[run.is_correct])
+    return {
+        "answered": (every.size - np.searchsorted(every, thresholds, side="left")).tolist(),
+        "correct": (right.size - np.searchsorted(right, thresholds, side="left")).tolist(),
+        "total": int(every.size),
+    }
+
+
+def threshold_rows(manifest: Manifest) -> list[dict[str, float]]:
+    """Return a few of the bundle's thresholds."""
+    if manifest.calibration is None:
+        return []
+    wanted = (0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
+    found = [entry for entry in manifest.calibration.thresholds if entry.min_precision in wanted]
+    return [entry.model_dump() for entry in found]
+
+
+def data_section(run: RunRecord) -> dict[str, Any]:
+    """Return the classes' sizes in each split, and what was not used and why."""
+    counts = Counter((split, name) for _, _, name, split in run.splits)
+    present = [split for split in ("train", "val", "test") if any(s == split for s, _ in counts)]
+    quarantined = run.record["quarantined"]
+    return {
+        "folder": run.config["train_dir"],
+        "splits": {split: [counts[split, name] for name in run.class_names] for split in present},
+        "quarantined": quarantined[:MOST_LISTED],
+        "num_quarantined": len(quarantined),
+        "left_out": run.record["left_out"],
+        "num_leaked": run.record["num_leaked"],
+    }
+
+
+def model_section(run: RunRecord, classifier: Classifier, manifest: Manifest) -> dict[str, Any]:
+    """Return what the network is and how fast it learned."""
+    layers = [
+        {
+            "name": layer.name,
+            "type": type(layer).__name__,
+            "shape": " x ".join(str(side) for side in layer.output.shape[1:]) or "-",
+            "parameters": layer.count_params(),
+        }
+        for layer in classifier.model.layers
+    ]
+    policy = manifest.input
+    durations = run.record["durations_s"]
+    options = ", ".join(f"{name}={value}" for name, value in manifest.architecture.options.items())
+    facts = [
+        ("architecture", manifest.architecture.name),
+        ("options", options or "none"),
+        ("parameters", f"{classifier.model.count_params():,}"),
+        ("bundle", f"{(run.folder / 'model.imgclf').stat().st_size / 1e6:.1f} MB"),
+        (
+            "images",
+            (
+                f"{policy.height} x {policy.width} pixels, "
+                f"{'grey' if policy.channels == 1 else 'colour'}, {policy.resize}"
+            ),
+        ),
+        ("training", f"{run.record['images_per_s']:,.0f} images/s in {run.record['precision']}"),
+        ("time", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in durations.items())),
+    ]
+    return {"facts": facts, "layers": layers}
+
+
+def reproduction(run: RunRecord, manifest: Manifest) -> dict[str, Any]:
+    """Return the command that makes this run again, and what it depends on."""
+    versions = manifest.versions
+    facts = [
+        ("imgclf", versions.imgclf),
+        ("keras", versions.keras),
+        ("tensorflow", versions.tensorflow),
+        ("python", versions.python),
+        ("seed", str(run.config["seed"])),
+        ("made", manifest.created),
+        ("split.csv sha256", manifest.data.split_sha256 or "-" if manifest.data else "-"),
+        ("model.imgclf sha256", _file_sha256(run)),
+    ]
+    return {"command": shlex.join(_command(run)), "facts": facts}
+
+
+def _file_sha256(run: RunRecord) -> str:
+    with (run.folder / "model.imgclf").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _command(run: RunRecord) -> list[str]:
+    config = run.config
+    height, width = config["image_size"]
+    words = ["imgclf", "train", config["train_dir"], "--arch", config["architecture"]]
+    for name, value in config["options"].items():
+        words += ["--set", f"{name}={value}"]
+    words += ["--image-size", f"{height}x{width}"]
+    for name in ("epochs", "batch_size", "learning_rate", "schedule", "optimizer", "patience",
+                 "resize", "precision", "seed"):  # fmt: skip
+        if config[name] is not None:
+            words += ["--" + name.replace("_", "-"), str(config[name])]
+    words += ["--augment", _preset(config["augment"])]
+    for flag, directory in (("--val", config["val_dir"]), ("--test", config["test_dir"])):
+        words += [flag, directory] if directory else []
+    words += ["--grey"] if config["channels"] == 1 else []
+    words += ["--balanced"] if config["class_weight"] else []
+    return words + (["--strict"] if config["strict"] else [])
+
+
+def _preset(augmentation: dict[str, Any]) -> str:
+    """Name the preset that gives these values; a hand-made augmentation has no flag."""
+    for name in ("none", "recipe", "light", "strong"):
+        values = asdict(resolve_augmentation(name))
+        if all(_same(values[key], augmentation.get(key)) for key in values):
+            return name
+    return "CUSTOM"
+
+
+def _same(value: Any, stored: Any) -> bool:
+    return bool((list(value) if isinstance(value, tuple) else value) == stored)

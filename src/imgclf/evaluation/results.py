@@ -1,0 +1,98 @@
+"""What an evaluation gives back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import isnan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgclf.data.samples import Quarantined
+from imgclf.evaluation.abstention import Selective
+from imgclf.evaluation.counting import most_confused_pairs
+from imgclf.evaluation.intervals import Interval
+from imgclf.evaluation.metrics import ClassificationMetrics
+from imgclf.evaluation.predictions import predicted_classes
+
+__all__ = ["Evaluation"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What was measured, and on what.
+
+    Attributes:
+        metrics: All figures; see `ClassificationMetrics`.
+        class_names: Names of the classes, in the classifier's order.
+        paths: ``(num_images,)`` absolute paths.
+        labels: ``(num_images,)`` true class indices.
+        probabilities: float64 ``(num_images, num_classes)``.
+        quarantined: Files that look like images but could not be used.
+        warnings: Remarks, one line each.
+        nearest_mean_accuracy: What the nearest class mean on 8 x 8 thumbnails achieves on these
+            images, 0 to 1; None where the classifier remembers no training images.
+        num_seen: Images that, by content, were training images.
+        selective: What abstaining gave; None where it was not asked for.
+    """
+
+    metrics: ClassificationMetrics
+    class_names: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    quarantined: tuple[Quarantined, ...] = ()
+    warnings: tuple[str, ...] = ()
+    nearest_mean_accuracy: float | None = None
+    num_seen: int = 0
+    selective: Selective | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images that are classified correctly, 0 to 1."""
+        return self.metrics.accuracy
+
+    @property
+    def interval(self) -> Interval:
+        """95 % Wilson interval of the accuracy."""
+        return self.metrics.accuracy_interval
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """``(num_images,)`` predicted class indices."""
+        return predicted_classes(self.probabilities)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON: the figures, the classes and what was left out."""
+        return {
+            **self.metrics.as_dict(),
+            "class_names": list(self.class_names),
+            "confused_pairs": self._pairs(),
+            "nearest_mean_accuracy": self.nearest_mean_accuracy,
+            "num_seen": self.num_seen,
+            "selective": _without_nan(self.selective),
+            "quarantined": [
+                {"path": item.path, "reason": item.reason, "message": item.message}
+                for item in self.quarantined
+            ],
+            "warnings": list(self.warnings),
+        }
+
+    def _pairs(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "true": self.class_names[pair.true_class],
+                "predicted": self.class_names[pair.predicted_class],
+                "num_images": pair.num_images,
+            }
+            for pair in most_confused_pairs(self.metrics.confusion)
+        ]
+
+
+def _without_nan(selective: Selective | None) -> dict[str, Any] | None:
+    """Return plain values, None for the precision of no answers."""
+    if selective is None:
+        return None
+    values = asdict(selective)
+    return {name: None if isnan(value) else value for name, value in values.items()}

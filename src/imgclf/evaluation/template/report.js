@@ -1,0 +1,367 @@
+"use strict";
+// Everything from the run arrives as text and is only ever set as text: no markup is parsed here.
+const data = JSON.parse(document.getElementById("report-data").textContent);
+const place = (id) => document.getElementById(id);
+const percent = (value, digits = 1) =>
+  value === null || value === undefined || Number.isNaN(value) ? "–" : (100 * value).toFixed(digits) + " %";
+const decimal = (value, digits = 3) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+const count = (value) => value.toLocaleString("en");
+
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+function draw(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+// ------------------------------------------------------------------ charts
+
+function ticks(low, high, wanted = 5) {
+  const step = 10 ** Math.floor(Math.log10((high - low) / wanted));
+  const nice = [1, 2, 5, 10].map((factor) => factor * step).find((size) => (high - low) / size <= wanted + 1);
+  const found = [];
+  for (let value = Math.ceil(low / nice - 1e-9) * nice; value <= high + nice * 1e-6; value += nice) found.push(value);
+  return found;
+}
+
+const shortNumber = (value) => {
+  if (value === 0) return "0";
+  return Math.abs(value) < 0.001 ? value.toExponential(0) : String(Number(value.toPrecision(4)));
+};
+
+// A chart of lines over one x; `series` is [{name, x, y, dashed}], `mark` an x with a label.
+function lineChart({ title, series, xLabel, xRange, yRange, mark, summary, extra }) {
+  const [width, height, left, bottom, top, right] = [460, 270, 52, 40, 24, 14];
+  const numbers = series.flatMap((line) => line.y).filter((value) => value !== null);
+  const xs = series.flatMap((line) => line.x);
+  let [xLow, xHigh] = xRange || [Math.min(...xs), Math.max(...xs)];
+  let [yLow, yHigh] = yRange || [Math.min(...numbers), Math.max(...numbers)];
+  if (xHigh === xLow) [xLow, xHigh] = [xLow - 0.5, xHigh + 0.5];
+  if (yHigh === yLow) [yLow, yHigh] = [yLow - 0.5, yHigh + 0.5];
+  else if (!yRange) [yLow, yHigh] = [yLow - 0.04 * (yHigh - yLow), yHigh + 0.04 * (yHigh - yLow)];
+  const x = (value) => left + ((value - xLow) / (xHigh - xLow)) * (width - left - right);
+  const y = (value) => height - bottom - ((value - yLow) / (yHigh - yLow)) * (height - bottom - top);
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title}. ${summary}` });
+  for (const value of ticks(yLow, yHigh)) {
+    svg.append(draw("line", { class: "axis", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
+    svg.append(draw("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, shortNumber(value)));
+  }
+  for (const value of ticks(xLow, xHigh, 6))
+    svg.append(draw("text", { x: x(value), y: height - bottom + 18, "text-anchor": "middle" }, shortNumber(value)));
+  svg.append(draw("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, xLabel));
+  if (mark) {
+    svg.append(draw("line", { class: "mark", x1: x(mark.x), x2: x(mark.x), y1: top, y2: height - bottom }));
+    const atEnd = x(mark.x) > width * 0.7;
+    svg.append(draw("text", { x: x(mark.x), y: top - 8, "text-anchor": atEnd ? "end" : "start" }, mark.label));
+  }
+  if (extra) extra(svg, x, y);
+  series.forEach((line, index) => {
+    const points = line.y.map((value, at) => (value === null ? null : `${x(line.x[at]).toFixed(1)},${y(value).toFixed(1)}`));
+    const attributes = { class: `line s${index}`, points: points.filter(Boolean).join(" ") };
+    if (line.dashed) attributes["stroke-dasharray"] = "6 5";
+    svg.append(draw("polyline", attributes));
+    if (line.dots || points.length === 1)
+      line.y.forEach((value, at) => {
+        if (value === null) return;
+        const dot = draw("circle", { class: `f${index}`, cx: x(line.x[at]), cy: y(value), r: 4 });
+        dot.append(draw("title", {}, line.dots ? line.dots[at] : shortNumber(value)));
+        svg.append(dot);
+      });
+  });
+  const legend = make("ul", { class: "legend" });
+  series.forEach((line, index) =>
+    legend.append(make("li", {}, make("i", { class: `s${index}${line.dashed ? " dashed" : ""}` }), line.name)));
+  return make("figure", { class: "chart" }, make("p", { class: "title" }, title), legend, svg);
+}
+
+// ------------------------------------------------------------------ tables and images
+
+function plainTable(headings, rows, numbersFrom = 1) {
+  const kind = (index) => (index >= numbersFrom ? { class: "number" } : {});
+  const head = make("tr", {}, ...headings.map((text, at) => make("th", { scope: "col", ...kind(at) }, text)));
+  const body = rows.map((row) => make("tr", {}, ...row.map((text, at) => make("td", kind(at), String(text)))));
+  const table = make("table", {}, make("thead", {}, head), make("tbody", {}, ...body));
+  return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": headings.join(", ") }, table);
+}
+
+// A table whose columns sort; columns are [{name, value, text, number}].
+function sortableTable(columns, rows, sortedBy, descending) {
+  const body = make("tbody");
+  const head = make("tr");
+  let [current, down] = [sortedBy, descending];
+  const compare = (a, b) => {
+    const [left, right] = [columns[current].value(a), columns[current].value(b)];
+    if (left === null || right === null) return (left === null) - (right === null); // unknown comes last
+    const order = typeof left === "string" ? left.localeCompare(right) : left - right;
+    return down ? -order : order;
+  };
+  const fill = () => {
+    const lines = [...rows].sort(compare).map((row) => make("tr", {}, ...columns.map((column, at) =>
+      at === 0 ? make("th", { scope: "row" }, column.text(row)) : make("td", { class: "number" }, column.text(row)))));
+    body.replaceChildren(...lines);
+    [...head.children].forEach((cell, at) => {
+      if (at === current) cell.setAttribute("aria-sort", down ? "descending" : "ascending");
+      else cell.removeAttribute("aria-sort");
+    });
+  };
+  columns.forEach((column, at) => {
+    const button = make("button", { type: "button" }, column.name);
+    button.addEventListener("click", () => {
+      [current, down] = [at, at === current ? !down : at > 0];
+      fill();
+    });
+    head.append(make("th", { scope: "col", class: at ? "number" : "" }, button));
+  });
+  fill();
+  return make("table", { class: "wide" }, make("thead", {}, head), body);
+}
+
+const baseName = (path) => path.split(/[\\/]/).pop();
+
+function picture(source, description) {
+  if (!source) return make("div", { class: "missing" }, "not found");
+  return make("img", { src: source, alt: description });
+}
+
+function imageFigure(image, overlay) {
+  const [truth, answer] = [data.classes[image.true], data.classes[image.predicted]];
+  const pictures = make("div", { class: "pictures" }, picture(image.src, `${baseName(image.path)}, a ${truth}`));
+  if (overlay) pictures.append(picture(overlay, `Where the network saw ${answer}`));
+  const words = image.true === image.predicted
+    ? [make("b", {}, truth), ` ${percent(image.probability)}`]
+    : [make("b", {}, answer), ` ${percent(image.probability)}, is ${truth}`];
+  return make("figure", { title: image.path }, pictures,
+    make("figcaption", {}, ...words, make("br"), baseName(image.path)));
+}
+
+// ------------------------------------------------------------------ sections
+
+function showSummary() {
+  const head = data.headline;
+  const facts = [
+    ["Most frequent class", percent(head.majority.accuracy)],
+    ["Nearest mean thumbnail", head.nearest_mean_accuracy === null ? null : percent(head.nearest_mean_accuracy)],
+    ["Balanced accuracy", percent(head.balanced_accuracy)],
+    ["Macro F1", decimal(head.macro_f1)],
+    ["Top-3", head.top_3_accuracy === null ? null : percent(head.top_3_accuracy)],
+    ["Top-5", head.top_5_accuracy === null ? null : percent(head.top_5_accuracy)],
+    ["ROC AUC", decimal(head.roc_auc)],
+    ["Average precision", decimal(head.average_precision)],
+    ["Log loss", decimal(head.log_loss)],
+    ["Brier score", decimal(head.brier_score)],
+  ];
+  for (const [name, value] of facts)
+    if (value !== null) place("facts").append(make("li", {}, make("span", {}, name + " "), make("b", {}, value)));
+  for (const text of data.warnings) place("warnings").append(make("p", { class: "warning" }, text));
+  const x = (share) => 10 + 740 * share;
+  const svg = draw("svg", { viewBox: "0 0 760 54", role: "img",
+    "aria-label": `Accuracy ${percent(head.accuracy)}, interval ${percent(head.low)} to ${percent(head.high)}, most frequent class ${percent(head.majority.accuracy)}` });
+  svg.append(draw("line", { class: "axis", x1: x(0), x2: x(1), y1: 20, y2: 20, "stroke-width": 6, "stroke-linecap": "round" }));
+  svg.append(draw("rect", { class: "f0", x: x(head.low), y: 12, width: Math.max(2, x(head.high) - x(head.low)), height: 16, rx: 4, opacity: 0.4 }));
+  svg.append(draw("line", { class: "s0", x1: x(head.accuracy), x2: x(head.accuracy), y1: 6, y2: 34, "stroke-width": 4 }));
+  svg.append(draw("line", { class: "s1", x1: x(head.majority.accuracy), x2: x(head.majority.accuracy), y1: 8, y2: 32, "stroke-width": 3 }));
+  svg.append(draw("text", { x: x(0), y: 50 }, "0 %"), draw("text", { x: x(1), y: 50, "text-anchor": "end" }, "100 %"));
+  svg.append(draw("text", { x: x(head.majority.accuracy), y: 50, "text-anchor": "middle" }, "guessing"));
+  place("ruler").append(svg);
+  for (const section of document.querySelectorAll("main section"))
+    place("contents").append(make("li", {}, make("a", { href: "#" + section.id }, section.querySelector("h2").textContent)));
+}
+
+function showLearning() {
+  const { epochs, columns, best_epoch: best, learning_rates: rates } = data.history;
+  const mark = best ? { x: best, label: `best: ${best}` } : null;
+  const last = (values) => shortNumber(values[values.length - 1]);
+  for (const name of ["loss", "accuracy"]) {
+    const series = [["validation", columns["val_" + name]], ["training", columns[name]]]
+      .filter(([, values]) => values && values.length)
+      .map(([label, values], at) => ({ name: label, x: epochs, y: values, dashed: at === 1 }));
+    if (!series.length) continue;
+    const summary = series.map((line) => `${line.name}: from ${shortNumber(line.y[0])} to ${last(line.y)}`).join("; ");
+    place("curves").append(lineChart({ title: name === "loss" ? "Loss" : "Accuracy", series, xLabel: "epoch", mark, summary }));
+  }
+  if (rates.length)
+    place("curves").append(lineChart({ title: "Learning rate", xLabel: "epoch", yRange: [0, Math.max(...rates.map((at) => at[1])) * 1.05],
+      series: [{ name: "learning rate", x: rates.map((at) => at[0]), y: rates.map((at) => at[1]) }],
+      summary: `highest ${shortNumber(Math.max(...rates.map((at) => at[1])))}` }));
+  place("learning").append(make("p", { class: "note" }, "Figures of the training itself, in training precision. With dropout and augmented images, training figures are often the lower ones."));
+}
+
+function showCell(button, row, column) {
+  for (const other of document.querySelectorAll(".matrix [aria-pressed=true]")) other.setAttribute("aria-pressed", "false");
+  button.setAttribute("aria-pressed", "true");
+  const indices = data.cells[`${row},${column}`] || [];
+  const total = data.confusion[row][column];
+  const words = row === column ? `${data.classes[row]}, recognised` : `${data.classes[row]} taken for ${data.classes[column]}`;
+  const shown = indices.length < total ? `, ${count(indices.length)} of them shown` : "";
+  const gallery = make("div", { class: "gallery" }, ...indices.map((index) => imageFigure(data.images[index])));
+  place("cell").replaceChildren(make("h3", {}, `${words}: ${count(total)} image${total === 1 ? "" : "s"}${shown}`), gallery);
+}
+
+function moveFocus(event) {
+  const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+  const from = event.target.dataset;
+  if (!step || from.row === undefined) return;
+  let [row, column] = [Number(from.row) + step[0], Number(from.column) + step[1]];
+  for (; row >= 0 && column >= 0 && row < data.classes.length && column < data.classes.length; row += step[0], column += step[1]) {
+    const next = document.querySelector(`.matrix button[data-row="${row}"][data-column="${column}"]`);
+    if (!next) continue;
+    event.preventDefault();
+    next.focus();
+    return;
+  }
+}
+
+function showMatrix() {
+  const many = data.classes.length > 20;
+  const head = make("tr", {}, make("td"), ...data.classes.map((name) => make("th", { scope: "col", title: name }, make("div", {}, name))));
+  const body = make("tbody");
+  data.confusion.forEach((counts, row) => {
+    const sum = counts.reduce((total, value) => total + value, 0);
+    const line = make("tr", {}, make("th", { scope: "row", title: data.classes[row] }, data.classes[row]));
+    counts.forEach((value, column) => {
+      if (!value) return line.append(make("td", { class: "none" }, "·"));
+      const button = make("button", { type: "button", "aria-pressed": "false", "data-row": row, "data-column": column,
+        "aria-label": `${data.classes[row]} predicted as ${data.classes[column]}: ${value}` }, String(value));
+      const strength = (row === column ? 0.12 : 0.18) + 0.34 * Math.sqrt(value / sum);
+      button.style.background = `rgba(var(--${row === column ? "good" : "bad"}), ${strength.toFixed(2)})`;
+      button.addEventListener("click", () => showCell(button, row, column));
+      line.append(make("td", {}, button));
+    });
+    body.append(line);
+  });
+  const table = make("table", { class: many ? "matrix many" : "matrix" }, make("thead", {}, head), body);
+  table.addEventListener("keydown", moveFocus);
+  place("matrix").append(table);
+  if (data.confused.length) {
+    const pairs = data.confused.map((pair) => [data.classes[pair[0]], data.classes[pair[1]], count(pair[2])]);
+    place("mistakes").append(make("h3", {}, "Most confused"), plainTable(["true", "predicted as", "images"], pairs, 2));
+  }
+}
+
+function showGalleries() {
+  for (const { title, note, items } of data.galleries) {
+    const withOverlay = items.some((item) => item.overlay);
+    const figures = items.map((item) => imageFigure(data.images[item.image], item.overlay));
+    place("galleries").append(make("h3", {}, title), make("p", { class: "hint" }, items.length ? note : "None."),
+      make("div", { class: withOverlay ? "gallery pairs" : "gallery" }, ...figures));
+  }
+}
+
+function showReliability() {
+  const { confidence, accuracy, num_images: sizes } = data.reliability;
+  const filled = sizes.map((size, at) => at).filter((at) => sizes[at]);
+  const largest = Math.max(...sizes);
+  const bars = (svg, x, y) => {
+    sizes.forEach((size, at) => {
+      if (!size) return;
+      const [start, end] = [x(at / sizes.length), x((at + 1) / sizes.length)];
+      const height = (0.3 * (y(0) - y(1)) * size) / largest;
+      const bar = draw("rect", { class: "f0", opacity: 0.16, x: start + 1, width: end - start - 2, y: y(0) - height, height });
+      bar.append(draw("title", {}, `${count(size)} images`));
+      svg.append(bar);
+    });
+  };
+  place("reliability").append(lineChart({
+    title: "Reliability", xLabel: "stated probability", xRange: [0, 1], yRange: [0, 1], extra: bars,
+    summary: `Calibration error ${decimal(data.headline.ece)}`,
+    series: [
+      { name: "share that is right", x: filled.map((at) => confidence[at]), y: filled.map((at) => accuracy[at]),
+        dots: filled.map((at) => `${count(sizes[at])} images: ${percent(confidence[at])} stated, ${percent(accuracy[at])} right`) },
+      { name: "perfectly calibrated", x: [0, 1], y: [0, 1], dashed: true },
+    ],
+  }));
+  const side = make("div", {}, make("p", {}, `Calibration error here: ${decimal(data.headline.ece)} (0 is perfect). Bars show how many images state such a probability.`));
+  const fitted = data.calibration;
+  if (fitted) {
+    side.append(make("p", {}, `A temperature of ${shortNumber(fitted.temperature)} was fitted on ${count(fitted.num_images)} validation images; it changes no answer. What it did there:`));
+    side.append(plainTable(["", "before", "after"], [
+      ["calibration error", decimal(fitted.ece_before), decimal(fitted.ece_after)],
+      ["log loss", decimal(fitted.log_loss_before), decimal(fitted.log_loss_after)],
+    ]));
+  }
+  place("reliability").append(side);
+}
+
+function showThreshold() {
+  const { answered, correct, total, chosen } = data.slider;
+  const input = place("slider");
+  const figures = place("slider-figures");
+  const entry = (name, value, small) => make("div", {}, make("dt", {}, name), make("dd", {}, value, " ", make("small", {}, small)));
+  const update = () => {
+    const at = Number(input.value);
+    place("slider-value").textContent = at + " %";
+    input.setAttribute("aria-valuetext", at + " %");
+    figures.replaceChildren(
+      entry("Precision", percent(answered[at] ? correct[at] / answered[at] : null), "of the answers are right"),
+      entry("Coverage", percent(answered[at] / total), `${count(answered[at])} of ${count(total)} answered`),
+      entry("Recall", percent(correct[at] / total), "of all images answered rightly"));
+  };
+  input.addEventListener("input", update);
+  update();
+  const xs = answered.map((_, at) => at);
+  place("tradeoff").append(lineChart({
+    title: "Precision and coverage", xLabel: "threshold, %", yRange: [0, 1], xRange: [0, 100], summary: "as the slider tells",
+    series: [{ name: "precision", x: xs, y: answered.map((size, at) => (size ? correct[at] / size : null)) },
+      { name: "coverage", x: xs, y: answered.map((size) => size / total), dashed: true }],
+  }));
+  if (chosen.length)
+    place("tradeoff").append(make("div", {}, make("p", { class: "hint" }, "Thresholds in the bundle, found on the validation images, for --min-precision:"),
+      plainTable(["precision asked", "threshold", "answered"], chosen.map((row) => [percent(row.min_precision), percent(row.value), percent(row.coverage)]))));
+}
+
+function showClasses() {
+  const columns = [{ name: "class", value: (row) => row.class_name, text: (row) => row.class_name }];
+  for (const name of ["precision", "recall", "f1"])
+    columns.push({ name: name === "f1" ? "F1" : name, value: (row) => row[name], text: (row) => percent(row[name]) });
+  columns.push({ name: "images", value: (row) => row.support, text: (row) => count(row.support) });
+  place("class-table").append(sortableTable(columns, data.class_figures, 2, false));
+}
+
+function showData() {
+  const { splits, quarantined, num_quarantined: total, left_out: left, num_leaked: leaked, folder } = data.data;
+  const names = Object.keys(splits);
+  const rows = data.classes.map((name, at) => [name, ...names.map((split) => count(splits[split][at]))]);
+  const sums = names.map((split) => count(splits[split].reduce((sum, value) => sum + value, 0)));
+  const section = place("data");
+  section.append(make("p", {}, `From ${folder}.`), plainTable(["class", ...names], [...rows, ["all", ...sums]]));
+  section.append(make("p", {}, leaked ? `${count(leaked)} held-out images were left out because training images have the same content.` : "No held-out image has the same content as a training image."));
+  const others = Object.entries(left).map(([reason, size]) => `${count(size)} ${reason.replaceAll("_", " ")}`);
+  if (others.length) section.append(make("p", {}, `Not used: ${others.join(", ")}.`));
+  section.append(make("h3", {}, `Unusable files: ${count(total)}`));
+  if (total) section.append(plainTable(["file", "reason", "what is wrong"], quarantined.map((item) => [item.path, item.reason, item.message]), 9));
+}
+
+function pairsTable(pairs) {
+  const rows = pairs.map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, value)));
+  return make("table", {}, make("tbody", {}, ...rows));
+}
+
+function showModel() {
+  const section = place("model");
+  section.append(pairsTable(data.model.facts));
+  const layers = data.model.layers.map((layer) => [layer.name, layer.type, layer.shape, count(layer.parameters)]);
+  section.append(make("details", {}, make("summary", {}, `${layers.length} layers`), plainTable(["layer", "type", "output", "parameters"], layers, 2)));
+}
+
+function showReproduction() {
+  const section = place("reproduce");
+  section.append(make("pre", { tabindex: "0" }, data.reproduce.command), pairsTable(data.reproduce.facts));
+}
+
+showSummary();
+showLearning();
+showMatrix();
+showGalleries();
+showReliability();
+showThreshold();
+showClasses();
+showData();
+showModel();
+showReproduction();

@@ -1,0 +1,275 @@
+"""The report is one page that says what the run says, in a real browser, whatever the names are."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import write_images
+from imgclf.errors import RunFolderError
+from imgclf.evaluation.pictures import choose_for_cells
+from imgclf.evaluation.report import write_report
+from imgclf.evaluation.run_record import read_run
+from imgclf.workflow import Settings, run_training
+
+ODD_CLASS = "<img src=x onerror=alert(1)>"
+ODD_FILE = '"><script>alert(2)<{{title}}.png'
+CHROMIUM = os.environ.get("IMGCLF_CHROMIUM") or shutil.which("chromium") or ""
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="module")
+def odd_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run whose names try to be markup, with some mistakes in it."""
+    root = tmp_path_factory.mktemp("odd") / "</title><b>data"
+    for split, counts in (("train", 30), ("val", 12), ("test", 40)):
+        names = {"plain": counts, ODD_CLASS: counts, "{{script}}": counts}
+        write_images(root / split, names, seed=len(split))
+    for number in range(12):  # labels that are wrong, so that there are mistakes to show
+        name = f"swapped{number}.png" if number else ODD_FILE
+        (root / "test" / "plain" / f"{number:03}.png").rename(root / "test" / ODD_CLASS / name)
+    settings = Settings(
+        architecture="three_conv",
+        options={"filters": 8, "hidden_units": 8, "dropout": 0.0},
+        image_size=(24, 24),
+        epochs=12,
+        batch_size=16,
+        learning_rate=1e-2,
+    )
+    run = run_training(root, settings, run_dir=tmp_path_factory.mktemp("odd_runs") / "run")
+    assert run.bundle is not None
+    return run.bundle.parent
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return a real browser."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+    if not CHROMIUM:
+        pytest.skip("needs chromium: install it, or name it in IMGCLF_CHROMIUM")
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+class _Visit:
+    """A page with the report, and all that went wrong or over the network on it."""
+
+    def __init__(self, browser: Any, report: Path, **options: Any) -> None:
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.page.on("request", self._note_request)
+        self.page.goto(report.as_uri())
+
+    def _note_request(self, request: Any) -> None:
+        if not request.url.startswith(("file:", "data:")):
+            self.complaints.append(request.url)
+
+
+@pytest.fixture
+def visit(browser: Any, odd_run: Path) -> Iterator[_Visit]:
+    """Open the report of the odd run; at the end nothing may have gone wrong."""
+    visit = _Visit(browser, odd_run / "report.html", viewport={"width": 1200, "height": 900})
+    yield visit
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def predictions(run: Path) -> list[dict[str, str]]:
+    """Read a run's predictions.csv."""
+    with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_names_stay_text(visit: _Visit, odd_run: Path) -> None:
+    """Class names, file names and the folder's name that look like markup are shown as text."""
+    page = visit.page
+    assert page.locator("h1").inner_text() == "</title><b>data"
+    assert page.locator("#class-table th[scope=row]").all_inner_texts().count(ODD_CLASS) == 1
+    assert page.locator("img[src=x]").count() == 0
+    assert page.locator("script").count() == 2
+    page.locator(".matrix button").first.click()
+    titles = page.locator("figure[title]").evaluate_all("all => all.map(item => item.title)")
+    assert any(title.endswith(ODD_FILE) for title in titles)
+    markup = (odd_run / "report.html").read_text(encoding="utf-8")
+    assert ODD_CLASS not in markup
+    assert ODD_FILE not in markup
+
+
+def test_the_headline_is_the_runs(visit: _Visit, odd_run: Path) -> None:
+    """The page states the accuracy, the interval and the images of the run."""
+    rows = predictions(odd_run)
+    right = sum(row["true"] == row["predicted"] for row in rows)
+    text = visit.page.locator(".headline").inner_text()
+    assert f"{right / len(rows):.2%}" in text
+    assert f"{right} of {len(rows)} test images" in text
+
+
+def test_a_cell_shows_its_images(visit: _Visit, odd_run: Path) -> None:
+    """Choosing a cell of the matrix shows the images of that cell and no others."""
+    rows = predictions(odd_run)
+    names = read_run(odd_run).class_names
+    checked = 0
+    for button in visit.page.locator(".matrix button").all():
+        true, predicted = (
+            names[int(button.get_attribute(f"data-{axis}") or "")] for axis in ("row", "column")
+        )
+        expected = {r["path"] for r in rows if (r["true"], r["predicted"]) == (true, predicted)}
+        assert int(button.inner_text()) == len(expected)
+        button.click()
+        figures = visit.page.locator("#cell figure")
+        shown = figures.evaluate_all("all => all.map(item => item.title)")
+        assert set(shown) <= expected
+        assert len(shown) == min(len(expected), 16 if true == predicted else 40)
+        loaded = figures.locator("img").evaluate_all("all => all.every(i => i.naturalWidth > 0)")
+        assert loaded
+        assert button.get_attribute("aria-pressed") == "true"
+        checked += true != predicted
+    assert checked >= 1
+
+
+def test_the_slider_counts_rightly(visit: _Visit, odd_run: Path) -> None:
+    """At every threshold the page's precision, coverage and recall are those of the answers."""
+    rows = predictions(odd_run)
+    for threshold in (0, 60, 80, 95):
+        visit.page.locator("#slider").fill(str(threshold))
+        answered = [row for row in rows if float(row["probability"]) >= threshold / 100]
+        right = sum(row["true"] == row["predicted"] for row in answered)
+        text = visit.page.locator("#slider-figures").inner_text()
+        assert f"{len(answered)} of {len(rows)} answered" in text
+        assert f"{100 * right / len(rows):.1f} %" in text
+        if answered:
+            assert f"{100 * right / len(answered):.1f} %" in text
+
+
+def test_the_class_table_sorts(visit: _Visit) -> None:
+    """Choosing a heading sorts by it, choosing it again turns the order, and it is announced."""
+    page = visit.page
+    heading = page.locator("#class-table th button", has_text="precision")
+
+    def column() -> list[float]:
+        cells = page.locator("#class-table tbody td:nth-child(2)").all_inner_texts()
+        return [float(cell.removesuffix(" %")) for cell in cells]
+
+    heading.click()
+    assert column() == sorted(column(), reverse=True)
+    assert heading.locator("..").get_attribute("aria-sort") == "descending"
+    heading.click()
+    assert column() == sorted(column())
+    assert heading.locator("..").get_attribute("aria-sort") == "ascending"
+
+
+def test_the_keyboard_is_enough(visit: _Visit) -> None:
+    """Arrow keys move between the matrix' cells and Enter chooses one."""
+    page = visit.page
+    first = page.locator(".matrix button").first
+    first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    focused = page.evaluate("document.activeElement.dataset.row")
+    assert focused not in (None, first.get_attribute("data-row"))
+    assert page.locator("#cell h3").count() == 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1600])
+def test_it_fits_and_nothing_goes_wrong(
+    browser: Any, odd_run: Path, theme: str, width: int
+) -> None:
+    """In both themes, narrow and wide: no sideways scrolling, no error, no network request."""
+    visit = _Visit(
+        browser,
+        odd_run / "report.html",
+        viewport={"width": width, "height": 900},
+        color_scheme=theme,
+    )
+    assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert visit.page.locator("svg[role=img]").count() >= 5
+    background = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(246, 247, 249)") == (theme == "light")
+    visit.context.close()
+    assert visit.complaints == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_is_accessible(browser: Any, odd_run: Path, theme: str) -> None:
+    """Axe-core finds no serious violation, with a cell opened."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
+    visit = _Visit(browser, odd_run / "report.html", color_scheme=theme)
+    visit.page.locator(".matrix button").first.click()
+    found = axe.Axe().run(visit.page).response["violations"]
+    visit.context.close()
+    serious = [item for item in found if item["impact"] in ("serious", "critical")]
+    assert not serious, json.dumps(serious, indent=1)[:3000]
+
+
+def test_a_lost_image_leaves_a_gap(odd_run: Path, tmp_path: Path, browser: Any) -> None:
+    """A report made after images were deleted says so in their place and shows the others."""
+    copy = tmp_path / "run"
+    shutil.copytree(odd_run, copy)
+    text = (copy / "predictions.csv").read_text(encoding="utf-8")
+    (copy / "predictions.csv").write_text(text.replace("swapped1.png", "gone.png"), "utf-8")
+    visit = _Visit(browser, write_report(copy))
+    assert visit.page.locator(".missing").first.inner_text() == "not found"
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    """An empty folder is refused with what is missing and what to give."""
+    with pytest.raises(RunFolderError, match=r"record\.json is missing.*imgclf train"):
+        write_report(tmp_path)
+
+
+def test_pictures_are_shared_fairly() -> None:
+    """With a budget every cell shows some images before one shows many; the worst come first."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 3, 900), rng.integers(0, 3, 900)
+    probability = rng.random(900)
+    cells = choose_for_cells(labels, predicted, probability, most=45)
+    assert sum(map(len, cells.values())) == 45
+    assert {len(indices) for indices in cells.values()} == {5}
+    for (true, answer), indices in cells.items():
+        shown = probability[indices]
+        assert (np.diff(shown) <= 0).all() if true != answer else (np.diff(shown) >= 0).all()
+
+
+def test_the_model_card_states_the_same(odd_run: Path) -> None:
+    """model_card.md has the accuracy, every class, and no name that becomes markup."""
+    card = (odd_run / "model_card.md").read_text(encoding="utf-8")
+    rows = predictions(odd_run)
+    right = sum(row["true"] == row["predicted"] for row in rows)
+    assert f"**{right / len(rows):.2%}**" in card
+    assert "\\<img src=x onerror=alert\\(1\\)\\>" in card
+    assert ODD_CLASS not in card
+
+
+def test_wrong_labels_are_suspected_first(odd_run: Path) -> None:
+    """suspects.csv lists the images that were put into a wrong folder before others."""
+    with (odd_run / "suspects.csv").open(encoding="utf-8", newline="") as file:
+        suspects = list(csv.DictReader(file))
+    first = [Path(row["path"]).name for row in suspects[:12]]
+    planted = [name for name in first if name.startswith("swapped") or name == ODD_FILE]
+    assert len(planted) >= 9
+    assert {row["suggested"] for row in suspects[:3]} == {"plain"}
