@@ -30,8 +30,8 @@ def test_check_fits_a_terminal(imgclf_command: Run, faulty: Path) -> None:
     """Eighty columns hold classes, findings and remedies; 0 says that it can be trained on."""
     done = imgclf_command("check", faulty)
     assert done.returncode == 0, done.stderr
-    for part in ("one folder per class", "dark", "light", "100 of 101 images",
-                 "1 file cannot be used", "broken.jpg", "Thumbs.db", "Next: imgclf train"):  # fmt: skip
+    for part in ("one folder per class", "dark", "light", "100 of 101 images", "Thumbs.db",
+                 "1 file cannot be used", "broken.jpg", "Next: imgclf train"):  # fmt: skip
         assert part in done.stdout
     lines = [line for line in done.stdout.splitlines() if str(faulty) not in line]
     assert max(map(len, lines)) <= 80

@@ -16,8 +16,8 @@ from imgclf.registry import load_architecture
 __all__ = [
     "BundlePath",
     "JsonFlag",
-    "SettingsFile",
     "MinPrecision",
+    "SettingsFile",
     "parse_image_size",
     "parse_options",
     "require_path",

@@ -224,7 +224,7 @@ def print_summary(result: TuningResult, directory: str) -> None:
     if result.importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
         console.print(f"\nShare of the differences that each option explains: {escape(shares)}")
-    console.print(f"\n{accuracy_line(result.evaluation.metrics)}")
+    console.print(f"\n{accuracy_line(result.evaluation)}")
     if result.split == "val":
         console.print(
             "[yellow]Measured on the validation images, which also chose the trial: give other "
