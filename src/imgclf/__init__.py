@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imgclf.data.generators import Batches, make_generators
     from imgclf.data.policy import InputPolicy
     from imgclf.errors import (
+        AccuracyError,
         ArgumentError,
         BackendError,
         BundleError,
@@ -56,6 +57,7 @@ _ROOMS = {
     "imgclf.data.generators": ("Batches", "make_generators"),
     "imgclf.data.policy": ("InputPolicy",),
     "imgclf.errors": (
+        "AccuracyError",
         "ArgumentError",
         "BackendError",
         "BundleError",
