@@ -35,7 +35,7 @@ ARGUMENTS = [
 @pytest.fixture(scope="module")
 def odd_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a run whose names try to be markup, with some mistakes in it."""
-    root = tmp_path_factory.mktemp("odd") / "</title><b>data"
+    root = tmp_path_factory.mktemp("odd") / "<b onclick=alert(3)>data"
     for split, counts in (("train", 30), ("val", 12), ("test", 40)):
         names = {"plain": counts, ODD_CLASS: counts, "{{script}}": counts}
         write_images(root / split, names, seed=len(split))
@@ -58,9 +58,14 @@ def odd_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Return a real browser."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-    if not CHROMIUM:
+    if os.environ.get("IMGCLF_REQUIRE_BROWSER"):
+        assert CHROMIUM, "no chromium, and IMGCLF_REQUIRE_BROWSER forbids to skip these tests"
+    elif not CHROMIUM:
         pytest.skip("needs chromium: install it, or name it in IMGCLF_CHROMIUM")
+    else:
+        pytest.importorskip("playwright", reason="needs the package playwright")
+    import playwright.sync_api as api
+
     with api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield started
@@ -103,7 +108,7 @@ def predictions(run: Path) -> list[dict[str, str]]:
 def test_names_stay_text(visit: _Visit, odd_run: Path) -> None:
     """Class names, file names and the folder's name that look like markup are shown as text."""
     page = visit.page
-    assert page.locator("h1").inner_text() == "</title><b>data"
+    assert page.locator("h1").inner_text() == "<b onclick=alert(3)>data"
     assert page.locator("#class-table th[scope=row]").all_inner_texts().count(ODD_CLASS) == 1
     assert page.locator("img[src=x]").count() == 0
     assert page.locator("script").count() == 2

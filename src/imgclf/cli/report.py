@@ -1,30 +1,92 @@
-"""`imgclf report`: a finished run as one page to look at."""
+"""`imgclf report`: a finished run as one page to look at, or two runs side by side."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
-from imgclf.cli._console import result_console, shown_path
-from imgclf.cli._parameters import require_path
+from imgclf.cli._console import print_json, result_console, shown_path
+from imgclf.cli._parameters import JsonFlag, require_path
 from imgclf.runtime import silenced_stderr
+
+if TYPE_CHECKING:
+    from imgclf.evaluation.comparing import Comparison
+
+ALMOST_SURELY_DIFFERENT = 0.05
+"""Below this p-value the difference is called one that chance hardly makes."""
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `train` made.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="A folder that `train` made.")
+    ],
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Compare two runs on the images of both.")
+    ] = False,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Write the report of a run again: RUN/report.html, one file that opens in any browser.
+    """Write the report of a run again, or compare two runs.
 
-    Training writes it by itself; this makes it anew, for example after an upgrade.
+    The report is RUN/report.html, one file that opens in any browser. Training writes it by
+    itself; this makes it anew, for example after an upgrade.
 
-    Example: `imgclf report runs/2026-03-01-142530-resnet9`
+    Example: `imgclf report --compare runs/first runs/second`
     """
-    require_path(run)
+    if len(runs) != (2 if compare else 1):
+        raise typer.BadParameter("give one run, or two runs with --compare.")
+    for run in runs:
+        require_path(run)
+    if compare:
+        compare_two(runs[0], runs[1], as_json)
+        return
     with silenced_stderr():
         from imgclf.evaluation.report import write_report
 
-    page = write_report(run)
-    result_console().print(f"The report is [bold]{escape(shown_path(page))}[/]", soft_wrap=True)
+    page = write_report(runs[0])
+    if as_json:
+        print_json({"report": str(page)})
+    else:
+        result_console().print(f"The report is [bold]{escape(shown_path(page))}[/]", soft_wrap=True)
+
+
+def compare_two(first: Path, second: Path, as_json: bool) -> None:
+    """Print two runs side by side, and whether their difference is more than chance."""
+    with silenced_stderr():
+        from imgclf.evaluation.comparing import compare_runs
+        from imgclf.evaluation.run_record import read_run
+
+    found = compare_runs(read_run(first), read_run(second))
+    if as_json:
+        print_json({"runs": [str(first), str(second)], **asdict(found)})
+    else:
+        print_comparison(found, (first, second))
+
+
+def print_comparison(found: Comparison, runs: tuple[Path, Path]) -> None:
+    """Print accuracies, the images that one has right and the other wrong, and the test."""
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("run", overflow="fold")
+    for name in ("accuracy", "95 % interval", "right here only"):
+        table.add_column(name, justify="right")
+    alone = (found.only_first, found.only_second)
+    for run, accuracy, interval, only in zip(
+        runs, found.accuracies, found.intervals, alone, strict=True
+    ):
+        shown = f"{interval.low:.1%} to {interval.high:.1%}"
+        table.add_row(escape(shown_path(run)), f"{accuracy:.2%}", shown, str(only))
+    console = result_console()
+    console.print(table)
+    verdict = (
+        "chance hardly makes such a difference"
+        if found.p_value < ALMOST_SURELY_DIFFERENT
+        else "chance alone may make such a difference"
+    )
+    console.print(
+        f"\n{found.num_images} images in common; McNemar's exact test: p = {found.p_value:.3g}, "
+        f"{verdict}."
+    )

@@ -204,18 +204,21 @@ function showCell(button, row, column) {
   place("cell").replaceChildren(make("h3", {}, `${words}: ${count(total)} image${total === 1 ? "" : "s"}${shown}`), gallery);
 }
 
+// Moves to the nearest cell with images in the arrow's direction, straight ahead if there is one.
 function moveFocus(event) {
   const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
   const from = event.target.dataset;
   if (!step || from.row === undefined) return;
-  let [row, column] = [Number(from.row) + step[0], Number(from.column) + step[1]];
-  for (; row >= 0 && column >= 0 && row < data.classes.length && column < data.classes.length; row += step[0], column += step[1]) {
-    const next = document.querySelector(`.matrix button[data-row="${row}"][data-column="${column}"]`);
-    if (!next) continue;
-    event.preventDefault();
-    next.focus();
-    return;
+  let [nearest, least] = [null, Infinity];
+  for (const button of document.querySelectorAll(".matrix button")) {
+    const [down, right] = [button.dataset.row - from.row, button.dataset.column - from.column];
+    const ahead = down * step[0] + right * step[1];
+    const aside = Math.abs(down * step[1]) + Math.abs(right * step[0]);
+    if (ahead > 0 && ahead + 1000 * aside < least) [nearest, least] = [button, ahead + 1000 * aside];
   }
+  if (!nearest) return;
+  event.preventDefault();
+  nearest.focus();
 }
 
 function showMatrix() {

@@ -1,0 +1,116 @@
+"""evaluate, predict and report as a person meets them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from imgclf.cli._figures import curve_line
+from imgclf.cli.main import app
+from imgclf.errors import AccuracyError, DataNotFoundError
+
+
+def invoke(*arguments: object) -> Any:
+    """Run a command in this process; standard output and error are apart."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], color=False)
+
+
+def test_evaluate_prints_every_figure(bundle: Path, two_classes: Path) -> None:
+    """Accuracy, both baselines, calibration, matrix and the training images are all there."""
+    done = invoke("evaluate", bundle, two_classes, "--min-precision", "0.9")
+    assert done.exit_code == 0
+    for part in ("95 % interval", "most frequent class", "nearest class mean", "macro F1",
+                 "calibration error", "of the images", "recall"):  # fmt: skip
+        assert part in done.stdout
+    assert "were training images" in done.stderr
+
+
+def test_evaluate_writes_a_row_per_image(bundle: Path, two_classes: Path) -> None:
+    """--csv gives path, truth, answer and every probability of each image."""
+    rows = list(
+        csv.DictReader(io.StringIO(invoke("evaluate", bundle, two_classes, "--csv").stdout))
+    )
+    figures = json.loads(invoke("evaluate", bundle, two_classes, "--json").stdout)
+    assert len(rows) == 100
+    assert sum(row["correct"] == "true" for row in rows) == figures["num_correct"]
+    for row in rows:
+        assert (row["true"] == row["predicted"]) == (row["correct"] == "true")
+        assert float(row["dark"]) + float(row["light"]) == pytest.approx(1)
+
+
+def test_assert_accuracy_decides(bundle: Path, two_classes: Path, tmp_path: Path) -> None:
+    """Below the demanded accuracy the command fails after its figures; at it, it succeeds."""
+    (tmp_path / "dark").symlink_to(two_classes / "light")  # everything is wrong here
+    (tmp_path / "light").symlink_to(two_classes / "dark")
+    failed = invoke("evaluate", bundle, tmp_path, "--assert-accuracy", "0.9")
+    assert isinstance(failed.exception, AccuracyError)
+    assert "Accuracy" in failed.stdout
+    assert "taken for" in failed.stdout
+    figures = json.loads(invoke("evaluate", bundle, two_classes, "--json").stdout)
+    passed = invoke("evaluate", bundle, two_classes, "--assert-accuracy", figures["accuracy"])
+    assert passed.exit_code == 0
+
+
+def test_predict_says_unsure(bundle: Path, two_classes: Path) -> None:
+    """With --min-precision each record says whether it is accepted; the label stays."""
+    arguments = ("predict", bundle, two_classes, "--json")
+    plain = json.loads(invoke(*arguments).stdout)
+    asked = json.loads(invoke(*arguments, "--min-precision", "0.9").stdout)
+    assert all(item["accepted"] for item in plain)
+    assert [item["label"] for item in plain] == [item["label"] for item in asked]
+
+
+def test_predict_explains(bundle: Path, two_classes: Path, tmp_path: Path) -> None:
+    """--explain writes one picture per image, of the size that the network reads."""
+    done = invoke("predict", bundle, two_classes / "dark" / "00[0-2].png", "--explain",
+                  tmp_path / "new" / "why")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    pictures = sorted((tmp_path / "new" / "why").iterdir())
+    assert [path.name for path in pictures] == ["0001-000.png", "0002-001.png", "0003-002.png"]
+    with Image.open(pictures[0]) as picture:
+        assert (picture.size, picture.mode) == ((24, 24), "RGB")
+
+
+def test_report_is_made_again(trained: Any, tmp_path: Path) -> None:
+    """`imgclf report RUN` makes the page that training made, from the folder alone."""
+    copy = tmp_path / "run"
+    shutil.copytree(trained.bundle.parent, copy)
+    before = (copy / "report.html").read_text(encoding="utf-8")
+    (copy / "report.html").unlink()
+    done = invoke("report", copy)
+    assert done.exit_code == 0, done.stderr
+    assert "report.html" in done.stdout
+    assert len((copy / "report.html").read_text(encoding="utf-8")) == pytest.approx(
+        len(before), rel=0.01
+    )
+
+
+def test_a_missing_run_is_named(tmp_path: Path) -> None:
+    """A run folder that does not exist is an expected error."""
+    assert isinstance(invoke("report", tmp_path / "nothing").exception, DataNotFoundError)
+
+
+def test_curves_keep_their_shape() -> None:
+    """A curve of blocks rises from the least to the greatest, and fits its width."""
+    assert curve_line([0.0, 0.5, 1.0]) == "▁▅█"
+    assert curve_line([2.0, 2.0]) == "▅▅"
+    assert curve_line([1.0, float("nan"), 0.0]) == "█?▁"
+    assert len(curve_line(list(range(500)))) == 50
+
+
+def test_two_runs_are_compared(trained: Any) -> None:
+    """`report --compare` prints both accuracies and the test; one run alone is a usage error."""
+    run = trained.bundle.parent
+    done = invoke("report", "--compare", run, run)
+    assert "p = 1, chance alone may" in done.stdout.replace("\n", " ")
+    found = json.loads(invoke("report", "--compare", run, run, "--json").stdout)
+    assert found["accuracies"][0] == found["accuracies"][1] == trained.evaluation.accuracy
+    assert invoke("report", "--compare", run).exit_code == 2
