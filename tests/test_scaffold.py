@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +16,9 @@ import imgclf
 from imgclf.errors import ArgumentError
 from imgclf.scaffold import write_plugin
 from imgclf.testing import check_architecture
+
+if TYPE_CHECKING:
+    from conftest import Run
 
 EXAMPLE = Path(inspect.getfile(imgclf)).parents[2] / "examples/plugin"
 
@@ -24,6 +29,12 @@ def contents(folder: Path) -> dict[str, str]:
         path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in str(path)
     ]
     return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+def pip_install(package: Path, site: Path) -> None:
+    """Install a package into a folder of its own, as pip does into site-packages."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(site), str(package)], check=True, timeout=120)
 
 
 def test_a_new_plugin_is_complete(tmp_path: Path) -> None:
@@ -84,8 +95,7 @@ def test_pip_installs_the_example_and_everything_finds_it(tmp_path: Path) -> Non
     """Installed by pip, it is listed, described and built by its name, with its version."""
     pytest.importorskip("hatchling", reason="pip needs the build backend where there is no network")
     package, site = write_plugin("pet_net", tmp_path / "pets"), tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--target", str(site), str(package)], check=True, timeout=120)
+    pip_install(package, site)
     code = (
         "from imgclf.cli.main import run; import sys\n"
         "sys.argv = ['imgclf', 'architectures', 'show', 'pet_net']; run()"
@@ -100,3 +110,26 @@ def test_pip_installs_the_example_and_everything_finds_it(tmp_path: Path) -> Non
     ).stdout
     for part in ("pet_net  (pet-net 0.1.0)", "Two convolution blocks", "filters", "16, 32, 64"):
         assert part in shown
+
+
+@pytest.mark.slow
+def test_the_example_goes_the_whole_way(
+    imgclf_command: Run, two_classes: Path, tmp_path: Path
+) -> None:
+    """Installed by pip, the example trains, predicts and is told of, without a change in imgclf."""
+    pytest.importorskip("hatchling", reason="pip needs the build backend where there is no network")
+    package, site = write_plugin("pet_net", tmp_path / "pets"), tmp_path / "site"
+    pip_install(package, site)
+    run_dir, paths = tmp_path / "run", {"PYTHONPATH": str(site)}
+    checked = imgclf_command("architectures", "check", "pet_net", **paths)
+    assert checked.returncode == 0, checked.stdout
+    trained = imgclf_command(
+        "train", two_classes, "--arch", "pet_net", "--set", "filters=8", "--image-size", "16",
+        "--epochs", "2", "--run-dir", run_dir, **paths,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    bundle = run_dir / "model.imgclf"
+    predicted = imgclf_command("predict", bundle, two_classes / "dark", "--json", **paths)
+    assert len(json.loads(predicted.stdout)) >= 60
+    assert "pet_net (pet-net 0.1.0)" in imgclf_command("info", bundle).stdout
+    assert "pip install pet-net" in imgclf_command("predict", bundle, two_classes / "dark").stderr

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from imgclf.errors import UnknownArchitectureError
+from imgclf.classifier import load
+from imgclf.errors import BundleError, UnknownArchitectureError
 from imgclf.models import build_model
 from imgclf.options import Choice, Int
 from imgclf.registry import find_architectures
@@ -296,6 +297,19 @@ def test_a_plugin_reloads_in_a_fresh_process(
     path = tmp_path / "fresh.imgclf"
     save_bundle(build_model("fresh_nets", (16, 16, 3), 3), path)
     reload_bundle(path, "fresh_nets", fresh_process=True)
+
+
+def test_a_bundle_of_a_plugin_that_is_gone_names_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who gets a bundle without its plugin reads which package to install, in which version."""
+    site = install(tmp_path / "site", "gone-nets", SOUND_PLUGIN.format(name="gone_nets"))
+    path = tmp_path / "gone.imgclf"
+    with monkeypatch.context() as with_plugin:
+        with_plugin.syspath_prepend(site)
+        save_bundle(build_model("gone_nets", (16, 16, 3), 3), path)
+    with pytest.raises(BundleError, match=r"of the package gone-nets 1\.0: pip install gone-nets"):
+        load(path)
 
 
 def test_a_report_is_its_findings() -> None:
