@@ -27,6 +27,7 @@ __all__ = [
     "Quarantined",
     "Sample",
     "collect_samples",
+    "compile_group_by",
     "divide_samples",
     "drop_leaks",
     "group_samples",
@@ -230,14 +231,19 @@ def _links(names: Sequence[str | None]) -> NDArray[np.int64]:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _group_names(samples: Sequence[Sample], group_by: str) -> list[str | None]:
+def compile_group_by(group_by: str) -> re.Pattern[str]:
+    """Read a regular expression; `ArgumentError` where it is none."""
     try:
-        pattern = re.compile(group_by)
+        return re.compile(group_by)
     except re.error as error:
         raise ArgumentError(
             f"group_by={group_by!r} is no regular expression ({error}): give one such as "
             r"'patient(\d+)'."
         ) from error
+
+
+def _group_names(samples: Sequence[Sample], group_by: str) -> list[str | None]:
+    pattern = compile_group_by(group_by)
     matches = [pattern.search(sample.path) for sample in samples]
     if not any(matches):
         raise ArgumentError(
