@@ -53,6 +53,9 @@ class Settings:
         seed: Decides split, order, augmentation and initial weights.
         store: Where decoded pixels are kept.
         strict: Whether one unusable file stops everything.
+        group_by: A regular expression over paths; images with the same match stay on one side.
+        near_duplicates: Whether images that look the same stay on one side too.
+        split_file: The ``split.csv`` of an earlier run, whose images keep their sides.
     """
 
     architecture: str | Callable[..., keras.Model] = "resnet9"
@@ -74,6 +77,9 @@ class Settings:
     seed: int = 0
     store: StoreMode = "auto"
     strict: bool = False
+    group_by: str | None = None
+    near_duplicates: bool = True
+    split_file: str | None = None
 
 
 def make_plan(
@@ -111,6 +117,9 @@ def make_plan(
         seed=settings.seed,
         store=settings.store,
         strict=settings.strict,
+        group_by=settings.group_by,
+        near_duplicates=settings.near_duplicates,
+        split_file=settings.split_file and os.path.abspath(settings.split_file),  # noqa: PTH100
     )
 
 
@@ -173,6 +182,7 @@ def to_config(plan: Plan, settings: Settings, precision: str) -> dict[str, Any]:
         "test_dir": plan.test_dir,
         "val_split": plan.val_split,
         "test_split": plan.test_split,
+        "split_file": plan.split_file,
     }
 
 

@@ -102,6 +102,16 @@ def train(
         typer.Option(help="Where decoded pixels are kept."),
     ] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at an unusable file.")] = False,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX", help="Images with the same match in their paths stay in one split."
+        ),
+    ] = None,
+    split_file: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="The split.csv of an earlier run, to keep to."),
+    ] = None,
     _options: SettingsFile = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -152,6 +162,8 @@ def train(
         "seed": seed,
         "store": store,
         "strict": strict,
+        "group_by": group_by,
+        "split_file": None if split_file is None else str(split_file),
     }
     console = error_console()
     load_tensorflow(console)

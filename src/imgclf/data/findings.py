@@ -16,7 +16,7 @@ from imgclf.data.decoding import REASONS, ImageFacts
 from imgclf.data.duplicates import SAME_PICTURE, group_copies
 from imgclf.data.folder import SPLIT_FOLDERS, ImageFolder
 
-__all__ = ["Finding", "Inspected", "Picture", "find_all"]
+__all__ = ["MIN_MEASURED", "Finding", "Inspected", "Picture", "find_all"]
 
 Severity = Literal["error", "warning", "note"]
 
@@ -242,7 +242,7 @@ def _imbalance(inspected: Inspected) -> Iterator[Finding]:
             "warning",
             f"Class {names[most]!r} has {largest / smallest:.1f} times as many images as "
             f"{names[least]!r} ({largest} and {smallest}).",
-            "Train with --class-weight balanced, and look at the recall of each class.",
+            "Train with --balanced, and look at the recall of each class.",
         )
 
 

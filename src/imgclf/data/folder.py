@@ -57,6 +57,7 @@ class FoundFile:
         size_bytes: Size.
         mtime_ns: Time of the last change to its content.
         ctime_ns: Time of the last change to the file's entry; catches rewrites that keep mtime.
+        group: What a table says that it belongs with; empty without a table.
     """
 
     path: str
@@ -65,6 +66,7 @@ class FoundFile:
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +116,11 @@ def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> I
     """Read which images a folder holds; nothing is opened or decoded.
 
     Two layouts are understood: one folder of class folders, or ``train/`` with any of ``val/``
-    (``valid/``, ``validation/``) and ``test/``, each with the class folders inside.
+    (``valid/``, ``validation/``) and ``test/``, each with the class folders inside. A CSV file
+    that lists the images is the third; see `imgclf.data.table`.
 
     Args:
-        directory: The folder.
+        directory: The folder, or the CSV file.
         min_classes: Fewest classes that are accepted.
 
     Returns:
@@ -128,6 +131,12 @@ def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> I
         DataError: It is a file, cannot be read, or holds no class folders with images; the
             message says what was found and what to change.
     """
+    from imgclf.data.table import is_table, read_table
+
+    if is_table(directory):
+        listed = read_table(directory)
+        _require_classes(listed, min_classes)
+        return listed
     root = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
     _require_folder(root)
     splits = _split_folders(root)
@@ -176,7 +185,9 @@ def _require_folder(root: Path) -> None:
             f"The folder {root} does not exist: give a folder with one sub-folder per class."
         )
     if not root.is_dir():
-        raise DataError(f"{root} is a file: give a folder with one sub-folder per class.")
+        raise DataError(
+            f"{root} is a file: give a folder with one sub-folder per class, or a .csv file."
+        )
     try:
         with os.scandir(root):
             pass

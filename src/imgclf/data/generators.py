@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from imgclf.data.augmentation import Augmentation, resolve_augmentation
 from imgclf.data.batching import BatchSource
+from imgclf.data.findings import MIN_MEASURED
 from imgclf.data.folder import FoundFile, ImageFolder, LeftOut, Split, match_classes, read_folder
 from imgclf.data.policy import DataFormat, InputPolicy, ResizeMode
 from imgclf.data.recorded import read_split
@@ -19,6 +20,7 @@ from imgclf.data.samples import (
     Quarantined,
     Sample,
     collect_samples,
+    compile_group_by,
     divide_samples,
     drop_leaks,
     group_samples,
@@ -73,6 +75,11 @@ class Plan:
     group_by: str | None = None
     near_duplicates: bool = True
     split_file: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would otherwise fail only after the scan."""
+        if self.group_by is not None:
+            compile_group_by(self.group_by)
 
     def build(self, progress: Progress | None = None) -> ImageData:
         """Scan the folders, or find the pixels of an earlier scan, and make the batches.
@@ -392,6 +399,14 @@ class _Builder:
                 f"division, such as {unplaced[0]!r}: delete the copies on one side."
             )
 
+    def name_few(self, held_out: Sequence[Sample]) -> None:
+        """Remark on held-out images that are too few to measure with."""
+        if 0 < len(held_out) < MIN_MEASURED:
+            self.warnings.append(
+                f"Only {len(held_out)} images to measure with: the 95 % interval of the accuracy "
+                f"will be wider than 10 points; {MIN_MEASURED} make it narrower."
+            )
+
     def batches(
         self, store: Store, samples: Sequence[Sample], class_names: Sequence[str], split: Split
     ) -> Batches:
@@ -443,6 +458,7 @@ def _build(plan: Plan, progress: Progress | None) -> ImageData:
                 raise DataError(
                     f"Every {split} image is also a training image: give other images for {split}."
                 )
+    builder.name_few(divided["test"] or divided["val"])
     made = {
         split: builder.batches(stores[split], divided[split], class_names, split)
         for split in divided

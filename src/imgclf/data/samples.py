@@ -27,6 +27,7 @@ __all__ = [
     "Quarantined",
     "Sample",
     "collect_samples",
+    "compile_group_by",
     "divide_samples",
     "drop_leaks",
     "group_samples",
@@ -94,7 +95,8 @@ def collect_samples(
     for row, (file, result) in enumerate(zip(files, store.scanned, strict=True)):
         path = store.folder.absolute(file)
         if result.accepted:
-            samples.append(Sample(row, path, file.label, result.sha256, file.split))
+            named = f" {file.group}" if file.group else ""
+            samples.append(Sample(row, path, file.label, result.sha256, file.split, named))
         else:
             quarantined.append(Quarantined(path, result.reason, result.message))
     if quarantined and strict:
@@ -204,6 +206,7 @@ def group_samples(
     groups.join(_links([sample.sha256 for sample in samples]))
     names = _group_names(samples, group_by) if group_by else [None] * len(samples)
     groups.join(_links(names))
+    groups.join(_links([sample.group or None for sample in samples]))
     if signatures is not None:
         rows = np.array([sample.row for sample in samples], np.int64)
         copies = group_copies(signatures[rows])
@@ -212,7 +215,7 @@ def group_samples(
     called: dict[int, str] = {}
     for root, sample, name in zip(roots, samples, names, strict=True):
         # A name outlives new files; the smallest hash does so more often than not.
-        own = sample.sha256 if name is None else f" {name}"
+        own = f" {name}" if name is not None else sample.group or sample.sha256
         called[root] = min(called.get(root, own), own)
     return [
         replace(sample, group=called[root]) for root, sample in zip(roots, samples, strict=True)
@@ -230,14 +233,19 @@ def _links(names: Sequence[str | None]) -> NDArray[np.int64]:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _group_names(samples: Sequence[Sample], group_by: str) -> list[str | None]:
+def compile_group_by(group_by: str) -> re.Pattern[str]:
+    """Read a regular expression; `ArgumentError` where it is none."""
     try:
-        pattern = re.compile(group_by)
+        return re.compile(group_by)
     except re.error as error:
         raise ArgumentError(
             f"group_by={group_by!r} is no regular expression ({error}): give one such as "
             r"'patient(\d+)'."
         ) from error
+
+
+def _group_names(samples: Sequence[Sample], group_by: str) -> list[str | None]:
+    pattern = compile_group_by(group_by)
     matches = [pattern.search(sample.path) for sample in samples]
     if not any(matches):
         raise ArgumentError(
