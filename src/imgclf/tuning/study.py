@@ -36,6 +36,7 @@ class Study:
     Attributes:
         folder: The study's folder.
         identity: What makes it this study: data, space, objective, settings, version.
+        warnings: Remarks about broken files, one line each.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
@@ -44,16 +45,31 @@ class Study:
         self.identity = dict(identity)
         for name in OWN_FOLDERS:
             (folder / name).mkdir(exist_ok=True)
+        self.warnings: list[str] = []
         self._trials: dict[int, Trial] = {}
         for path in sorted((folder / "trials").glob("*.json")):
-            trial = _read_trial(path)
-            if trial is not None:
-                self._trials[trial.number] = trial
+            self._read(path)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
         """All trials that have ended, in the order of their numbers."""
         return tuple(self._trials[number] for number in sorted(self._trials))
+
+    def _read(self, path: Path) -> None:
+        """Take a trial from its file; one that cannot be read is set aside and run again."""
+        try:
+            trial = trial_from_dict(json.loads(path.read_text(encoding="utf-8")))
+            if f"{trial.number:04}" == path.stem:
+                self._trials[trial.number] = trial
+                return
+            reason = f"it holds trial {trial.number}"
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+        aside = path.with_suffix(".broken")
+        path.replace(aside)
+        warning = f"A trial's file is broken ({reason}) and was set aside as {aside}."
+        self.warnings.append(warning)
+        _logger.warning("%s", warning)
 
     def record(self, trial: Trial) -> None:
         """Keep a trial that has ended."""
@@ -151,20 +167,6 @@ def write_whole(path: Path, content: str) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _read_trial(path: Path) -> Trial | None:
-    try:
-        trial = trial_from_dict(json.loads(path.read_text(encoding="utf-8")))
-        if f"{trial.number:04}" == path.stem:
-            return trial
-        reason = f"it holds trial {trial.number}"
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-    aside = path.with_suffix(".broken")
-    path.replace(aside)
-    _logger.warning("A trial's file is broken (%s) and was set aside as %s.", reason, aside)
-    return None
 
 
 def _read_identity(folder: Path) -> dict[str, Any] | None:
