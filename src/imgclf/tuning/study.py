@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from imgclf.atomic import write_atomically
 from imgclf.errors import StudyError
 from imgclf.tuning.trials import Trial, rank, trial_from_dict
 
-__all__ = ["Study", "differences", "open_study", "study_key", "write_whole"]
+__all__ = ["Study", "differences", "open_study", "study_key"]
 
 STUDY_FILE = "study.json"
 OWN_FOLDERS = ("bundles", "logs", "trials")
 OWN_FILES = (
-    "best.imgclf", "best.json", "refit.imgclf", "report.html", "trials.csv", STUDY_FILE,
+    "best.imgclf", "best.json", "refit.imgclf", "report.html", "split.csv",
+    "trials.csv", STUDY_FILE,
 )  # fmt: skip
 """What ``--fresh`` removes; anything else in the folder is the user's and stays."""
 
@@ -73,7 +74,7 @@ class Study:
 
     def record(self, trial: Trial) -> None:
         """Keep a trial that has ended."""
-        write_whole(self.folder / "trials" / f"{trial.number:04}.json", _json(trial.as_dict()))
+        write_atomically(self.folder / "trials" / f"{trial.number:04}.json", _json(trial.as_dict()))
         self._trials[trial.number] = trial
 
     def bundle(self, number: int) -> Path:
@@ -138,7 +139,7 @@ def open_study(
         if found is not None:
             _require_same(folder, found, _plain(identity), resume=resume)
         else:
-            write_whole(folder / STUDY_FILE, _json(identity))
+            write_atomically(folder / STUDY_FILE, _json(identity))
         yield Study(folder, identity)
 
 
@@ -151,22 +152,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         for place in places
         if before.get(place) != after.get(place)
     ]
-
-
-def write_whole(path: Path, content: str) -> None:
-    """Write a file so that it is there in full or not at all, also after a power cut."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(path.parent, os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _read_identity(folder: Path) -> dict[str, Any] | None:
@@ -251,5 +236,5 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _json(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, indent=2) + "\n"
+def _json(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values, indent=2).encode() + b"\n"
