@@ -69,6 +69,7 @@ def test_the_same_command_again_names_resume_and_fresh(
     assert (study[0] / "refit.imgclf").exists()
 
 
+@pytest.mark.slow
 def test_train_takes_the_best_options(
     study: tuple[Path, Run], imgclf_command: Run, two_classes: Path, tmp_path: Path
 ) -> None:
@@ -130,7 +131,10 @@ def test_malformed_budgets_exit_with_2(imgclf_command: Run, two_classes: Path) -
     assert imgclf_command("tune", two_classes, "--budget", "soon").returncode == 2
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_signals_end_a_search_with_all_its_processes(
     number: int, code: int, two_classes: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,14 @@ import pytest
 from imgclf.errors import ArgumentError, OptionError, UnknownArchitectureError
 from imgclf.tuning.dimensions import TRAINING_OPTIONS
 from imgclf.tuning.space import make_space, parse_spaces
+
+PLAIN_FILE = """
+from typing import Annotated
+from imgclf.options import Int
+
+def net(input_shape, num_classes, *, width: Annotated[int, Int(1, 9, search=[2, 4])] = 4):
+    raise NotImplementedError
+"""
 
 
 def test_the_default_search_is_the_learning_rate_and_what_the_signature_declares() -> None:
@@ -29,6 +38,15 @@ def test_a_plugins_options_are_searched_like_built_in_ones(plugin: str) -> None:
     """A plugin's signature alone puts its options into the search."""
     assert make_space(plugin).names == ("learning_rate", "width", "bias")
     assert make_space("other").names == ("learning_rate", "depth")
+
+
+def test_a_function_of_a_plain_file_is_searched(tmp_path: Path) -> None:
+    """An architecture that no package declares keeps the reference by which trials find it."""
+    path = tmp_path / "mine.py"
+    path.write_text(PLAIN_FILE)
+    space = make_space(f"{path}:net")
+    assert space.architectures == (f"{path}:net",)
+    assert space.names == ("learning_rate", "width")
 
 
 def test_tune_names_replace_the_default_ones() -> None:

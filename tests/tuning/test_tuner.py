@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,22 @@ import pytest
 
 import imgclf
 from imgclf.errors import ArgumentError, StudyError, TuningError
+from imgclf.tuning import tuner as tuner_module
 from imgclf.tuning import workers as workers_module
 
 
 @pytest.fixture(scope="module")
-def faulty(batches: Any, plugin: str, tmp_path_factory: Any) -> imgclf.TuningResult:
+def one_server(plugin: str) -> Iterator[None]:
+    """Let the searches of this file share one server process: its start is most of their time."""
+    with workers_module.Workers(1) as pool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuner_module, "Workers", lambda _count: nullcontext(pool))
+        yield
+
+
+@pytest.fixture(scope="module")
+def faulty(
+    batches: Any, plugin: str, one_server: None, tmp_path_factory: Any
+) -> imgclf.TuningResult:
     """Return a search in which four of six trials fail, each in its own way."""
     return imgclf.tune(
         plugin, *batches, max_trials=6, epochs=2, strategy="grid", tune=[],
@@ -76,7 +89,7 @@ def test_the_study_tells_everything(faulty: imgclf.TuningResult) -> None:
 
 
 def test_the_same_error_three_times_stops_the_search(
-    batches: Any, plugin: str, tmp_path: Path
+    batches: Any, plugin: str, one_server: None, tmp_path: Path
 ) -> None:
     """Trials that all fail alike end the search with the error; what has ended is kept."""
     arguments = {"tune": [], "space": {"fault": ["nan"], "width": "1..60"}, "max_trials": 9}
@@ -86,7 +99,7 @@ def test_the_same_error_three_times_stops_the_search(
 
 
 def test_resume_goes_on_and_repeats_nothing(
-    batches: Any, plugin: str, tmp_path: Path, monkeypatch: Any
+    batches: Any, plugin: str, one_server: None, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """A study goes on from its trials; without --resume it is an error; a broken file is redone."""
     arguments: dict[str, Any] = {"epochs": 1, "study_dir": tmp_path / "s"}
@@ -112,11 +125,11 @@ def test_resume_goes_on_and_repeats_nothing(
 
 
 def test_options_batch_and_image_size_reach_the_trial(
-    batches: Any, plugin: str, tmp_path: Path
+    batches: Any, plugin: str, one_server: None, tmp_path: Path
 ) -> None:
     """Every dimension is what the bundle says it is; large networks are refused, not trained."""
     result = imgclf.tune(
-        f"{plugin},other", *batches, max_trials=5, epochs=1, study_dir=tmp_path / "s",
+        f"{plugin},other", *batches, max_trials=4, epochs=1, study_dir=tmp_path / "s",
         executions=2, max_parameters=60, seed=1,
         space={"image_size": [16, 20], "batch_size": [8], "augment": ["recipe"],
                "width": [2, 50], "optimizer": ["rmsprop"]},
@@ -129,7 +142,7 @@ def test_options_batch_and_image_size_reach_the_trial(
             assert len(trial.accuracies) == 2
             assert trial.deviation is not None
             assert max(trial.accuracies) == trial.bundle_accuracy
-    assert sum(trial.status == "completed" for trial in result.trials) == 5
+    assert sum(trial.status == "completed" for trial in result.trials) == 4
     searched = [trial for trial in result.trials[2:] if trial.status == "completed"]
     kept = {path.stem for path in (tmp_path / "s" / "bundles").iterdir()}
     for trial in searched:
@@ -155,11 +168,12 @@ def test_a_worker_that_is_killed_gives_its_trial_back(
             threading.Timer(0.05, os.kill, (worker.process.pid, signal.SIGKILL)).start()
 
     monkeypatch.setattr(workers_module.Workers, "run", kill_soon)
+    monkeypatch.setattr(tuner_module, "Workers", workers_module.Workers)
     result = imgclf.tune(
-        plugin, *batches, max_trials=4, epochs=2, workers=2, study_dir=tmp_path / "s"
+        plugin, *batches, max_trials=3, epochs=2, workers=2, study_dir=tmp_path / "s"
     )
     assert killed
-    assert [trial.number for trial in result.trials] == [0, 1, 2, 3]
+    assert [trial.number for trial in result.trials] == [0, 1, 2]
     assert all(trial.status == "completed" for trial in result.trials)
 
 
@@ -223,9 +237,9 @@ def kill_and_resume(
 def test_a_killed_search_goes_on(
     two_classes: Path, tmp_path: Path, command_env: dict[str, str]
 ) -> None:
-    """SIGKILL at two random moments: the number is right and no finished trial is repeated."""
-    trials = kill_and_resume(two_classes, tmp_path / "s", command_env, kills=2, trials=5)
-    assert [trial["number"] for trial in trials] == [0, 1, 2, 3, 4]
+    """SIGKILL at a random moment: the number is right and no finished trial is repeated."""
+    trials = kill_and_resume(two_classes, tmp_path / "s", command_env, kills=1, trials=3)
+    assert [trial["number"] for trial in trials] == [0, 1, 2]
     assert all(trial["status"] == "completed" for trial in trials)
     best = json.loads((tmp_path / "s" / "best.json").read_text())
     assert best["val_accuracy"] == max(trial["num_correct"] / 22 for trial in trials)

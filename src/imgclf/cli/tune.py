@@ -172,6 +172,8 @@ def tune(
         def opened(study: Study) -> None:
             place = escape(shown_path(study.folder))
             console.print(f"The study is in [bold]{place}[/]; Ctrl-C ends it, --resume goes on")
+            for warning in study.warnings:
+                console.print(warning, style="yellow", markup=False)
 
         order = TuningOrder(searched, strategy, settings, limits, study_dir, resume, fresh, refit)
         result = run_tuning(order, data.train, data.val, pool, verbose=True, opened=opened)

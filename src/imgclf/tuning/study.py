@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from imgclf.atomic import write_atomically
 from imgclf.errors import StudyError
 from imgclf.tuning.trials import Trial, rank, trial_from_dict
 
-__all__ = ["Study", "differences", "open_study", "study_key", "write_whole"]
+__all__ = ["Study", "differences", "open_study", "study_key"]
 
 STUDY_FILE = "study.json"
 OWN_FOLDERS = ("bundles", "logs", "trials")
 OWN_FILES = (
-    "best.imgclf", "best.json", "refit.imgclf", "report.html", "trials.csv", STUDY_FILE,
+    "best.imgclf", "best.json", "refit.imgclf", "report.html", "split.csv",
+    "trials.csv", STUDY_FILE,
 )  # fmt: skip
 """What ``--fresh`` removes; anything else in the folder is the user's and stays."""
 
@@ -36,6 +37,7 @@ class Study:
     Attributes:
         folder: The study's folder.
         identity: What makes it this study: data, space, objective, settings, version.
+        warnings: Remarks about broken files, one line each.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
@@ -44,20 +46,35 @@ class Study:
         self.identity = dict(identity)
         for name in OWN_FOLDERS:
             (folder / name).mkdir(exist_ok=True)
+        self.warnings: list[str] = []
         self._trials: dict[int, Trial] = {}
         for path in sorted((folder / "trials").glob("*.json")):
-            trial = _read_trial(path)
-            if trial is not None:
-                self._trials[trial.number] = trial
+            self._read(path)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
         """All trials that have ended, in the order of their numbers."""
         return tuple(self._trials[number] for number in sorted(self._trials))
 
+    def _read(self, path: Path) -> None:
+        """Take a trial from its file; one that cannot be read is set aside and run again."""
+        try:
+            trial = trial_from_dict(json.loads(path.read_text(encoding="utf-8")))
+            if f"{trial.number:04}" == path.stem:
+                self._trials[trial.number] = trial
+                return
+            reason = f"it holds trial {trial.number}"
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+        aside = path.with_suffix(".broken")
+        path.replace(aside)
+        warning = f"A trial's file is broken ({reason}) and was set aside as {aside}."
+        self.warnings.append(warning)
+        _logger.warning("%s", warning)
+
     def record(self, trial: Trial) -> None:
         """Keep a trial that has ended."""
-        write_whole(self.folder / "trials" / f"{trial.number:04}.json", _json(trial.as_dict()))
+        write_atomically(self.folder / "trials" / f"{trial.number:04}.json", _json(trial.as_dict()))
         self._trials[trial.number] = trial
 
     def bundle(self, number: int) -> Path:
@@ -122,7 +139,7 @@ def open_study(
         if found is not None:
             _require_same(folder, found, _plain(identity), resume=resume)
         else:
-            write_whole(folder / STUDY_FILE, _json(identity))
+            write_atomically(folder / STUDY_FILE, _json(identity))
         yield Study(folder, identity)
 
 
@@ -135,36 +152,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         for place in places
         if before.get(place) != after.get(place)
     ]
-
-
-def write_whole(path: Path, content: str) -> None:
-    """Write a file so that it is there in full or not at all, also after a power cut."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(path.parent, os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _read_trial(path: Path) -> Trial | None:
-    try:
-        trial = trial_from_dict(json.loads(path.read_text(encoding="utf-8")))
-        if f"{trial.number:04}" == path.stem:
-            return trial
-        reason = f"it holds trial {trial.number}"
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-    aside = path.with_suffix(".broken")
-    path.replace(aside)
-    _logger.warning("A trial's file is broken (%s) and was set aside as %s.", reason, aside)
-    return None
 
 
 def _read_identity(folder: Path) -> dict[str, Any] | None:
@@ -249,5 +236,5 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _json(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, indent=2) + "\n"
+def _json(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values, indent=2).encode() + b"\n"

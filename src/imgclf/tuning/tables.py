@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from imgclf.atomic import write_atomically
 from imgclf.evaluation.intervals import wilson_interval
 from imgclf.tuning.importance import importance
 from imgclf.tuning.pictures import study_page
 from imgclf.tuning.settings import TrialSettings
 from imgclf.tuning.space import Space
-from imgclf.tuning.study import Study, write_whole
+from imgclf.tuning.study import Study
 from imgclf.tuning.trials import Trial, best_trial, rank
 
 if TYPE_CHECKING:
@@ -94,9 +95,9 @@ def write_tables(study: Study, space: Space, plan: Plan, settings: TrialSettings
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["trial"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(study.folder / "trials.csv", text.getvalue())
+    write_atomically(study.folder / "trials.csv", text.getvalue().encode())
     page = study_page(study.folder.name, study.trials, space, importance(study.trials, space))
-    write_whole(study.folder / "report.html", page)
+    write_atomically(study.folder / "report.html", page.encode())
     best = best_trial(study.trials)
     if best is not None:
         content = {
@@ -105,7 +106,7 @@ def write_tables(study: Study, space: Space, plan: Plan, settings: TrialSettings
             "val_accuracy": best.bundle_accuracy,
             "bundle": f"bundles/{study.bundle(best.number).name}",
         }
-        write_whole(study.folder / "best.json", json.dumps(content, indent=2) + "\n")
+        write_atomically(study.folder / "best.json", json.dumps(content, indent=2).encode() + b"\n")
 
 
 def _plain(value: Any) -> Any:

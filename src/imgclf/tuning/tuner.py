@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -12,12 +13,14 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from imgclf.atomic import write_atomically
 from imgclf.bundle import Figures
 from imgclf.classifier import load
 from imgclf.data.generators import Batches, Plan
 from imgclf.errors import ArgumentError, TuningError
 from imgclf.evaluation.evaluating import Evaluation, evaluate
 from imgclf.options import Value
+from imgclf.run_folder import split_csv
 from imgclf.tuning.gain import Gain, paired_gain
 from imgclf.tuning.importance import importance
 from imgclf.tuning.proposing import Strategy, require_strategy
@@ -203,10 +206,10 @@ def run_tuning(
             "refit needs test images: without them nothing could be said of its result."
         )
     identity = _identity(order, train, val, plan)
-    name = f"{'+'.join(order.space.architectures)}-{study_key(identity)}"
-    folder = order.study_dir or Path("studies") / name
+    folder = order.study_dir or _default_folder(order.space, identity)
     with open_study(folder, identity, resume=order.resume, fresh=order.fresh) as study:
         opened(study)
+        plan = _fixed_division(study, plan)
         with _drawing(order, study, verbose) as watcher:
 
             def ended(trial: Trial, trials: tuple[Trial, ...]) -> None:
@@ -247,6 +250,30 @@ def _settings(epochs: int, settings: Mapping[str, Any]) -> TrialSettings:
 def _sharing_store(plan: Plan) -> Plan:
     """Let the trials' processes share the pixels, which memory does not allow."""
     return replace(plan, store="auto") if plan.store == "memory" else plan
+
+
+def _default_folder(space: Space, identity: Mapping[str, Any]) -> Path:
+    names = re.sub(r"[^\w.+-]", "_", "+".join(space.architectures))
+    return Path("studies") / f"{names}-{study_key(identity)}"
+
+
+def _fixed_division(study: Study, plan: Plan) -> Plan:
+    """Write the division down and keep to it.
+
+    Which images look alike is seen a little differently at each size: without this an image could
+    be a training image of one trial and a test image of another.
+    """
+    data = plan.build()
+    names = data.train.class_names
+    rows = [
+        (sample.path, sample.sha256, names[sample.label], split)
+        for split, batches in (("train", data.train), ("val", data.val), ("test", data.test))
+        if batches is not None
+        for sample in batches.samples
+    ]
+    path = (study.folder / "split.csv").absolute()
+    write_atomically(path, split_csv(rows)[0])
+    return replace(plan, split_file=str(path))
 
 
 def _identity(order: TuningOrder, train: Batches, val: Batches, plan: Plan) -> dict[str, Any]:
