@@ -171,7 +171,10 @@ def tune(
 
         def opened(study: Study) -> None:
             place = escape(shown_path(study.folder))
-            console.print(f"The study is in [bold]{place}[/]; Ctrl-C ends it, --resume goes on")
+            console.print(
+                f"The study is in [bold]{place}[/]; Ctrl-C ends it, --resume goes on",
+                soft_wrap=True,
+            )
             for warning in study.warnings:
                 console.print(warning, style="yellow", markup=False)
 
