@@ -188,9 +188,15 @@ def test_a_function_of_a_plain_file_is_an_architecture(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_line(
-    tmp_path: Path, source: str | None, name: str, error: type[Exception], message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str | None,
+    name: str,
+    error: type[Exception],
+    message: str,
 ) -> None:
     """The file is named together with what is wrong."""
+    monkeypatch.delitem(sys.modules, "imgclf_file_nets", raising=False)
     file = tmp_path / "nets.py"
     if source is not None:
         file.write_text(source)

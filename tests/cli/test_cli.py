@@ -269,13 +269,13 @@ def test_a_killed_training_is_resumed(
 ) -> None:
     """After SIGKILL --resume goes on to the last epoch; a finished run is not run again."""
     run_dir = tmp_path / "run"
-    process = start_training(two_classes, run_dir, epochs=40)
+    process = start_training(two_classes, run_dir, epochs=25)
     process.kill()
     process.communicate()
     done = imgclf_command("train", "--resume", run_dir)
     assert done.returncode == 0, done.stderr
     with (run_dir / "history.csv").open(encoding="utf-8") as file:
-        assert len(list(csv.DictReader(file))) == 40
+        assert len(list(csv.DictReader(file))) == 25
     assert "is done" in one_line(imgclf_command("train", "--resume", run_dir))
 
 
