@@ -19,7 +19,7 @@ import functools
 import inspect
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from imgclf.errors import ContractError, OptionError
@@ -33,7 +33,7 @@ Value = bool | int | float | str | None
 """An option's value: what JSON can hold, so that a bundle can record it."""
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True)
 class Int:
     """Whole numbers from `minimum` to `maximum`, both included.
 
@@ -47,16 +47,13 @@ class Int:
 
     minimum: int
     maximum: int
-    search: tuple[int, ...]
-    log: bool
+    _: KW_ONLY
+    search: Sequence[int] = ()
+    log: bool = False
 
-    def __init__(
-        self, minimum: int, maximum: int, *, search: Sequence[int] = (), log: bool = False
-    ) -> None:
-        object.__setattr__(self, "minimum", minimum)
-        object.__setattr__(self, "maximum", maximum)
-        object.__setattr__(self, "search", tuple(search))
-        object.__setattr__(self, "log", log)
+    def __post_init__(self) -> None:
+        """Freeze the list that was given."""
+        object.__setattr__(self, "search", tuple(self.search))
 
     @property
     def accepted(self) -> str:
@@ -73,7 +70,7 @@ class Int:
         return int(text)
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True)
 class Float:
     """Numbers from `minimum` to `maximum`, both included.
 
@@ -87,16 +84,13 @@ class Float:
 
     minimum: float
     maximum: float
-    search: tuple[float, ...]
-    log: bool
+    _: KW_ONLY
+    search: Sequence[float] = ()
+    log: bool = False
 
-    def __init__(
-        self, minimum: float, maximum: float, *, search: Sequence[float] = (), log: bool = False
-    ) -> None:
-        object.__setattr__(self, "minimum", minimum)
-        object.__setattr__(self, "maximum", maximum)
-        object.__setattr__(self, "search", tuple(search))
-        object.__setattr__(self, "log", log)
+    def __post_init__(self) -> None:
+        """Freeze the list that was given."""
+        object.__setattr__(self, "search", tuple(self.search))
 
     @property
     def accepted(self) -> str:
@@ -113,7 +107,7 @@ class Float:
         return float(text)
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One of a few values, which come from the annotation's ``Literal`` (or ``bool``).
 
@@ -123,12 +117,14 @@ class Choice:
         values: All valid values; filled in from the annotation when it is read.
     """
 
-    search: tuple[Value, ...]
-    values: tuple[Value, ...]
+    _: KW_ONLY
+    search: Sequence[Value] = ()
+    values: Sequence[Value] = ()
 
-    def __init__(self, *, search: Sequence[Value] = (), values: Sequence[Value] = ()) -> None:
-        object.__setattr__(self, "search", tuple(search))
-        object.__setattr__(self, "values", tuple(values))
+    def __post_init__(self) -> None:
+        """Freeze the lists that were given."""
+        object.__setattr__(self, "search", tuple(self.search))
+        object.__setattr__(self, "values", tuple(self.values))
 
     @property
     def accepted(self) -> str:

@@ -90,11 +90,10 @@ def default_dimension(option: Option, architecture: str | None = None) -> Dimens
     if option.name == "learning_rate" and architecture is None:
         return Dimension(option.name, low=LEARNING_RATES[0], high=LEARNING_RATES[1], log=True)
     if isinstance(option.range, Choice):
-        return Dimension(
-            option.name, option.range.search or option.range.values, architecture=architecture
-        )
+        values = option.range.search or option.range.values
+        return Dimension(option.name, tuple(values), architecture=architecture)
     if option.range.search:
-        return Dimension(option.name, option.range.search, architecture=architecture)
+        return Dimension(option.name, tuple(option.range.search), architecture=architecture)
     return Dimension(
         option.name,
         low=option.range.minimum,
