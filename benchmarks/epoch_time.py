@@ -8,8 +8,7 @@ FOLDER holds train/ and val/ with one sub-folder per class. All ways train the s
 
 - recipe: the origin's code: ImageDataGenerator, flow_from_directory, Keras' default compile;
 - keras: Keras' documented way: image_dataset_from_directory, augmentation layers in the pipeline;
-- imgclf: make_generators and fit; its pixels are decoded once, before the first epoch;
-- bare: imgclf's training step alone, on one batch that is held in memory: the limit.
+- imgclf: make_generators and fit; its pixels are decoded once, before the first epoch.
 
 The ways run alternately, each time in a process of its own, so that a busy machine is unfair to
 all of them alike. Printed are seconds per epoch (median from the second epoch on), the ratios,
@@ -27,7 +26,7 @@ import sys
 import time
 from pathlib import Path
 
-WAYS = ("recipe", "keras", "imgclf", "bare")
+WAYS = ("recipe", "keras", "imgclf")
 
 
 def main() -> None:
@@ -72,9 +71,7 @@ def measure(way: str, arguments: argparse.Namespace) -> dict[str, list[float]]:
 
 def run_way(way: str, arguments: argparse.Namespace) -> dict[str, list[float]]:
     """Train in this process; return the seconds and the loss of each epoch."""
-    return {"recipe": run_recipe, "keras": run_keras, "imgclf": run_imgclf, "bare": run_bare}[way](
-        arguments
-    )
+    return {"recipe": run_recipe, "keras": run_keras, "imgclf": run_imgclf}[way](arguments)
 
 
 def epoch_timer():
@@ -179,33 +176,6 @@ def run_imgclf(arguments: argparse.Namespace) -> dict[str, list[float]]:
     model = imgclf.build_model("three_conv", train.input_shape, train.num_classes)
     timer = epoch_timer()
     history = imgclf.fit(model, train, val, epochs=arguments.epochs, callbacks=[timer])
-    return {"seconds": timer.seconds, "loss": history.history["loss"]}
-
-
-def run_bare(arguments: argparse.Namespace) -> dict[str, list[float]]:
-    """Run imgclf's step on one batch in memory, as often as an epoch has steps."""
-    import tensorflow as tf
-
-    import imgclf
-
-    train, _ = imgclf.make_generators(
-        arguments.folder / "train",
-        image_size=(arguments.image_size, arguments.image_size),
-        batch_size=arguments.batch_size,
-        augment="none",
-    )
-    num_images = sum(1 for _ in (arguments.folder / "train").glob("*/*"))
-    images, labels = train.source.load(0, 0)
-    batch = tf.data.Dataset.from_tensors((images, labels)).cache().repeat()
-    model = imgclf.build_model("three_conv", train.input_shape, train.num_classes)
-    timer = epoch_timer()
-    history = imgclf.fit(
-        model,
-        batch,
-        epochs=arguments.epochs,
-        steps_per_epoch=-(-num_images // arguments.batch_size),
-        callbacks=[timer],
-    )
     return {"seconds": timer.seconds, "loss": history.history["loss"]}
 
 

@@ -85,7 +85,9 @@ _ROOMS = {
 # Without this, Python prints warnings of a library that nobody listens to on standard error.
 logging.getLogger("imgclf").addHandler(logging.NullHandler())
 
-_LIGHT_ROOMS = frozenset({"imgclf.errors", "imgclf.options", "imgclf.registry"})
+# Already here: who imports imgclf and then TensorFlow itself should not lose the faster kernels.
+prepare_tensorflow()
+
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [  # noqa: PLE0604 - the table above is the one list of public names
@@ -102,8 +104,6 @@ def __getattr__(name: str) -> Any:
         return version("imgclf")
     if name not in _ROOM_OF:
         raise AttributeError(f"module 'imgclf' has no attribute {name!r}")
-    if _ROOM_OF[name] not in _LIGHT_ROOMS:
-        prepare_tensorflow()
     value = getattr(importlib.import_module(_ROOM_OF[name]), name)
     globals()[name] = value
     return value
