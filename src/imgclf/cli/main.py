@@ -26,7 +26,6 @@ from imgclf.cli import (
 from imgclf.cli._console import error_console, print_line
 from imgclf.cli._signals import Stopped, install_handlers
 from imgclf.errors import ImgclfError
-from imgclf.runtime import prepare_tensorflow
 
 __all__ = ["app", "run"]
 
@@ -60,7 +59,6 @@ def run() -> None:
     Exit codes: 0 done, 1 an expected error, 2 usage, 3 a bug of ours, 130 interrupted,
     143 terminated.
     """
-    prepare_tensorflow()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     install_handlers()
     _show_plugin_warnings()
