@@ -56,16 +56,21 @@ class Cut(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("interval_s", [0, 3600])
 @pytest.mark.parametrize(("epoch", "step"), [(0, 0), (1, 0), (2, 3)])
 def test_a_cut_training_ends_with_the_same_weights(
-    epoch: int, step: int, batches: Any, uncut: Any, tmp_path: Path
+    epoch: int, step: int, interval_s: float, batches: Any, uncut: Any, tmp_path: Path
 ) -> None:
     """Cut between or within epochs and gone on, a training gives the uncut one's weights."""
     with pytest.raises(KeyboardInterrupt):
         imgclf.fit(
             fresh_model(), *batches, epochs=EPOCHS, checkpoint_dir=tmp_path,
-            callbacks=[Cut(epoch, step)],
+            callbacks=[Cut(epoch, step)], checkpoint_interval_s=interval_s,
         )  # fmt: skip
+    state = newest_state(tmp_path)
+    assert state is not None
+    # The exception comes before the checkpoint of its own step is written.
+    assert (state.epoch, state.step) == (epoch, step if interval_s == 0 else 0)
     model = fresh_model()
     history = imgclf.fit(model, *batches, epochs=EPOCHS, checkpoint_dir=tmp_path)
     weights, expected = uncut
@@ -73,14 +78,18 @@ def test_a_cut_training_ends_with_the_same_weights(
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5)
     assert history.best_epoch == expected.best_epoch
     assert history.epoch == expected.epoch
-    np.testing.assert_allclose(history.history["val_loss"], expected.history["val_loss"], atol=1e-5)
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        np.testing.assert_allclose(history.history[name], expected.history[name], atol=1e-5)
 
 
 def test_two_checkpoints_stay(batches: Any, tmp_path: Path) -> None:
     """The last two are kept, and nothing half-written lies beside them."""
     imgclf.fit(fresh_model(), *batches, epochs=3, checkpoint_dir=tmp_path)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["epoch-000002.safetensors", "epoch-000003.safetensors"]
+    assert names == [
+        "epoch-000002-step-00000000.safetensors",
+        "epoch-000003-step-00000000.safetensors",
+    ]
 
 
 def test_a_damaged_newest_checkpoint_falls_back(
@@ -88,7 +97,7 @@ def test_a_damaged_newest_checkpoint_falls_back(
 ) -> None:
     """When the newest file is damaged the one before it is used, and that is said."""
     imgclf.fit(fresh_model(), *batches, epochs=2, checkpoint_dir=tmp_path)
-    newest = tmp_path / "epoch-000002.safetensors"
+    newest = tmp_path / "epoch-000002-step-00000000.safetensors"
     content = bytearray(newest.read_bytes())
     for place in (0, len(content) // 2, len(content) - 1):
         damaged = bytearray(content)
@@ -99,7 +108,7 @@ def test_a_damaged_newest_checkpoint_falls_back(
         assert state.epoch == 1
     newest.write_bytes(content[:100])
     assert newest_state(tmp_path).epoch == 1  # type: ignore[union-attr]
-    assert "epoch-000002" in caplog.text
+    assert "epoch-000002-step-00000000" in caplog.text
 
 
 def test_a_full_disk_is_one_clear_error(
@@ -185,7 +194,7 @@ def test_a_write_killed_at_any_moment_leaves_a_whole_checkpoint(
             _, status = os.waitpid(child, 0)
             state = checkpoints.newest_state(folder)
             print(call, os.WTERMSIG(status), state.epoch if state else None)
-            (folder / "epoch-000002.safetensors").unlink(missing_ok=True)
+            (folder / "epoch-000002-step-00000000.safetensors").unlink(missing_ok=True)
         """
     )
     done = subprocess.run(

@@ -127,7 +127,7 @@ def test_grids_of_ranges_hold_both_ends() -> None:
 def test_training_names_are_those_that_fit_and_the_presets_know() -> None:
     """What the light module lists is what the heavy ones accept."""
     from imgclf.data.augmentation import PRESETS
-    from imgclf.training.fitting import OPTIMIZERS
+    from imgclf.training.optimizers import OPTIMIZERS
 
     options = {option.name: option.range for option in TRAINING_OPTIONS}
     assert set(options["optimizer"].values) <= set(OPTIMIZERS)  # type: ignore[union-attr]

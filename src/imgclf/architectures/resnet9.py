@@ -23,7 +23,7 @@ def resnet9(
     *,
     filters: Annotated[int, Int(8, 256, search=[16, 24, 32, 48])] = 24,
     pooling: Annotated[Literal["max", "avg"], Choice(search=["max", "avg"])] = "max",
-    dropout: Annotated[float, Float(0.0, 0.9)] = 0.2,
+    dropout: Annotated[float, Float(0.0, 0.9)] = 0.0,
     activation: Literal["relu", "gelu"] = "relu",
 ) -> keras.Model:
     """Nine-layer residual network: the best of the small ones, from 8 to 224 pixels a side.

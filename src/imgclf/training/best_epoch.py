@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -24,9 +24,19 @@ class BestEpoch(keras.callbacks.Callback):
         weights: Its weights; empty before there is one.
     """
 
-    def __init__(self, patience: int | None = None) -> None:
-        """Set how many epochs without a better one end the training; None never ends it."""
+    def __init__(
+        self,
+        patience: int | None = None,
+        weights_of: Callable[[keras.Model], Sequence[Any]] = keras.Model.get_weights,
+    ) -> None:
+        """Keep the best weights.
+
+        Args:
+            patience: Epochs without a better one that end the training; None never ends it.
+            weights_of: Returns the weights that were measured.
+        """
         super().__init__()
+        self._weights_of = weights_of
         self.patience = patience
         self.best_epoch: int | None = None
         self.stopped_early = False
@@ -40,7 +50,7 @@ class BestEpoch(keras.callbacks.Callback):
             score = ((logs or {}).get("val_accuracy", -math.inf), -loss)
             if score > self.score:
                 self.score, self.best_epoch = score, epoch
-                self.weights = self.model.get_weights()
+                self.weights = self._weights_of(self.model)
         waited = epoch - (self.best_epoch if self.best_epoch is not None else -1)
         if self.patience is not None and waited >= self.patience:
             self.stopped_early = True

@@ -1,8 +1,8 @@
-"""The state of a training after each epoch, written whole or not at all (D12).
+"""The state of a training after each epoch and every few minutes, whole or not at all (D12).
 
-A checkpoint is one safetensors file: weights, optimizer, random states of the dropouts, and the
-weights of the best epoch; its metadata hold the history. A sha256 in its last bytes tells a
-damaged file from a whole one; then the one before is used.
+A checkpoint is one safetensors file: weights, optimizer, random states of the dropouts, running
+means of the epoch's figures, and the weights of the best epoch; its metadata hold the history.
+A sha256 in its last bytes tells a damaged file from a whole one; then the one before is used.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import hashlib
 import json
 import logging
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -25,13 +26,20 @@ from numpy.typing import NDArray
 from imgclf.atomic import write_atomically
 from imgclf.errors import TrainingError
 
+if TYPE_CHECKING:
+    from imgclf.training.best_epoch import BestEpoch
+
 __all__ = ["CheckpointWriter", "TrainingState", "capture", "newest_state", "restore", "save_state"]
+
+INTERVAL_S = 120.0
+"""Seconds of training that a kill costs at the most."""
 
 NUM_KEPT = 2
 """Checkpoints that stay: the newest, and the one before in case the newest is damaged."""
 
 HASH_BYTES = 64
-_NAME = re.compile(r"epoch-(\d{6})\.safetensors")
+_GROUPS = ("variables", "optimizer", "best_weights", "metrics")
+_NAME = re.compile(r"epoch-\d{6}-step-\d{8}\.safetensors")
 
 _logger = logging.getLogger(__name__)
 
@@ -42,26 +50,31 @@ class TrainingState:
 
     Attributes:
         epoch: Number of epochs that are done.
+        step: Number of steps that are done of the epoch that follows.
         variables: The model's weights and dropout seeds, in its order.
         optimizer: The optimizer's variables, in its order.
         best_weights: The weights of the best epoch so far; empty before there is one.
         best_epoch: That epoch, counted from 0; None before there is one.
         best_score: Its validation accuracy and negative loss.
         history: Keras' history so far.
+        metrics: The running means of an epoch that has begun; empty between epochs.
     """
 
     epoch: int
+    step: int
     variables: Sequence[NDArray[Any]]
     optimizer: Sequence[NDArray[Any]]
     best_weights: Sequence[NDArray[Any]]
     best_epoch: int | None
     best_score: tuple[float, float]
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    metrics: Sequence[NDArray[Any]] = ()
 
 
 def capture(
     model: keras.Model,
     epoch: int,
+    step: int,
     best_weights: Sequence[NDArray[Any]],
     best_epoch: int | None,
     best_score: tuple[float, float],
@@ -72,6 +85,7 @@ def capture(
     Args:
         model: The compiled model.
         epoch: Number of epochs that are done.
+        step: Number of steps that are done of the epoch that follows.
         best_weights: The weights of the best epoch so far.
         best_epoch: That epoch.
         best_score: Its score.
@@ -82,12 +96,14 @@ def capture(
     """
     return TrainingState(
         epoch=epoch,
+        step=step,
         variables=[np.array(v.numpy()) for v in _variables(model)],
         optimizer=[np.array(v.numpy()) for v in model.optimizer.variables],
         best_weights=list(best_weights),
         best_epoch=best_epoch,
         best_score=best_score,
         history={name: list(values) for name, values in history.items()},
+        metrics=[np.array(v.numpy()) for v in model.metrics_variables] if step else [],
     )
 
 
@@ -126,14 +142,15 @@ def save_state(folder: Path, state: TrainingState) -> Path:
     Raises:
         TrainingError: The disk is full or not writable; earlier checkpoints are as they were.
     """
-    target = folder / f"epoch-{state.epoch:06}.safetensors"
+    target = folder / f"epoch-{state.epoch:06}-step-{state.step:08}.safetensors"
     tensors = {
         f"{group}/{index:05}": np.asarray(value, order="C")
-        for group in ("variables", "optimizer", "best_weights")
+        for group in _GROUPS
         for index, value in enumerate(getattr(state, group))
     }
     facts = {
         "epoch": state.epoch,
+        "step": state.step,
         "best_epoch": state.best_epoch,
         "best_score": [repr(value) for value in state.best_score],
         "history": {name: [repr(v) for v in values] for name, values in state.history.items()},
@@ -170,44 +187,82 @@ def newest_state(folder: Path) -> TrainingState | None:
 
 
 class CheckpointWriter(keras.callbacks.Callback):
-    """Writes the state after each epoch.
+    """Writes the state after each epoch, every few minutes within one, and when asked to stop.
 
     It stands behind the callbacks whose state it writes.
     """
 
-    def __init__(self, folder: Path, best: Any, earlier: Mapping[str, Sequence[float]]) -> None:
-        """Write into `folder`; `best` is the training's `BestEpoch`, `earlier` its history."""
+    def __init__(
+        self,
+        folder: Path,
+        best: BestEpoch,
+        resumed: TrainingState | None = None,
+        interval_s: float = INTERVAL_S,
+    ) -> None:
+        """Write into `folder`.
+
+        Args:
+            folder: The folder of the checkpoints.
+            best: Keeps the weights of the best epoch.
+            resumed: The state that the training goes on from.
+            interval_s: Seconds between two checkpoints within an epoch; 0 writes after each step.
+        """
         super().__init__()
         self._folder = folder
         self._best = best
-        self._history = {name: list(values) for name, values in earlier.items()}
+        self._resumed = resumed
+        self._interval_s = interval_s
+        self._history = {k: list(v) for k, v in resumed.history.items()} if resumed else {}
+        self._epoch = 0
+        self._steps_before = 0
+        self._saved_s = 0.0
         self._interrupted = False
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
         """Write the state that the training begins with, unless it goes on from a written one."""
-        if not self._history:
+        self._saved_s = time.monotonic()
+        if self._resumed is None and not self._history:
             self.model.optimizer.build(self.model.trainable_variables)
-            self._save(0)
+            self._save(0, 0)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Know the place in the training, also in the rest of an epoch that was cut."""
+        resumed = self._resumed
+        self._epoch = epoch
+        self._steps_before = resumed.step if resumed and resumed.epoch == epoch else 0
 
     def on_train_batch_end(
         self,
-        batch: int,  # noqa: ARG002 - Keras names it
-        logs: Any = None,  # noqa: ARG002
+        batch: int,
+        logs: Any = None,  # noqa: ARG002 - Keras names it
     ) -> None:
-        """Notice an epoch that is about to be broken off."""
+        """Write the state where it is time to, or the epoch is about to be broken off."""
+        if batch == 0 and self._steps_before and self._resumed is not None:
+            # Keras makes the variables of its running sums in the first step.
+            sums = self.model.metrics_variables
+            for variable, before in zip(sums, self._resumed.metrics, strict=True):
+                variable.assign_add(before)
+        if batch + 1 == self.params["steps"]:
+            return  # The epoch is whole; its state is written with its figures.
         self._interrupted = bool(self.model.stop_training)
+        if self._interrupted or time.monotonic() - self._saved_s >= self._interval_s:
+            self._save(self._epoch, self._steps_before + batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Write the state; not that of a broken-off epoch, which is done again on resuming."""
+        """Write the state; a broken-off epoch has been written, and goes on when resumed."""
+        if self._interrupted:
+            return
         for name, value in (logs or {}).items():
             self._history.setdefault(name, []).append(float(value))
-        if not self._interrupted:
-            self._save(epoch + 1)
+        self._save(epoch + 1, 0)
 
-    def _save(self, epoch: int) -> None:
+    def _save(self, epoch: int, step: int) -> None:
         best = self._best
-        state = capture(self.model, epoch, best.weights, best.best_epoch, best.score, self._history)
+        state = capture(
+            self.model, epoch, step, best.weights, best.best_epoch, best.score, self._history
+        )
         save_state(self._folder, state)
+        self._saved_s = time.monotonic()
 
 
 def _variables(model: keras.Model) -> list[Any]:
@@ -234,12 +289,13 @@ def _read(file: Path) -> TrainingState | None:
     if hashlib.sha256(body).hexdigest().encode() != stated:
         return None
     facts = json.loads(_metadata(body)["state"])
-    groups: dict[str, list[NDArray[Any]]] = {"variables": [], "optimizer": [], "best_weights": []}
+    groups: dict[str, list[NDArray[Any]]] = {group: [] for group in _GROUPS}
     for name, tensor in sorted(safetensors.numpy.load(body).items()):
         groups[name.partition("/")[0]].append(tensor)
     accuracy, loss = (float(value) for value in facts["best_score"])
     return TrainingState(
         epoch=facts["epoch"],
+        step=facts["step"],
         **groups,
         best_epoch=facts["best_epoch"],
         best_score=(accuracy, loss),

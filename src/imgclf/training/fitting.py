@@ -7,6 +7,7 @@ import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +19,16 @@ from rich.console import Console
 
 from imgclf.data.generators import Batches
 from imgclf.errors import ArgumentError, TrainingError
+from imgclf.training.averaging import AveragedWeights
 from imgclf.training.best_epoch import BestEpoch
-from imgclf.training.checkpoints import CheckpointWriter, TrainingState, newest_state, restore
+from imgclf.training.checkpoints import (
+    INTERVAL_S,
+    CheckpointWriter,
+    TrainingState,
+    newest_state,
+    restore,
+)
+from imgclf.training.optimizers import make_optimizer
 from imgclf.training.precision import (
     Precision,
     choose_jit_compile,
@@ -28,16 +37,7 @@ from imgclf.training.precision import (
 )
 from imgclf.training.progress import TrainingProgress
 
-__all__ = ["OPTIMIZERS", "fit"]
-
-OPTIMIZERS: dict[str, Any] = {
-    "adam": keras.optimizers.Adam,
-    "adamw": keras.optimizers.AdamW,
-    "rmsprop": keras.optimizers.RMSprop,
-    # Plain SGD hardly moves these networks; with momentum, "sgd" means what practice means by it.
-    "sgd": lambda learning_rate: keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
-}
-"""Optimizers by name: the recipe's two, and two more."""
+__all__ = ["fit"]
 
 _compiled_here: weakref.WeakSet[Any] = weakref.WeakSet()
 """Models that `fit` compiled itself; the user's own compile is recognised by its absence."""
@@ -54,11 +54,16 @@ def fit(
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,
     class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+    weight_decay: float | None = None,
+    label_smoothing: float = 0.0,
+    average_weights: bool = False,
+    accumulate_steps: int = 1,
     patience: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     precision: Precision = "auto",
     jit_compile: bool | Literal["auto"] = "auto",
     checkpoint_dir: str | os.PathLike[str] | None = None,
+    checkpoint_interval_s: float = INTERVAL_S,
     verbose: int | bool = 0,
 ) -> keras.callbacks.History:
     """Fit a network to batches of images, and keep the weights of its best epoch.
@@ -82,6 +87,14 @@ def fit(
         validation_steps: Most validation batches per epoch; None takes all.
         class_weight: Weight of each class in the loss, by class index; ``"balanced"`` weighs
             classes by the inverse of their frequency.
+        weight_decay: Share of each kernel, 0 to 1, that a step of rate 1 takes away; None is the
+            optimizer's own: 0.004 for ``"adamw"``, none for the others.
+        label_smoothing: Share of each label, 0 to 1 (exclusive), that is spread over all classes
+            (Szegedy et al. 2015, arXiv:1512.00567).
+        average_weights: Whether validation and the result take a moving average of the weights
+            over the last twentieth of the training.
+        accumulate_steps: Batches whose mean gradient makes one change of the weights, from 1 on:
+            large batches in little memory.
         patience: Epochs without a better one after which the training ends; None never ends it
             early.
         callbacks: Any Keras callbacks.
@@ -90,9 +103,10 @@ def fit(
             precision, `imgclf.evaluate` always computes in float32.
         jit_compile: Whether XLA compiles the step; ``"auto"`` never does on a CPU, where it is
             slower.
-        checkpoint_dir: A folder where the whole state is saved after each epoch. A training that
-            finds a state there goes on from it exactly, with the same images in the same order;
-            `train` must be batches of `imgclf.make_generators`.
+        checkpoint_dir: A folder where the whole state is saved after each epoch, and within one.
+            A training that finds a state there goes on from it exactly, with the same images in
+            the same order; `train` must be batches of `imgclf.make_generators`.
+        checkpoint_interval_s: Seconds between two states within an epoch.
         verbose: 1 draws the progress on standard error.
 
     Returns:
@@ -106,40 +120,97 @@ def fit(
         >>> history = imgclf.fit(model, train, val, epochs=20)    # doctest: +SKIP
         >>> history.history["val_accuracy"][history.best_epoch]   # doctest: +SKIP
     """
-    _require_counts(epochs=epochs, steps_per_epoch=steps_per_epoch, patience=patience,
-                    validation_steps=validation_steps)  # fmt: skip
+    _require_counts(
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        validation_steps=validation_steps,
+        accumulate_steps=accumulate_steps,
+        patience=patience,
+    )
+    if not 0 <= label_smoothing < 1:
+        raise ArgumentError(
+            f"label_smoothing={label_smoothing!r} is not accepted: give a number from 0 to 1."
+        )
     chosen = choose_precision(precision)
     _require_fit(model, train)
-    _compile(model, train, optimizer, learning_rate, choose_jit_compile(jit_compile))
-    best = BestEpoch(patience)
+    steps = _count_steps(train, steps_per_epoch)
+    if not model.compiled or model in _compiled_here:
+        made = make_optimizer(
+            model,
+            optimizer,
+            learning_rate,
+            weight_decay=weight_decay,
+            average_over=epochs * (steps or 1) if average_weights else None,
+            accumulate_steps=accumulate_steps,
+        )
+        loss = _choose_loss(model, train, label_smoothing)
+        compiled_step = choose_jit_compile(jit_compile)
+        model.compile(made, loss, metrics=["accuracy"], jit_compile=compiled_step)
+        _compiled_here.add(model)
+    averaged = AveragedWeights() if model.optimizer.use_ema else None
+    best = BestEpoch(patience, averaged.measured if averaged else keras.Model.get_weights)
     state = _resume(model, train, best, checkpoint_dir)
-    dataset, steps = _endless(train, steps_per_epoch, state.epoch if state else 0)
     watching: list[keras.callbacks.Callback] = [_StopAtNaN(), best]
-    earlier = dict(state.history) if state else {}
+    watching += [averaged] if averaged else []
     if checkpoint_dir is not None:
-        watching.append(CheckpointWriter(Path(checkpoint_dir), best, earlier))
+        writer = CheckpointWriter(Path(checkpoint_dir), best, state, checkpoint_interval_s)
+        watching.append(writer)
+    figures = {name: list(values) for name, values in state.history.items()} if state else {}
+    history = keras.callbacks.History()
     with training_precision(model, chosen), _progress(verbose, train) as drawing:
         try:
-            history = model.fit(
-                dataset,
-                initial_epoch=state.epoch if state else 0,
-                epochs=epochs,
-                steps_per_epoch=steps,
-                shuffle=False,  # the batches come shuffled; Keras warns otherwise
-                validation_data=_limited(val, validation_steps),
-                class_weight=_class_weights(class_weight, train),
-                callbacks=[*callbacks, *watching, *drawing],
-                verbose=0,
-            )
+            for part in _parts(state, epochs, steps):
+                history = model.fit(
+                    _stream(train, part, steps),
+                    initial_epoch=part.first_epoch,
+                    epochs=part.last_epoch,
+                    steps_per_epoch=part.steps,
+                    shuffle=False,  # the batches come shuffled; Keras warns otherwise
+                    validation_data=_limited(val, validation_steps),
+                    class_weight=_class_weights(class_weight, train),
+                    callbacks=[*callbacks, *watching, *drawing],
+                    verbose=0,
+                )
+                for name, values in history.history.items():
+                    figures.setdefault(name, []).extend(values)
+                if model.stop_training:
+                    break
         finally:
             best.restore()
-    history.history = {
-        name: [*earlier.get(name, []), *history.history.get(name, [])]
-        for name in {**earlier, **history.history}
-    }
-    history.epoch = list(range(state.epoch if state else 0)) + history.epoch
+    if averaged and not best.weights:
+        averaged.put_in_place()
+    history.history = figures
+    history.epoch = list(range(len(next(iter(figures.values()), []))))
     history.best_epoch = best.best_epoch
     return history
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A call of Keras' fit: whole epochs, or the rest of one that was cut.
+
+    Attributes:
+        first_epoch: Counted from 0.
+        last_epoch: The one behind the last.
+        first_step: Steps of the first epoch that are done already.
+        steps: Steps of each epoch; None where Keras counts them itself.
+    """
+
+    first_epoch: int
+    last_epoch: int
+    first_step: int
+    steps: int | None
+
+
+def _parts(state: TrainingState | None, epochs: int, steps: int | None) -> Iterator[_Part]:
+    """Divide what is left of a training into calls of Keras' fit."""
+    first = state.epoch if state else 0
+    if state and state.step and steps:
+        yield _Part(first, first + 1, state.step, steps - state.step)
+        first += 1
+    # A training that is done already still makes the call, which gives its history.
+    if first < epochs or not (state and state.step):
+        yield _Part(first, epochs, 0, steps)
 
 
 def _resume(
@@ -192,73 +263,45 @@ def _require_fit(model: keras.Model, train: tf.data.Dataset) -> None:
         )
 
 
-def _compile(
-    model: keras.Model,
-    train: tf.data.Dataset,
-    optimizer: str | keras.optimizers.Optimizer,
-    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
-    jit_compile: bool | str,
-) -> None:
-    if model.compiled and model not in _compiled_here:
-        return
-    model.compile(
-        optimizer=_make_optimizer(optimizer, learning_rate),
-        loss=_choose_loss(model, train),
-        metrics=["accuracy"],
-        jit_compile=jit_compile,
-    )
-    _compiled_here.add(model)
-
-
-def _make_optimizer(
-    optimizer: str | keras.optimizers.Optimizer,
-    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
-) -> keras.optimizers.Optimizer:
-    if not isinstance(optimizer, str):
-        return optimizer
-    if optimizer not in OPTIMIZERS:
-        raise ArgumentError(
-            f"optimizer={optimizer!r} is not accepted: give one of {', '.join(OPTIMIZERS)} "
-            "or a Keras optimizer."
-        )
-    is_schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
-    if not is_schedule and not 0 < learning_rate < math.inf:
-        raise ArgumentError(
-            f"learning_rate={learning_rate!r} is not accepted: give a number above 0, "
-            "or a Keras schedule."
-        )
-    return OPTIMIZERS[optimizer](learning_rate)
-
-
-def _choose_loss(model: keras.Model, train: tf.data.Dataset) -> keras.losses.Loss:
+def _choose_loss(
+    model: keras.Model, train: tf.data.Dataset, label_smoothing: float
+) -> keras.losses.Loss:
     """Choose the cross-entropy that fits head and labels (D8)."""
     activation = getattr(model.layers[-1], "activation", None)
     from_logits = activation is keras.activations.linear
     if model.output_shape[-1] == 1:
-        return keras.losses.BinaryCrossentropy(from_logits=from_logits)
+        return keras.losses.BinaryCrossentropy(from_logits, label_smoothing)
     label_shape = train.element_spec[1].shape
     if label_shape.rank == 1 or label_shape[-1] == 1:
+        if label_smoothing:
+            raise ArgumentError(
+                "label_smoothing needs one-hot labels, which batches of make_generators have; "
+                f"these are class indices of shape {tuple(label_shape)}."
+            )
         return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-    return keras.losses.CategoricalCrossentropy(from_logits=from_logits)
+    return keras.losses.CategoricalCrossentropy(from_logits, label_smoothing)
 
 
-def _endless(
-    train: tf.data.Dataset, steps_per_epoch: int | None, first_epoch: int
-) -> tuple[tf.data.Dataset, int | None]:
-    """Return batches that never run out, and the number of them that make an epoch."""
+def _count_steps(train: tf.data.Dataset, steps_per_epoch: int | None) -> int | None:
+    """Count the batches of an epoch; None where only Keras can, in the first one."""
+    if steps_per_epoch is not None:
+        return steps_per_epoch
     if isinstance(train, Batches):
-        steps = steps_per_epoch or train.steps_per_epoch
-        return train.stream(*divmod(first_epoch * steps, train.steps_per_epoch)), steps
+        return train.steps_per_epoch
     cardinality = int(train.cardinality())
     if cardinality == tf.data.INFINITE_CARDINALITY:
-        if steps_per_epoch is None:
-            raise ArgumentError(
-                "train has no end: give steps_per_epoch, the number of batches that make an epoch."
-            )
-        return train, steps_per_epoch
-    if cardinality == tf.data.UNKNOWN_CARDINALITY and steps_per_epoch is None:
-        return train, None  # Keras counts the batches of the first epoch itself.
-    return train.repeat(), steps_per_epoch or cardinality
+        raise ArgumentError(
+            "train has no end: give steps_per_epoch, the number of batches that make an epoch."
+        )
+    return None if cardinality == tf.data.UNKNOWN_CARDINALITY else cardinality
+
+
+def _stream(train: tf.data.Dataset, part: _Part, steps: int | None) -> tf.data.Dataset:
+    """Return batches from a place of the training on, which never run out."""
+    if isinstance(train, Batches):
+        done = part.first_epoch * (steps or train.steps_per_epoch) + part.first_step
+        return train.stream(*divmod(done, train.steps_per_epoch))
+    return train if steps is None else train.repeat()
 
 
 def _limited(val: tf.data.Dataset | None, validation_steps: int | None) -> tf.data.Dataset | None:

@@ -44,8 +44,10 @@ class TrainingProgress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
         """Show the bar."""
-        total = self._steps() * self.params["epochs"]
-        self._task = self._bar.add_task("", total=total or None, figures="")
+        if self._live is not None:
+            return  # The rest of an epoch that was cut is done; the others follow.
+        total = self.params["epochs"] if self._steps() else None
+        self._task = self._bar.add_task("", total=total, figures="")
         if self._console.is_terminal:
             self._live = Live(self._bar, console=self._console, auto_refresh=False, transient=True)
             self._live.start()
@@ -63,7 +65,7 @@ class TrainingProgress(keras.callbacks.Callback):
         self._drawn_s = now
         rate = (batch + 1) * self._batch_size / (now - self._epoch_began_s)
         figures = f"{rate:,.0f} img/s  {_figures(logs, '')}"
-        done = self._epoch * self._steps() + batch + 1
+        done = self._epoch + (batch + 1) / self._steps() if self._steps() else 0
         self._bar.update(self._task, completed=done, figures=figures)
         self._live.refresh()
 
