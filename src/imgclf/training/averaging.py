@@ -1,0 +1,57 @@
+"""Measuring and keeping the moving average of the weights instead of the weights themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+__all__ = ["AveragedWeights"]
+
+
+class AveragedWeights(keras.callbacks.Callback):
+    """Puts the averages that the optimizer keeps in the network's place while it is measured.
+
+    The optimizer keeps a moving average of each trainable weight (Polyak and Juditsky 1992; for
+    networks Tarvainen and Valpola 2017, arXiv:1703.01780). Steps go on from the weights
+    themselves; validation, the best epoch and the end of the training see the averages.
+
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._measured: Sequence[Any] = []
+        self._own: list[Any] | None = None
+
+    def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
+        """Put the averages in place."""
+        self.put_in_place()
+
+    def on_test_end(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
+        """Keep the averages, and give the weights back."""
+        self._measured = self.model.get_weights()
+        self.give_back()
+
+    def measured(self, model: keras.Model) -> Sequence[Any]:
+        """Return all weights as they were at the last measurement, as `get_weights` lists them."""
+        return self._measured or model.get_weights()
+
+    def put_in_place(self) -> None:
+        """Give the network the averages, from the first step on."""
+        averages = self.model.optimizer._model_variables_moving_average  # noqa: SLF001
+        if not int(self.model.optimizer.iterations):
+            return
+        variables = self.model.optimizer._trainable_variables  # noqa: SLF001 - in their order
+        self._own = [variable.numpy() for variable in variables]
+        for variable, average in zip(variables, averages, strict=True):
+            variable.assign(average)
+
+    def give_back(self) -> None:
+        """Give the network the weights that its steps go on from."""
+        if self._own is None:
+            return
+        variables = self.model.optimizer._trainable_variables  # noqa: SLF001
+        for variable, value in zip(variables, self._own, strict=True):
+            variable.assign(value)
+        self._own = None

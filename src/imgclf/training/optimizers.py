@@ -1,0 +1,108 @@
+"""Optimizers by name, and how weights decay, gather and average in them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+
+from imgclf.errors import ArgumentError
+
+__all__ = ["OPTIMIZERS", "average_momentum", "make_optimizer"]
+
+OPTIMIZERS: dict[str, tuple[type[keras.optimizers.Optimizer], dict[str, Any]]] = {
+    "adam": (keras.optimizers.Adam, {}),
+    "adamw": (keras.optimizers.AdamW, {}),
+    "rmsprop": (keras.optimizers.RMSprop, {}),
+    # Plain SGD hardly moves these networks; with momentum, "sgd" means what practice means by it.
+    "sgd": (keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True}),
+}
+"""Optimizers by name: the recipe's two, and two more."""
+
+AVERAGED_SHARE = 0.05
+"""Share of a training that the average of the weights looks back over."""
+
+LEAST_MOMENTUM, GREATEST_MOMENTUM = 0.9, 0.9998
+
+
+def make_optimizer(
+    model: keras.Model,
+    optimizer: str | keras.optimizers.Optimizer,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    *,
+    weight_decay: float | None = None,
+    average_over: int | None = None,
+    accumulate_steps: int = 1,
+) -> keras.optimizers.Optimizer:
+    """Make an optimizer for a network.
+
+    Args:
+        model: The network; its biases and its normalisation's scales do not decay.
+        optimizer: A name in `OPTIMIZERS`, or a Keras optimizer, which is returned as it is.
+        learning_rate: Above 0, or a Keras schedule.
+        weight_decay: Share of a kernel, 0 to 1, that a step of rate 1 takes away (decoupled,
+            Loshchilov and Hutter 2017, arXiv:1711.05101); None is the optimizer's own: 0.004 for
+            ``"adamw"``, none for the others.
+        average_over: Steps of the whole training, to keep a moving average of the weights; None
+            keeps none.
+        accumulate_steps: Steps whose mean gradient makes one change of the weights.
+
+    Returns:
+        The optimizer.
+
+    Raises:
+        ArgumentError: A value is not accepted.
+
+    Example:
+        >>> make_optimizer(model, "sgd", 0.05, weight_decay=5e-3).weight_decay    # doctest: +SKIP
+        0.005
+    """
+    if not isinstance(optimizer, str):
+        return optimizer
+    if optimizer not in OPTIMIZERS:
+        raise ArgumentError(
+            f"optimizer={optimizer!r} is not accepted: give one of {', '.join(OPTIMIZERS)} "
+            "or a Keras optimizer."
+        )
+    is_schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+    if not is_schedule and not 0 < learning_rate < math.inf:
+        raise ArgumentError(
+            f"learning_rate={learning_rate!r} is not accepted: give a number above 0, "
+            "or a Keras schedule."
+        )
+    if weight_decay is not None and not 0 <= weight_decay <= 1:
+        raise ArgumentError(
+            f"weight_decay={weight_decay!r} is not accepted: give a number from 0 to 1."
+        )
+    kind, values = OPTIMIZERS[optimizer]
+    values = {**values, "learning_rate": learning_rate}
+    if weight_decay is not None:
+        values["weight_decay"] = weight_decay or None
+    if average_over is not None:
+        values |= {"use_ema": True, "ema_momentum": average_momentum(average_over)}
+    if accumulate_steps > 1:
+        values["gradient_accumulation_steps"] = accumulate_steps
+    made = kind(**values)
+    if made.weight_decay is not None:
+        made.exclude_from_weight_decay(
+            [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+        )
+    return made
+
+
+def average_momentum(num_steps: int) -> float:
+    """Return the momentum of a moving average that looks back over a share of a training.
+
+    Args:
+        num_steps: Steps of the whole training.
+
+    Returns:
+        From 0.9 (short trainings) to 0.9998.
+
+    Example:
+        >>> average_momentum(100), average_momentum(20_000)
+        (0.9, 0.999)
+    """
+    reach = max(1.0, AVERAGED_SHARE * num_steps)
+    return min(max(1 - 1 / reach, LEAST_MOMENTUM), GREATEST_MOMENTUM)
