@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         list_architectures,
     )
     from imgclf.training.fitting import fit
+    from imgclf.training.rate_finder import RateFinding, find_learning_rate
     from imgclf.tuning.tuner import TuningResult, tune
     from imgclf.workflow import train
 
@@ -79,6 +80,7 @@ _ROOMS = {
     "imgclf.options": ("Choice", "Float", "Int"),
     "imgclf.registry": ("ArchitectureDescription", "describe_architecture", "list_architectures"),
     "imgclf.training.fitting": ("fit",),
+    "imgclf.training.rate_finder": ("RateFinding", "find_learning_rate"),
     "imgclf.tuning.tuner": ("TuningResult", "tune"),
     "imgclf.workflow": ("train",),
 }

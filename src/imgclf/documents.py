@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from imgclf.evaluation.label_issues import write_label_issues
 from imgclf.evaluation.model_card import write_model_card
@@ -62,7 +62,11 @@ def _record(run: TrainingRun, settings: Settings) -> dict[str, Any]:
 def _learning_rates(run: TrainingRun, settings: Settings) -> list[tuple[float, float]]:
     """Return ``(epoch, rate)`` over the epochs that were done."""
     steps = run.data.train.steps_per_epoch
-    rate = make_schedule(settings.schedule, settings.learning_rate, settings.epochs * steps)
+    highest = cast("float", settings.learning_rate)
+    if settings.budget_s is None:
+        rate = make_schedule(settings.schedule, highest, settings.epochs * steps)
+    else:  # Half a cosine over the time that there was.
+        rate = make_schedule("cosine", highest, len(run.history.epoch) * steps)
     points = range(RATES_PER_EPOCH * len(run.history.epoch) + 1)
     epochs = [point / RATES_PER_EPOCH for point in points]
     if not callable(rate):

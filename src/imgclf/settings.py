@@ -8,13 +8,16 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.data.augmentation import Augmentation, resolve_augmentation
+from imgclf.data.folder import read_folder
 from imgclf.data.generators import Plan
 from imgclf.data.policy import DataFormat, InputPolicy, ResizeMode
 from imgclf.data.store import StoreMode
 from imgclf.errors import ArgumentError
 from imgclf.models import origin_of
 from imgclf.options import Value
+from imgclf.training.optimizers import usual_rate
 from imgclf.training.precision import Precision
+from imgclf.training.recipes import choose_recipe
 from imgclf.training.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -22,7 +25,14 @@ if TYPE_CHECKING:
 
     from imgclf.classifier import Classifier
 
-__all__ = ["Settings", "from_config", "make_plan", "settings_of", "to_config"]
+__all__ = [
+    "Settings",
+    "from_config",
+    "make_plan",
+    "recipe_settings",
+    "settings_of",
+    "to_config",
+]
 
 VAL_SHARE = 0.15
 TEST_SHARE = 0.15
@@ -31,7 +41,7 @@ TEST_SHARE = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every choice of a training; the defaults are those of `imgclf.train`.
+    """Every choice of a training; `recipe_settings` gives those of a recipe.
 
     Attributes:
         architecture: An installed name or an architecture function.
@@ -42,13 +52,20 @@ class Settings:
         data_format: Order of the axes of batches and network.
         epochs: Passes over the training images.
         batch_size: Images per batch.
-        learning_rate: The highest rate.
+        learning_rate: The highest rate; ``"auto"`` measures it.
         schedule: ``"cosine"`` or ``"constant"``.
         optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"``.
         augment: A preset's name or an `Augmentation`.
+        weight_decay: Share of each kernel that a step of rate 1 takes away; None is the
+            optimizer's own.
+        label_smoothing: Share of each label that is spread over all classes.
+        average_weights: Whether the result is a moving average of the weights.
+        accumulate_steps: Batches whose mean gradient makes one change of the weights.
         class_weight: ``"balanced"`` or None.
         patience: Epochs without a better one after which the training ends; None never.
         precision: Of the training steps.
+        budget_s: Seconds that the whole way may take, which replaces `epochs`; None sets no bound.
+        size_by_budget: Whether `budget_s` also chooses the image size.
         freeze: Whether the convolutional part stays as it is, when going on from a classifier.
         seed: Decides split, order, augmentation and initial weights.
         store: Where decoded pixels are kept.
@@ -66,13 +83,19 @@ class Settings:
     data_format: DataFormat = "channels_last"
     epochs: int = 30
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float | Literal["auto"] = 1e-3
     schedule: Schedule = "cosine"
     optimizer: str = "adam"
     augment: str | Augmentation = "light"
+    weight_decay: float | None = None
+    label_smoothing: float = 0.0
+    average_weights: bool = False
+    accumulate_steps: int = 1
     class_weight: Literal["balanced"] | None = None
     patience: int | None = None
     precision: Precision = "auto"
+    budget_s: float | None = None
+    size_by_budget: bool = False
     freeze: bool = False
     seed: int = 0
     store: StoreMode = "auto"
@@ -80,6 +103,35 @@ class Settings:
     group_by: str | None = None
     near_duplicates: bool = True
     split_file: str | None = None
+
+
+def recipe_settings(recipe: str, directory: str | os.PathLike[str], **given: Any) -> dict[str, Any]:
+    """Return what a recipe sets for the images of a folder; nothing is opened.
+
+    Args:
+        recipe: ``"recipe"``, ``"fast"`` or ``"best"``; see `imgclf.training.recipes`.
+        directory: The folder.
+        **given: Fields of `Settings` that are set already; another optimizer than the recipe's
+            brings its own usual rate.
+
+    Returns:
+        Fields of `Settings`, those of `given` among them.
+
+    Raises:
+        ArgumentError: The recipe or the optimizer is unknown.
+        DataError: The folder cannot be used.
+    """
+    folder = read_folder(directory)
+    if folder.splits:
+        num_images = sum(file.split == "train" for file in folder.files)
+    else:
+        num_images = round(len(folder.files) * (1 - VAL_SHARE - TEST_SHARE))
+    chosen = asdict(choose_recipe(recipe, num_images))
+    optimizer = given.get("optimizer", chosen["optimizer"])
+    if optimizer != chosen["optimizer"]:
+        chosen |= {"learning_rate": usual_rate(optimizer), "weight_decay": None}
+    chosen["size_by_budget"] = bool(given.get("budget_s")) and "image_size" not in given
+    return {**chosen, **given}
 
 
 def make_plan(
@@ -156,7 +208,7 @@ def settings_of(classifier: Classifier, **overrides: Any) -> Settings:
             f"{changed[0]}={overrides[changed[0]]!r} cannot be changed when going on from a "
             f"classifier, which has {fixed[changed[0]]!r}: leave it out, or train anew."
         )
-    return Settings(**{**overrides, **fixed})
+    return Settings(**{**overrides, **fixed, "size_by_budget": False})
 
 
 def to_config(plan: Plan, settings: Settings, precision: str) -> dict[str, Any]:

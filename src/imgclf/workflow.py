@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import keras
 
 from imgclf.atomic import write_atomically
+from imgclf.budgeting import budget_of
 from imgclf.bundle import DataRecord, Figures
 from imgclf.classifier import Classifier
 from imgclf.data.generators import Batches, ImageData, Plan
@@ -31,10 +32,22 @@ from imgclf.run_folder import (
     write_config,
     write_history,
 )
-from imgclf.settings import Settings, from_config, make_plan, settings_of, to_config
+from imgclf.settings import (
+    Settings,
+    from_config,
+    make_plan,
+    recipe_settings,
+    settings_of,
+    to_config,
+)
 from imgclf.traces import TrainingTraces, trace_training
+from imgclf.training.budget import BudgetPlan, KeepBudget
+from imgclf.training.checkpoints import newest_state
 from imgclf.training.fitting import fit
 from imgclf.training.precision import choose_precision
+from imgclf.training.rate_finder import find_learning_rate
+from imgclf.training.rate_picture import rate_picture
+from imgclf.training.recipes import RecipeName
 from imgclf.training.schedules import make_schedule
 from imgclf.training.stopping import StopOnRequest
 from imgclf.transfer import copy_weights, frozen_convolutions, measure_before
@@ -82,6 +95,8 @@ class Watcher:
     Attributes:
         scanning: Called with the number of files done and in all.
         scanned: Called with the images once they are known.
+        planned: Called with the plan of a training that has a budget.
+        rate_found: Called with the learning rate that was measured.
         callbacks: Keras callbacks.
         verbose: Whether the training's progress is drawn on standard error.
         stop_requested: Asked after each step; True ends the training in good order.
@@ -89,6 +104,8 @@ class Watcher:
 
     scanning: Callable[[int, int], None] | None = None
     scanned: Callable[[ImageData], None] = lambda _data: None
+    planned: Callable[[BudgetPlan], None] = lambda _plan: None
+    rate_found: Callable[[float], None] = lambda _rate: None
     callbacks: Sequence[keras.callbacks.Callback] = ()
     verbose: bool = False
     stop_requested: Callable[[], bool] = lambda: False
@@ -101,6 +118,7 @@ def train(
     test_dir: str | os.PathLike[str] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     start_from: Classifier | None = None,
+    recipe: RecipeName = "fast",
     callbacks: Sequence[keras.callbacks.Callback] = (),
     **settings: Any,
 ) -> Classifier:
@@ -118,6 +136,8 @@ def train(
             writes none.
         start_from: A classifier to go on from, on these images; its architecture, options and input
             are kept. Classes are matched by name; new ones are added, missing ones dropped.
+        recipe: Gives whatever `settings` leave open, for the number of images: ``"fast"``,
+            ``"best"`` (takes several times as long) or ``"recipe"`` (the beginner's values).
         callbacks: Any Keras callbacks.
         **settings: Fields of `imgclf.settings.Settings`, such as ``architecture``, ``options``,
             ``image_size``, ``epochs``, ``batch_size``, ``learning_rate``, ``augment`` and
@@ -137,6 +157,7 @@ def train(
         >>> clf.figures.accuracy                                # doctest: +SKIP
     """
     watcher = Watcher(callbacks=callbacks)
+    settings = recipe_settings(recipe, directory, **settings)
     chosen = settings_of(start_from, **settings) if start_from else Settings(**settings)
     run = run_training(
         directory,
@@ -213,6 +234,12 @@ def _train(
 ) -> TrainingRun:
     """Go the whole way, in a run folder that is held, or in none."""
     began_s = time.monotonic()
+    budget = None
+    if settings.budget_s is not None:
+        budget = budget_of(plan, settings, settings.budget_s)
+        settings = replace(settings, image_size=budget.image_size, epochs=budget.epochs)
+        plan = replace(plan, policy=replace(plan.policy, image_size=budget.image_size))
+        watcher.planned(budget)
     data = plan.build(watcher.scanning)
     watcher.scanned(data)
     precision = choose_precision(settings.precision)
@@ -226,8 +253,18 @@ def _train(
 
     model = _build(settings, data, start_from)
     stopping = StopOnRequest(watcher.stop_requested)
+    callbacks = [*watcher.callbacks, stopping]
     with frozen_convolutions(model, settings.freeze):
-        history = _fit(model, data, settings, folder, [*watcher.callbacks, stopping], watcher)
+        if settings.learning_rate == "auto":
+            settings = _with_measured_rate(model, data, settings, folder, watcher)
+            if folder is not None:
+                write_config(folder, to_config(plan, settings, precision))
+        if budget is not None and settings.budget_s is not None:
+            done = _done_share(folder, settings.epochs)
+            left_s = settings.budget_s * (1 - done) - (time.monotonic() - began_s)
+            rate = cast("float", settings.learning_rate)
+            callbacks.append(KeepBudget(rate, left_s - budget.after_s, done))
+        history = _fit(model, data, settings, folder, callbacks, watcher)
     fitted_s = time.monotonic()
 
     classifier = Classifier(model, data.train)
@@ -283,6 +320,34 @@ def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -
     return model
 
 
+def _with_measured_rate(
+    model: keras.Model,
+    data: ImageData,
+    settings: Settings,
+    folder: Path | None,
+    watcher: Watcher,
+) -> Settings:
+    """Measure the learning rate, and leave its picture in the run folder."""
+    finding = find_learning_rate(
+        model,
+        data.train,
+        optimizer=settings.optimizer,
+        weight_decay=settings.weight_decay,
+        label_smoothing=settings.label_smoothing,
+        precision=settings.precision,
+    )
+    watcher.rate_found(finding.suggestion)
+    if folder is not None:
+        write_atomically(folder / "learning_rate.svg", rate_picture(finding).encode())
+    return replace(settings, learning_rate=finding.suggestion)
+
+
+def _done_share(folder: Path | None, epochs: int) -> float:
+    """Return how much of a training its newest checkpoint has done, 0 to 1."""
+    state = newest_state(folder / "checkpoints") if folder is not None else None
+    return min(1.0, state.epoch / epochs) if state else 0.0
+
+
 def _fit(
     model: keras.Model,
     data: ImageData,
@@ -291,15 +356,27 @@ def _fit(
     callbacks: Sequence[keras.callbacks.Callback],
     watcher: Watcher,
 ) -> keras.callbacks.History:
-    num_steps = settings.epochs * data.train.steps_per_epoch
+    # The optimizer counts changes of the weights.
+    num_steps = settings.epochs * data.train.steps_per_epoch // settings.accumulate_steps
+    highest = cast("float", settings.learning_rate)
+    # With a budget the rate follows the clock.
+    rate = (
+        make_schedule(settings.schedule, highest, num_steps)
+        if settings.budget_s is None
+        else highest
+    )
     return fit(
         model,
         data.train,
         data.val,
         epochs=settings.epochs,
-        learning_rate=make_schedule(settings.schedule, settings.learning_rate, num_steps),
+        learning_rate=rate,
         optimizer=settings.optimizer,
         class_weight=settings.class_weight,
+        weight_decay=settings.weight_decay,
+        label_smoothing=settings.label_smoothing,
+        average_weights=settings.average_weights,
+        accumulate_steps=settings.accumulate_steps,
         patience=settings.patience,
         callbacks=callbacks,
         precision=settings.precision,

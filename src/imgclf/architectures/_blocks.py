@@ -141,9 +141,10 @@ def hidden_layers(
 
 
 HEAD_SCALE = 0.01
-"""Variance of the head's first weights, as a share of the usual: the first guesses are even, as they
-should be. With weights of the usual size the first loss of a network with global max pooling is
-twice that of guessing, and its first epochs are spent on undoing that."""
+"""Variance of the head's first weights, as a share of the usual: the first guesses are even.
+
+With weights of the usual size the first loss of a network with global max pooling is twice that of
+guessing, and its first epochs are spent on undoing that."""
 
 
 def classifier(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -18,10 +19,14 @@ __all__ = [
     "JsonFlag",
     "MinPrecision",
     "SettingsFile",
+    "parse_budget",
     "parse_image_size",
+    "parse_learning_rate",
     "parse_options",
     "require_path",
 ]
+
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .imgclf file.")]
 
@@ -52,6 +57,7 @@ def _as_parameters(settings: dict[str, Any]) -> dict[str, Any]:
         "set_": [f"{name}={value}" for name, value in settings["options"].items()],
         "image_size": f"{height}x{width}",
         "grey": settings["channels"] == 1,
+        "recipe": "recipe",  # A trial has nothing that it does not name.
         "balanced": settings["class_weight"] == "balanced",
         **{
             name: settings[name]
@@ -89,6 +95,28 @@ def parse_image_size(text: str) -> tuple[int, int]:
     if len(sides) > 2 or not all(side.isdigit() for side in sides):
         raise typer.BadParameter(f"{text!r} is no image size: write 96 or 96x128, height first.")
     return int(sides[0]), int(sides[-1])
+
+
+def parse_budget(text: str | None) -> float | None:
+    """Read ``90s``, ``20m``, ``1.5h`` or a number of seconds."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip().lower())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no time: write 90s, 20m or 1.5h.")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def parse_learning_rate(text: str | None) -> float | Literal["auto"] | None:
+    """Read a rate, or ``auto``."""
+    if text is None or text == "auto":
+        return None if text is None else "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no learning rate: write a number such as 1e-3, or auto."
+        ) from None
 
 
 def parse_options(architecture: str, assignments: Sequence[str]) -> dict[str, Value]:

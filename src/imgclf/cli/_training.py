@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from imgclf.cli._signals import StopSwitch
     from imgclf.data.generators import ImageData
+    from imgclf.training.budget import BudgetPlan
     from imgclf.workflow import TrainingRun, Watcher
 
 __all__ = ["finish", "load_tensorflow", "make_watcher", "print_data", "print_summary"]
@@ -65,8 +66,22 @@ def make_watcher(console: Console, scanning: ScanBar, switch: StopSwitch) -> Wat
         switch.arm()
         print_data(console, data)
 
+    def planned(plan: BudgetPlan) -> None:
+        height, width = plan.image_size
+        console.print(
+            f"Plan: images of {height} x {width} pixels, about {plan.epochs} epochs", markup=False
+        )
+
+    def rate_found(rate: float) -> None:
+        console.print(f"Learning rate: {rate:.2g}", markup=False)
+
     return Watcher(
-        scanning=scanning, scanned=scanned, verbose=True, stop_requested=switch.is_thrown
+        scanning=scanning,
+        scanned=scanned,
+        planned=planned,
+        rate_found=rate_found,
+        verbose=True,
+        stop_requested=switch.is_thrown,
     )
 
 

@@ -12,7 +12,9 @@ from imgclf.cli._console import ScanBar, error_console
 from imgclf.cli._parameters import (
     JsonFlag,
     SettingsFile,
+    parse_budget,
     parse_image_size,
+    parse_learning_rate,
     parse_options,
     require_path,
 )
@@ -45,22 +47,78 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="An option of the architecture."),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 30,
+    recipe: Annotated[
+        Literal["fast", "best", "recipe"],
+        typer.Option(
+            help="Gives what the options below leave open, for the number of images. best takes "
+            "several times as long as fast; recipe has the beginner's values."
+        ),
+    ] = "fast",
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Be done in this time, such as 5m: chooses image size (unless given) and epochs.",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            show_default="40 for 1,000 images, fewer for more",
+            help="Passes over the training images.",
+        ),
+    ] = None,
     image_size: Annotated[
-        str, typer.Option(metavar="SIZE", help="Pixels: 96, or 96x128 (height x width).")
-    ] = "96",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 32,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+        str | None,
+        typer.Option(
+            metavar="SIZE", show_default="96", help="Pixels: 96, or 96x128 (height x width)."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, show_default="16, more from 2,000 images on", help="Images per batch."),
+    ] = None,
+    learning_rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RATE",
+            show_default="0.1 with muon",
+            help="Highest learning rate; auto measures it.",
+        ),
+    ] = None,
     schedule: Annotated[
-        Literal["cosine", "constant"], typer.Option(help="Course of the learning rate.")
-    ] = "cosine",
+        Literal["cosine", "constant"] | None,
+        typer.Option(show_default="cosine", help="Course of the learning rate."),
+    ] = None,
     optimizer: Annotated[
-        Literal["adam", "adamw", "rmsprop", "sgd"], typer.Option(help="Optimizer.")
-    ] = "adam",
+        Literal["adam", "adamw", "rmsprop", "sgd", "muon"] | None,
+        typer.Option(show_default="muon", help="Optimizer."),
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of each kernel that a step of rate 1 takes away."),
+    ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.9,
+            show_default="0.1",
+            help="Share of each label that is spread over all classes.",
+        ),
+    ] = None,
+    accumulate_steps: Annotated[
+        int,
+        typer.Option("--accumulate", min=1, help="Batches whose mean gradient makes one change."),
+    ] = 1,
     augment: Annotated[
-        Literal["none", "recipe", "light", "strong"],
-        typer.Option(help="How training images are varied; all but none and recipe mirror them."),
-    ] = "light",
+        Literal["none", "recipe", "light", "strong"] | None,
+        typer.Option(
+            show_default="light",
+            help="How training images are varied; all but none and recipe mirror them.",
+        ),
+    ] = None,
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Let rare classes count as much as frequent ones.")
     ] = False,
@@ -117,9 +175,9 @@ def train(
 ) -> None:
     """Train a classifier on a folder of images.
 
-    Without any option: the network `resnet9` on images of 96 x 96 pixels, 30 epochs with Adam,
-    images mirrored and shifted a little. One folder of class folders is divided into 70 %
-    training, 15 % validation and 15 % test images.
+    Without any option: the network `resnet9` on images of 96 x 96 pixels, trained with Muon for
+    as many epochs as suit the number of images, which are mirrored and shifted a little. One
+    folder of class folders is divided into 70 % training, 15 % validation and 15 % test images.
 
     Ctrl-C ends a training after its current step and keeps the best classifier so far;
     `--resume` goes on. `--from` goes on from a classifier with other images: classes are matched
@@ -143,18 +201,25 @@ def train(
         fixed = {
             "architecture": arch,
             "options": parse_options(arch, set_ or []),
-            "image_size": parse_image_size(image_size),
+            **({"image_size": parse_image_size(image_size)} if image_size else {}),
             "channels": 1 if grey else 3,
             "resize": resize,
         }
     _check_folders(directory, val, test)
-    chosen: dict[str, Any] = {
+    left_to_recipe: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
-        "learning_rate": learning_rate,
+        "learning_rate": parse_learning_rate(learning_rate),
         "schedule": schedule,
         "optimizer": optimizer,
+        "weight_decay": weight_decay,
+        "label_smoothing": label_smoothing,
         "augment": augment,
+    }
+    chosen: dict[str, Any] = {
+        **{name: value for name, value in left_to_recipe.items() if value is not None},
+        "accumulate_steps": accumulate_steps,
+        "budget_s": parse_budget(budget),
         "class_weight": "balanced" if balanced else None,
         "patience": patience,
         "precision": precision,
@@ -169,11 +234,12 @@ def train(
     load_tensorflow(console)
     from imgclf.classifier import load
     from imgclf.run_folder import default_run_folder
-    from imgclf.settings import Settings, settings_of
+    from imgclf.settings import Settings, recipe_settings, settings_of
     from imgclf.workflow import run_training
 
+    chosen = recipe_settings(recipe, directory, **chosen, **fixed)
     earlier = load(start_from) if start_from is not None else None
-    settings = settings_of(earlier, **chosen) if earlier else Settings(**fixed, **chosen)
+    settings = settings_of(earlier, **chosen) if earlier else Settings(**chosen)
     folder = run_dir or default_run_folder(architecture)
     switch = StopSwitch()
     with ScanBar(console) as scanning:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from imgclf.cli._console import (
     result_console,
     shown_path,
 )
-from imgclf.cli._parameters import JsonFlag, parse_image_size
+from imgclf.cli._parameters import JsonFlag, parse_budget, parse_image_size
 from imgclf.cli._training import load_tensorflow, print_data
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 MOST_LISTED = 10
 """Trials in the table at the end; all of them are in trials.csv."""
-
-SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def tune(
@@ -84,7 +81,7 @@ def tune(
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 32,
     learning_rate: Annotated[float, typer.Option(help="Of the first trial.")] = 1e-3,
     optimizer: Annotated[
-        Literal["adam", "adamw", "rmsprop", "sgd"], typer.Option(help="Optimizer.")
+        Literal["adam", "adamw", "rmsprop", "sgd", "muon"], typer.Option(help="Optimizer.")
     ] = "adam",
     augment: Annotated[
         Literal["none", "recipe", "light", "strong"],
@@ -184,16 +181,6 @@ def tune(
         print_json(summary(result))
     else:
         print_summary(result, shown_path(directory))
-
-
-def parse_budget(text: str | None) -> float | None:
-    """Read ``90s``, ``20m``, ``1.5h`` or a number of seconds."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip().lower())
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is no time: write 90s, 20m or 1.5h.")
-    return float(match[1]) * SECONDS[match[2]]
 
 
 def summary(result: TuningResult) -> dict[str, Any]:

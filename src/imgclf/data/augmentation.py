@@ -32,7 +32,8 @@ class Augmentation:
         zoom_range: Largest relative zoom, 0 to 1 (exclusive), drawn for height and width
             independently.
         rotation_range: Largest rotation in degrees, 0 to 180.
-        shift_range: Largest shift, as a share of height and width, 0 to 1.
+        shift_range: Largest shift, as a share of height and width, 0 to 1; by whole pixels where
+            nothing else resamples the image.
         horizontal_flip: Whether half of the images are mirrored.
         brightness_range: Largest relative change of brightness, 0 to 1.
         contrast_range: Largest relative change of contrast, 0 to 1.
@@ -85,7 +86,7 @@ PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
     # The origin's values: shear in degrees as the old generator read it, and no mirroring.
     "recipe": Augmentation(shear_range=0.2, zoom_range=0.2),
-    "light": Augmentation(zoom_range=0.1, shift_range=0.1, horizontal_flip=True),
+    "light": Augmentation(shift_range=0.1, horizontal_flip=True),
     "strong": Augmentation(
         shear_range=8.0,
         zoom_range=0.25,
@@ -255,6 +256,11 @@ def _warp_at_random(
     warps = limits.shear_range or limits.zoom_range or limits.rotation_range or limits.shift_range
     if not warps:
         return image[:, ::-1] if mirrored else image
+    shift_x = signed[4] * limits.shift_range * width
+    shift_y = signed[5] * limits.shift_range * height
+    if not (limits.shear_range or limits.zoom_range or limits.rotation_range):
+        # Whole pixels: half ones would blur, which small images cannot afford.
+        shift_x, shift_y = round(shift_x), round(shift_y)
     matrix = affine_matrix(
         height=height,
         width=width,
@@ -262,8 +268,8 @@ def _warp_at_random(
         zoom_x=1 + signed[1] * limits.zoom_range,
         zoom_y=1 + signed[2] * limits.zoom_range,
         rotation=signed[3] * limits.rotation_range,
-        shift_x=signed[4] * limits.shift_range * width,
-        shift_y=signed[5] * limits.shift_range * height,
+        shift_x=shift_x,
+        shift_y=shift_y,
         mirrored=bool(mirrored),
     )
     return warp(image, matrix)

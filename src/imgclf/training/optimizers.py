@@ -8,8 +8,9 @@ from typing import Any
 import keras
 
 from imgclf.errors import ArgumentError
+from imgclf.training.muon import KernelMuon
 
-__all__ = ["OPTIMIZERS", "average_momentum", "make_optimizer"]
+__all__ = ["OPTIMIZERS", "average_momentum", "make_optimizer", "usual_rate"]
 
 OPTIMIZERS: dict[str, tuple[type[keras.optimizers.Optimizer], dict[str, Any]]] = {
     "adam": (keras.optimizers.Adam, {}),
@@ -17,8 +18,12 @@ OPTIMIZERS: dict[str, tuple[type[keras.optimizers.Optimizer], dict[str, Any]]] =
     "rmsprop": (keras.optimizers.RMSprop, {}),
     # Plain SGD hardly moves these networks; with momentum, "sgd" means what practice means by it.
     "sgd": (keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True}),
+    "muon": (KernelMuon, {}),
 }
-"""Optimizers by name: the recipe's two, and two more."""
+"""Optimizers by name: the recipe's two, and three more."""
+
+USUAL_RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "sgd": 0.05, "muon": 0.1}
+"""The highest rate of a schedule that suits most small networks, by optimizer."""
 
 AVERAGED_SHARE = 0.05
 """Share of a training that the average of the weights looks back over."""
@@ -60,11 +65,7 @@ def make_optimizer(
     """
     if not isinstance(optimizer, str):
         return optimizer
-    if optimizer not in OPTIMIZERS:
-        raise ArgumentError(
-            f"optimizer={optimizer!r} is not accepted: give one of {', '.join(OPTIMIZERS)} "
-            "or a Keras optimizer."
-        )
+    usual_rate(optimizer)
     is_schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
     if not is_schedule and not 0 < learning_rate < math.inf:
         raise ArgumentError(
@@ -75,8 +76,15 @@ def make_optimizer(
         raise ArgumentError(
             f"weight_decay={weight_decay!r} is not accepted: give a number from 0 to 1."
         )
+    if optimizer == "muon" and weight_decay:
+        raise ArgumentError(
+            f"weight_decay={weight_decay!r} has nothing to act on with optimizer='muon', which "
+            "keeps the length of every kernel: leave it out."
+        )
     kind, values = OPTIMIZERS[optimizer]
     values = {**values, "learning_rate": learning_rate}
+    if kind is KernelMuon:
+        values["exclude_layers"] = [model.layers[-1].name]
     if weight_decay is not None:
         values["weight_decay"] = weight_decay or None
     if average_over is not None:
@@ -89,6 +97,24 @@ def make_optimizer(
             [variable for variable in model.trainable_variables if len(variable.shape) < 2]
         )
     return made
+
+
+def usual_rate(optimizer: str) -> float:
+    """Return the rate that suits most small networks with an optimizer.
+
+    Raises:
+        ArgumentError: The name is unknown.
+
+    Example:
+        >>> usual_rate("adam")
+        0.001
+    """
+    if optimizer not in USUAL_RATES:
+        raise ArgumentError(
+            f"optimizer={optimizer!r} is not accepted: give one of {', '.join(OPTIMIZERS)} "
+            "or a Keras optimizer."
+        )
+    return USUAL_RATES[optimizer]
 
 
 def average_momentum(num_steps: int) -> float:

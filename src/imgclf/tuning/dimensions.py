@@ -16,8 +16,8 @@ TRAINING_OPTIONS = (
     Option("learning_rate", Float(1e-7, 10.0, log=True), 1e-3),
     Option(
         "optimizer",
-        Choice(search=["adam", "adamw", "rmsprop", "sgd"],
-               values=["adam", "adamw", "rmsprop", "sgd"]),
+        Choice(search=["adam", "adamw", "rmsprop", "sgd"],  # muon has rates of its own
+               values=["adam", "adamw", "rmsprop", "sgd", "muon"]),
         "adam",
     ),
     Option("batch_size", Int(1, 8192, search=[16, 32, 64, 128]), 32),

@@ -1,0 +1,192 @@
+"""Ending a training at a given time, with a learning rate that has come down by then."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from imgclf.errors import ArgumentError
+from imgclf.training.fitting import fit
+from imgclf.training.schedules import WARM_UP_SHARE
+
+__all__ = ["IMAGE_SIZES", "BudgetPlan", "KeepBudget", "StepCost", "measure_steps", "plan_budget"]
+
+IMAGE_SIZES = (32, 48, 64, 80, 96, 128, 160, 192, 224)
+"""Sides, in pixels, that a plan chooses from."""
+
+END_LOOKS = 3
+"""How often the held-out images are looked at after the last step."""
+
+RESERVE_S = 3.0
+"""Seconds that are kept for writing bundle and report."""
+
+WARM_UP_STEPS, MEASURED_STEPS = 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class StepCost:
+    """What an image costs at one size.
+
+    Attributes:
+        train_s: Seconds per training image.
+        predict_s: Seconds per image that is only looked at.
+    """
+
+    train_s: float
+    predict_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPlan:
+    """How a time is going to be spent.
+
+    Attributes:
+        image_size: ``(height, width)`` in pixels.
+        epochs: Passes over the training images that are expected to fit.
+        after_s: Seconds that the end needs, after the last step.
+    """
+
+    image_size: tuple[int, int]
+    epochs: int
+    after_s: float
+
+
+def measure_steps(model: keras.Model, batch_size: int, **fit_settings: Any) -> StepCost:
+    """Measure training and prediction steps of a fresh network on noise.
+
+    Args:
+        model: A network that is thrown away afterwards.
+        batch_size: Images per step.
+        **fit_settings: Keywords of `imgclf.fit` that make a step dearer or cheaper.
+
+    Returns:
+        Seconds per image.
+    """
+    shape = (batch_size, *model.input_shape[1:])
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    units = model.output_shape[-1]
+    labels = np.zeros((batch_size, units), np.float32)
+    labels[:, 0] = 1
+    batches = tf.data.Dataset.from_tensors((noise, labels)).repeat()
+    clock = _Clock()
+    steps = WARM_UP_STEPS + MEASURED_STEPS
+    fit(model, batches, epochs=1, steps_per_epoch=steps, callbacks=[clock], **fit_settings)
+    train_s = clock.steps_s[-1] - clock.steps_s[WARM_UP_STEPS - 1]
+    call = tf.function(lambda images: model(images, training=False), jit_compile=False)
+    call(noise)
+    began_s = time.monotonic()
+    call(noise).numpy()
+    predict_s = time.monotonic() - began_s
+    return StepCost(train_s / MEASURED_STEPS / batch_size, predict_s / batch_size)
+
+
+def plan_budget(
+    left_s: float,
+    num_train: int,
+    num_held_out: int,
+    wanted_epochs: int,
+    sizes: Sequence[tuple[int, int]],
+    cost: Callable[[tuple[int, int]], StepCost],
+) -> BudgetPlan:
+    """Choose the largest images that can still be gone through as often as wanted.
+
+    Args:
+        left_s: Seconds until the end.
+        num_train: Training images.
+        num_held_out: Validation and test images; they are looked at in each epoch, and at the end.
+        wanted_epochs: Passes that the recipe would make.
+        sizes: ``(height, width)``, from small to large; the first is taken when none fits.
+        cost: Measures a size; called from small to large until one is too dear.
+
+    Returns:
+        The plan.
+    """
+    plan: BudgetPlan | None = None
+    for size in sizes:
+        began_s = time.monotonic()
+        step = cost(size)
+        left_s -= time.monotonic() - began_s
+        epoch_s = num_train * step.train_s + num_held_out * step.predict_s
+        after_s = END_LOOKS * num_held_out * step.predict_s + RESERVE_S
+        epochs = int((left_s - after_s) / epoch_s)
+        if plan is None or epochs >= wanted_epochs:
+            plan = BudgetPlan(size, max(1, epochs), after_s)
+        if epochs < wanted_epochs:
+            break
+    if plan is None:
+        raise ArgumentError("A budget needs at least one image size.")
+    return plan
+
+
+class KeepBudget(keras.callbacks.Callback):
+    """Lets the rate follow the clock instead of the steps, and ends the training on time.
+
+    However fast the machine turns out to be, and whatever else runs on it, the rate has risen
+    and come down to zero (half a cosine) when the time is over.
+    """
+
+    def __init__(self, learning_rate: float, fit_s: float, done_share: float = 0.0) -> None:
+        """Keep a time.
+
+        Args:
+            learning_rate: The highest rate.
+            fit_s: Seconds of the training.
+            done_share: Share of the training, 0 to 1, that an earlier process has done.
+        """
+        super().__init__()
+        self._learning_rate = learning_rate
+        self._fit_s = fit_s
+        self._done_share = done_share
+        self._began_s = 0.0
+        self._validation_s = 0.0
+        self._test_began_s = 0.0
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
+        """Start the clock."""
+        self._began_s = self._began_s or time.monotonic()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Set the rate of the moment."""
+        share = min(1.0, self._share())
+        if share < WARM_UP_SHARE:
+            factor = max(share / WARM_UP_SHARE, 1e-3)
+        else:
+            factor = 0.5 + 0.5 * math.cos(math.pi * (share - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))
+        self.model.optimizer.learning_rate = self._learning_rate * factor
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Leave off when only the time for one more look at the validation images is left."""
+        if self._share(self._validation_s) >= 1:
+            self.model.stop_training = True
+
+    def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Start the clock of the validation."""
+        self._test_began_s = time.monotonic()
+
+    def on_test_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Know what the last look costs."""
+        self._validation_s = time.monotonic() - self._test_began_s
+
+    def _share(self, ahead_s: float = 0.0) -> float:
+        """Return how much of the training is done, `ahead_s` from now."""
+        elapsed_s = time.monotonic() + ahead_s - self._began_s
+        return self._done_share + (1 - self._done_share) * elapsed_s / max(self._fit_s, 1e-9)
+
+
+class _Clock(keras.callbacks.Callback):
+    """Writes down when each step ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps_s: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Take the time."""
+        self.steps_s.append(time.monotonic())

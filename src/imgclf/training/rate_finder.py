@@ -1,0 +1,153 @@
+"""Finding a learning rate by a short training whose rate rises until the loss explodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from imgclf.errors import ArgumentError, TrainingError
+from imgclf.training.fitting import fit
+
+__all__ = ["RateFinding", "find_learning_rate"]
+
+LOWEST_RATE, HIGHEST_RATE = 1e-6, 1.0
+
+NUM_STEPS = 120
+
+SMOOTHING = 0.9
+"""Momentum of the average over the losses of single batches, which jump."""
+
+EXPLODED = 3.0
+"""The test ends where the smoothed loss is this many times its lowest."""
+
+FEWEST_STEPS = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RateFinding:
+    """What a learning-rate range test gave.
+
+    Attributes:
+        suggestion: The rate to train with, as the highest of a schedule.
+        rates: float64 ``(num_steps,)``, the rates that were tried, rising.
+        losses: float64 ``(num_steps,)``, the smoothed loss at each.
+    """
+
+    suggestion: float
+    rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+
+
+def find_learning_rate(
+    model: keras.Model,
+    train: tf.data.Dataset,
+    *,
+    optimizer: str = "adam",
+    num_steps: int = NUM_STEPS,
+    **fit_settings: Any,
+) -> RateFinding:
+    """Find a learning rate for a network and its images; the network is as it was afterwards.
+
+    A learning-rate range test (Smith 2015, arXiv:1506.01186): over a hundred steps the rate rises
+    from 1e-6 to 1 by a constant factor, and the loss first falls, then explodes. Suggested
+    is the geometric mean of the rate at which the loss falls fastest and a tenth of the one
+    at which it is lowest, as practice has it (fastai's ``lr_find``).
+
+    Args:
+        model: What `imgclf.build_model` returns; not compiled by you.
+        train: Training batches.
+        optimizer: The optimizer's name; each has rates of its own.
+        num_steps: Steps of the test at the most, from 20 on.
+        **fit_settings: Further keywords of `imgclf.fit`, such as ``weight_decay``.
+
+    Returns:
+        The suggestion, and the curve.
+
+    Raises:
+        ArgumentError: An argument is out of range, or the model has an optimizer of its own.
+        TrainingError: The loss is no number from the first steps on.
+
+    Example:
+        >>> finding = imgclf.find_learning_rate(model, train)                # doctest: +SKIP
+        >>> imgclf.fit(model, train, learning_rate=finding.suggestion)       # doctest: +SKIP
+    """
+    if num_steps < 2 * FEWEST_STEPS:
+        raise ArgumentError(f"num_steps={num_steps!r} is not accepted: give a number from 20 on.")
+    weights = model.get_weights()
+    record = _Record()
+    try:
+        fit(
+            model,
+            train,
+            epochs=1,
+            steps_per_epoch=num_steps,
+            optimizer=optimizer,
+            learning_rate=_Rise(num_steps),
+            callbacks=[record],
+            **fit_settings,
+        )
+    except TrainingError:
+        # The loss left the range of numbers: the end of the curve.
+        if len(record.losses) < FEWEST_STEPS:
+            raise
+    finally:
+        model.set_weights(weights)
+    rates = _Rise(num_steps).table()[: len(record.smoothed)]
+    losses = np.array(record.smoothed)
+    return RateFinding(_suggest(rates, losses), rates, losses)
+
+
+def _suggest(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
+    """Return the mean, in logarithms, of the steepest place and a tenth of the lowest one."""
+    lowest = int(np.argmin(losses))
+    slopes = np.gradient(losses, np.log(rates))
+    steepest = int(np.argmin(slopes[: max(lowest, 1) + 1]))
+    return float(math.sqrt(rates[steepest] * rates[lowest] / 10))
+
+
+class _Rise(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that rises by a constant factor with each step."""
+
+    def __init__(self, num_steps: int) -> None:
+        self._num_steps = num_steps
+        self._factor = (HIGHEST_RATE / LOWEST_RATE) ** (1 / (num_steps - 1))
+
+    def __call__(self, step: Any) -> Any:
+        return LOWEST_RATE * keras.ops.power(self._factor, keras.ops.cast(step, "float32"))
+
+    def table(self) -> NDArray[np.float64]:
+        """Return the rate of each step."""
+        steps = np.arange(self._num_steps, dtype=np.float64)
+        return np.asarray(LOWEST_RATE * self._factor**steps)
+
+
+class _Record(keras.callbacks.Callback):
+    """Writes down the loss of each batch, and ends the test when it explodes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.losses: list[float] = []
+        self.smoothed: list[float] = []
+        self._mean = 0.0
+        self._average = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Take the batch's own loss out of Keras' running mean."""
+        mean = float((logs or {})["loss"])
+        if not math.isfinite(mean):
+            return  # `fit` ends the training with an error.
+        loss = mean * (batch + 1) - self._mean * batch
+        self._mean = mean
+        self.losses.append(loss)
+        self._average = SMOOTHING * self._average + (1 - SMOOTHING) * loss
+        self.smoothed.append(self._average / (1 - SMOOTHING ** len(self.losses)))
+        enough = len(self.losses) >= FEWEST_STEPS
+        if enough and self.smoothed[-1] > EXPLODED * min(self.smoothed):
+            self.model.stop_training = True

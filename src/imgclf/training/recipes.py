@@ -1,0 +1,113 @@
+"""Recipes: all choices of a training under one name, derived from the number of images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from imgclf.errors import ArgumentError
+
+__all__ = ["RECIPES", "Recipe", "RecipeName", "choose_recipe"]
+
+RecipeName = Literal["recipe", "fast", "best"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a network is trained, whatever its architecture.
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch_size: Images per batch.
+        optimizer: Name of the optimizer.
+        learning_rate: The highest rate.
+        schedule: Course of the rate.
+        weight_decay: Share of each kernel that a step of rate 1 takes away; None is the
+            optimizer's own.
+        label_smoothing: Share of each label that is spread over all classes.
+        average_weights: Whether the result is a moving average of the weights.
+        augment: Preset of the augmentation.
+    """
+
+    epochs: int
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    schedule: Literal["constant", "cosine"]
+    weight_decay: float | None
+    label_smoothing: float
+    average_weights: bool
+    augment: str
+
+
+RECIPES: tuple[RecipeName, ...] = ("recipe", "fast", "best")
+"""Names of the recipes."""
+
+
+def choose_recipe(name: str, num_images: int) -> Recipe:
+    """Choose how to train on a number of images.
+
+    ``recipe`` has the values of the beginner's recipe that imgclf grew from, whatever the number.
+    ``fast`` and ``best`` go through fewer epochs the more images there are: the images that are
+    seen in all grow with the square root of their number, so that a thousand are seen 40 (100)
+    times and fifty thousand 6 (14) times. Small folders get small batches, because what
+    networks lack there is steps.
+
+    Args:
+        name: ``"recipe"``, ``"fast"`` or ``"best"``.
+        num_images: Training images, about.
+
+    Returns:
+        The choices.
+
+    Raises:
+        ArgumentError: The name is unknown.
+
+    Example:
+        >>> choose_recipe("fast", 1_000).epochs, choose_recipe("fast", 50_000).epochs
+        (40, 6)
+    """
+    if name == "recipe":
+        return Recipe(
+            epochs=30,
+            batch_size=32,
+            optimizer="adam",
+            learning_rate=1e-3,
+            schedule="constant",
+            weight_decay=None,
+            label_smoothing=0.0,
+            average_weights=False,
+            augment="recipe",
+        )
+    if name not in RECIPES:
+        raise ArgumentError(f"recipe={name!r} is not accepted: give one of {', '.join(RECIPES)}.")
+    best = name == "best"
+    return Recipe(
+        epochs=_epochs(num_images, of_a_thousand=100 if best else 40),
+        batch_size=_batch_size(num_images),
+        optimizer="muon",
+        learning_rate=0.1,
+        schedule="cosine",
+        weight_decay=None,
+        label_smoothing=0.1,
+        average_weights=best,
+        augment="strong" if best else "light",
+    )
+
+
+FEWEST_EPOCHS, MOST_EPOCHS = 5, 200
+
+
+def _epochs(num_images: int, of_a_thousand: int) -> int:
+    """Return epochs so that the images seen in all grow with the square root of their number."""
+    epochs = round(of_a_thousand * math.sqrt(1_000 / max(1, num_images)))
+    return min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS)
+
+
+def _batch_size(num_images: int) -> int:
+    """Return 16 images up to 2,000, and twice as many for each four times as many images."""
+    size = 16
+    while size < 128 and num_images > 2_000 * (size // 16) ** 2:
+        size *= 2
+    return size
