@@ -1,0 +1,213 @@
+"""Recipes hold for few images as for many, and each of their parts does what its name says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import imgclf
+from imgclf.errors import ArgumentError
+from imgclf.settings import Settings, recipe_settings
+from imgclf.training.optimizers import OPTIMIZERS, average_momentum, make_optimizer, usual_rate
+from imgclf.training.recipes import RECIPES, choose_recipe
+
+
+@given(st.integers(2, 5_000_000), st.integers(2, 5_000_000))
+def test_more_images_mean_fewer_epochs_and_more_steps(first: int, second: int) -> None:
+    """From a handful to millions: epochs never rise with the images, images seen never fall."""
+    few, many = sorted((first, second))
+    for name in RECIPES:
+        small, large = choose_recipe(name, few), choose_recipe(name, many)
+        assert 1 <= large.epochs <= small.epochs
+        assert small.batch_size <= large.batch_size
+        assert small.epochs * few <= large.epochs * many * 1.2
+
+
+def test_an_unknown_recipe_names_the_known() -> None:
+    """The error lists what is accepted."""
+    with pytest.raises(
+        ArgumentError, match="'slow' is not accepted: give one of recipe, fast, best"
+    ):
+        choose_recipe("slow", 100)
+
+
+def test_what_is_given_goes_before_the_recipe(two_classes: Path) -> None:
+    """Single settings replace the recipe's; another optimizer brings a rate of its own."""
+    settings = Settings(**recipe_settings("fast", two_classes, epochs=3, optimizer="sgd"))
+    assert (settings.epochs, settings.optimizer) == (3, "sgd")
+    assert settings.learning_rate == usual_rate("sgd")
+    assert settings.label_smoothing == choose_recipe("fast", 70).label_smoothing
+    assert Settings(**recipe_settings("recipe", two_classes)).optimizer == "adam"
+
+
+def small_model(**options: Any) -> keras.Model:
+    """Build a network of a few thousand weights."""
+    return imgclf.build_model("resnet9", (16, 16, 3), 3, seed=1, filters=8, **options)
+
+
+def noise_batches(num_images: int = 64, batch_size: int = 16) -> Any:
+    """Return batches of three classes that differ in brightness."""
+    import tensorflow as tf
+
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, num_images)
+    images = generator.integers(0, 60, (num_images, 16, 16, 3)) + 90 * labels[:, None, None, None]
+    targets = np.eye(3, dtype=np.float32)[labels]
+    return tf.data.Dataset.from_tensor_slices((images.astype(np.uint8), targets)).batch(batch_size)
+
+
+def test_every_optimizer_has_a_usual_rate_and_learns() -> None:
+    """At its usual rate each optimizer lowers the loss of an easy task."""
+    for name in OPTIMIZERS:
+        history = imgclf.fit(
+            small_model(), noise_batches(), epochs=4, optimizer=name,
+            learning_rate=usual_rate(name) / 2,
+        )  # fmt: skip
+        losses = history.history["loss"]
+        assert losses[-1] < 0.7 * losses[0], (name, losses)
+
+
+def test_muon_keeps_the_length_of_kernels_and_leaves_the_head_to_adam() -> None:
+    """Convolution kernels turn by the rate without growing; the output layer is Adam's."""
+    model = small_model()
+    before = {v.path: v.numpy() for v in model.trainable_variables}
+    optimizer = make_optimizer(model, "muon", 0.1)
+    optimizer.build(model.trainable_variables)
+    with_velocity = {
+        variable.path
+        for variable, velocity in zip(
+            model.trainable_variables, optimizer.adam_velocities, strict=True
+        )
+        if velocity is not None
+    }
+    assert "head/kernel" in with_velocity
+    assert "stage2_conv/kernel" not in with_velocity
+    generator = np.random.default_rng(0)
+    gradients = [generator.normal(size=v.shape).astype("f4") for v in model.trainable_variables]
+    optimizer.apply(gradients, model.trainable_variables)
+    for variable in model.trainable_variables:
+        if variable.path in with_velocity:
+            continue
+        old, new = before[variable.path], variable.numpy()
+        np.testing.assert_allclose(np.linalg.norm(new), np.linalg.norm(old), rtol=1e-5)
+        turned = np.linalg.norm(new - old) / np.linalg.norm(old)
+        assert 0.08 < turned < 0.12, (variable.path, turned)
+
+
+def test_muon_evens_out_the_directions_of_a_step() -> None:
+    """A gradient of very unequal directions becomes a step of nearly equal ones."""
+    kernel = keras.Variable(np.random.default_rng(1).normal(size=(3, 3, 16, 24)).astype("f4"))
+    before = kernel.numpy()
+    model = small_model()
+    optimizer = make_optimizer(model, "muon", 0.1)
+    optimizer.build([kernel])
+    generator = np.random.default_rng(2)
+    left, _ = np.linalg.qr(generator.normal(size=(144, 24)))
+    right, _ = np.linalg.qr(generator.normal(size=(24, 24)))
+    spectrum = np.geomspace(1, 0.05, 24)
+    gradient = (left * spectrum @ right).reshape(3, 3, 16, 24).astype("f4")
+    optimizer.apply([gradient], [kernel])
+    step = (kernel.numpy() - before).reshape(144, 24)
+    singular = np.linalg.svd(step, compute_uv=False)
+    assert singular.max() / np.median(singular) < 2.5
+    assert spectrum.max() / np.median(spectrum) > 4
+
+
+def test_biases_and_normalisations_do_not_decay() -> None:
+    """Weight decay shrinks kernels alone."""
+    model = small_model()
+    before = {v.path: v.numpy() for v in model.trainable_variables}
+    optimizer = make_optimizer(model, "sgd", 0.5, weight_decay=0.1)
+    zeros = [np.zeros(v.shape, "f4") for v in model.trainable_variables]
+    optimizer.apply(zeros, model.trainable_variables)
+    for variable in model.trainable_variables:
+        share = 0.95 if len(variable.shape) > 1 else 1.0
+        np.testing.assert_allclose(variable.numpy(), before[variable.path] * share, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"label_smoothing": 1.0}, "label_smoothing=1.0"),
+        ({"weight_decay": -1.0}, "weight_decay=-1.0"),
+        ({"weight_decay": 0.1, "optimizer": "muon"}, "nothing to act on"),
+        ({"accumulate_steps": 0}, "accumulate_steps=0"),
+        ({"optimizer": "lion"}, "'lion' is not accepted"),
+    ],
+)
+def test_wrong_values_are_named(wrong: dict[str, Any], message: str) -> None:
+    """Each wrong value is refused by name before a step is made."""
+    with pytest.raises(ArgumentError, match=message):
+        imgclf.fit(small_model(), noise_batches(), epochs=1, **wrong)
+
+
+def test_label_smoothing_reaches_the_loss() -> None:
+    """Smoothed labels keep the loss of a solved task away from zero."""
+    losses = [
+        imgclf.fit(
+            small_model(), noise_batches(), epochs=8, label_smoothing=share, learning_rate=3e-3
+        ).history["loss"][-1]
+        for share in (0.0, 0.3)
+    ]
+    assert losses[0] < 0.2
+    assert losses[1] > 0.5
+
+
+def test_accumulated_steps_equal_one_large_batch() -> None:
+    """Two batches of 16 gathered change the weights as one batch of 32 does."""
+    import tensorflow as tf
+
+    def dense() -> keras.Model:
+        # Without batch normalisation, which sees each small batch by itself.
+        return imgclf.build_model("one_hidden", (32, 32, 3), 3, seed=1, filters=8, dropout=0.0)
+
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (32, 32, 32, 3), dtype=np.uint8)
+    targets = np.eye(3, dtype=np.float32)[generator.integers(0, 3, 32)]
+    data = tf.data.Dataset.from_tensor_slices((images, targets))
+    gathered, whole = dense(), dense()
+    imgclf.fit(gathered, data.batch(16), epochs=2, optimizer="sgd", accumulate_steps=2,
+               learning_rate=0.01)  # fmt: skip
+    imgclf.fit(whole, data.batch(32), epochs=2, optimizer="sgd", learning_rate=0.01)
+    for mine, theirs in zip(gathered.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+
+
+def test_averaged_weights_are_what_is_measured_and_kept() -> None:
+    """The result is the moving average: what was validated is what comes back."""
+    model = small_model()
+    data = noise_batches()
+    history = imgclf.fit(
+        model, data, data, epochs=3, average_weights=True, learning_rate=1e-2, optimizer="sgd"
+    )
+    model.compile(loss="categorical_crossentropy", metrics=["accuracy"])
+    loss = model.evaluate(data, verbose=0)[0]
+    assert loss == pytest.approx(history.history["val_loss"][history.best_epoch], rel=1e-4)
+
+
+def test_without_validation_the_average_is_the_result() -> None:
+    """The end of a training without validation images has the averages in place."""
+    model, plain = small_model(), small_model()
+    settings: dict[str, Any] = {"epochs": 2, "learning_rate": 1e-2, "optimizer": "sgd"}
+    imgclf.fit(plain, noise_batches(), **settings)
+    imgclf.fit(model, noise_batches(), average_weights=True, **settings)
+    averages = model.optimizer._model_variables_moving_average
+    for weight, average in zip(model.trainable_variables, averages, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), average.numpy())
+    assert any(
+        np.abs(mine - theirs).max() > 1e-4
+        for mine, theirs in zip(model.get_weights(), plain.get_weights(), strict=True)
+    )
+
+
+def test_the_average_looks_back_over_a_share_of_the_training() -> None:
+    """Short trainings average over a few steps, long ones over many."""
+    assert average_momentum(10) == 0.9
+    assert average_momentum(20_000) == pytest.approx(0.999)
+    assert average_momentum(10**9) == 0.9998
