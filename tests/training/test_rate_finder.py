@@ -21,7 +21,7 @@ def batches(two_classes: Path) -> Any:
 
 def build() -> Any:
     """Build the network of these tests."""
-    return imgclf.build_model("three_conv", (24, 24, 3), seed=0, filters=8, hidden_units=8)
+    return imgclf.build_model("resnet9", (24, 24, 3), seed=0, filters=8)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -37,7 +37,7 @@ def test_the_suggestion_trains(optimizer: str, batches: Any) -> None:
     assert len(finding.rates) == len(finding.losses)
     assert (np.diff(finding.rates) > 0).all()
     history = imgclf.fit(
-        model, train, val, epochs=6, optimizer=optimizer, learning_rate=finding.suggestion
+        model, train, val, epochs=8, optimizer=optimizer, learning_rate=finding.suggestion
     )
     assert max(history.history["val_accuracy"]) > 0.9
 
