@@ -48,7 +48,7 @@ def test_the_picture_marks_the_suggestion(batches: Any) -> None:
 
     finding = imgclf.find_learning_rate(build(), batches[0], num_steps=30)
     picture = rate_picture(finding)
-    assert ElementTree.fromstring(picture).tag.endswith("svg")
+    assert ElementTree.fromstring(picture).tag.endswith("svg")  # noqa: S314 - our own
     assert f">{finding.suggestion:.2g}<" in picture
 
 

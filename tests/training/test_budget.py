@@ -1,0 +1,104 @@
+"""A time budget is planned from measurements and kept by the clock."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+import imgclf
+from imgclf.errors import ArgumentError
+from imgclf.training.budget import KeepBudget, StepCost, plan_budget
+
+SIZES = [(32, 32), (64, 64), (128, 128)]
+
+
+def cost(size: tuple[int, int]) -> StepCost:
+    """Let an image cost in proportion to its area: a millisecond at 32 x 32."""
+    share = size[0] * size[1] / 1024
+    return StepCost(train_s=1e-3 * share, predict_s=3e-4 * share)
+
+
+@pytest.mark.parametrize(
+    ("left_s", "size"), [(20, (32, 32)), (60, (32, 32)), (250, (64, 64)), (2_000, (128, 128))]
+)
+def test_the_largest_images_that_can_be_seen_often_enough(
+    left_s: float, size: tuple[int, int]
+) -> None:
+    """More time means larger images, but never fewer passes than wanted where they fit at all."""
+    plan = plan_budget(left_s, 1_000, 300, 40, SIZES, cost)
+    assert plan.image_size == size
+    epoch_s = 1_000 * cost(size).train_s + 300 * cost(size).predict_s
+    assert plan.epochs * epoch_s + plan.after_s == pytest.approx(left_s, rel=0.1)
+
+
+def test_too_little_time_still_gives_one_epoch() -> None:
+    """The smallest size and one pass are the least that a plan can be."""
+    plan = plan_budget(0.5, 100_000, 300, 40, SIZES, cost)
+    assert (plan.image_size, plan.epochs) == ((32, 32), 1)
+
+
+def test_no_size_is_no_plan() -> None:
+    """An empty choice is an error, not a crash."""
+    with pytest.raises(ArgumentError, match="at least one image size"):
+        plan_budget(10, 100, 10, 4, [], cost)
+
+
+def test_the_clock_ends_a_training(two_classes: Path) -> None:
+    """However many epochs are asked for, the training ends when its time is over."""
+    train, val = imgclf.make_generators(two_classes, image_size=(24, 24), batch_size=8)
+    model = imgclf.build_model("three_conv", (24, 24, 3), filters=8, hidden_units=8)
+    began_s = time.monotonic()
+    history = imgclf.fit(model, train, val, epochs=10_000, callbacks=[KeepBudget(1e-3, fit_s=3.0)])
+    assert time.monotonic() - began_s >= 2.5
+    assert len(history.epoch) < 10_000
+
+
+@pytest.mark.parametrize(("speed", "done"), [(1.0, 0.0), (0.3, 0.0), (5.0, 0.0), (1.0, 0.5)])
+def test_the_rate_follows_the_clock(
+    speed: float, done: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On fast and slow machines the rate rises, comes down to zero, and the end is on time."""
+    clock = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    keeper = KeepBudget(0.1, fit_s=100.0, done_share=done)
+    model = imgclf.build_model("three_conv", (24, 24, 3), filters=8, hidden_units=8)
+    model.compile("sgd", "binary_crossentropy")
+    model.stop_training = False
+    keeper.set_model(model)
+    keeper.on_train_begin()
+    rates: list[float] = []
+    while not model.stop_training:
+        keeper.on_train_batch_begin(0)
+        rates.append(float(model.optimizer.learning_rate))
+        clock[0] += 1 / speed
+        keeper.on_train_batch_end(0)
+    assert clock[0] - 1000 == pytest.approx(100, abs=1 / speed)
+    highest = 0.1 if done == 0 else 0.06  # a resumed one goes on from where the rate was
+    assert max(rates) == pytest.approx(highest, rel=0.15)
+    assert rates[-1] < 0.002
+
+
+def test_a_whole_training_keeps_its_budget(two_classes: Path, tmp_path: Path) -> None:
+    """`train(budget_s=...)` chooses size and epochs, says so in the run folder, and is done."""
+    import json
+
+    began_s = time.monotonic()
+    imgclf.train(
+        two_classes, budget_s=25, architecture="three_conv",
+        options={"filters": 8, "hidden_units": 8}, run_dir=tmp_path / "run",
+    )  # fmt: skip
+    took_s = time.monotonic() - began_s
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["size_by_budget"] is True
+    assert config["image_size"][0] in range(32, 161)
+    assert config["epochs"] >= 1
+    assert took_s < 60  # 25 s on a quiet machine; the report of a small run is not in the plan
+    assert (tmp_path / "run" / "model.imgclf").exists()
+
+
+def test_a_budget_that_is_no_time_is_refused(two_classes: Path) -> None:
+    """Zero seconds are refused before anything is measured."""
+    with pytest.raises(ArgumentError, match="budget_s=-1"):
+        imgclf.train(two_classes, budget_s=-1)
