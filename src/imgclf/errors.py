@@ -14,6 +14,7 @@ would catch anyway, so ``except ValueError`` keeps working::
     │   └── DataNotFoundError (FileNotFoundError)  a path that was given does not exist
     ├── ImageError (ValueError)                 one image cannot be decoded
     ├── TrainingError (RuntimeError)            a training could not go on
+    │   └── OutOfMemoryError (MemoryError)      the memory does not hold a step
     ├── TuningError (RuntimeError)              a search could not go on
     ├── RunFolderError (FileExistsError)        a run folder is in use or holds another run
     ├── StudyError (FileExistsError)            a study folder is in use or holds another study
@@ -36,6 +37,7 @@ __all__ = [
     "ImageError",
     "ImgclfError",
     "OptionError",
+    "OutOfMemoryError",
     "PluginError",
     "RunFolderError",
     "StudyError",
@@ -106,6 +108,10 @@ class ImageError(ImgclfError, ValueError):
 
 class TrainingError(ImgclfError, RuntimeError):
     """A training could not go on; the message names the step and what to do."""
+
+
+class OutOfMemoryError(TrainingError, MemoryError):
+    """The memory does not hold a training step; the message names a batch size to try."""
 
 
 class TuningError(ImgclfError, RuntimeError):

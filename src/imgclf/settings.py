@@ -66,8 +66,12 @@ class Settings:
         precision: Of the training steps.
         budget_s: Seconds that the whole way may take, which replaces `epochs`; None sets no bound.
         size_by_budget: Whether `budget_s` also chooses the image size.
+        shrink_batch: Whether a step that the memory does not hold is tried with half the batch.
         freeze: Whether the convolutional part stays as it is, when going on from a classifier.
         seed: Decides split, order, augmentation and initial weights.
+        deterministic: Whether the same seed gives the same bits on one machine.
+        tensorboard: Whether logs are written for TensorBoard.
+        mlflow: Whether MLflow is told how it goes on.
         store: Where decoded pixels are kept.
         strict: Whether one unusable file stops everything.
         group_by: A regular expression over paths; images with the same match stay on one side.
@@ -96,8 +100,12 @@ class Settings:
     precision: Precision = "auto"
     budget_s: float | None = None
     size_by_budget: bool = False
+    shrink_batch: bool = False
     freeze: bool = False
     seed: int = 0
+    deterministic: bool = False
+    tensorboard: bool = False
+    mlflow: bool = False
     store: StoreMode = "auto"
     strict: bool = False
     group_by: str | None = None

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import keras
 
 from imgclf.atomic import write_atomically
-from imgclf.budgeting import budget_of
 from imgclf.bundle import DataRecord, Figures
 from imgclf.classifier import Classifier
 from imgclf.data.generators import Batches, ImageData, Plan
@@ -21,7 +20,7 @@ from imgclf.documents import write_documents
 from imgclf.errors import DataError
 from imgclf.evaluation.calibrating import calibrate
 from imgclf.evaluation.evaluating import Evaluation, evaluate
-from imgclf.models import build_model
+from imgclf.learning import Watcher, learn, plan_task
 from imgclf.run_folder import (
     BUNDLE_NAME,
     mark_stopped,
@@ -41,18 +40,21 @@ from imgclf.settings import (
     to_config,
 )
 from imgclf.traces import TrainingTraces, trace_training
-from imgclf.training.budget import BudgetPlan, KeepBudget
-from imgclf.training.checkpoints import newest_state
-from imgclf.training.fitting import fit
+from imgclf.training.determinism import enable_determinism, require_determinism
 from imgclf.training.precision import choose_precision
-from imgclf.training.rate_finder import find_learning_rate
-from imgclf.training.rate_picture import rate_picture
 from imgclf.training.recipes import RecipeName
-from imgclf.training.schedules import make_schedule
 from imgclf.training.stopping import StopOnRequest
-from imgclf.transfer import copy_weights, frozen_convolutions, measure_before
+from imgclf.transfer import measure_before
 
-__all__ = ["Settings", "TrainingRun", "Watcher", "resume_training", "run_training", "train"]
+__all__ = [
+    "Settings",
+    "TrainingRun",
+    "Watcher",
+    "enable_determinism",
+    "resume_training",
+    "run_training",
+    "train",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,29 +88,6 @@ class TrainingRun:
     bundle: Path | None
     stopped: bool = False
     before: Evaluation | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who is told how a training goes on; each does nothing by default.
-
-    Attributes:
-        scanning: Called with the number of files done and in all.
-        scanned: Called with the images once they are known.
-        planned: Called with the plan of a training that has a budget.
-        rate_found: Called with the learning rate that was measured.
-        callbacks: Keras callbacks.
-        verbose: Whether the training's progress is drawn on standard error.
-        stop_requested: Asked after each step; True ends the training in good order.
-    """
-
-    scanning: Callable[[int, int], None] | None = None
-    scanned: Callable[[ImageData], None] = lambda _data: None
-    planned: Callable[[BudgetPlan], None] = lambda _plan: None
-    rate_found: Callable[[float], None] = lambda _rate: None
-    callbacks: Sequence[keras.callbacks.Callback] = ()
-    verbose: bool = False
-    stop_requested: Callable[[], bool] = lambda: False
 
 
 def train(
@@ -234,13 +213,9 @@ def _train(
 ) -> TrainingRun:
     """Go the whole way, in a run folder that is held, or in none."""
     began_s = time.monotonic()
-    budget = None
-    if settings.budget_s is not None:
-        budget = budget_of(plan, settings, settings.budget_s)
-        settings = replace(settings, image_size=budget.image_size, epochs=budget.epochs)
-        plan = replace(plan, policy=replace(plan.policy, image_size=budget.image_size))
-        watcher.planned(budget)
-    data = plan.build(watcher.scanning)
+    require_determinism(settings.deterministic)
+    task = plan_task(plan, settings, folder, watcher)
+    data = task.plan.build(watcher.scanning)
     watcher.scanned(data)
     precision = choose_precision(settings.precision)
     split, split_sha256 = split_csv(_split_rows(data))
@@ -248,23 +223,13 @@ def _train(
         _require_same_images(recorded_split, split)
     elif folder is not None:
         write_atomically(folder / "split.csv", split)
-        write_config(folder, to_config(plan, settings, precision))
+        write_config(folder, to_config(task.plan, task.settings, precision))
     scanned_s = time.monotonic()
 
-    model = _build(settings, data, start_from)
     stopping = StopOnRequest(watcher.stop_requested)
-    callbacks = [*watcher.callbacks, stopping]
-    with frozen_convolutions(model, settings.freeze):
-        if settings.learning_rate == "auto":
-            settings = _with_measured_rate(model, data, settings, folder, watcher)
-            if folder is not None:
-                write_config(folder, to_config(plan, settings, precision))
-        if budget is not None and settings.budget_s is not None:
-            done = _done_share(folder, settings.epochs)
-            left_s = settings.budget_s * (1 - done) - (time.monotonic() - began_s)
-            rate = cast("float", settings.learning_rate)
-            callbacks.append(KeepBudget(rate, left_s - budget.after_s, done))
-        history = _fit(model, data, settings, folder, callbacks, watcher)
+    learned = learn(task, data, watcher, stopping, start_from)
+    model, data, history = learned.model, learned.data, learned.history
+    settings = learned.settings
     fitted_s = time.monotonic()
 
     classifier = Classifier(model, data.train)
@@ -304,85 +269,6 @@ def _train(
     if folder is not None:
         write_documents(folder, run, settings)
     return run
-
-
-def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -> keras.Model:
-    model = build_model(
-        settings.architecture,
-        data.train.input_shape,
-        data.train.num_classes,
-        data_format=settings.data_format,
-        seed=settings.seed,
-        **settings.options,
-    )
-    if start_from is not None:
-        copy_weights(start_from.model, start_from.class_names, model, data.train.class_names)
-    return model
-
-
-def _with_measured_rate(
-    model: keras.Model,
-    data: ImageData,
-    settings: Settings,
-    folder: Path | None,
-    watcher: Watcher,
-) -> Settings:
-    """Measure the learning rate, and leave its picture in the run folder."""
-    finding = find_learning_rate(
-        model,
-        data.train,
-        optimizer=settings.optimizer,
-        weight_decay=settings.weight_decay,
-        label_smoothing=settings.label_smoothing,
-        precision=settings.precision,
-    )
-    watcher.rate_found(finding.suggestion)
-    if folder is not None:
-        write_atomically(folder / "learning_rate.svg", rate_picture(finding).encode())
-    return replace(settings, learning_rate=finding.suggestion)
-
-
-def _done_share(folder: Path | None, epochs: int) -> float:
-    """Return how much of a training its newest checkpoint has done, 0 to 1."""
-    state = newest_state(folder / "checkpoints") if folder is not None else None
-    return min(1.0, state.epoch / epochs) if state else 0.0
-
-
-def _fit(
-    model: keras.Model,
-    data: ImageData,
-    settings: Settings,
-    folder: Path | None,
-    callbacks: Sequence[keras.callbacks.Callback],
-    watcher: Watcher,
-) -> keras.callbacks.History:
-    # The optimizer counts changes of the weights.
-    num_steps = settings.epochs * data.train.steps_per_epoch // settings.accumulate_steps
-    highest = cast("float", settings.learning_rate)
-    # With a budget the rate follows the clock.
-    rate = (
-        make_schedule(settings.schedule, highest, num_steps)
-        if settings.budget_s is None
-        else highest
-    )
-    return fit(
-        model,
-        data.train,
-        data.val,
-        epochs=settings.epochs,
-        learning_rate=rate,
-        optimizer=settings.optimizer,
-        class_weight=settings.class_weight,
-        weight_decay=settings.weight_decay,
-        label_smoothing=settings.label_smoothing,
-        average_weights=settings.average_weights,
-        accumulate_steps=settings.accumulate_steps,
-        patience=settings.patience,
-        callbacks=callbacks,
-        precision=settings.precision,
-        checkpoint_dir=None if folder is None else folder / "checkpoints",
-        verbose=watcher.verbose,
-    )
 
 
 def _require_same_images(recorded: bytes, found: bytes) -> None:

@@ -140,15 +140,13 @@ def hidden_layers(
     return keras.layers.Dropout(dropout, name="dropout")(features)
 
 
-HEAD_SCALE = 0.01
-"""Variance of the head's first weights, as a share of the usual: the first guesses are even.
-
-With weights of the usual size the first loss of a network with global max pooling is twice that of
-guessing, and its first epochs are spent on undoing that."""
-
-
 def classifier(
-    image: keras.KerasTensor, features: keras.KerasTensor, num_classes: int, name: str
+    image: keras.KerasTensor,
+    features: keras.KerasTensor,
+    num_classes: int,
+    name: str,
+    *,
+    head_variance: float = 1.0,
 ) -> keras.Model:
     """Close a network with its ``head``: one sigmoid for two classes, softmax for more.
 
@@ -157,6 +155,8 @@ def classifier(
         features: ``(batch, units)``.
         num_classes: 2 or more.
         name: The architecture's name.
+        head_variance: Of the head's first weights, as a share of Glorot's; small ones make the
+            first guesses even.
 
     Returns:
         The uncompiled model; its output is ``(batch, 1)``, the probability of the second class,
@@ -165,7 +165,11 @@ def classifier(
     import keras
 
     units, activation = (1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")
-    small = keras.initializers.VarianceScaling(HEAD_SCALE)
-    head = keras.layers.Dense(units, activation=activation, kernel_initializer=small, name="head")
+    first_weights = keras.initializers.VarianceScaling(
+        head_variance, mode="fan_avg", distribution="uniform"
+    )
+    head = keras.layers.Dense(
+        units, activation=activation, kernel_initializer=first_weights, name="head"
+    )
     output = head(features)
     return keras.Model(image, output, name=name)

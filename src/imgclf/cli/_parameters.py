@@ -19,6 +19,7 @@ __all__ = [
     "JsonFlag",
     "MinPrecision",
     "SettingsFile",
+    "parse_batch_size",
     "parse_budget",
     "parse_image_size",
     "parse_learning_rate",
@@ -95,6 +96,15 @@ def parse_image_size(text: str) -> tuple[int, int]:
     if len(sides) > 2 or not all(side.isdigit() for side in sides):
         raise typer.BadParameter(f"{text!r} is no image size: write 96 or 96x128, height first.")
     return int(sides[0]), int(sides[-1])
+
+
+def parse_batch_size(text: str | None) -> int | None:
+    """Read a number of images; ``auto`` begins with the recipe's."""
+    if text is None or text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise typer.BadParameter(f"{text!r} is no batch size: write a number from 1 on, or auto.")
+    return int(text)
 
 
 def parse_budget(text: str | None) -> float | None:

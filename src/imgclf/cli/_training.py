@@ -32,12 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["finish", "load_tensorflow", "make_watcher", "print_data", "print_summary"]
 
 
-def load_tensorflow(console: Console) -> None:
-    """Import what takes seconds, and say so."""
+def load_tensorflow(console: Console, deterministic: bool = False) -> None:
+    """Import what takes seconds, and say so; this process may be made deterministic for good."""
     if console.is_terminal:
         console.print("[dim]Loading TensorFlow ...[/]", end="\r")
     with silenced_stderr():
-        import imgclf.workflow  # noqa: F401
+        import imgclf.workflow
+    if deterministic:
+        imgclf.workflow.enable_determinism()
 
 
 def finish(run: TrainingRun, switch: StopSwitch, as_json: bool) -> None:

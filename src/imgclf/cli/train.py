@@ -12,6 +12,7 @@ from imgclf.cli._console import ScanBar, error_console
 from imgclf.cli._parameters import (
     JsonFlag,
     SettingsFile,
+    parse_batch_size,
     parse_budget,
     parse_image_size,
     parse_learning_rate,
@@ -76,8 +77,12 @@ def train(
         ),
     ] = None,
     batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, show_default="16, more from 2,000 images on", help="Images per batch."),
+        str | None,
+        typer.Option(
+            metavar="N",
+            show_default="16, more from 2,000 images on",
+            help="Images per batch; auto halves it where the memory does not hold a step.",
+        ),
     ] = None,
     learning_rate: Annotated[
         str | None,
@@ -136,6 +141,18 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="Folder of the test images.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed: same split, batches, first weights.")] = 0,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic", help="Same seed: the same weights to the last bit; slower."
+        ),
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write logs for TensorBoard into the run folder.")
+    ] = False,
+    mlflow: Annotated[
+        bool, typer.Option("--mlflow", help="Log to MLflow; needs the extra imgclf[mlflow].")
+    ] = False,
     run_dir: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where to; default runs/<date>-<architecture>."),
@@ -208,7 +225,7 @@ def train(
     _check_folders(directory, val, test)
     left_to_recipe: dict[str, Any] = {
         "epochs": epochs,
-        "batch_size": batch_size,
+        "batch_size": parse_batch_size(batch_size),
         "learning_rate": parse_learning_rate(learning_rate),
         "schedule": schedule,
         "optimizer": optimizer,
@@ -224,14 +241,18 @@ def train(
         "patience": patience,
         "precision": precision,
         "freeze": freeze,
+        "shrink_batch": batch_size == "auto",
         "seed": seed,
+        "deterministic": deterministic,
+        "tensorboard": tensorboard,
+        "mlflow": mlflow,
         "store": store,
         "strict": strict,
         "group_by": group_by,
         "split_file": None if split_file is None else str(split_file),
     }
     console = error_console()
-    load_tensorflow(console)
+    load_tensorflow(console, deterministic)
     from imgclf.classifier import load
     from imgclf.run_folder import default_run_folder
     from imgclf.settings import Settings, recipe_settings, settings_of
@@ -289,9 +310,11 @@ def _check_folders(directory: Path, val: Path | None, test: Path | None) -> None
 
 def _resume(run_dir: Path) -> tuple[TrainingRun, StopSwitch]:
     """Go on with a run."""
+    from imgclf.run_folder import read_config
+
     require_path(run_dir)
     console = error_console()
-    load_tensorflow(console)
+    load_tensorflow(console, read_config(run_dir).get("deterministic", False))
     from imgclf.workflow import resume_training
 
     switch = StopSwitch()

@@ -40,7 +40,7 @@ class AveragedWeights(keras.callbacks.Callback):
     def put_in_place(self) -> None:
         """Give the network the averages, from the first step on."""
         averages = self.model.optimizer._model_variables_moving_average  # noqa: SLF001
-        if not int(self.model.optimizer.iterations):
+        if not int(self.model.optimizer.iterations.numpy()):
             return
         variables = self.model.optimizer._trainable_variables  # noqa: SLF001 - in their order
         self._own = [variable.numpy() for variable in variables]

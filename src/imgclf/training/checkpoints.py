@@ -29,7 +29,15 @@ from imgclf.errors import TrainingError
 if TYPE_CHECKING:
     from imgclf.training.best_epoch import BestEpoch
 
-__all__ = ["CheckpointWriter", "TrainingState", "capture", "newest_state", "restore", "save_state"]
+__all__ = [
+    "CheckpointWriter",
+    "TrainingState",
+    "capture",
+    "newest_state",
+    "remove_states",
+    "restore",
+    "save_state",
+]
 
 INTERVAL_S = 120.0
 """Seconds of training that a kill costs at the most."""
@@ -184,6 +192,12 @@ def newest_state(folder: Path) -> TrainingState | None:
             return state
         _logger.warning("The checkpoint %s is damaged; the one before it is used.", file)
     return None
+
+
+def remove_states(folder: Path) -> None:
+    """Remove the checkpoints of a training that begins anew."""
+    for file in _files(folder):
+        file.unlink(missing_ok=True)
 
 
 class CheckpointWriter(keras.callbacks.Callback):

@@ -28,6 +28,7 @@ from imgclf.training.checkpoints import (
     newest_state,
     restore,
 )
+from imgclf.training.devices import divisible_batch_size, num_replicas
 from imgclf.training.optimizers import make_optimizer
 from imgclf.training.precision import (
     Precision,
@@ -133,6 +134,7 @@ def fit(
         )
     chosen = choose_precision(precision)
     _require_fit(model, train)
+    _require_shares(train, val)
     steps = _count_steps(train, steps_per_epoch)
     if not model.compiled or model in _compiled_here:
         made = make_optimizer(
@@ -282,6 +284,19 @@ def _choose_loss(
     return keras.losses.CategoricalCrossentropy(from_logits, label_smoothing)
 
 
+def _require_shares(*data: tf.data.Dataset | None) -> None:
+    """Refuse batches of which one device of several would get nothing."""
+    batches = [item for item in data if isinstance(item, Batches)]
+    counts = [item.num_samples for item in batches]
+    for item in batches:
+        divisible = divisible_batch_size(item.batch_size, counts, num_replicas())
+        if divisible != item.batch_size:
+            raise ArgumentError(
+                f"batch_size={item.batch_size} would leave one of {num_replicas()} devices "
+                f"without an image in the last batch: make the batches with {divisible}."
+            )
+
+
 def _count_steps(train: tf.data.Dataset, steps_per_epoch: int | None) -> int | None:
     """Count the batches of an epoch; None where only Keras can, in the first one."""
     if steps_per_epoch is not None:
@@ -361,7 +376,8 @@ class _StopAtNaN(keras.callbacks.Callback):
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             optimizer = self.model.optimizer
+            step, rate = int(optimizer.iterations.numpy()), float(optimizer.learning_rate.numpy())
             raise TrainingError(
-                f"The loss became {loss} at step {int(optimizer.iterations)} with learning rate "
-                f"{float(optimizer.learning_rate):.2g}: try a tenth of that rate."
+                f"The loss became {loss} at step {step} with learning rate {rate:.2g}: try a "
+                "tenth of that rate."
             )

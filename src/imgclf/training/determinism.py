@@ -1,0 +1,34 @@
+"""Bit-identical trainings on one machine."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tensorflow.python.framework import config
+
+from imgclf.errors import ArgumentError
+
+__all__ = ["enable_determinism", "require_determinism"]
+
+
+def enable_determinism() -> None:
+    """Let TensorFlow choose only operations that give the same bits every time.
+
+    It cannot be switched off again in this process, so only the command line calls it.
+    """
+    tf.config.experimental.enable_op_determinism()
+
+
+def require_determinism(wanted: bool) -> None:
+    """Refuse to promise bit-identical weights in a process that cannot keep it.
+
+    Args:
+        wanted: Whether the training is to be deterministic.
+
+    Raises:
+        ArgumentError: It is, and TensorFlow has not been told so.
+    """
+    if wanted and not config.is_op_determinism_enabled():
+        raise ArgumentError(
+            "deterministic=True needs tf.config.experimental.enable_op_determinism() first: "
+            "it cannot be switched off again, so imgclf leaves that to you."
+        )
