@@ -1,0 +1,38 @@
+"""airnet: what its source has and others have not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import imgclf
+from imgclf.architectures.airnet import _whitening
+
+
+def test_the_first_layer_evens_out_what_photographs_have() -> None:
+    """Each filter has its negative, and bright patches do not drown differences."""
+    kernel = _whitening((2, 2, 3, 24))
+    np.testing.assert_array_equal(kernel[..., :12], -kernel[..., 12:])
+    flat = np.ones((2, 2, 3))
+    edge = flat * np.array([[1, -1], [1, -1]])[:, :, None]
+    to_flat = np.abs(np.einsum("yxc,yxcf->f", flat, kernel)).max()
+    to_edge = np.abs(np.einsum("yxc,yxcf->f", edge, kernel)).max()
+    assert to_edge > 3 * to_flat
+
+
+def test_convolutions_begin_as_the_identity() -> None:
+    """The first filters pass their input on, so a deep network is a shallow one at first."""
+    model = imgclf.build_model("airnet", (32, 32, 3), filters=8)
+    kernel = model.get_layer("block2_2_conv").kernel.numpy()
+    np.testing.assert_allclose(kernel[1, 1], np.eye(32), atol=1e-6)
+    assert np.abs(kernel[0]).max() < 1e-6
+    wider = model.get_layer("block2_1_conv").kernel.numpy()
+    np.testing.assert_allclose(wider[1, 1, :, :8], np.eye(8), atol=1e-6)
+    assert np.abs(wider[..., 8:]).max() > 0.01
+
+
+def test_grey_images_and_large_ones_have_their_own_beginning() -> None:
+    """One channel has four differences; images from 64 pixels on are shrunk first."""
+    grey = imgclf.build_model("airnet", (32, 32, 1), filters=8)
+    assert grey.get_layer("whiten").kernel.shape == (2, 2, 1, 8)
+    large = imgclf.build_model("airnet", (130, 150, 3), filters=8)
+    assert large.get_layer("shrink").output.shape[1:3] == (32, 37)
