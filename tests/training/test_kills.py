@@ -1,0 +1,44 @@
+"""Whenever a training is killed, it goes on from its last checkpoint to the same weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("survive_kills.py")
+
+
+def survive(folder: Path, work: Path, kills: int, timeout_s: float) -> dict[str, object]:
+    """Run the script and return what it tells."""
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(folder), str(work), str(kills), "7"],
+        capture_output=True, text=True, timeout=timeout_s, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def check(result: dict[str, object], kills: int) -> None:
+    """Nothing failed, no child did more than one step again, and the weights are the uncut ones."""
+    assert "error" not in result, result
+    assert result["killed"] == kills
+    lost = result["lost"]
+    assert isinstance(lost, list)
+    assert max(lost) <= 1, lost
+    assert result["same_weights"] is True
+
+
+def test_a_few_kills(two_classes: Path, tmp_path: Path) -> None:
+    """Killed 4 times, a training of 60 steps ends with the uncut weights, bit for bit."""
+    check(survive(two_classes, tmp_path / "work", 4, timeout_s=400), 4)
+
+
+@pytest.mark.slow
+def test_two_hundred_kills(two_classes: Path, tmp_path: Path) -> None:
+    """The same with 200 kills."""
+    check(survive(two_classes, tmp_path / "work", 200, timeout_s=7200), 200)
