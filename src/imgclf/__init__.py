@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         UnknownArchitectureError,
     )
     from imgclf.evaluation.evaluating import Evaluation, evaluate
+    from imgclf.evaluation.relabelling import Relabelling, relabel
     from imgclf.models import build_model
     from imgclf.options import Choice, Float, Int
     from imgclf.registry import (
@@ -78,6 +79,7 @@ _ROOMS = {
         "UnknownArchitectureError",
     ),
     "imgclf.evaluation.evaluating": ("Evaluation", "evaluate"),
+    "imgclf.evaluation.relabelling": ("Relabelling", "relabel"),
     "imgclf.models": ("build_model",),
     "imgclf.options": ("Choice", "Float", "Int"),
     "imgclf.registry": ("ArchitectureDescription", "describe_architecture", "list_architectures"),
