@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import json
 import os
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +15,7 @@ from imgclf.errors import ImgclfError
 from imgclf.evaluation import report_sections as sections
 from imgclf.evaluation.counting import most_confused_pairs
 from imgclf.evaluation.label_issues import find_label_issues
+from imgclf.evaluation.page import fill_page, shown_name
 from imgclf.evaluation.pictures import (
     MOST_PICTURES,
     choose_for_cells,
@@ -95,42 +91,19 @@ def render(content: dict[str, Any]) -> str:
     Returns:
         The whole page.
     """
-    parts = files("imgclf.evaluation").joinpath("template")
-    script = parts.joinpath("report.js").read_text(encoding="utf-8")
-    # The page may run this one script and no other, whatever a name managed to smuggle in.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     head = content["headline"]
     is_test = head["split"] == "test"
     images = "test images" if is_test else "validation images, which also chose the epoch"
     values = {
-        "script_hash": f"sha256-{digest}",
-        "title": html.escape(_text(content["title"])),
+        "title": shown_name(content["title"]),
         "accuracy": f"{head['accuracy']:.2%}",
-        "interval": html.escape(
+        "interval": (
             f"accuracy; 95 % interval {head['low']:.1%} to {head['high']:.1%}, "
             f"{head['num_correct']:,} of {head['num_images']:,} {images}"
         ),
-        "footer": html.escape(f"Made by imgclf {dict(content['reproduce']['facts'])['imgclf']}"),
-        "style": parts.joinpath("report.css").read_text(encoding="utf-8"),
-        "data": _json_for_script(content),
-        "script": script,
+        "footer": f"Made by imgclf {dict(content['reproduce']['facts'])['imgclf']}",
     }
-    page = parts.joinpath("report.html").read_text(encoding="utf-8")
-    pieces = page.split("{{")
-    # Split first, so that a value that looks like a placeholder is never filled in itself.
-    filled = [values[name] + rest for name, rest in (piece.split("}}", 1) for piece in pieces[1:])]
-    return pieces[0] + "".join(filled)
-
-
-def _json_for_script(content: dict[str, Any]) -> str:
-    """Return JSON that cannot end the script element that it stands in."""
-    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _text(name: str) -> str:
-    """Return a file name as text; bytes that are none are shown as escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return fill_page("report.html", ("drawing.js", "report.js"), values, content)
 
 
 def _images(run: RunRecord, classifier: Classifier) -> dict[str, Any]:
@@ -168,7 +141,7 @@ def _images(run: RunRecord, classifier: Classifier) -> dict[str, Any]:
 
 def _image(run: RunRecord, index: int, source: str | None) -> dict[str, Any]:
     return {
-        "path": _text(run.paths[index]),
+        "path": shown_name(run.paths[index]),
         "true": int(run.labels[index]),
         "predicted": int(run.predicted[index]),
         "probability": round(float(run.probability[index]), 4),
