@@ -40,7 +40,7 @@ def set_wrong(path: Path, wrong: set[int]) -> None:
     for number, row in enumerate(rows):
         other = "light" if row[1] == "dark" else "dark"
         answer, left = (other, "0.3") if number in wrong else (row[1], "0.7")
-        row[2:] = [answer, "0.7", left]
+        row[2:5] = [answer, "0.7", left]
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from imgclf.bundle import read_bundle
-from imgclf.classifier import Classifier, load
+from imgclf.classifier import Classifier
 from imgclf.errors import ImgclfError
 from imgclf.evaluation import report_sections as sections
 from imgclf.evaluation.counting import most_confused_pairs
+from imgclf.evaluation.familiarity import UNFAMILIAR_BELOW
 from imgclf.evaluation.label_issues import find_label_issues
 from imgclf.evaluation.page import fill_page, shown_name
 from imgclf.evaluation.pictures import (
@@ -24,6 +25,7 @@ from imgclf.evaluation.pictures import (
     thumbnails,
 )
 from imgclf.evaluation.run_record import RunRecord, read_run
+from imgclf.loading import load
 
 __all__ = ["write_report"]
 
@@ -154,7 +156,7 @@ def _galleries(run: RunRecord) -> list[tuple[str, str, list[int]]]:
     worst = mistakes[np.argsort(run.true_probability[mistakes], kind="stable")]
     unsure = np.argsort(run.probability, kind="stable")
     suspects = find_label_issues(run.labels, run.predicted, run.probability, run.true_probability)
-    return [
+    galleries = [
         (
             "Worst mistakes",
             "Wrong answers that left least for the truth; the heat is what spoke for the answer.",
@@ -167,6 +169,20 @@ def _galleries(run: RunRecord) -> list[tuple[str, str, list[int]]]:
             [suspect.index for suspect in suspects[:GALLERY_SIZE]],
         ),
     ]
+    return [*galleries, *_least_familiar(run)]
+
+
+def _least_familiar(run: RunRecord) -> list[tuple[str, str, list[int]]]:
+    """Return the gallery of images that are least like the training images, if that is known."""
+    if np.isnan(run.familiarity).any():
+        return []
+    flagged = int((run.familiarity < UNFAMILIAR_BELOW).sum())
+    note = (
+        f"Least like the training images, whatever the answer; {flagged:,} of {run.labels.size:,} "
+        f"({flagged / run.labels.size:.1%}) are flagged as unfamiliar, where 5 % is usual."
+    )
+    order = np.argsort(run.familiarity, kind="stable")
+    return [("Least familiar", note, order[:GALLERY_SIZE].tolist())]
 
 
 def _overlays(run: RunRecord, classifier: Classifier, indices: Sequence[int]) -> dict[int, str]:
