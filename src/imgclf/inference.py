@@ -47,7 +47,7 @@ def make_engine(model: keras.Model, policy: InputPolicy) -> Engine:
         The engine.
     """
     # One graph whether features are wanted or not: the same image gives the same figures.
-    network = keras.Model(model.inputs, [model.outputs[0], *feature_tensors(model)])
+    network = keras.Model(model.inputs[0], [model.outputs[0], *feature_tensors(model)])
     call = tf.function(
         lambda images: _with_pooled_features(network(images, training=False)),
         input_signature=[tf.TensorSpec((None, *policy.input_shape), tf.uint8)],
