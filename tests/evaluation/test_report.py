@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from browsing import Visit
@@ -16,6 +17,7 @@ from conftest import write_images
 from imgclf.errors import RunFolderError
 from imgclf.evaluation.pictures import choose_for_cells
 from imgclf.evaluation.report import write_report
+from imgclf.evaluation.report_sections import curves
 from imgclf.evaluation.run_record import read_run
 from imgclf.workflow import Settings, run_training
 
@@ -122,6 +124,16 @@ def test_the_slider_counts_rightly(visit: Visit, odd_run: Path) -> None:
             assert f"{100 * right / len(answered):.1f} %" in text
 
 
+def test_two_classes_have_their_curves(trained: Any) -> None:
+    """For two classes the report holds ROC and precision-recall curve, the first with its area."""
+    run = read_run(trained.bundle.parent)
+    found = curves(run)
+    assert found is not None
+    area = np.trapezoid(found["true_positive_rate"], found["false_positive_rate"])
+    assert area == pytest.approx(trained.evaluation.metrics.roc_auc, abs=0.01)
+    assert len(found["recall"]) == len(found["precision"]) <= 200
+
+
 def test_the_class_table_sorts(visit: Visit) -> None:
     """Choosing a heading sorts by it, choosing it again turns the order, and it is announced."""
     page = visit.page
@@ -203,8 +215,6 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 
 def test_pictures_are_shared_fairly() -> None:
     """With a budget every cell shows some images before one shows many; the worst come first."""
-    import numpy as np
-
     rng = np.random.default_rng(0)
     labels, predicted = rng.integers(0, 3, 900), rng.integers(0, 3, 900)
     probability = rng.random(900)

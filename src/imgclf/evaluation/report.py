@@ -77,6 +77,7 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
         "calibration": manifest.calibration
         and manifest.calibration.model_dump(exclude={"thresholds"}),
         "slider": {**sections.slider(run), "chosen": sections.threshold_rows(manifest)},
+        "curves": sections.curves(run),
         "class_figures": sections.class_figures(run),
         "data": sections.data_section(run),
         "model": sections.model_section(run, classifier, manifest),

@@ -48,8 +48,9 @@ function showLearning() {
   const mark = best ? { x: best, label: `best: ${best}` } : null;
   const last = (values) => shortNumber(values[values.length - 1]);
   for (const name of ["loss", "accuracy"]) {
+    const hasFigures = (values) => values && values.some((value) => value !== null);
     const series = [["validation", columns["val_" + name]], ["training", columns[name]]]
-      .filter(([, values]) => values && values.length)
+      .filter(([, values]) => hasFigures(values))
       .map(([label, values], at) => ({ name: label, x: epochs, y: values, dashed: at === 1 }));
     if (!series.length) continue;
     const summary = series.map((line) => `${line.name}: from ${shortNumber(line.y[0])} to ${last(line.y)}`).join("; ");
@@ -188,6 +189,20 @@ function showThreshold() {
       plainTable(["precision asked", "threshold", "answered"], chosen.map((row) => [percent(row.min_precision), percent(row.value), percent(row.coverage)]))));
 }
 
+function showCurves() {
+  if (!data.curves) return;
+  const { roc_auc: area, average_precision: average } = data.headline;
+  const name = data.classes[1];
+  place("tradeoff").append(
+    lineChart({ title: `Finding ${name}: ROC curve`, xLabel: "false alarms among the others", xRange: [0, 1], yRange: [0, 1],
+      summary: `Area ${decimal(area)}`,
+      series: [{ name: `found (area ${decimal(area)})`, x: data.curves.false_positive_rate, y: data.curves.true_positive_rate },
+        { name: "guessing", x: [0, 1], y: [0, 1], dashed: true }] }),
+    lineChart({ title: `Finding ${name}: precision and recall`, xLabel: "recall", xRange: [0, 1], yRange: [0, 1],
+      summary: `Average precision ${decimal(average)}`,
+      series: [{ name: `precision (average ${decimal(average)})`, x: data.curves.recall, y: data.curves.precision }] }));
+}
+
 function showClasses() {
   const columns = [{ name: "class", value: (row) => row.class_name, text: (row) => row.class_name }];
   for (const name of ["precision", "recall", "f1"])
@@ -228,6 +243,7 @@ showMatrix();
 showGalleries();
 showReliability();
 showThreshold();
+showCurves();
 showClasses();
 showData();
 showModel();
