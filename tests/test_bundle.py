@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from imgclf import bundle as bundles
 from imgclf.bundle import read_bundle
-from imgclf.classifier import load
 from imgclf.errors import BundleError, DataNotFoundError
+from imgclf.loading import load
 
 
 def rewrite(source: Path, target: Path, change: object) -> Path:

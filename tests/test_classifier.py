@@ -13,8 +13,9 @@ import tensorflow as tf
 from PIL import Image
 
 import imgclf
-from imgclf.classifier import Classifier, load
+from imgclf.classifier import Classifier
 from imgclf.errors import ArgumentError, BundleError, DataError, DataNotFoundError, ImageError
+from imgclf.loading import load
 
 
 def test_every_kind_of_source_gives_the_same_prediction(trained: Any, two_classes: Path) -> None:

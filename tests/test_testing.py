@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from imgclf.classifier import load
 from imgclf.errors import BundleError, UnknownArchitectureError
+from imgclf.loading import load
 from imgclf.models import build_model
 from imgclf.options import Choice, Int
 from imgclf.registry import find_architectures

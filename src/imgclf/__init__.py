@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from imgclf.runtime import prepare_tensorflow
 
 if TYPE_CHECKING:
-    from imgclf.classifier import Classifier, Prediction, load
+    from imgclf.classifier import Classifier, Prediction
     from imgclf.data.augmentation import Augmentation
     from imgclf.data.checking import DataReport, check
     from imgclf.data.findings import Finding
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
         UnknownArchitectureError,
     )
     from imgclf.evaluation.evaluating import Evaluation, evaluate
+    from imgclf.evaluation.relabelling import Relabelling, relabel
+    from imgclf.loading import load
     from imgclf.models import build_model
     from imgclf.options import Choice, Float, Int
     from imgclf.registry import (
@@ -52,7 +54,8 @@ if TYPE_CHECKING:
     from imgclf.workflow import train
 
 _ROOMS = {
-    "imgclf.classifier": ("Classifier", "Prediction", "load"),
+    "imgclf.classifier": ("Classifier", "Prediction"),
+    "imgclf.loading": ("load",),
     "imgclf.data.augmentation": ("Augmentation",),
     "imgclf.data.checking": ("DataReport", "check"),
     "imgclf.data.findings": ("Finding",),
@@ -78,6 +81,7 @@ _ROOMS = {
         "UnknownArchitectureError",
     ),
     "imgclf.evaluation.evaluating": ("Evaluation", "evaluate"),
+    "imgclf.evaluation.relabelling": ("Relabelling", "relabel"),
     "imgclf.models": ("build_model",),
     "imgclf.options": ("Choice", "Float", "Int"),
     "imgclf.registry": ("ArchitectureDescription", "describe_architecture", "list_architectures"),

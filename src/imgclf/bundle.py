@@ -6,7 +6,8 @@ Layout (format 1), all members stored without compression:
   and size of the other members;
 - ``weights.safetensors``: the weights, keyed by layer names;
 - ``probe.safetensors``: an input and the network's own output for it, which it must give again;
-- ``training.safetensors``, optional: what is remembered of the training images.
+- ``training.safetensors``, optional: what is remembered of the training images;
+- ``familiarity.safetensors``, optional: how training images look to the network.
 
 The comment at the end of the ZIP holds the sha256 of every byte before it, so no changed byte
 goes unnoticed. Nothing in a bundle is ever executed or unpickled.
@@ -49,7 +50,7 @@ MEMBERS = {
 }
 """The members of a bundle and the largest size of each."""
 
-OPTIONAL_MEMBERS = {"training.safetensors": 1024**3}
+OPTIONAL_MEMBERS = {"training.safetensors": 1024**3, "familiarity.safetensors": 1024**3}
 """Members that a bundle may have or not: the manifest lists those that it has."""
 
 COMMENT_PREFIX = b"imgclf sha256 "
@@ -184,6 +185,7 @@ class Bundle:
         probe: ``image``, uint8 ``(batch, ...)``, and ``output``, float32 ``(batch, num_classes)``.
         size_bytes: Size of the file.
         training: What is remembered of the training images; None where nothing is.
+        familiarity: How training images look to the network; None where that is not known.
     """
 
     manifest: Manifest
@@ -191,6 +193,7 @@ class Bundle:
     probe: Tensors
     size_bytes: int
     training: Tensors | None = None
+    familiarity: Tensors | None = None
 
 
 def write_bundle(
@@ -199,6 +202,7 @@ def write_bundle(
     weights: Tensors,
     probe: Tensors,
     training: Tensors | None = None,
+    familiarity: Tensors | None = None,
 ) -> Manifest:
     """Write a bundle in one step: a crash or a full disk leaves an earlier file as it was.
 
@@ -208,6 +212,7 @@ def write_bundle(
         weights: Tensors by ``layer/variable``.
         probe: The probe's tensors.
         training: What is remembered of the training images.
+        familiarity: How training images look to the network.
 
     Returns:
         The manifest as it was written.
@@ -219,8 +224,9 @@ def write_bundle(
         "weights.safetensors": safetensors.numpy.save(dict(weights)),
         "probe.safetensors": safetensors.numpy.save(dict(probe)),
     }
-    if training is not None:
-        members["training.safetensors"] = safetensors.numpy.save(dict(training))
+    for name, tensors in (("training", training), ("familiarity", familiarity)):
+        if tensors is not None:
+            members[f"{name}.safetensors"] = safetensors.numpy.save(dict(tensors))
     records = {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
         for name, content in members.items()
@@ -258,9 +264,10 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     _verify_members(manifest, contents, file)
     weights = _load_tensors(contents["weights.safetensors"], file)
     probe = _load_tensors(contents["probe.safetensors"], file)
-    kept = contents.get("training.safetensors")
-    training = None if kept is None else _load_tensors(kept, file)
-    return Bundle(manifest, weights, probe, file.stat().st_size, training)
+    optional = {
+        name.removesuffix(".safetensors"): _load_tensors(contents[name], file) for name in present
+    }
+    return Bundle(manifest, weights, probe, file.stat().st_size, **optional)
 
 
 def _write_atomically(path: Path, members: Mapping[str, bytes]) -> None:

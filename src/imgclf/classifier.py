@@ -2,62 +2,32 @@
 
 from __future__ import annotations
 
-import datetime
-import logging
 import os
-import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Literal
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from imgclf.bundle import (
-    Bundle,
-    CalibrationRecord,
-    DataRecord,
-    Figures,
-    Manifest,
-    read_bundle,
-    write_bundle,
-)
-from imgclf.data.decoding import DECODER_VERSION, Source, decode
-from imgclf.data.folder import find_images
+from imgclf.bundle import CalibrationRecord, DataRecord, Figures
+from imgclf.data.decoding import Source, decode
 from imgclf.data.generators import Batches
 from imgclf.data.policy import InputPolicy
-from imgclf.data.scanning import available_processors
-from imgclf.errors import (
-    ArgumentError,
-    BundleError,
-    DataError,
-    DataNotFoundError,
-    ImageError,
-    ImgclfError,
-    PluginError,
-    UnknownArchitectureError,
-)
+from imgclf.data.sources import as_missing, decode_sources, expand_sources
+from imgclf.errors import ArgumentError, ImageError
 from imgclf.evaluation.abstention import find_threshold
 from imgclf.evaluation.calibration import apply_temperature
 from imgclf.evaluation.explaining import Explanation, grad_cam, occlusion
+from imgclf.evaluation.familiarity import UNFAMILIAR_BELOW, Familiarity
+from imgclf.features import feature_tensors
 from imgclf.inference import make_engine
-from imgclf.models import named_weights, origin_of, rebuild_model
+from imgclf.packing import pack
 from imgclf.traces import TrainingTraces
 
-__all__ = ["Classifier", "Prediction", "load"]
-
-PROBE_TOLERANCE = 1e-4
-"""Largest difference between the probe's stored output and the one on this machine."""
-
-DECODE_AT_ONCE = 64
-"""Images that are decoded ahead of the network."""
-
-_logger = logging.getLogger(__name__)
+__all__ = ["Classifier", "Prediction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +41,9 @@ class Prediction:
         probabilities: The probability of every class, by name, in the classifier's order.
         accepted: Whether the probability reaches the threshold of the precision that was asked
             for; always true where none was. `label` is the most probable class either way.
+        familiarity: How much the image resembles the training images: the share of validation
+            images that lie at least as far from them, 0 to 1; None where the classifier does not
+            know.
     """
 
     path: str | None
@@ -78,6 +51,12 @@ class Prediction:
     probability: float
     probabilities: Mapping[str, float]
     accepted: bool = True
+    familiarity: float | None = None
+
+    @property
+    def unfamiliar(self) -> bool:
+        """Whether the image is less like the training images than 95 % of validation images."""
+        return self.familiarity is not None and self.familiarity < UNFAMILIAR_BELOW
 
 
 class Classifier:
@@ -92,6 +71,8 @@ class Classifier:
         calibration: Temperature and thresholds, fitted on validation images; every prediction is
             calibrated with it. None leaves the network's own probabilities.
         traces: What is remembered of the training images, to recognise them in an evaluation.
+        familiarity: What training images look like to the network, to flag images that are unlike
+            them; None flags none.
 
     Example:
         >>> clf = imgclf.Classifier(model, train)            # doctest: +SKIP
@@ -125,6 +106,34 @@ class Classifier:
             )
         self._set(model, batches.class_names, batches.policy, figures, data)
 
+    @classmethod
+    def of_parts(
+        cls,
+        model: keras.Model,
+        class_names: Sequence[str],
+        policy: InputPolicy,
+        figures: Figures | None = None,
+        data: DataRecord | None = None,
+    ) -> Classifier:
+        """Join a network with classes and policy that no batches carry, as a bundle does.
+
+        Args:
+            model: A float32 classifier whose last layer is a sigmoid or a softmax.
+            class_names: Names of the classes, in the order of the outputs.
+            policy: How images are read.
+            figures: What was measured on held-out images.
+            data: Which images it was trained on.
+
+        Returns:
+            The classifier.
+
+        Raises:
+            ArgumentError: The model does not fit classes and policy.
+        """
+        classifier = cls.__new__(cls)
+        classifier._set(model, class_names, policy, figures, data)  # noqa: SLF001 - its own
+        return classifier
+
     def _set(
         self,
         model: keras.Model,
@@ -147,6 +156,7 @@ class Classifier:
         self.data = data
         self.calibration: CalibrationRecord | None = None
         self.traces: TrainingTraces | None = None
+        self.familiarity: Familiarity | None = None
         self._engine = make_engine(model, policy)
 
     def __repr__(self) -> str:
@@ -187,9 +197,13 @@ class Classifier:
         """
         threshold = 0.0 if min_precision is None else self.threshold(min_precision)
         kept: list[str | None] = []
-        rows = self.predict_pixels(self._decode_all(_expand(images), kept, strict=strict))
+        rows, familiarities = self.judge_pixels(
+            decode_sources(expand_sources(images), self.policy, kept, strict=strict)
+        )
+        known = familiarities if familiarities is not None else [None] * len(rows)
         return [
-            self._prediction(path, row, threshold) for path, row in zip(kept, rows, strict=True)
+            self._prediction(path, row, threshold, familiarity)
+            for path, row, familiarity in zip(kept, rows, known, strict=True)
         ]
 
     def explain(self, image: Source, *, label: str | None = None) -> Explanation:
@@ -217,7 +231,7 @@ class Classifier:
         try:
             pixels = decode(image, self.policy)
         except ImageError as error:
-            raise _as_missing(error) from error
+            raise as_missing(error) from error
         row = self.predict_pixels([pixels[np.newaxis]])[0]
         index = int(row.argmax()) if label is None else self.class_names.index(label)
         heatmap, method = self._heatmap(pixels, index)
@@ -241,7 +255,55 @@ class Classifier:
         Returns:
             float64 ``(num_images, num_classes)``, rows sum to 1.
         """
-        probabilities = self._engine(batches)
+        return self._calibrated(self._engine(batches))
+
+    def judge_pixels(
+        self, batches: Iterable[NDArray[np.uint8]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Classify decoded images, and say of each how familiar it looks, in the same pass.
+
+        Args:
+            batches: As for `predict_pixels`.
+
+        Returns:
+            The probabilities, float64 ``(num_images, num_classes)``; and the familiarity, float64
+            ``(num_images,)``, 0 to 1, as in `Prediction`, or None where the classifier does not
+            know.
+        """
+        familiarity = self.familiarity
+        if familiarity is None:
+            return self.predict_pixels(batches), None
+        measured: list[NDArray[np.float64]] = []
+        probabilities = self._engine(
+            batches, lambda features: measured.append(familiarity.measure(features))
+        )
+        return self._calibrated(probabilities), np.concatenate([np.zeros(0), *measured])
+
+    def features(self, batches: Iterable[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        """Return what the network makes of decoded images before its head.
+
+        Args:
+            batches: As for `predict_pixels`.
+
+        Returns:
+            float32 ``(num_images, features)`` of each layer that `imgclf.features` finds: the last
+            map of each size, averaged over its places, then what the head reads.
+        """
+        sizes = self.feature_sizes
+        chunks = [[np.zeros((0, size), np.float32) for size in sizes]]
+        self._engine(batches, chunks.append)
+        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+
+    @property
+    def feature_sizes(self) -> list[int]:
+        """Number of features of each array that `features` returns."""
+        return [tensor.shape[-1] for tensor in feature_tensors(self.model)]
+
+    def uncalibrated(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the network's own probabilities for decoded images, as `predict_pixels` does."""
+        return self._engine([pixels])
+
+    def _calibrated(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.calibration is None or not len(probabilities):
             return probabilities
         return apply_temperature(probabilities, self.calibration.temperature)
@@ -279,207 +341,18 @@ class Classifier:
             BundleError: The file cannot be written, or the network was not built by
                 `imgclf.build_model`, so that nobody could build it again.
         """
-        origin = origin_of(self.model)
-        if origin is None:
-            raise BundleError(
-                "Only networks that build_model made can be saved as a bundle, because a bundle "
-                "holds no code: make it an architecture function and pass that to build_model."
-            )
-        target = Path(path)
-        if not target.parent.is_dir():
-            raise BundleError(f"The folder {target.parent} does not exist: make it first.")
-        registration = origin.architecture.registration
-        manifest = {
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "architecture": {
-                "name": origin.architecture.name,
-                "distribution": registration and registration.distribution,
-                "version": registration and registration.version,
-                "source_sha256": origin.architecture.source_sha256,
-                "options": dict(origin.options),
-            },
-            "class_names": list(self.class_names),
-            "input": _policy_record(self.policy),
-            "versions": _versions(),
-            "figures": self.figures,
-            "data": self.data,
-            "calibration": self.calibration,
-        }
-        weights = {
-            name: np.asarray(variable) for name, variable in named_weights(self.model).items()
-        }
-        training = None if self.traces is None else self.traces.to_tensors()
-        write_bundle(target, manifest, weights, self._probe(), training)
-        return target
-
-    def _probe(self) -> dict[str, NDArray[Any]]:
-        """Make an input that reaches all levels of brightness, and the network's own output."""
-        rng = np.random.default_rng(0)
-        shape = self.policy.pixel_shape
-        noise = rng.integers(0, 256, (2, *shape), np.uint8)
-        ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], shape).astype(np.uint8)
-        image = np.concatenate([noise, ramp[None], 255 - ramp[None]])
-        return {"image": image, "output": self._engine([image]).astype(np.float32)}
-
-    def _decode_all(
-        self, sources: Iterable[Source], kept: list[str | None], *, strict: bool
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Decode in threads, a chunk ahead; notes in `kept` which images came through."""
-        with ThreadPoolExecutor(available_processors()) as pool:
-            for chunk in _chunks(sources):
-                pixels = []
-                futures = [pool.submit(decode, source, self.policy) for source in chunk]
-                for source, future in zip(chunk, futures, strict=True):
-                    try:
-                        pixels.append(future.result())
-                    except ImageError as error:
-                        if strict:
-                            raise _as_missing(error) from error
-                        _logger.warning("Left out: %s", error)
-                        continue
-                    is_path = isinstance(source, (str, os.PathLike))
-                    kept.append(os.fspath(source) if is_path else None)  # type: ignore[arg-type]
-                if pixels:
-                    yield np.stack(pixels)
+        return pack(self, path)
 
     def _prediction(
-        self, path: str | None, row: NDArray[np.float64], threshold: float
+        self,
+        path: str | None,
+        row: NDArray[np.float64],
+        threshold: float,
+        familiarity: float | None,
     ) -> Prediction:
         best = int(row.argmax())
         top = float(row[best])
         probabilities = dict(zip(self.class_names, row.tolist(), strict=True))
-        return Prediction(path, self.class_names[best], top, probabilities, top >= threshold)
-
-
-def load(
-    path: str | os.PathLike[str], *, architecture: Callable[..., keras.Model] | None = None
-) -> Classifier:
-    """Load a classifier from a bundle, after verifying all of it.
-
-    Args:
-        path: A ``.imgclf`` file.
-        architecture: The architecture function, for a bundle whose architecture is not installed
-            as a plugin.
-
-    Returns:
-        The classifier; its predictions are those of the one that was saved.
-
-    Raises:
-        DataNotFoundError: The file does not exist.
-        BundleError: It is not a bundle, damaged, of a newer format, or needs a package that is
-            not installed; the message names the package.
-
-    Example:
-        >>> clf = imgclf.load("pets.imgclf")          # doctest: +SKIP
-        >>> clf.predict("new.jpg")                    # doctest: +SKIP
-    """
-    bundle = read_bundle(path)
-    manifest = bundle.manifest
-    try:
-        policy = manifest.input.to_policy()
-        model = rebuild_model(
-            architecture or manifest.architecture.name,
-            policy,
-            len(manifest.class_names),
-            manifest.architecture.options,
-            bundle.weights,
-        )
-    except (UnknownArchitectureError, PluginError) as error:
-        raise BundleError(_missing_plugin(path, manifest, error)) from error
-    except ImgclfError as error:
-        raise BundleError(f"The bundle {path} cannot be built: {error}") from error
-    classifier = Classifier.__new__(Classifier)
-    classifier._set(model, manifest.class_names, policy, manifest.figures, manifest.data)  # noqa: SLF001
-    classifier.calibration = manifest.calibration
-    if bundle.training is not None:
-        classifier.traces = TrainingTraces.from_tensors(
-            bundle.training, len(manifest.class_names), policy.channels
-        )
-    _verify_probe(classifier, bundle, path)
-    return classifier
-
-
-def _missing_plugin(path: str | os.PathLike[str], manifest: Manifest, error: ImgclfError) -> str:
-    record = manifest.architecture
-    if record.distribution is None:
-        return (
-            f"The bundle {path} needs the architecture function {record.name!r}, which was never "
-            "installed: give it as load(path, architecture=function)."
-        )
-    return (
-        f"The bundle {path} needs the architecture {record.name!r} of the package "
-        f"{record.distribution} {record.version}: pip install {record.distribution}. ({error})"
-    )
-
-
-def _verify_probe(classifier: Classifier, bundle: Bundle, path: str | os.PathLike[str]) -> None:
-    """Run the stored input and compare: the last check that this is the same classifier."""
-    image, expected = bundle.probe.get("image"), bundle.probe.get("output")
-    shape = classifier.policy.pixel_shape
-    if image is None or expected is None or image.dtype != np.uint8 or image.shape[1:] != shape:
-        raise BundleError(f"The bundle {path} is damaged (its probe): copy or train it again.")
-    found = classifier._engine([image])  # noqa: SLF001 - the network's own, uncalibrated
-    difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
-    if not difference <= PROBE_TOLERANCE:
-        raise BundleError(
-            f"The bundle {path} gives other results here than where it was saved (by "
-            f"{difference:.2g}, accepted is {PROBE_TOLERANCE:g}): its architecture "
-            f"{bundle.manifest.architecture.name!r} has changed since."
-        )
-
-
-def _expand(images: Source | Sequence[Source]) -> Sequence[Source]:
-    """Return single images: a folder becomes its files, a batch of pixels its images."""
-    if isinstance(images, (list, tuple)):
-        return [single for item in images for single in _expand(item)]
-    if isinstance(images, np.ndarray) and images.ndim == 4:
-        return list(images)
-    if isinstance(images, (str, os.PathLike)) and os.path.isdir(images):  # noqa: PTH112
-        found = find_images(images)
-        if not found:
-            raise DataError(f"The folder {os.fspath(images)} has no image in it or below.")
-        return list(found)
-    if isinstance(images, (str, os.PathLike, bytes, np.ndarray, Image.Image)):
-        return [images]
-    if hasattr(images, "read"):
-        return [cast("IO[bytes]", images)]
-    raise ArgumentError(
-        f"{type(images).__name__} is not an image: give a path, a folder, bytes, a PIL image, "
-        "an array or a list of these."
-    )
-
-
-def _chunks(sources: Iterable[Source]) -> Iterator[list[Source]]:
-    chunk: list[Source] = []
-    for source in sources:
-        chunk.append(source)
-        if len(chunk) == DECODE_AT_ONCE:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def _as_missing(error: ImageError) -> ImgclfError:
-    return DataNotFoundError(str(error)) if error.reason == "not_found" else error
-
-
-def _policy_record(policy: InputPolicy) -> dict[str, Any]:
-    return {
-        "height": policy.image_size[0],
-        "width": policy.image_size[1],
-        "channels": policy.channels,
-        "resize": policy.resize,
-        "data_format": policy.data_format,
-        "background": list(policy.background),
-        "decoder_version": DECODER_VERSION,
-    }
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "imgclf": version("imgclf"),
-        "keras": version("keras"),
-        "tensorflow": version("tensorflow"),
-        "python": platform.python_version(),
-    }
+        label, accepted = self.class_names[best], top >= threshold
+        familiar = None if familiarity is None else float(familiarity)
+        return Prediction(path, label, top, probabilities, accepted, familiar)

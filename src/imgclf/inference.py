@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -10,13 +11,23 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from imgclf.data.policy import InputPolicy
+from imgclf.features import feature_tensors
 from imgclf.training.precision import float32_results
 
-__all__ = ["Engine", "make_engine"]
+__all__ = ["Engine", "FeatureWatch", "make_engine"]
 
-Engine = Callable[[Iterable[NDArray[np.uint8]]], NDArray[np.float64]]
-"""Takes batches of ``(batch, height, width, channels)`` uint8 pixels, returns probabilities
-``(num_images, num_classes)``, one column per class."""
+FeatureWatch = Callable[[list[NDArray[np.float32]]], None]
+"""Is told a chunk's features: ``(batch, features)`` of each of `feature_tensors`, maps averaged."""
+
+
+class Engine(Protocol):
+    """Turns batches of ``(batch, height, width, channels)`` uint8 pixels into probabilities."""
+
+    def __call__(
+        self, batches: Iterable[NDArray[np.uint8]], watch: FeatureWatch | None = None
+    ) -> NDArray[np.float64]:
+        """Return ``(num_images, num_classes)``; `watch` sees the features of the same pass."""
+
 
 CHUNK_IMAGES = 32
 """Images that go through the network at a time, whatever the size of the batches that come in."""
@@ -35,15 +46,24 @@ def make_engine(model: keras.Model, policy: InputPolicy) -> Engine:
     Returns:
         The engine.
     """
+    # One graph whether features are wanted or not: the same image gives the same figures.
+    network = keras.Model(model.inputs[0], [model.outputs[0], *feature_tensors(model)])
     call = tf.function(
-        lambda images: model(images, training=False),
+        lambda images: _with_pooled_features(network(images, training=False)),
         input_signature=[tf.TensorSpec((None, *policy.input_shape), tf.uint8)],
         jit_compile=False,
     )
 
-    def run(batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
+    def run(
+        batches: Iterable[NDArray[np.uint8]], watch: FeatureWatch | None = None
+    ) -> NDArray[np.float64]:
+        outputs = []
         with float32_results():
-            outputs = [_run_chunk(call, chunk, policy) for chunk in _rechunk(batches)]
+            for chunk in _rechunk(batches):
+                output, *features = _run_chunk(call, chunk, policy)
+                outputs.append(output.numpy()[: len(chunk)])
+                if watch is not None:
+                    watch([values.numpy()[: len(chunk)] for values in features])
         if not outputs:
             return np.zeros((0, max(2, model.output_shape[-1])))
         return _all_classes(np.concatenate(outputs))
@@ -51,9 +71,17 @@ def make_engine(model: keras.Model, policy: InputPolicy) -> Engine:
     return run
 
 
+def _with_pooled_features(outputs: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Average maps ``(batch, height, width, features)`` over their places."""
+    return [
+        tf.reduce_mean(output, axis=(1, 2)) if output.shape.rank == 4 else output
+        for output in outputs
+    ]
+
+
 def _run_chunk(
-    call: Callable[[tf.Tensor], tf.Tensor], chunk: NDArray[np.uint8], policy: InputPolicy
-) -> NDArray[np.float32]:
+    call: Callable[[tf.Tensor], list[tf.Tensor]], chunk: NDArray[np.uint8], policy: InputPolicy
+) -> list[tf.Tensor]:
     """Run one chunk, filled up to a power of two: few sizes, few plans for the processor."""
     count = len(chunk)
     padding = (1 << (count - 1).bit_length()) - count
@@ -61,7 +89,7 @@ def _run_chunk(
         chunk = np.concatenate([chunk, np.zeros((padding, *chunk.shape[1:]), np.uint8)])
     if policy.data_format == "channels_first":
         chunk = chunk.transpose(0, 3, 1, 2)
-    return call(tf.constant(chunk)).numpy()[:count]  # type: ignore[no-any-return]
+    return call(tf.constant(chunk))
 
 
 def _rechunk(batches: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:

@@ -8,9 +8,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from imgclf.classifier import Classifier, load
+from imgclf.classifier import Classifier
 from imgclf.data.policy import InputPolicy
 from imgclf.errors import BundleError
+from imgclf.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +45,8 @@ def save_bundle(model: keras.Model, path: Path) -> None:
     height, width, channels = model.input_shape[1:]
     num_classes = max(2, model.output_shape[-1])
     names = [f"class_{index}" for index in range(num_classes)]
-    classifier = Classifier.__new__(Classifier)
-    classifier._set(model, names, InputPolicy((height, width), channels), None, None)  # noqa: SLF001
-    classifier.save(path)
+    policy = InputPolicy((height, width), channels)
+    Classifier.of_parts(model, names, policy).save(path)
 
 
 def reload_bundle(

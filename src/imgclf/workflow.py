@@ -20,6 +20,7 @@ from imgclf.documents import write_documents
 from imgclf.errors import DataError
 from imgclf.evaluation.calibrating import calibrate
 from imgclf.evaluation.evaluating import Evaluation, evaluate
+from imgclf.evaluation.familiarising import learn_familiarity
 from imgclf.learning import Watcher, learn, plan_task
 from imgclf.run_folder import (
     BUNDLE_NAME,
@@ -236,6 +237,7 @@ def _train(
     classifier.calibration = calibrate(
         data.val.labels, classifier.predict_pixels(data.val.pixels())
     )
+    classifier.familiarity = learn_familiarity(classifier, data.train, data.val)
     classifier.traces = _traces(data.train)
     evaluation = evaluate(classifier, data.test or data.val)
     headline_split: Literal["test", "val"] = "test" if data.test else "val"

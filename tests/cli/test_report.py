@@ -106,11 +106,13 @@ def test_curves_keep_their_shape() -> None:
     assert len(curve_line(list(range(500)))) == 50
 
 
-def test_two_runs_are_compared(trained: Any) -> None:
+def test_two_runs_are_compared(trained: Any, tmp_path: Path) -> None:
     """`report --compare` prints both accuracies and the test; one run alone is a usage error."""
     run = trained.bundle.parent
-    done = invoke("report", "--compare", run, run)
+    done = invoke("report", "--compare", run, run, "--output", tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size > 10_000
     assert "p = 1, chance alone may" in done.stdout.replace("\n", " ")
     found = json.loads(invoke("report", "--compare", run, run, "--json").stdout)
     assert found["accuracies"][0] == found["accuracies"][1] == trained.evaluation.accuracy
     assert invoke("report", "--compare", run).exit_code == 2
+    assert invoke("report", run, "--output", tmp_path / "x.html").exit_code == 2

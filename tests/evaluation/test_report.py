@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from browsing import Visit
 from conftest import write_images
 from imgclf.errors import RunFolderError
 from imgclf.evaluation.pictures import choose_for_cells
 from imgclf.evaluation.report import write_report
+from imgclf.evaluation.report_sections import curves
 from imgclf.evaluation.run_record import read_run
 from imgclf.workflow import Settings, run_training
 
 ODD_CLASS = "<img src=x onerror=alert(1)>"
 ODD_FILE = '"><script>alert(2)<{{title}}.png'
-CHROMIUM = os.environ.get("IMGCLF_CHROMIUM") or shutil.which("chromium") or ""
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="module")
@@ -55,45 +48,10 @@ def odd_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run.bundle.parent
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Return a real browser."""
-    if os.environ.get("IMGCLF_REQUIRE_BROWSER"):
-        assert CHROMIUM, "no chromium, and IMGCLF_REQUIRE_BROWSER forbids to skip these tests"
-    elif not CHROMIUM:
-        pytest.skip("needs chromium: install it, or name it in IMGCLF_CHROMIUM")
-    else:
-        pytest.importorskip("playwright", reason="needs the package playwright")
-    import playwright.sync_api as api
-
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
-
-
-class _Visit:
-    """A page with the report, and all that went wrong or over the network on it."""
-
-    def __init__(self, browser: Any, report: Path, **options: Any) -> None:
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
-        self.complaints: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.on("request", self._note_request)
-        self.page.goto(report.as_uri())
-
-    def _note_request(self, request: Any) -> None:
-        if not request.url.startswith(("file:", "data:")):
-            self.complaints.append(request.url)
-
-
 @pytest.fixture
-def visit(browser: Any, odd_run: Path) -> Iterator[_Visit]:
+def visit(browser: Any, odd_run: Path) -> Iterator[Visit]:
     """Open the report of the odd run; at the end nothing may have gone wrong."""
-    visit = _Visit(browser, odd_run / "report.html", viewport={"width": 1200, "height": 900})
+    visit = Visit(browser, odd_run / "report.html", viewport={"width": 1200, "height": 900})
     yield visit
     visit.context.close()
     assert visit.complaints == []
@@ -105,7 +63,7 @@ def predictions(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_names_stay_text(visit: _Visit, odd_run: Path) -> None:
+def test_names_stay_text(visit: Visit, odd_run: Path) -> None:
     """Class names, file names and the folder's name that look like markup are shown as text."""
     page = visit.page
     assert page.locator("h1").inner_text() == "<b onclick=alert(3)>data"
@@ -120,7 +78,7 @@ def test_names_stay_text(visit: _Visit, odd_run: Path) -> None:
     assert ODD_FILE not in markup
 
 
-def test_the_headline_is_the_runs(visit: _Visit, odd_run: Path) -> None:
+def test_the_headline_is_the_runs(visit: Visit, odd_run: Path) -> None:
     """The page states the accuracy, the interval and the images of the run."""
     rows = predictions(odd_run)
     right = sum(row["true"] == row["predicted"] for row in rows)
@@ -129,7 +87,7 @@ def test_the_headline_is_the_runs(visit: _Visit, odd_run: Path) -> None:
     assert f"{right} of {len(rows)} test images" in text
 
 
-def test_a_cell_shows_its_images(visit: _Visit, odd_run: Path) -> None:
+def test_a_cell_shows_its_images(visit: Visit, odd_run: Path) -> None:
     """Choosing a cell of the matrix shows the images of that cell and no others."""
     rows = predictions(odd_run)
     names = read_run(odd_run).class_names
@@ -152,7 +110,7 @@ def test_a_cell_shows_its_images(visit: _Visit, odd_run: Path) -> None:
     assert checked >= 1
 
 
-def test_the_slider_counts_rightly(visit: _Visit, odd_run: Path) -> None:
+def test_the_slider_counts_rightly(visit: Visit, odd_run: Path) -> None:
     """At every threshold the page's precision, coverage and recall are those of the answers."""
     rows = predictions(odd_run)
     for threshold in (0, 60, 80, 95):
@@ -166,7 +124,17 @@ def test_the_slider_counts_rightly(visit: _Visit, odd_run: Path) -> None:
             assert f"{100 * right / len(answered):.1f} %" in text
 
 
-def test_the_class_table_sorts(visit: _Visit) -> None:
+def test_two_classes_have_their_curves(trained: Any) -> None:
+    """For two classes the report holds ROC and precision-recall curve, the first with its area."""
+    run = read_run(trained.bundle.parent)
+    found = curves(run)
+    assert found is not None
+    area = np.trapezoid(found["true_positive_rate"], found["false_positive_rate"])
+    assert area == pytest.approx(trained.evaluation.metrics.roc_auc, abs=0.01)
+    assert len(found["recall"]) == len(found["precision"]) <= 200
+
+
+def test_the_class_table_sorts(visit: Visit) -> None:
     """Choosing a heading sorts by it, choosing it again turns the order, and it is announced."""
     page = visit.page
     heading = page.locator("#class-table th button", has_text="precision")
@@ -183,7 +151,7 @@ def test_the_class_table_sorts(visit: _Visit) -> None:
     assert heading.locator("..").get_attribute("aria-sort") == "ascending"
 
 
-def test_the_keyboard_is_enough(visit: _Visit) -> None:
+def test_the_keyboard_is_enough(visit: Visit) -> None:
     """Arrow keys move between the matrix' cells and Enter chooses one."""
     page = visit.page
     first = page.locator(".matrix button").first
@@ -201,7 +169,7 @@ def test_it_fits_and_nothing_goes_wrong(
     browser: Any, odd_run: Path, theme: str, width: int
 ) -> None:
     """In both themes, narrow and wide: no sideways scrolling, no error, no network request."""
-    visit = _Visit(
+    visit = Visit(
         browser,
         odd_run / "report.html",
         viewport={"width": width, "height": 900},
@@ -219,7 +187,7 @@ def test_it_fits_and_nothing_goes_wrong(
 def test_it_is_accessible(browser: Any, odd_run: Path, theme: str) -> None:
     """Axe-core finds no serious violation, with a cell opened."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
-    visit = _Visit(browser, odd_run / "report.html", color_scheme=theme)
+    visit = Visit(browser, odd_run / "report.html", color_scheme=theme)
     visit.page.locator(".matrix button").first.click()
     found = axe.Axe().run(visit.page).response["violations"]
     visit.context.close()
@@ -233,7 +201,7 @@ def test_a_lost_image_leaves_a_gap(odd_run: Path, tmp_path: Path, browser: Any) 
     shutil.copytree(odd_run, copy)
     text = (copy / "predictions.csv").read_text(encoding="utf-8")
     (copy / "predictions.csv").write_text(text.replace("swapped1.png", "gone.png"), "utf-8")
-    visit = _Visit(browser, write_report(copy))
+    visit = Visit(browser, write_report(copy))
     assert visit.page.locator(".missing").first.inner_text() == "not found"
     visit.context.close()
     assert visit.complaints == []
@@ -247,8 +215,6 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 
 def test_pictures_are_shared_fairly() -> None:
     """With a budget every cell shows some images before one shows many; the worst come first."""
-    import numpy as np
-
     rng = np.random.default_rng(0)
     labels, predicted = rng.integers(0, 3, 900), rng.integers(0, 3, 900)
     probability = rng.random(900)

@@ -130,7 +130,7 @@ def class_table(metrics: ClassificationMetrics, most: int = 50) -> Table:
     """Draw recall, precision and count of each class; the worst ones where there are many."""
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("class", overflow="fold")
-    for name in ("recall", "precision", "images"):
+    for name in ("recall", "precision", "F1", "images"):
         table.add_column(name, justify="right")
     classes = metrics.classes
     if len(classes) > most:
@@ -138,7 +138,10 @@ def class_table(metrics: ClassificationMetrics, most: int = 50) -> Table:
         table.title = f"The {most} classes of lowest recall"
     for item in classes:
         recall = f"{item.recall:.1%}" if item.support else "-"
-        table.add_row(escape(item.class_name), recall, f"{item.precision:.1%}", str(item.support))
+        f1 = f"{item.f1:.3f}" if item.f1 == item.f1 else "-"
+        table.add_row(
+            escape(item.class_name), recall, f"{item.precision:.1%}", f1, str(item.support)
+        )
     return table
 
 

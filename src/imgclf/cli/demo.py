@@ -35,8 +35,8 @@ def demo(
     images = unpack_images(directory / "images")
     console.print(f"The images lie in [bold]{escape(shown_path(images))}[/]")
     load_tensorflow(console)
-    from imgclf.classifier import load
     from imgclf.evaluation.evaluating import evaluate
+    from imgclf.loading import load
     from imgclf.run_folder import default_run_folder
     from imgclf.workflow import Settings, run_training
 

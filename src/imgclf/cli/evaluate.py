@@ -57,8 +57,8 @@ def evaluate(
     read_bundle(bundle)  # Both are refused before TensorFlow is loaded.
     read_folder(directory, min_classes=1)
     with silenced_stderr():
-        from imgclf.classifier import load
         from imgclf.evaluation.evaluating import evaluate as measure
+        from imgclf.loading import load
 
     with ScanBar(error_console()) as scanning:
         result = measure(load(bundle), directory, min_precision=min_precision, progress=scanning)
@@ -98,6 +98,11 @@ def print_figures(console: Console, result: Evaluation) -> None:
             f"Answers of {chosen.threshold:.1%} and more: {chosen.coverage:.1%} of the images, "
             f"{chosen.precision:.1%} of them right"
         )
+    if result.num_unfamiliar is not None:
+        console.print(
+            f"Unlike the training images: {result.num_unfamiliar / metrics.num_images:.1%} of the "
+            "images (5 % is usual)"
+        )
     console.print()
     console.print(class_table(metrics))
     print_confusion(console, result)
@@ -107,9 +112,13 @@ def print_images(result: Evaluation) -> None:
     """Print one CSV row per image."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     names = result.class_names
-    writer.writerow(["path", "true", "predicted", "correct", "probability", *names])
-    rows = zip(result.paths, result.labels, result.predicted, result.probabilities, strict=True)
-    for path, true, predicted, row in rows:
+    writer.writerow(["path", "true", "predicted", "correct", "probability", "familiarity", *names])
+    familiarity = result.familiarity if result.familiarity is not None else [""] * len(result.paths)
+    rows = zip(
+        *(result.paths, result.labels, result.predicted, result.probabilities, familiarity),
+        strict=True,
+    )
+    for path, true, predicted, row, familiar in rows:
         correct = str(bool(true == predicted)).lower()
-        answer = [names[true], names[predicted], correct, float(row[predicted])]
+        answer = [names[true], names[predicted], correct, float(row[predicted]), familiar]
         writer.writerow([shown_path(path), *answer, *row.tolist()])

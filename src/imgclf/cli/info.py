@@ -60,6 +60,8 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         error = f"calibration error {fitted.ece_before:.3f} -> {fitted.ece_after:.3f}"
         images = f"{fitted.num_images} validation images"
         rows.append(("calibrated", f"temperature {fitted.temperature:.3g}; {error} on {images}"))
+    if "familiarity.safetensors" in manifest.members:
+        rows.append(("unfamiliar", "images unlike its training images are flagged"))
     if manifest.data is not None:
         data = manifest.data
         counts = f"{data.num_train} training, {data.num_val} validation, {data.num_test} test"

@@ -19,6 +19,7 @@ from imgclf.cli import (
     evaluate,
     info,
     predict,
+    relabel,
     report,
     train,
     tune,
@@ -51,6 +52,7 @@ app.add_typer(architectures.app, name="architectures")
 app.command("info")(info.info)
 app.add_typer(cache.app, name="cache")
 app.command("report")(report.report)
+app.command("relabel")(relabel.relabel)
 
 
 def run() -> None:

@@ -52,7 +52,7 @@ def predict(
     sources = expand_paths(paths)
     read_bundle(bundle)  # Refused before TensorFlow is loaded.
     with silenced_stderr():
-        from imgclf.classifier import load
+        from imgclf.loading import load
 
     left_out = _LeftOut()
     logger = logging.getLogger("imgclf")
@@ -119,6 +119,8 @@ def _as_record(item: Prediction) -> dict[str, Any]:
         "label": item.label,
         "probability": item.probability,
         "accepted": item.accepted,
+        "familiarity": item.familiarity,
+        "unfamiliar": item.unfamiliar,
         "probabilities": dict(item.probabilities),
     }
 
@@ -126,11 +128,12 @@ def _as_record(item: Prediction) -> dict[str, Any]:
 def _print_csv(predictions: Sequence[Prediction]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     names = list(predictions[0].probabilities) if predictions else []
-    writer.writerow(["path", "label", "probability", "accepted", *names])
+    writer.writerow(["path", "label", "probability", "accepted", "familiarity", *names])
     for item in predictions:
         path = shown_path(item.path or "")
         row = [path, item.label, item.probability, str(item.accepted).lower()]
-        writer.writerow([*row, *item.probabilities.values()])
+        familiarity = "" if item.familiarity is None else item.familiarity
+        writer.writerow([*row, familiarity, *item.probabilities.values()])
 
 
 def _print_table(predictions: Sequence[Prediction]) -> None:
@@ -142,5 +145,14 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
         bar = "█" * round(item.probability * BAR_CELLS)
         shown = f"{bar} {item.probability:.1%}"
         label = escape(item.label) if item.accepted else f"unsure [dim]({escape(item.label)})[/]"
+        if item.unfamiliar:
+            label += " [yellow]unfamiliar[/]"
         table.add_row(escape(shown_path(item.path or "")), label, shown)
-    result_console().print(table)
+    console = result_console()
+    console.print(table)
+    num_unfamiliar = sum(item.unfamiliar for item in predictions)
+    if num_unfamiliar:
+        console.print(
+            f"\n{num_unfamiliar} unfamiliar: unlike the training images, so perhaps none of the "
+            "classes; so are 5 % of usual images."
+        )

@@ -17,9 +17,6 @@ from imgclf.runtime import silenced_stderr
 if TYPE_CHECKING:
     from imgclf.evaluation.comparing import Comparison
 
-ALMOST_SURELY_DIFFERENT = 0.05
-"""Below this p-value the difference is called one that chance hardly makes."""
-
 
 def report(
     runs: Annotated[
@@ -28,21 +25,30 @@ def report(
     compare: Annotated[
         bool, typer.Option("--compare", help="Compare two runs on the images of both.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="HTML", help="With --compare: where to; default RUN2/comparison.html."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write the report of a run again, or compare two runs.
 
     The report is RUN/report.html, one file that opens in any browser. Training writes it by
-    itself; this makes it anew, for example after an upgrade.
+    itself; this makes it anew, for example after an upgrade. A comparison is printed and written as
+    such a page too.
 
     Example: `imgclf report --compare runs/first runs/second`
     """
     if len(runs) != (2 if compare else 1):
         raise typer.BadParameter("give one run, or two runs with --compare.")
+    if output is not None and not compare:
+        raise typer.BadParameter("--output belongs to --compare; a report lies in its run folder.")
     for run in runs:
         require_path(run)
     if compare:
-        compare_two(runs[0], runs[1], as_json)
+        compare_two(runs[0], runs[1], output, as_json)
         return
     with silenced_stderr():
         from imgclf.evaluation.report import write_report
@@ -54,21 +60,26 @@ def report(
         result_console().print(f"The report is [bold]{escape(shown_path(page))}[/]", soft_wrap=True)
 
 
-def compare_two(first: Path, second: Path, as_json: bool) -> None:
+def compare_two(first: Path, second: Path, output: Path | None, as_json: bool) -> None:
     """Print two runs side by side, and whether their difference is more than chance."""
     with silenced_stderr():
         from imgclf.evaluation.comparing import compare_runs
+        from imgclf.evaluation.comparison_page import write_comparison
         from imgclf.evaluation.run_record import read_run
 
-    found = compare_runs(read_run(first), read_run(second))
+    left, right = read_run(first), read_run(second)
+    found = compare_runs(left, right)
+    page = write_comparison(left, right, output)
     if as_json:
-        print_json({"runs": [str(first), str(second)], **asdict(found)})
+        print_json({"runs": [str(first), str(second)], **asdict(found), "page": str(page)})
     else:
-        print_comparison(found, (first, second))
+        print_comparison(found, (first, second), page)
 
 
-def print_comparison(found: Comparison, runs: tuple[Path, Path]) -> None:
+def print_comparison(found: Comparison, runs: tuple[Path, Path], page: Path) -> None:
     """Print accuracies, the images that one has right and the other wrong, and the test."""
+    from imgclf.evaluation.comparison_page import verdict
+
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold")
     for name in ("accuracy", "95 % interval", "right here only"):
@@ -81,12 +92,5 @@ def print_comparison(found: Comparison, runs: tuple[Path, Path]) -> None:
         table.add_row(escape(shown_path(run)), f"{accuracy:.2%}", shown, str(only))
     console = result_console()
     console.print(table)
-    verdict = (
-        "chance hardly makes such a difference"
-        if found.p_value < ALMOST_SURELY_DIFFERENT
-        else "chance alone may make such a difference"
-    )
-    console.print(
-        f"\n{found.num_images} images in common; McNemar's exact test: p = {found.p_value:.3g}, "
-        f"{verdict}."
-    )
+    console.print(f"\n{verdict(found)}")
+    console.print(f"The page is [bold]{escape(shown_path(page))}[/]", soft_wrap=True)

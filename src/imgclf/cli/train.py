@@ -253,7 +253,7 @@ def train(
     }
     console = error_console()
     load_tensorflow(console, deterministic)
-    from imgclf.classifier import load
+    from imgclf.loading import load
     from imgclf.run_folder import default_run_folder
     from imgclf.settings import Settings, recipe_settings, settings_of
     from imgclf.workflow import run_training

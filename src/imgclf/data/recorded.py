@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, cast
 from imgclf.errors import DataError, DataNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from imgclf.data.folder import Split
     from imgclf.data.samples import Sample
 
-__all__ = ["RecordedSplit", "read_split"]
+__all__ = ["RecordedSplit", "read_rows", "read_split"]
 
 COLUMNS = ("path", "sha256", "class", "split")
 
@@ -54,23 +54,40 @@ def read_split(path: str | os.PathLike[str]) -> RecordedSplit:
     """
     by_sha256: dict[str, Split] = {}
     by_path: dict[str, Split] = {}
+    for line, row in read_rows(path):
+        split = cast("Split", row["split"])
+        if by_sha256.setdefault(row["sha256"], split) != split:
+            raise DataError(
+                f"{path}, line {line}: the content of {row['path']!r} is already in "
+                f"{by_sha256[row['sha256']]}: give the same file one side."
+            )
+        by_path[row["path"]] = split
+    return RecordedSplit(by_sha256, by_path)
+
+
+def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Read the lines of a division, with their numbers.
+
+    Args:
+        path: A CSV file with the columns path, sha256, class and split.
+
+    Yields:
+        The line's number and its columns; ``split`` is train, val or test.
+
+    Raises:
+        DataNotFoundError: The file does not exist.
+        DataError: It is no such file; the message names the line.
+    """
     reader = csv.DictReader(io.StringIO(_text(path), newline=""))
     if set(COLUMNS) - set(reader.fieldnames or ()):
         raise DataError(f"{path} is not a division: its columns must be {', '.join(COLUMNS)}.")
     for row in reader:
-        split = row["split"]
-        if split not in ("train", "val", "test"):
+        if row["split"] not in ("train", "val", "test"):
             raise DataError(
-                f"{path}, line {reader.line_num}: split {split!r} is not accepted: "
+                f"{path}, line {reader.line_num}: split {row['split']!r} is not accepted: "
                 "give train, val or test."
             )
-        if by_sha256.setdefault(row["sha256"], cast("Split", split)) != split:
-            raise DataError(
-                f"{path}, line {reader.line_num}: the content of {row['path']!r} is already in "
-                f"{by_sha256[row['sha256']]}: give the same file one side."
-            )
-        by_path[row["path"]] = cast("Split", split)
-    return RecordedSplit(by_sha256, by_path)
+        yield reader.line_num, row
 
 
 def _text(path: str | os.PathLike[str]) -> str:

@@ -11,7 +11,7 @@ from imgclf.errors import DataError
 from imgclf.evaluation.intervals import Interval, wilson_interval
 from imgclf.evaluation.run_record import RunRecord
 
-__all__ = ["Comparison", "compare_runs", "mcnemar_p_value"]
+__all__ = ["Comparison", "common_images", "compare_runs", "mcnemar_p_value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +49,38 @@ def compare_runs(first: RunRecord, second: RunRecord) -> Comparison:
     Raises:
         DataError: The runs have other classes, or no held-out image in common.
     """
+    places = common_images(first, second)
+    return _compare(
+        np.stack([first.is_correct[places[:, 0]], second.is_correct[places[:, 1]]], axis=1)
+    )
+
+
+def common_images(first: RunRecord, second: RunRecord) -> NDArray[np.int64]:
+    """Find the held-out images that two runs have in common, by the content of their files.
+
+    Args:
+        first: A finished run.
+        second: Another, with the same classes.
+
+    Returns:
+        ``(num_images, 2)``: the place of each image in the first and in the second run, in the
+        order of the first.
+
+    Raises:
+        DataError: The runs have other classes, or no held-out image in common.
+    """
     if set(first.class_names) != set(second.class_names):
         raise DataError(
             f"{first.folder} and {second.folder} have other classes: compare runs on the same data."
         )
-    left, right = _correct_by_content(first), _correct_by_content(second)
-    common = sorted(left.keys() & right.keys())
+    left, right = _places_by_content(first), _places_by_content(second)
+    common = [(place, right[content]) for content, place in left.items() if content in right]
     if not common:
         raise DataError(
             f"{first.folder} and {second.folder} were measured on no image in common: "
             "train both on the same split, with the same seed or the same --test DIR."
         )
-    is_right = np.array([[left[key], right[key]] for key in common])
-    return _compare(is_right)
+    return np.array(common, np.int64)
 
 
 def _compare(is_right: NDArray[np.bool_]) -> Comparison:
@@ -80,11 +99,10 @@ def _compare(is_right: NDArray[np.bool_]) -> Comparison:
     )
 
 
-def _correct_by_content(run: RunRecord) -> dict[str, bool]:
-    """Tell of each held-out image, by the hash of its file, whether the answer was right."""
+def _places_by_content(run: RunRecord) -> dict[str, int]:
+    """Tell where each held-out image stands, by the hash of its file."""
     sha256 = {path: digest for path, digest, _, _ in run.splits}
-    pairs = zip(run.paths, run.is_correct.tolist(), strict=True)
-    return {sha256[path]: correct for path, correct in pairs if path in sha256}
+    return {sha256[path]: place for place, path in enumerate(run.paths) if path in sha256}
 
 
 def mcnemar_p_value(only_first: int, only_second: int) -> float:

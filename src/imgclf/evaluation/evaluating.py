@@ -122,7 +122,7 @@ def _measured(
 ) -> Evaluation:
     labels = np.array([sample.label for sample in samples], np.int64)
     guesses: list[NDArray[np.int64]] = []
-    probabilities = classifier.predict_pixels(_watched(classifier, pixels, guesses))
+    probabilities, familiarity = classifier.judge_pixels(_watched(classifier, pixels, guesses))
     num_seen = _count_seen(classifier, samples)
     return Evaluation(
         metrics=measure(labels, probabilities, classifier.class_names),
@@ -135,6 +135,7 @@ def _measured(
         nearest_mean_accuracy=_share_right(guesses, labels),
         num_seen=num_seen,
         selective=_selective(classifier, labels, probabilities, min_precision),
+        familiarity=familiarity,
     )
 
 

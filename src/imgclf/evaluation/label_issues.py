@@ -57,6 +57,9 @@ def find_label_issues(
 def write_label_issues(run: RunRecord) -> Path:
     """Write ``suspects.csv`` into a run folder: path, label, what it may be, score.
 
+    Its last column is for a person to fill in: what the image really shows; see
+    `imgclf.evaluation.relabelling`.
+
     Args:
         run: A finished run.
 
@@ -68,8 +71,8 @@ def write_label_issues(run: RunRecord) -> Path:
     target = run.folder / "suspects.csv"
     with target.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "label", "suggested", "score"])
+        writer.writerow(["path", "label", "suggested", "score", "corrected"])
         for issue in issues:
             label, suggested = names[run.labels[issue.index]], names[run.predicted[issue.index]]
-            writer.writerow([run.paths[issue.index], label, suggested, f"{issue.score:.4f}"])
+            writer.writerow([run.paths[issue.index], label, suggested, f"{issue.score:.4f}", ""])
     return target

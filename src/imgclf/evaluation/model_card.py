@@ -114,11 +114,25 @@ def _limits(run: RunRecord) -> list[str]:
             "- It answers with one of its classes whatever it is shown; an image of anything else "
             "gets one of them too."
         ),
+        *_familiarity(run),
         (
             "- The figures hold for images like those above. Other cameras, places or people can "
             "give others: measure with `imgclf evaluate` on your own."
         ),
         *confused,
+    ]
+
+
+def _familiarity(run: RunRecord) -> list[str]:
+    flagged = run.record["evaluation"]["num_unfamiliar"]
+    if flagged is None:
+        return []
+    return [
+        (
+            "- It flags images that are unlike its training images as unfamiliar: "
+            f"{flagged / len(run.paths):.1%} of the images above. Not every image of anything else "
+            "is flagged."
+        )
     ]
 
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import json
 import os
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imgclf.bundle import read_bundle
-from imgclf.classifier import Classifier, load
+from imgclf.classifier import Classifier
 from imgclf.errors import ImgclfError
 from imgclf.evaluation import report_sections as sections
 from imgclf.evaluation.counting import most_confused_pairs
+from imgclf.evaluation.familiarity import UNFAMILIAR_BELOW
 from imgclf.evaluation.label_issues import find_label_issues
+from imgclf.evaluation.page import fill_page, shown_name
 from imgclf.evaluation.pictures import (
     MOST_PICTURES,
     choose_for_cells,
@@ -28,6 +25,7 @@ from imgclf.evaluation.pictures import (
     thumbnails,
 )
 from imgclf.evaluation.run_record import RunRecord, read_run
+from imgclf.loading import load
 
 __all__ = ["write_report"]
 
@@ -79,6 +77,7 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
         "calibration": manifest.calibration
         and manifest.calibration.model_dump(exclude={"thresholds"}),
         "slider": {**sections.slider(run), "chosen": sections.threshold_rows(manifest)},
+        "curves": sections.curves(run),
         "class_figures": sections.class_figures(run),
         "data": sections.data_section(run),
         "model": sections.model_section(run, classifier, manifest),
@@ -95,42 +94,19 @@ def render(content: dict[str, Any]) -> str:
     Returns:
         The whole page.
     """
-    parts = files("imgclf.evaluation").joinpath("template")
-    script = parts.joinpath("report.js").read_text(encoding="utf-8")
-    # The page may run this one script and no other, whatever a name managed to smuggle in.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     head = content["headline"]
     is_test = head["split"] == "test"
     images = "test images" if is_test else "validation images, which also chose the epoch"
     values = {
-        "script_hash": f"sha256-{digest}",
-        "title": html.escape(_text(content["title"])),
+        "title": shown_name(content["title"]),
         "accuracy": f"{head['accuracy']:.2%}",
-        "interval": html.escape(
+        "interval": (
             f"accuracy; 95 % interval {head['low']:.1%} to {head['high']:.1%}, "
             f"{head['num_correct']:,} of {head['num_images']:,} {images}"
         ),
-        "footer": html.escape(f"Made by imgclf {dict(content['reproduce']['facts'])['imgclf']}"),
-        "style": parts.joinpath("report.css").read_text(encoding="utf-8"),
-        "data": _json_for_script(content),
-        "script": script,
+        "footer": f"Made by imgclf {dict(content['reproduce']['facts'])['imgclf']}",
     }
-    page = parts.joinpath("report.html").read_text(encoding="utf-8")
-    pieces = page.split("{{")
-    # Split first, so that a value that looks like a placeholder is never filled in itself.
-    filled = [values[name] + rest for name, rest in (piece.split("}}", 1) for piece in pieces[1:])]
-    return pieces[0] + "".join(filled)
-
-
-def _json_for_script(content: dict[str, Any]) -> str:
-    """Return JSON that cannot end the script element that it stands in."""
-    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _text(name: str) -> str:
-    """Return a file name as text; bytes that are none are shown as escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return fill_page("report.html", ("drawing.js", "report.js"), values, content)
 
 
 def _images(run: RunRecord, classifier: Classifier) -> dict[str, Any]:
@@ -168,7 +144,7 @@ def _images(run: RunRecord, classifier: Classifier) -> dict[str, Any]:
 
 def _image(run: RunRecord, index: int, source: str | None) -> dict[str, Any]:
     return {
-        "path": _text(run.paths[index]),
+        "path": shown_name(run.paths[index]),
         "true": int(run.labels[index]),
         "predicted": int(run.predicted[index]),
         "probability": round(float(run.probability[index]), 4),
@@ -181,7 +157,7 @@ def _galleries(run: RunRecord) -> list[tuple[str, str, list[int]]]:
     worst = mistakes[np.argsort(run.true_probability[mistakes], kind="stable")]
     unsure = np.argsort(run.probability, kind="stable")
     suspects = find_label_issues(run.labels, run.predicted, run.probability, run.true_probability)
-    return [
+    galleries = [
         (
             "Worst mistakes",
             "Wrong answers that left least for the truth; the heat is what spoke for the answer.",
@@ -194,6 +170,20 @@ def _galleries(run: RunRecord) -> list[tuple[str, str, list[int]]]:
             [suspect.index for suspect in suspects[:GALLERY_SIZE]],
         ),
     ]
+    return [*galleries, *_least_familiar(run)]
+
+
+def _least_familiar(run: RunRecord) -> list[tuple[str, str, list[int]]]:
+    """Return the gallery of images that are least like the training images, if that is known."""
+    if np.isnan(run.familiarity).any():
+        return []
+    flagged = int((run.familiarity < UNFAMILIAR_BELOW).sum())
+    note = (
+        f"Least like the training images, whatever the answer; {flagged:,} of {run.labels.size:,} "
+        f"({flagged / run.labels.size:.1%}) are flagged as unfamiliar, where 5 % is usual."
+    )
+    order = np.argsort(run.familiarity, kind="stable")
+    return [("Least familiar", note, order[:GALLERY_SIZE].tolist())]
 
 
 def _overlays(run: RunRecord, classifier: Classifier, indices: Sequence[int]) -> dict[int, str]:

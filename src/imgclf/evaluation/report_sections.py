@@ -13,15 +13,19 @@ import numpy as np
 from imgclf.bundle import Manifest
 from imgclf.classifier import Classifier
 from imgclf.data.augmentation import resolve_augmentation
-from imgclf.evaluation.predictions import ratio
+from imgclf.evaluation.predictions import FloatArray, ratio
+from imgclf.evaluation.ranking import precision_recall_curve, roc_curve
 from imgclf.evaluation.run_record import RunRecord
 
 __all__ = [
-    "class_figures", "data_section", "headline", "history", "model_section", "reliability",
-    "reproduction", "slider", "threshold_rows",
+    "class_figures", "curves", "data_section", "headline", "history", "model_section",
+    "reliability", "reproduction", "slider", "threshold_rows",
 ]  # fmt: skip
 
 NUM_BINS = 15
+MOST_POINTS = 200
+"""Points at which a curve is drawn."""
+
 MOST_LISTED = 200
 """Unusable files that are named one by one."""
 
@@ -93,6 +97,27 @@ def slider(run: RunRecord) -> dict[str, Any]:
         "correct": (right.size - np.searchsorted(right, thresholds, side="left")).tolist(),
         "total": int(every.size),
     }
+
+
+def curves(run: RunRecord) -> dict[str, list[float]] | None:
+    """Return the two curves of finding the second of two classes; None for more, or only one."""
+    if len(run.class_names) != 2 or len(np.unique(run.labels)) != 2:
+        return None
+    second = np.where(run.predicted == 1, run.probability, 1 - run.probability)
+    probabilities = np.stack([1 - second, second], axis=1)
+    roc = roc_curve(run.labels, probabilities)
+    found = precision_recall_curve(run.labels, probabilities)
+    return {
+        "false_positive_rate": _thinned(roc.false_positive_rate),
+        "true_positive_rate": _thinned(roc.true_positive_rate),
+        "recall": _thinned(found.recall),
+        "precision": _thinned(found.precision),
+    }
+
+
+def _thinned(values: FloatArray) -> list[float]:
+    chosen = np.linspace(0, values.size - 1, min(values.size, MOST_POINTS)).round().astype(int)
+    return values[chosen].round(4).tolist()  # type: ignore[no-any-return]
 
 
 def threshold_rows(manifest: Manifest) -> list[dict[str, float]]:

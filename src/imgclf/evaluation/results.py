@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from imgclf.data.samples import Quarantined
 from imgclf.evaluation.abstention import Selective
 from imgclf.evaluation.counting import most_confused_pairs
+from imgclf.evaluation.familiarity import UNFAMILIAR_BELOW
 from imgclf.evaluation.intervals import Interval
 from imgclf.evaluation.metrics import ClassificationMetrics
 from imgclf.evaluation.predictions import predicted_classes
@@ -35,6 +36,8 @@ class Evaluation:
             images, 0 to 1; None where the classifier remembers no training images.
         num_seen: Images that, by content, were training images.
         selective: What abstaining gave; None where it was not asked for.
+        familiarity: float64 ``(num_images,)``, how much each image resembles the training images,
+            as in `Prediction`; None where the classifier does not know.
     """
 
     metrics: ClassificationMetrics
@@ -47,6 +50,7 @@ class Evaluation:
     nearest_mean_accuracy: float | None = None
     num_seen: int = 0
     selective: Selective | None = None
+    familiarity: NDArray[np.float64] | None = None
 
     @property
     def accuracy(self) -> float:
@@ -63,6 +67,13 @@ class Evaluation:
         """``(num_images,)`` predicted class indices."""
         return predicted_classes(self.probabilities)
 
+    @property
+    def num_unfamiliar(self) -> int | None:
+        """Images that are flagged as unlike the training images; of usual ones that are 5 %."""
+        if self.familiarity is None:
+            return None
+        return int((self.familiarity < UNFAMILIAR_BELOW).sum())
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON: the figures, the classes and what was left out."""
         return {
@@ -71,6 +82,7 @@ class Evaluation:
             "confused_pairs": self._pairs(),
             "nearest_mean_accuracy": self.nearest_mean_accuracy,
             "num_seen": self.num_seen,
+            "num_unfamiliar": self.num_unfamiliar,
             "selective": _without_nan(self.selective),
             "quarantined": [
                 {"path": item.path, "reason": item.reason, "message": item.message}

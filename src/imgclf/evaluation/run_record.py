@@ -20,7 +20,7 @@ __all__ = ["RunRecord", "read_run", "write_predictions", "write_record"]
 
 RECORD_NAME = "record.json"
 PREDICTIONS_NAME = "predictions.csv"
-COLUMNS = ("path", "true", "predicted", "probability", "true_probability")
+COLUMNS = ("path", "true", "predicted", "probability", "true_probability", "familiarity")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +38,8 @@ class RunRecord:
         predicted: ``(num_images,)`` predicted class indices.
         probability: float64 ``(num_images,)``, of the predicted class.
         true_probability: float64 ``(num_images,)``, of the true class.
+        familiarity: float64 ``(num_images,)``, how much each resembles the training images; NaN
+            where the classifier does not know.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class RunRecord:
     predicted: NDArray[np.int64]
     probability: NDArray[np.float64]
     true_probability: NDArray[np.float64]
+    familiarity: NDArray[np.float64]
 
     @property
     def class_names(self) -> list[str]:
@@ -80,6 +83,7 @@ def write_predictions(folder: Path, evaluation: Evaluation) -> None:
         [names[label] for label in predicted],
         evaluation.probabilities[images, predicted].tolist(),
         evaluation.probabilities[images, evaluation.labels].tolist(),
+        _familiarity_column(evaluation),
         strict=True,
     )
     # Names that are not UTF-8 come out as the bytes that they are on disk, as in split.csv.
@@ -89,6 +93,13 @@ def write_predictions(folder: Path, evaluation: Evaluation) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(rows)
+
+
+def _familiarity_column(evaluation: Evaluation) -> list[float | str]:
+    """Return the figures, or empty cells where they are not known."""
+    if evaluation.familiarity is None:
+        return [""] * len(evaluation.paths)
+    return list(map(float, evaluation.familiarity))
 
 
 def read_run(folder: str | os.PathLike[str]) -> RunRecord:
@@ -136,6 +147,7 @@ def _read(root: Path) -> RunRecord:
         predicted=np.array([index[row[2]] for row in predictions], np.int64),
         probability=np.array([float(row[3]) for row in predictions]),
         true_probability=np.array([float(row[4]) for row in predictions]),
+        familiarity=np.array([float(row[5] or "nan") for row in predictions]),
     )
 
 

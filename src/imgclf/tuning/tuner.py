@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from imgclf.atomic import write_atomically
 from imgclf.bundle import Figures
-from imgclf.classifier import load
 from imgclf.data.generators import Batches, Plan
 from imgclf.errors import ArgumentError, TuningError
 from imgclf.evaluation.evaluating import Evaluation, evaluate
+from imgclf.loading import load
 from imgclf.options import Value
 from imgclf.run_folder import split_csv
 from imgclf.tuning.gain import Gain, paired_gain
