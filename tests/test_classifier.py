@@ -142,3 +142,20 @@ def test_a_bytes_source_can_be_a_stream(trained: Any) -> None:
     stream = io.BytesIO()
     Image.new("RGB", (30, 20), (9, 9, 9)).save(stream, "PNG")
     assert trained.classifier.predict(stream)[0].path is None
+
+
+def test_mirrored_predictions_do_not_tell_left_from_right(trained: Any, tmp_path: Path) -> None:
+    """With `mirrored` an image and its mirror image get the same answer, also after reloading."""
+    classifier = imgclf.Classifier(trained.classifier.model, trained.data.train)
+    pixels = next(iter(trained.data.val.pixels()))
+    plain = classifier.uncalibrated(pixels)
+    flipped = classifier.uncalibrated(np.ascontiguousarray(pixels[:, :, ::-1]))
+    assert np.abs(plain - flipped).max() > 1e-4
+    classifier.mirrored = True
+    both = classifier.uncalibrated(pixels)
+    np.testing.assert_allclose(both, (plain + flipped) / 2, atol=1e-6)
+    again = imgclf.load(classifier.save(tmp_path / "mirrored.imgclf"))
+    assert again.mirrored
+    np.testing.assert_allclose(
+        again.uncalibrated(np.ascontiguousarray(pixels[:, :, ::-1])), both, atol=1e-6
+    )

@@ -172,6 +172,7 @@ class Manifest(_Strict):
     figures: Figures | None
     data: DataRecord | None
     calibration: CalibrationRecord | None = None
+    mirrored: bool = False
     members: dict[str, MemberRecord]
 
 

@@ -157,7 +157,17 @@ class Classifier:
         self.calibration: CalibrationRecord | None = None
         self.traces: TrainingTraces | None = None
         self.familiarity: Familiarity | None = None
-        self._engine = make_engine(model, policy)
+        self.mirrored = False
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether predictions are the mean over each image and its mirror image."""
+        return self._mirrored
+
+    @mirrored.setter
+    def mirrored(self, mirrored: bool) -> None:
+        self._mirrored = mirrored
+        self._engine = make_engine(self.model, self.policy, mirrored=mirrored)
 
     def __repr__(self) -> str:
         """Show classes and input."""

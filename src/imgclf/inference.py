@@ -33,7 +33,7 @@ CHUNK_IMAGES = 32
 """Images that go through the network at a time, whatever the size of the batches that come in."""
 
 
-def make_engine(model: keras.Model, policy: InputPolicy) -> Engine:
+def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = False) -> Engine:
     """Make the function that turns pixels into probabilities.
 
     Images are regrouped into chunks of one size, so that the same image gives the same figures
@@ -42,14 +42,25 @@ def make_engine(model: keras.Model, policy: InputPolicy) -> Engine:
     Args:
         model: A float32 network; later changes of its weights are seen.
         policy: Gives the order of the axes that it reads.
+        mirrored: Whether the probabilities are the mean over each image and its mirror image;
+            features are those of the image itself.
 
     Returns:
         The engine.
     """
     # One graph whether features are wanted or not: the same image gives the same figures.
     network = keras.Model(model.inputs[0], [model.outputs[0], *feature_tensors(model)])
+    width_axis = 3 if policy.data_format == "channels_first" else 2
+
+    def outputs_of(images: tf.Tensor) -> list[tf.Tensor]:
+        outputs = _with_pooled_features(network(images, training=False))
+        if mirrored:
+            other = model(tf.reverse(images, [width_axis]), training=False)
+            outputs[0] = (outputs[0] + other) / 2
+        return outputs
+
     call = tf.function(
-        lambda images: _with_pooled_features(network(images, training=False)),
+        outputs_of,
         input_signature=[tf.TensorSpec((None, *policy.input_shape), tf.uint8)],
         jit_compile=False,
     )

@@ -64,6 +64,7 @@ def load(
         model, manifest.class_names, policy, manifest.figures, manifest.data
     )
     classifier.calibration = manifest.calibration
+    classifier.mirrored = manifest.mirrored
     if bundle.training is not None:
         classifier.traces = TrainingTraces.from_tensors(
             bundle.training, len(manifest.class_names), policy.channels

@@ -62,6 +62,7 @@ def pack(classifier: Classifier, path: str | os.PathLike[str]) -> Path:
         "figures": classifier.figures,
         "data": classifier.data,
         "calibration": classifier.calibration,
+        "mirrored": classifier.mirrored,
     }
     weights = {
         name: np.asarray(variable) for name, variable in named_weights(classifier.model).items()

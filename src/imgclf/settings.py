@@ -60,6 +60,7 @@ class Settings:
             optimizer's own.
         label_smoothing: Share of each label that is spread over all classes.
         average_weights: Whether the result is a moving average of the weights.
+        mirrored_prediction: Whether predictions are the mean over an image and its mirror image.
         accumulate_steps: Batches whose mean gradient makes one change of the weights.
         class_weight: ``"balanced"`` or None.
         patience: Epochs without a better one after which the training ends; None never.
@@ -94,6 +95,7 @@ class Settings:
     weight_decay: float | None = None
     label_smoothing: float = 0.0
     average_weights: bool = False
+    mirrored_prediction: bool = False
     accumulate_steps: int = 1
     class_weight: Literal["balanced"] | None = None
     patience: int | None = None
@@ -138,6 +140,8 @@ def recipe_settings(recipe: str, directory: str | os.PathLike[str], **given: Any
     optimizer = given.get("optimizer", chosen["optimizer"])
     if optimizer != chosen["optimizer"]:
         chosen |= {"learning_rate": usual_rate(optimizer), "weight_decay": None}
+    if not resolve_augmentation(given.get("augment", chosen["augment"])).horizontal_flip:
+        chosen["mirrored_prediction"] = False  # Left and right may be what tells classes apart.
     chosen["size_by_budget"] = bool(given.get("budget_s")) and "image_size" not in given
     return {**chosen, **given}
 

@@ -234,6 +234,7 @@ def _train(
     fitted_s = time.monotonic()
 
     classifier = Classifier(model, data.train)
+    classifier.mirrored = settings.mirrored_prediction
     classifier.calibration = calibrate(
         data.val.labels, classifier.predict_pixels(data.val.pixels())
     )

@@ -46,6 +46,12 @@ def test_what_is_given_goes_before_the_recipe(two_classes: Path) -> None:
     assert Settings(**recipe_settings("recipe", two_classes)).optimizer == "adam"
 
 
+def test_predictions_are_mirrored_only_where_training_images_are(two_classes: Path) -> None:
+    """`best` takes the mean over mirror images, unless left and right are to be told apart."""
+    assert Settings(**recipe_settings("best", two_classes)).mirrored_prediction
+    assert not Settings(**recipe_settings("best", two_classes, augment="none")).mirrored_prediction
+
+
 def small_model(**options: Any) -> keras.Model:
     """Build a network of a few thousand weights."""
     return imgclf.build_model("resnet9", (16, 16, 3), 3, seed=1, filters=8, **options)

@@ -1,9 +1,9 @@
 """A plain convolutional network that learns as much as it can in a few epochs.
 
 Source: K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU" (2024, arXiv:2404.00498,
-section 3): a whitening first layer, three blocks of two convolutions with pooling *before* batch normalisation,
-GELU, convolutions that begin as the identity, and a head whose outputs are scaled down.
-There the whitening comes from the eigenvectors of the data's own 2x2 patches; here it is the
+section 3): a whitening first layer, three blocks of two convolutions with pooling *before* batch
+normalisation, GELU, convolutions that begin as the identity, and a head whose outputs are scaled
+down. There the whitening comes from the eigenvectors of the data's own 2x2 patches; here it is the
 Haar basis times opponent colours, scaled by what these components measure in photographs, so the
 network is a function of its options alone.
 """

@@ -28,6 +28,7 @@ class Recipe:
         label_smoothing: Share of each label that is spread over all classes.
         average_weights: Whether the result is a moving average of the weights.
         augment: Preset of the augmentation.
+        mirrored_prediction: Whether predictions are the mean over an image and its mirror image.
     """
 
     epochs: int
@@ -39,6 +40,7 @@ class Recipe:
     label_smoothing: float
     average_weights: bool
     augment: str
+    mirrored_prediction: bool
 
 
 RECIPES: tuple[RecipeName, ...] = ("recipe", "fast", "best")
@@ -79,6 +81,7 @@ def choose_recipe(name: str, num_images: int) -> Recipe:
             label_smoothing=0.0,
             average_weights=False,
             augment="recipe",
+            mirrored_prediction=False,
         )
     if name not in RECIPES:
         raise ArgumentError(f"recipe={name!r} is not accepted: give one of {', '.join(RECIPES)}.")
@@ -93,6 +96,7 @@ def choose_recipe(name: str, num_images: int) -> Recipe:
         label_smoothing=0.1,
         average_weights=best,
         augment="strong" if best else "light",
+        mirrored_prediction=best,
     )
 
 
