@@ -14,6 +14,7 @@ from imgclf.errors import ArgumentError, ImageError
 from imgclf.models import build_model
 from imgclf.settings import Settings
 from imgclf.training.budget import IMAGE_SIZES, BudgetPlan, StepCost, measure_steps, plan_budget
+from imgclf.training.optimizers import choose_optimizer
 
 __all__ = ["budget_of"]
 
@@ -67,7 +68,9 @@ def budget_of(plan: Plan, settings: Settings, budget_s: float) -> BudgetPlan:
         return measure_steps(
             model,
             settings.batch_size,
-            optimizer=settings.optimizer,
+            optimizer=choose_optimizer(model)
+            if settings.optimizer == "auto"
+            else settings.optimizer,
             average_weights=settings.average_weights,
             precision=settings.precision,
         )

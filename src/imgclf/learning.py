@@ -24,6 +24,7 @@ from imgclf.training.budget import BudgetPlan, KeepBudget
 from imgclf.training.checkpoints import newest_state, remove_states
 from imgclf.training.devices import choose_strategy, divisible_batch_size
 from imgclf.training.fitting import fit
+from imgclf.training.optimizers import choose_optimizer, usual_rate
 from imgclf.training.precision import choose_precision
 from imgclf.training.rate_finder import find_learning_rate
 from imgclf.training.rate_picture import rate_picture
@@ -183,8 +184,9 @@ def _attempt(
     stopping: StopOnRequest,
     start_from: Classifier | None,
 ) -> Learned:
+    model = _build(task.settings, data, start_from)
+    task = _with_optimizer(task, model)
     settings = task.settings
-    model = _build(settings, data, start_from)
     trackers = make_trackers(task.folder, tensorboard=settings.tensorboard, mlflow=settings.mlflow)
     callbacks = [*watcher.callbacks, *trackers, stopping]
     with frozen_convolutions(model, settings.freeze):
@@ -211,6 +213,22 @@ def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -
     if start_from is not None:
         copy_weights(start_from.model, start_from.class_names, model, data.train.class_names)
     return model
+
+
+def _with_optimizer(task: Task, model: keras.Model) -> Task:
+    """Choose what the settings leave to the network: its optimizer and that one's usual rate."""
+    settings = task.settings
+    optimizer = settings.optimizer
+    if optimizer == "auto":
+        optimizer = choose_optimizer(model)
+    rate = settings.learning_rate
+    if rate is None:
+        rate = usual_rate(optimizer)
+    chosen = replace(settings, optimizer=optimizer, learning_rate=rate)
+    if chosen != settings:
+        task = replace(task, settings=chosen)
+        task.record()
+    return task
 
 
 def _measure_rate(model: keras.Model, data: ImageData, task: Task) -> float:

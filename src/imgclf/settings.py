@@ -15,7 +15,6 @@ from imgclf.data.store import StoreMode
 from imgclf.errors import ArgumentError
 from imgclf.models import origin_of
 from imgclf.options import Value
-from imgclf.training.optimizers import usual_rate
 from imgclf.training.precision import Precision
 from imgclf.training.recipes import choose_recipe
 from imgclf.training.schedules import Schedule
@@ -52,9 +51,10 @@ class Settings:
         data_format: Order of the axes of batches and network.
         epochs: Passes over the training images.
         batch_size: Images per batch.
-        learning_rate: The highest rate; ``"auto"`` measures it.
+        learning_rate: The highest rate; None is the optimizer's usual one, ``"auto"`` measures it.
         schedule: ``"cosine"`` or ``"constant"``.
-        optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"``.
+        optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"``, ``"sgd"`` or ``"muon"``; ``"auto"`` is
+            Muon for networks with normalisation and Adam for others.
         augment: A preset's name or an `Augmentation`.
         weight_decay: Share of each kernel that a step of rate 1 takes away; None is the
             optimizer's own.
@@ -88,7 +88,7 @@ class Settings:
     data_format: DataFormat = "channels_last"
     epochs: int = 30
     batch_size: int = 32
-    learning_rate: float | Literal["auto"] = 1e-3
+    learning_rate: float | Literal["auto"] | None = 1e-3
     schedule: Schedule = "cosine"
     optimizer: str = "adam"
     augment: str | Augmentation = "light"
@@ -121,8 +121,8 @@ def recipe_settings(recipe: str, directory: str | os.PathLike[str], **given: Any
     Args:
         recipe: ``"recipe"``, ``"fast"`` or ``"best"``; see `imgclf.training.recipes`.
         directory: The folder.
-        **given: Fields of `Settings` that are set already; another optimizer than the recipe's
-            brings its own usual rate.
+        **given: Fields of `Settings` that are set already. Another optimizer than the recipe's
+            brings its own usual rate; a rate without an optimizer is taken for Adam's.
 
     Returns:
         Fields of `Settings`, those of `given` among them.
@@ -137,9 +137,10 @@ def recipe_settings(recipe: str, directory: str | os.PathLike[str], **given: Any
     else:
         num_images = round(len(folder.files) * (1 - VAL_SHARE - TEST_SHARE))
     chosen = asdict(choose_recipe(recipe, num_images))
-    optimizer = given.get("optimizer", chosen["optimizer"])
-    if optimizer != chosen["optimizer"]:
-        chosen |= {"learning_rate": usual_rate(optimizer), "weight_decay": None}
+    if given.get("optimizer", chosen["optimizer"]) != chosen["optimizer"]:
+        chosen |= {"learning_rate": None, "weight_decay": None}
+    elif chosen["optimizer"] == "auto" and isinstance(given.get("learning_rate"), float):
+        chosen["optimizer"] = "adam"  # A bare rate means Adam's, as everywhere in Keras.
     if not resolve_augmentation(given.get("augment", chosen["augment"])).horizontal_flip:
         chosen["mirrored_prediction"] = False  # Left and right may be what tells classes apart.
     chosen["size_by_budget"] = bool(given.get("budget_s")) and "image_size" not in given

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 import imgclf
 from imgclf.errors import ArgumentError
 from imgclf.settings import Settings, recipe_settings
-from imgclf.training.optimizers import OPTIMIZERS, average_momentum, make_optimizer, usual_rate
+from imgclf.training.muon import KernelMuon, normalised_kernels
+from imgclf.training.optimizers import (
+    OPTIMIZERS,
+    average_momentum,
+    choose_optimizer,
+    make_optimizer,
+    usual_rate,
+)
 from imgclf.training.recipes import RECIPES, choose_recipe
 
 
@@ -41,7 +48,9 @@ def test_what_is_given_goes_before_the_recipe(two_classes: Path) -> None:
     """Single settings replace the recipe's; another optimizer brings a rate of its own."""
     settings = Settings(**recipe_settings("fast", two_classes, epochs=3, optimizer="sgd"))
     assert (settings.epochs, settings.optimizer) == (3, "sgd")
-    assert settings.learning_rate == usual_rate("sgd")
+    assert settings.learning_rate is None  # sgd's own usual rate
+    rated = Settings(**recipe_settings("fast", two_classes, learning_rate=1e-3))
+    assert rated.optimizer == "adam"
     assert settings.label_smoothing == choose_recipe("fast", 70).label_smoothing
     assert Settings(**recipe_settings("recipe", two_classes)).optimizer == "adam"
 
@@ -106,12 +115,22 @@ def test_muon_keeps_the_length_of_kernels_and_leaves_the_head_to_adam() -> None:
         assert 0.08 < turned < 0.12, (variable.path, turned)
 
 
+def test_muon_is_for_kernels_that_a_normalisation_follows() -> None:
+    """A network without normalisation gets Adam; in others what stands free does."""
+    assert choose_optimizer(small_model()) == "muon"
+    plain = imgclf.build_model("three_conv", (32, 32, 3), filters=8, hidden_units=8)
+    assert choose_optimizer(plain) == "adam"
+    mixed = imgclf.build_model("five_conv", (32, 32, 3), filters=8, hidden_units=8)
+    kernels = normalised_kernels(mixed)
+    assert kernels
+    assert not any("hidden" in path or "head" in path for path in kernels)
+
+
 def test_muon_evens_out_the_directions_of_a_step() -> None:
     """A gradient of very unequal directions becomes a step of nearly equal ones."""
     kernel = keras.Variable(np.random.default_rng(1).normal(size=(3, 3, 16, 24)).astype("f4"))
     before = kernel.numpy()
-    model = small_model()
-    optimizer = make_optimizer(model, "muon", 0.1)
+    optimizer = KernelMuon(0.1, kernels=[kernel.path])
     optimizer.build([kernel])
     generator = np.random.default_rng(2)
     left, _ = np.linalg.qr(generator.normal(size=(144, 24)))

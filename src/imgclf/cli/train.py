@@ -88,8 +88,8 @@ def train(
         str | None,
         typer.Option(
             metavar="RATE",
-            show_default="0.1 with muon",
-            help="Highest learning rate; auto measures it.",
+            show_default="the optimizer's usual",
+            help="Highest learning rate, Adam's unless --optimizer is given; auto measures it.",
         ),
     ] = None,
     schedule: Annotated[
@@ -98,7 +98,9 @@ def train(
     ] = None,
     optimizer: Annotated[
         Literal["adam", "adamw", "rmsprop", "sgd", "muon"] | None,
-        typer.Option(show_default="muon", help="Optimizer."),
+        typer.Option(
+            show_default="muon for networks with normalisation, else adam", help="Optimizer."
+        ),
     ] = None,
     weight_decay: Annotated[
         float | None,

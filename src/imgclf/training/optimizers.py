@@ -8,9 +8,15 @@ from typing import Any
 import keras
 
 from imgclf.errors import ArgumentError
-from imgclf.training.muon import KernelMuon
+from imgclf.training.muon import KernelMuon, normalised_kernels
 
-__all__ = ["OPTIMIZERS", "average_momentum", "make_optimizer", "usual_rate"]
+__all__ = [
+    "OPTIMIZERS",
+    "average_momentum",
+    "choose_optimizer",
+    "make_optimizer",
+    "usual_rate",
+]
 
 OPTIMIZERS: dict[str, tuple[type[keras.optimizers.Optimizer], dict[str, Any]]] = {
     "adam": (keras.optimizers.Adam, {}),
@@ -84,7 +90,7 @@ def make_optimizer(
     kind, values = OPTIMIZERS[optimizer]
     values = {**values, "learning_rate": learning_rate}
     if kind is KernelMuon:
-        values["exclude_layers"] = [model.layers[-1].name]
+        values["kernels"] = normalised_kernels(model)
     if weight_decay is not None:
         values["weight_decay"] = weight_decay or None
     if average_over is not None:
@@ -97,6 +103,18 @@ def make_optimizer(
             [variable for variable in model.trainable_variables if len(variable.shape) < 2]
         )
     return made
+
+
+def choose_optimizer(model: keras.Model) -> str:
+    """Choose ``"muon"`` for a network with normalised convolutions, ``"adam"`` for others.
+
+    Args:
+        model: The network.
+
+    Returns:
+        A name in `OPTIMIZERS`.
+    """
+    return "muon" if normalised_kernels(model) else "adam"
 
 
 def usual_rate(optimizer: str) -> float:

@@ -20,8 +20,9 @@ class Recipe:
     Attributes:
         epochs: Passes over the training images.
         batch_size: Images per batch.
-        optimizer: Name of the optimizer.
-        learning_rate: The highest rate.
+        optimizer: Name of the optimizer; ``"auto"`` is Muon for networks with normalisation, which
+            it needs, and Adam for others.
+        learning_rate: The highest rate; None is the optimizer's usual one.
         schedule: Course of the rate.
         weight_decay: Share of each kernel that a step of rate 1 takes away; None is the
             optimizer's own.
@@ -34,7 +35,7 @@ class Recipe:
     epochs: int
     batch_size: int
     optimizer: str
-    learning_rate: float
+    learning_rate: float | None
     schedule: Literal["constant", "cosine"]
     weight_decay: float | None
     label_smoothing: float
@@ -89,8 +90,8 @@ def choose_recipe(name: str, num_images: int) -> Recipe:
     return Recipe(
         epochs=_epochs(num_images, of_a_thousand=100 if best else 40),
         batch_size=_batch_size(num_images),
-        optimizer="muon",
-        learning_rate=0.1,
+        optimizer="auto",
+        learning_rate=None,
         schedule="cosine",
         weight_decay=None,
         label_smoothing=0.1,
