@@ -89,7 +89,7 @@ def _print_report(console: Console, report: DataReport, directory: Path) -> None
     }
     console.print(f"[bold]{escape(shown_path(directory))}[/]", soft_wrap=True)
     console.print(
-        f"Layout: {layouts[report.layout]}. "
+        f"Layout: {'a ZIP file with ' if report.kind == 'zip' else ''}{layouts[report.layout]}. "
         f"{report.num_usable:,} of {report.num_files:,} images are usable."
     )
     if report.classes:
