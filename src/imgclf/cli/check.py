@@ -28,7 +28,8 @@ def check(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="Folder with one sub-folder per class; or with train/, val/ and test/ in it.",
+            help="Folder with one sub-folder per class; or with train/, val/ and test/ in it; or a "
+            "ZIP or CSV file.",
         ),
     ],
     image_size: Annotated[

@@ -73,7 +73,7 @@ REASONS: dict[str, str] = {
     "truncated": "the file is cut off before its end; copy or download it again.",
     "corrupt": "the file is damaged; open it in an image editor and save it again, or delete it.",
     "encrypted": "it is encrypted in its ZIP file; unpack that and give the folder.",
-    "compression_not_accepted": "its ZIP file was packed in a rare way; unpack it, give the folder.",
+    "compression_not_accepted": "its ZIP file is packed in a rare way; unpack it, give the folder.",
     "out_of_memory": "there was not enough memory to decode this image; save a smaller copy.",
     "time_out": "decoding took too long; save the image again in an image editor, or delete it.",
     "worker_died": "the decoding process died on this image; delete it or save it again.",

@@ -58,6 +58,7 @@ class Plan:
         near_duplicates: Whether images that look the same stay on one side too, not only files
             that are the same.
         split_file: The ``split.csv`` of an earlier run, whose images keep their sides.
+        oversample: Whether images of rare classes come several times in a training epoch.
     """
 
     train_dir: str
@@ -75,6 +76,7 @@ class Plan:
     group_by: str | None = None
     near_duplicates: bool = True
     split_file: str | None = None
+    oversample: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what would otherwise fail only after the scan."""
@@ -124,8 +126,9 @@ class Batches(tf.data.Dataset):
 
     Images are uint8 ``(batch, height, width, channels)``, 0..255 (``channels_first`` on request);
     labels are float32, ``(batch, 1)`` for two classes (1 is the second name) and one-hot
-    ``(batch, num_classes)`` for more. Training batches come in a new order each time they are
-    iterated over; iteration n gives the same batches in every process with the same seed.
+    ``(batch, num_classes)`` for more; between 0 and 1 where MixUp or CutMix mix images. Training
+    batches come in a new order each time they are iterated over; iteration n gives the same batches
+    in every process with the same seed.
     """
 
     def __init__(
@@ -166,8 +169,13 @@ class Batches(tf.data.Dataset):
 
     @property
     def num_samples(self) -> int:
-        """Images per epoch."""
+        """Different images; one of a rare class can come several times in an epoch."""
         return self._source.num_samples
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Images per epoch: `num_samples`, or more where rare classes are oversampled."""
+        return self._source.images_per_epoch
 
     @property
     def batch_size(self) -> int:
@@ -285,6 +293,7 @@ def make_generators(
     group_by: str | None = None,
     near_duplicates: bool = True,
     split_file: str | os.PathLike[str] | None = None,
+    oversample: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Batches, Batches]:
     """Turn image folders into training and validation batches.
@@ -294,7 +303,7 @@ def make_generators(
 
     Args:
         train_dir: Folder with one sub-folder per class; or a folder with ``train/`` and ``val/``
-            in it, when `val_dir` is None.
+            in it, when `val_dir` is None; or a ZIP or CSV file in its place.
         val_dir: A folder like `train_dir` with other images; None takes ``val/`` beside
             ``train/``, or cuts `val_split` off `train_dir`.
         image_size: ``(height, width)`` in pixels.
@@ -320,6 +329,9 @@ def make_generators(
             a validation folder where they are in training; otherwise only the same files.
         split_file: The ``split.csv`` of an earlier run: its images keep their sides, new ones join
             the side of their copies or are divided by content.
+        oversample: Whether images of rare classes come several times in a training epoch, each time
+            varied in another way, so that all classes are equally frequent; the other way
+            to the same end is ``class_weight="balanced"`` of `imgclf.fit`.
         progress: Called while scanning with the number of files done and in all.
 
     Returns:
@@ -357,6 +369,7 @@ def make_generators(
         group_by=group_by,
         near_duplicates=near_duplicates,
         split_file=None if split_file is None else os.path.abspath(split_file),  # noqa: PTH100
+        oversample=oversample,
     )
     data = plan.build(progress)
     return data.train, data.val
@@ -425,6 +438,7 @@ class _Builder:
             data_format=plan.policy.data_format,
             seed=plan.seed,
             varied_once=split != "train",
+            oversampled=plan.oversample and split == "train",
         )
         return Batches(source, class_names, samples, plan)
 
