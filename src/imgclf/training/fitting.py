@@ -165,15 +165,18 @@ def fit(
         try:
             for part in _parts(state, epochs, steps):
                 stream = _stream(train, part, steps)
-                soft = weights is not None and isinstance(train, Batches)
+                keras_weights = weights
+                if weights is not None and isinstance(train, Batches):
+                    stream = weigh_classes(stream, weights, train.num_classes)
+                    keras_weights = None
                 history = model.fit(
-                    weigh_classes(stream, weights, train.num_classes) if soft else stream,
+                    stream,
                     initial_epoch=part.first_epoch,
                     epochs=part.last_epoch,
                     steps_per_epoch=part.steps,
                     shuffle=False,  # the batches come shuffled; Keras warns otherwise
                     validation_data=_limited(val, validation_steps),
-                    class_weight=None if soft else weights,
+                    class_weight=keras_weights,
                     callbacks=[*callbacks, *watching, *drawing],
                     verbose=0,
                 )
