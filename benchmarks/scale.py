@@ -64,7 +64,7 @@ def run_child(root: Path, image_size: int, cache: Path) -> dict[str, float]:
     """Measure one size in a fresh process."""
     command = [sys.executable, __file__, str(root), "--child", "--image-size", str(image_size)]
     environment = {**os.environ, "IMGCLF_CACHE_DIR": str(cache), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - this script itself
         command, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
     return json.loads(done.stdout.splitlines()[-1])
