@@ -122,7 +122,7 @@ def test_what_systems_leave_behind_is_ignored(tmp_path: Path) -> None:
 def test_names_that_lead_elsewhere_are_left_out(tmp_path: Path, name: str) -> None:
     """A member called ../x is no image; it is named with its reason, and nothing is read there."""
     (tmp_path / "evil.png").write_bytes(png())
-    path = pack_members(tmp_path / "x.zip", {**photos("a/1.png", "b/1.png"), name: png()})
+    path = pack_members(tmp_path / "x.zip", {**photos("p/a/1.png", "p/b/1.png"), name: png()})
     folder = read_folder(path)
     assert [file.path for file in folder.files] == ["a/1.png", "b/1.png"]
     assert [item.reason for item in folder.left_out] == ["unsafe_path"]

@@ -67,7 +67,7 @@ REASONS: dict[str, str] = {
     "empty_file": "the file is empty; copy or download it again, or delete it.",
     "not_an_image": "this is not an image, whatever its name says; delete it or replace it.",
     "format_not_accepted": "this format is not accepted; save it as PNG or JPEG.",
-    "heic_support_missing": "HEIC photos need one more package: pip install 'imgclf[heic]'",
+    "heic_support_missing": "HEIC photos need one more package; run pip install 'imgclf[heic]'.",
     "too_many_bytes": "the file is larger than the limit; save a smaller copy.",
     "too_many_pixels": "the image has more pixels than the limit; save a smaller copy.",
     "truncated": "the file is cut off before its end; copy or download it again.",

@@ -126,7 +126,7 @@ class ZipTree:
         self.left_out: Sequence[tuple[str, str]] = [
             (path.removeprefix(prefix), reason)
             for path, reason in [*archive.left_out, *((name, "stored_twice") for name in clashes)]
-            if path.startswith(prefix)
+            if path.startswith(prefix) or reason == "unsafe_path"
         ]
 
     def entries(self, folder: str) -> list[Entry]:
