@@ -78,6 +78,7 @@ class Settings:
         group_by: A regular expression over paths; images with the same match stay on one side.
         near_duplicates: Whether images that look the same stay on one side too.
         split_file: The ``split.csv`` of an earlier run, whose images keep their sides.
+        oversample: Whether images of rare classes come several times in an epoch.
     """
 
     architecture: str | Callable[..., keras.Model] = "resnet9"
@@ -113,6 +114,7 @@ class Settings:
     group_by: str | None = None
     near_duplicates: bool = True
     split_file: str | None = None
+    oversample: bool = False
 
 
 def recipe_settings(recipe: str, directory: str | os.PathLike[str], **given: Any) -> dict[str, Any]:
@@ -185,6 +187,7 @@ def make_plan(
         group_by=settings.group_by,
         near_duplicates=settings.near_duplicates,
         split_file=settings.split_file and os.path.abspath(settings.split_file),  # noqa: PTH100
+        oversample=settings.oversample,
     )
 
 
@@ -261,7 +264,8 @@ def from_config(config: Mapping[str, Any]) -> tuple[Plan, Settings]:
         The plan and the settings of the run.
     """
     values = {
-        **{item.name: config[item.name] for item in fields(Settings)},
+        # A run of an earlier version has not all of them.
+        **{item.name: config[item.name] for item in fields(Settings) if item.name in config},
         "image_size": tuple(config["image_size"]),
         "augment": Augmentation(**config["augment"]),
     }

@@ -251,7 +251,7 @@ def _train(
         write_history(folder, history.history)
         bundle = classifier.save(folder / BUNDLE_NAME)
         mark_stopped(folder, stopping.stopped)
-    num_seen = len(history.epoch) * data.train.num_samples
+    num_seen = len(history.epoch) * data.train.images_per_epoch
     run = TrainingRun(
         classifier=classifier,
         evaluation=evaluation,

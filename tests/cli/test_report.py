@@ -25,7 +25,7 @@ def invoke(*arguments: object) -> Any:
 
 def test_evaluate_prints_every_figure(bundle: Path, two_classes: Path) -> None:
     """Accuracy, both baselines, calibration, matrix and the training images are all there."""
-    done = invoke("evaluate", bundle, two_classes, "--min-precision", "0.9")
+    done = invoke("evaluate", bundle, two_classes, "--all", "--min-precision", "0.9")
     assert done.exit_code == 0
     for part in ("95 % interval", "most frequent class", "nearest class mean", "macro F1",
                  "calibration error", "of the images", "recall"):  # fmt: skip
@@ -36,14 +36,34 @@ def test_evaluate_prints_every_figure(bundle: Path, two_classes: Path) -> None:
 def test_evaluate_writes_a_row_per_image(bundle: Path, two_classes: Path) -> None:
     """--csv gives path, truth, answer and every probability of each image."""
     rows = list(
-        csv.DictReader(io.StringIO(invoke("evaluate", bundle, two_classes, "--csv").stdout))
+        csv.DictReader(
+            io.StringIO(invoke("evaluate", bundle, two_classes, "--csv", "--all").stdout)
+        )
     )
-    figures = json.loads(invoke("evaluate", bundle, two_classes, "--json").stdout)
+    figures = json.loads(invoke("evaluate", bundle, two_classes, "--json", "--all").stdout)
     assert len(rows) == 100
     assert sum(row["correct"] == "true" for row in rows) == figures["num_correct"]
     for row in rows:
         assert (row["true"] == row["predicted"]) == (row["correct"] == "true")
         assert float(row["dark"]) + float(row["light"]) == pytest.approx(1)
+
+
+def test_the_folder_of_the_training_gives_the_headline(
+    trained: Any, bundle: Path, two_classes: Path, tmp_path: Path
+) -> None:
+    """On the folder that it was trained on, the test images of the run are measured."""
+    done = invoke("evaluate", bundle, two_classes, "--json")
+    figures = json.loads(done.stdout)
+    assert figures["accuracy"] == trained.evaluation.accuracy
+    assert figures["num_images"] == trained.evaluation.metrics.num_images < 100
+    assert figures["num_seen"] == 0
+    assert "test images of" in done.stderr
+    alone = tmp_path / "alone.imgclf"  # the division is not beside it
+    alone.write_bytes(bundle.read_bytes())
+    split = str(bundle.parent / "split.csv")
+    again = invoke("evaluate", alone, two_classes, "--json", "--split-file", split)
+    assert json.loads(again.stdout)["num_correct"] == figures["num_correct"]
+    assert "were training images" in invoke("evaluate", alone, two_classes).stderr
 
 
 def test_assert_accuracy_decides(bundle: Path, two_classes: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from imgclf.data.store import StoredPixels
 if TYPE_CHECKING:
     from imgclf.data.policy import DataFormat
 
+THREE_CLASSES = np.arange(10) % 3
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 6, 5, 3)).astype(np.uint8)
 
 
@@ -22,12 +23,14 @@ def source(
     augmentation: Augmentation = PRESETS["none"],
     data_format: DataFormat = "channels_last",
     varied_once: bool = False,
+    oversampled: bool = False,
+    labels: np.ndarray = THREE_CLASSES,
 ) -> BatchSource:
     """Make batches of four of the even rows."""
     return BatchSource(
         pixels=StoredPixels(PIXELS),
         rows=np.arange(0, 20, 2),
-        labels=np.arange(10) % 3,
+        labels=labels,
         num_classes=3,
         batch_size=4,
         shuffled=shuffled,
@@ -35,6 +38,7 @@ def source(
         data_format=data_format,
         seed=seed,
         varied_once=varied_once,
+        oversampled=oversampled,
     )
 
 
@@ -103,3 +107,54 @@ def test_labels_fit_the_head(num_classes: int, expected: list[list[float]]) -> N
     encoded = encode_labels(np.array([0, 1, 1]), num_classes)
     assert encoded.dtype == np.float32
     assert encoded.tolist() == expected
+
+
+def test_oversampling_makes_classes_equally_frequent() -> None:
+    """Seven images of one class and three of two others: each class comes seven times an epoch."""
+    labels = np.array([0, 0, 0, 0, 0, 0, 0, 1, 2, 2])
+    batches = source(oversampled=True, labels=labels)
+    assert (batches.num_samples, batches.images_per_epoch, batches.steps_per_epoch) == (10, 21, 6)
+    shown = [batches.load(0, step) for step in range(6)]
+    assert sum(len(images) for images, _ in shown) == 21
+    np.testing.assert_array_equal(sum(targets.sum(axis=0) for _, targets in shown), [7, 7, 7])
+    images = np.concatenate([images for images, _ in shown])
+    counts = [(images == PIXELS[row]).all(axis=(1, 2, 3)).sum() for row in range(0, 20, 2)]
+    assert counts[:8] == [1] * 7 + [7]
+    assert sorted(counts[8:]) == [3, 4]
+
+
+def test_oversampled_images_take_turns() -> None:
+    """Which image comes once more than the others changes from epoch to epoch."""
+    batches = source(oversampled=True, labels=np.array([0, 0, 0, 0, 0, 0, 0, 1, 2, 2]))
+    extra = set()
+    for number in range(2):
+        images = np.concatenate([batches.load(number, step)[0] for step in range(6)])
+        counts = [(images == PIXELS[row]).all(axis=(1, 2, 3)).sum() for row in (16, 18)]
+        extra.add(int(np.argmax(counts)))
+    assert extra == {0, 1}
+
+
+def test_an_image_that_comes_again_is_varied_anew() -> None:
+    """Repeating one picture of a rare class seven times would teach that picture by heart."""
+    batches = source(
+        oversampled=True,
+        labels=np.array([0, 0, 0, 0, 0, 0, 0, 1, 2, 2]),
+        augmentation=PRESETS["strong"],
+    )
+    rare = [
+        image.tobytes()
+        for images, targets in (batches.load(0, step) for step in range(6))
+        for image, target in zip(images, targets, strict=True)
+        if target[1] == 1
+    ]
+    assert len(set(rare)) == len(rare) == 7
+
+
+def test_batches_mix_images_and_labels() -> None:
+    """MixUp and CutMix are options of the augmentation; batches carry soft labels then."""
+    batches = source(augmentation=Augmentation(mixup=1.0))
+    images, targets = batches.load(0, 0)
+    assert images.dtype == np.uint8
+    assert ((targets > 0) & (targets < 1)).any()
+    np.testing.assert_array_equal(images, batches.load(0, 0)[0])
+    assert (batches.load(1, 0)[0] != images).any()

@@ -12,8 +12,10 @@ import pytest
 import tensorflow as tf
 
 import imgclf
+from imgclf.data.augmentation import Augmentation
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.training.fitting import balanced_class_weights
+from imgclf.training.soft_labels import weigh_classes
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +199,34 @@ def test_class_weights_reach_the_loss(batches: Any) -> None:
         losses.append(imgclf.fit(model, train, epochs=1, class_weight=weights).history["loss"][0])
     assert losses[1] == 0
     assert losses[2] != losses[0]
+
+
+def test_soft_labels_have_an_accuracy(two_classes: Path, model: keras.Model) -> None:
+    """With mixed labels the history's accuracy counts as it should; Keras' own would read 0."""
+    train, val = imgclf.make_generators(
+        two_classes, image_size=(24, 24), batch_size=16, augment=Augmentation(mixup=0.2)
+    )
+    history = imgclf.fit(model, train, val, epochs=3, learning_rate=5e-3, class_weight="balanced")
+    assert min(history.history["accuracy"]) > 0.3
+    assert max(history.history["val_accuracy"]) > 0.6
+
+
+def test_soft_labels_are_weighted_by_their_shares(batches: Any) -> None:
+    """An image that is 0.75 of class 1 has three quarters of its weight, not none or all."""
+    labels = tf.constant([[0.0], [1.0], [0.75]])
+    plain = tf.data.Dataset.from_tensors((tf.zeros((3, 2)), labels))
+    (_, _, weights) = next(iter(weigh_classes(plain, {0: 2.0, 1: 4.0}, 2)))
+    np.testing.assert_allclose(weights, [2.0, 4.0, 3.5])
+    one_hot = tf.data.Dataset.from_tensors((tf.zeros((1, 2)), tf.constant([[0.5, 0.0, 0.5]])))
+    (_, _, weights) = next(iter(weigh_classes(one_hot, {0: 2.0, 1: 4.0, 2: 6.0}, 3)))
+    np.testing.assert_allclose(weights, [4.0])
+
+
+def test_rare_classes_are_made_up_for_once(two_classes: Path, model: keras.Model) -> None:
+    """Balanced weights on top of oversampling would favour the rare class: refused."""
+    train, val = imgclf.make_generators(two_classes, image_size=(24, 24), oversample=True)
+    with pytest.raises(ArgumentError, match="twice"):
+        imgclf.fit(model, train, val, epochs=1, class_weight="balanced")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ def check(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="Folder with one sub-folder per class; or with train/, val/ and test/ in it.",
+            help="Folder with one sub-folder per class; or with train/, val/ and test/ in it; or a "
+            "ZIP or CSV file.",
         ),
     ],
     image_size: Annotated[
@@ -89,7 +90,7 @@ def _print_report(console: Console, report: DataReport, directory: Path) -> None
     }
     console.print(f"[bold]{escape(shown_path(directory))}[/]", soft_wrap=True)
     console.print(
-        f"Layout: {layouts[report.layout]}. "
+        f"Layout: {'a ZIP file with ' if report.kind == 'zip' else ''}{layouts[report.layout]}. "
         f"{report.num_usable:,} of {report.num_files:,} images are usable."
     )
     if report.classes:

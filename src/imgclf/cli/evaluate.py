@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,17 +28,31 @@ from imgclf.runtime import silenced_stderr
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from imgclf.bundle import DataRecord
+    from imgclf.data.found import ImageFolder
     from imgclf.evaluation.results import Evaluation
 
 
 def evaluate(
     bundle: BundlePath,
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder with one sub-folder per class.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Folder with one sub-folder per class, or a ZIP or CSV file."
+        ),
     ],
     as_json: JsonFlag = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print one CSV row per image instead of the figures.")
+    ] = False,
+    split_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="The split.csv of a run: measure its held-out images only."
+        ),
+    ] = None,
+    all_images: Annotated[
+        bool, typer.Option("--all", help="Measure the training images of the run too.")
     ] = False,
     min_precision: MinPrecision = None,
     assert_accuracy: Annotated[
@@ -47,6 +62,9 @@ def evaluate(
 ) -> None:
     """Measure a classifier on images that it has not seen.
 
+    On the folder that it was trained on, the held-out images of the run are measured: those of the
+    `split.csv` beside the bundle.
+
     Example: `imgclf evaluate pets.imgclf photos/test --assert-accuracy 0.9`
     """
     from imgclf.bundle import read_bundle
@@ -54,14 +72,24 @@ def evaluate(
 
     if as_json and as_csv:
         raise typer.BadParameter("give --json or --csv, not both.")
-    read_bundle(bundle)  # Both are refused before TensorFlow is loaded.
-    read_folder(directory, min_classes=1)
+    if split_file is not None and all_images:
+        raise typer.BadParameter("give --split-file or --all, not both.")
+    read = read_bundle(bundle)  # Both are refused before TensorFlow is loaded.
+    folder = read_folder(directory, min_classes=1)
+    if split_file is None and not all_images:
+        split_file = split_of_training(bundle, read.manifest.data, folder)
     with silenced_stderr():
         from imgclf.evaluation.evaluating import evaluate as measure
         from imgclf.loading import load
 
     with ScanBar(error_console()) as scanning:
-        result = measure(load(bundle), directory, min_precision=min_precision, progress=scanning)
+        result = measure(
+            load(bundle),
+            directory,
+            split_file=split_file,
+            min_precision=min_precision,
+            progress=scanning,
+        )
     print_quarantined(error_console(), result.quarantined)
     for warning in result.warnings:
         error_console().print(warning, style="yellow", markup=False, soft_wrap=True)
@@ -76,6 +104,20 @@ def evaluate(
             f"The accuracy is {result.accuracy:.4f}, and --assert-accuracy demands "
             f"{assert_accuracy:g}."
         )
+
+
+def split_of_training(bundle: Path, data: DataRecord | None, folder: ImageFolder) -> Path | None:
+    """Find the division beside a bundle, where the folder is the one that it was trained on."""
+    from imgclf.data.recorded import read_split
+
+    path = bundle.parent / "split.csv"
+    if data is None or not path.is_file():
+        return None
+    if hashlib.sha256(path.read_bytes()).hexdigest() != data.split_sha256:
+        return None
+    sides = read_split(path).by_path
+    trained = any(sides.get(folder.absolute(file)) == "train" for file in folder.files)
+    return path if trained else None
 
 
 def print_figures(console: Console, result: Evaluation) -> None:

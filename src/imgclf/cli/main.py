@@ -13,6 +13,7 @@ import typer
 
 from imgclf.cli import (
     architectures,
+    bench,
     cache,
     check,
     demo,
@@ -53,6 +54,7 @@ app.command("info")(info.info)
 app.add_typer(cache.app, name="cache")
 app.command("report")(report.report)
 app.command("relabel")(relabel.relabel)
+app.command("bench")(bench.bench)
 
 
 def run() -> None:

@@ -35,7 +35,8 @@ def train(
         Path | None,
         typer.Argument(
             metavar="DIR",
-            help="Folder with one sub-folder per class; or with train/, val/ and test/ in it.",
+            help="Folder with one sub-folder per class; or with train/, val/ and test/ in it; or a "
+            "ZIP or CSV file.",
         ),
     ] = None,
     arch: Annotated[
@@ -129,6 +130,18 @@ def train(
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Let rare classes count as much as frequent ones.")
     ] = False,
+    oversample: Annotated[
+        bool,
+        typer.Option("--oversample", help="Show images of rare classes several times per epoch."),
+    ] = False,
+    mixup: Annotated[
+        float,
+        typer.Option(metavar="ALPHA", min=0, help="Lay images over each other: try 0.2."),
+    ] = 0.0,
+    cutmix: Annotated[
+        float,
+        typer.Option(metavar="ALPHA", min=0, help="Put parts of images into others: try 1."),
+    ] = 0.0,
     patience: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many epochs without a better one.")
     ] = None,
@@ -240,6 +253,7 @@ def train(
         "accumulate_steps": accumulate_steps,
         "budget_s": parse_budget(budget),
         "class_weight": "balanced" if balanced else None,
+        "oversample": oversample,
         "patience": patience,
         "precision": precision,
         "freeze": freeze,
@@ -255,12 +269,15 @@ def train(
     }
     console = error_console()
     load_tensorflow(console, deterministic)
+    from imgclf.data.augmentation import resolve_augmentation
     from imgclf.loading import load
     from imgclf.run_folder import default_run_folder
     from imgclf.settings import Settings, recipe_settings, settings_of
     from imgclf.workflow import run_training
 
     chosen = recipe_settings(recipe, directory, **chosen, **fixed)
+    if mixup or cutmix:
+        chosen["augment"] = resolve_augmentation(chosen["augment"], mixup=mixup, cutmix=cutmix)
     earlier = load(start_from) if start_from is not None else None
     settings = settings_of(earlier, **chosen) if earlier else Settings(**chosen)
     folder = run_dir or default_run_folder(architecture)

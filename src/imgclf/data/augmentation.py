@@ -6,7 +6,7 @@ which batches happen to be made: the same seed gives the same pixels in every pr
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -40,6 +40,10 @@ class Augmentation:
         saturation_range: Largest relative change of saturation, 0 to 1; grey images have none.
         erase_range: Largest erased rectangle (Zhong et al. 2017, arXiv:1708.04896), as a share of
             height and width, 0 to 1; half of the images get one, filled with their mean colour.
+        mixup: Alpha of MixUp, 0 to 10: images of a batch are laid over each other, their labels are
+            mixed alike. 0.2 keeps most images nearly as they are, 1 takes every share. Usual
+            are long trainings of large networks; see `imgclf.data.mixing`.
+        cutmix: Alpha of CutMix, 0 to 10; usual is 1. With `mixup` too, each batch has one of them.
     """
 
     shear_range: float = 0.0
@@ -51,6 +55,8 @@ class Augmentation:
     contrast_range: float = 0.0
     saturation_range: float = 0.0
     erase_range: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -66,9 +72,9 @@ class Augmentation:
             )
 
     @property
-    def changes_anything(self) -> bool:
-        """Whether any parameter is set."""
-        return self != Augmentation()
+    def changes_images(self) -> bool:
+        """Whether single images are varied; mixing is done to whole batches."""
+        return replace(self, mixup=0.0, cutmix=0.0) != Augmentation()
 
 
 _BOUNDS = {
@@ -80,6 +86,8 @@ _BOUNDS = {
     "contrast_range": 1.0,
     "saturation_range": 1.0,
     "erase_range": 1.0,
+    "mixup": 10.0,
+    "cutmix": 10.0,
 }
 
 PRESETS: dict[str, Augmentation] = {
@@ -201,7 +209,8 @@ def augment(
 
     Args:
         images: ``(batch, height, width, channels)``, uint8, 0..255.
-        indices: ``(batch,)``, which image of the data set each one is.
+        indices: ``(batch,)``, which image of the data set each one is; equal ones are varied
+            alike.
         augmentation: How far.
         seed: The training's seed.
         epoch: Counted from 0; every epoch varies the images anew.
@@ -209,7 +218,7 @@ def augment(
     Returns:
         A new array like `images`.
     """
-    if not augmentation.changes_anything:
+    if not augmentation.changes_images:
         return images
     draws = _uniform(seed, epoch, indices, _NUM_DRAWS)
     varied = np.empty_like(images)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgclf.data.augmentation import Augmentation, augment
+from imgclf.data.mixing import mix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +35,8 @@ class BatchSource:
         data_format: Order of the axes of a batch.
         seed: Decides order and augmentation.
         varied_once: Whether every epoch is varied in the same way, as validation images are.
+        oversampled: Whether images of rare classes come several times in an epoch, each time varied
+            in another way, so that all classes are equally frequent. Only with `shuffled`.
     """
 
     pixels: PixelSource
@@ -46,21 +49,32 @@ class BatchSource:
     data_format: DataFormat
     seed: int
     varied_once: bool = False
+    oversampled: bool = False
     targets: NDArray[np.float32] = field(init=False)
+    members: tuple[NDArray[np.int64], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Encode all labels once."""
+        """Encode all labels once, and part the images by class."""
+        classes = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
         object.__setattr__(self, "targets", encode_labels(self.labels, self.num_classes))
+        object.__setattr__(self, "members", tuple(classes))
 
     @property
     def num_samples(self) -> int:
-        """Images per epoch."""
+        """Different images of the data set."""
         return len(self.rows)
 
     @property
+    def images_per_epoch(self) -> int:
+        """Images per epoch, those counted again that come again."""
+        if not self.oversampled:
+            return len(self.rows)
+        return len(self.members) * max(len(images) for images in self.members)
+
+    @property
     def steps_per_epoch(self) -> int:
-        """Batches per epoch: samples / batch size, rounded up."""
-        return -(-self.num_samples // self.batch_size)
+        """Batches per epoch: images / batch size, rounded up."""
+        return -(-self.images_per_epoch // self.batch_size)
 
     def load(self, epoch: int, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Make one batch.
@@ -71,24 +85,49 @@ class BatchSource:
 
         Returns:
             Images, uint8 ``(batch, height, width, channels)`` (or channels first), 0..255, and
-            labels, float32 ``(batch, 1)`` for two classes or one-hot ``(batch, num_classes)``.
+            labels, float32 ``(batch, 1)`` for two classes or one-hot ``(batch, num_classes)``;
+            between 0 and 1 where images are mixed.
         """
-        first = step * self.batch_size
+        places = slice(step * self.batch_size, (step + 1) * self.batch_size)
         if self.shuffled:
-            order = _epoch_order(self.num_samples, self.seed, epoch)
-            chosen = order[first : first + self.batch_size]
+            place = _epoch_order(self.images_per_epoch, self.seed, epoch)[places]
         else:
-            chosen = np.arange(first, min(first + self.batch_size, self.num_samples))
+            place = np.arange(self.num_samples)[places]
+        chosen, turn = self._images_at(place, epoch)
+        epoch = 0 if self.varied_once else epoch
         images = augment(
             self.pixels.rows(self.rows[chosen]),
-            self.rows[chosen],
+            self.rows[chosen] + turn * _NEXT_TURN,
             self.augmentation,
             seed=self.seed,
-            epoch=0 if self.varied_once else epoch,
+            epoch=epoch,
+        )
+        images, targets = mix(
+            images, self.targets[chosen], self.augmentation, seed=self.seed, epoch=epoch, step=step
         )
         if self.data_format == "channels_first":
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        return images, self.targets[chosen]
+        return images, targets
+
+    def _images_at(
+        self, place: NDArray[np.int64], epoch: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which image stands at each place of an epoch, and its how many-th turn it is."""
+        if not self.oversampled:
+            return place, np.zeros_like(place)
+        largest = self.images_per_epoch // len(self.members)
+        which_class, number = np.divmod(place, largest)
+        chosen, turn = np.empty_like(place), np.empty_like(place)
+        for index, images in enumerate(self.members):
+            ours = which_class == index
+            turn[ours], member = np.divmod(number[ours], len(images))
+            # Each epoch begins elsewhere, so that the last, shorter turn comes to all of them.
+            chosen[ours] = images[(member + epoch * largest) % len(images)]
+        return chosen, turn
+
+
+_NEXT_TURN = 2**40
+"""Added to an image's number when it comes again in an epoch: it is then varied in another way."""
 
 
 def encode_labels(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.float32]:

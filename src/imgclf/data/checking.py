@@ -46,6 +46,7 @@ class DataReport:
         directory: The folder.
         layout: ``"classes"`` for class folders, ``"splits"`` for ``train/`` and others above them,
             ``"unknown"`` where no images lie in folders.
+        kind: ``"folder"`` or ``"zip"``: where the images lie.
         classes: The usable images of each class.
         num_files: Files that look like images.
         num_usable: Images that can be decoded.
@@ -57,6 +58,7 @@ class DataReport:
 
     directory: str
     layout: Literal["classes", "splits", "unknown"]
+    kind: Literal["folder", "zip"]
     classes: tuple[ClassCount, ...]
     num_files: int
     num_usable: int
@@ -89,7 +91,7 @@ def check(
     decode them again.
 
     Args:
-        directory: The folder.
+        directory: The folder, or a ZIP or CSV file in its place.
         image_size: ``(height, width)`` in pixels that the images are decoded to.
         near_duplicates: Whether to look for copies that were saved again, resized or mirrored.
         store: Where decoded pixels are kept; see `imgclf.make_generators`.
@@ -148,6 +150,7 @@ def _report(inspected: Inspected) -> DataReport:
     return DataReport(
         directory=str(folder.root),
         layout=folder.layout if folder.files else "unknown",
+        kind=folder.kind,
         classes=tuple(
             ClassCount(name, counts[label, "train"], counts[label, "val"], counts[label, "test"])
             for label, name in enumerate(folder.class_names)

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
 
+from imgclf.data.archives import find_archive, read_member
 from imgclf.data.formats import (
     ACCEPTED_FORMATS,
     canvas_size,
@@ -66,11 +67,13 @@ REASONS: dict[str, str] = {
     "empty_file": "the file is empty; copy or download it again, or delete it.",
     "not_an_image": "this is not an image, whatever its name says; delete it or replace it.",
     "format_not_accepted": "this format is not accepted; save it as PNG or JPEG.",
-    "heic_support_missing": "HEIC photos need one more package: pip install 'imgclf[heic]'",
+    "heic_support_missing": "HEIC photos need one more package; run pip install 'imgclf[heic]'.",
     "too_many_bytes": "the file is larger than the limit; save a smaller copy.",
     "too_many_pixels": "the image has more pixels than the limit; save a smaller copy.",
     "truncated": "the file is cut off before its end; copy or download it again.",
     "corrupt": "the file is damaged; open it in an image editor and save it again, or delete it.",
+    "encrypted": "it is encrypted in its ZIP file; unpack that and give the folder.",
+    "compression_not_accepted": "its ZIP file is packed in a rare way; unpack it, give the folder.",
     "out_of_memory": "there was not enough memory to decode this image; save a smaller copy.",
     "time_out": "decoding took too long; save the image again in an image editor, or delete it.",
     "worker_died": "the decoding process died on this image; delete it or save it again.",
@@ -141,9 +144,10 @@ def decode(
     leaves the caller's file position and Pillow image as they were.
 
     Args:
-        source: A path; the content of a file as bytes; an open binary file, read from its
-            beginning; a Pillow image; or pixels: an array ``(height, width)`` or ``(height,
-            width, 1, 3 or 4)``, of bool, uint8, uint16 (0 to 65535) or float (0 to 1).
+        source: A path, which may lead into a ZIP file (``photos.zip/cat/1.jpg``); the content of
+            a file as bytes; an open binary file, read from its beginning; a Pillow image; or
+            pixels: an array ``(height, width)`` or ``(height, width, 1, 3 or 4)``, of bool, uint8,
+            uint16 (0 to 65535) or float (0 to 1).
         policy: Target size, channels, resizing and background.
         limits: Caps on the file's size and on its pixels, checked before decoding. They do not
             apply to pixels that are already decoded.
@@ -237,7 +241,9 @@ def _content_of_path(path: str | os.PathLike[str], limits: DecodingLimits) -> by
         with file.open("rb") as stream:
             return _within(limits, stream.read(limits.max_bytes + 1))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ImageError("not_found", "") from error
+        if find_archive(os.fsdecode(path)) is None:
+            raise ImageError("not_found", "") from error
+        return read_member(path, limits.max_bytes)
     except OSError as error:
         raise ImageError("unreadable", error.strerror or "") from error
     except ValueError as error:  # a null character in the path

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from imgclf.data.decoding import REASONS, ImageFacts
 from imgclf.data.duplicates import SAME_PICTURE, group_copies
-from imgclf.data.folder import SPLIT_FOLDERS, ImageFolder
+from imgclf.data.found import SPLIT_FOLDERS, ImageFolder
 
 __all__ = ["MIN_MEASURED", "Finding", "Inspected", "Picture", "find_all"]
 
@@ -160,6 +160,15 @@ _IGNORED = {
     ),
     "link_loop": ("links that lead back up", "Remove them: they hold other classes too."),
     "linked_twice": ("links to folders that were read already", "Remove them."),
+    "unsafe_path": (
+        "members of the ZIP file whose names lead out of it",
+        "Do not unpack it before you know who made it.",
+    ),
+    "link_in_zip": ("links in the ZIP file", "Pack the files that they lead to."),
+    "stored_twice": (
+        "members of the ZIP file whose names are taken already",
+        "Pack the folder again.",
+    ),
     "unreadable": (
         "files, folders or links that cannot be read",
         "Correct their permissions, or remove them.",
@@ -174,7 +183,8 @@ def _ignored(inspected: Inspected) -> Iterator[Finding]:
     for reason, found in sorted(paths.items()):
         words, remedy = _IGNORED[reason]
         what = f"Ignored {len(found)}: {words}."
-        severity: Severity = "warning" if reason == "unreadable" else "note"
+        told = reason in ("unreadable", "unsafe_path", "stored_twice")
+        severity: Severity = "warning" if told else "note"
         yield Finding(f"ignored_{reason}", severity, what, remedy, _some(found))
 
 
@@ -242,7 +252,7 @@ def _imbalance(inspected: Inspected) -> Iterator[Finding]:
             "warning",
             f"Class {names[most]!r} has {largest / smallest:.1f} times as many images as "
             f"{names[least]!r} ({largest} and {smallest}).",
-            "Train with --balanced, and look at the recall of each class.",
+            "Train with --balanced or --oversample, and look at the recall of each class.",
         )
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from imgclf.errors import DataError, DataNotFoundError
+from imgclf.data.archives import find_archive
+from imgclf.data.found import SPLIT_FOLDERS, FoundFile, ImageFolder, LeftOut, Split
+from imgclf.data.table import find_tables, is_table, read_table
+from imgclf.data.trees import open_tree
+from imgclf.data.walking import Walk, is_image_name, is_wanted, wanted_folders
+from imgclf.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+
+    from imgclf.data.found import Layout
+    from imgclf.data.trees import Tree
 
 __all__ = [
     "FoundFile",
@@ -18,98 +26,10 @@ __all__ = [
     "LeftOut",
     "Split",
     "find_images",
+    "is_collection",
     "match_classes",
     "read_folder",
 ]
-
-Split = Literal["train", "val", "test"]
-
-SPLIT_FOLDERS: dict[str, Split] = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
-"""Folder names that stand for a split where they lie beside each other."""
-
-IMAGE_ENDINGS = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-        *(".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"),
-    }
-)
-"""Endings, in lower case, of files that the scan tries to decode; content decides after that."""
-
-SYSTEM_NAMES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"})
-"""What operating systems and file servers leave in folders."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """One file that looks like an image.
-
-    Attributes:
-        path: Relative to the folder's root, with ``/``; bytes that are not UTF-8 are kept as
-            surrogate escapes.
-        label: Index of its class.
-        split: The split whose folder it lies in; None where the folder has no split folders.
-        size_bytes: Size.
-        mtime_ns: Time of the last change to its content.
-        ctime_ns: Time of the last change to the file's entry; catches rewrites that keep mtime.
-        group: What a table says that it belongs with; empty without a table.
-    """
-
-    path: str
-    label: int
-    split: Split | None
-    size_bytes: int
-    mtime_ns: int
-    ctime_ns: int
-    group: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A file or folder that is not used, and why.
-
-    Attributes:
-        path: Relative to the folder's root.
-        reason: ``"hidden"``, ``"system"``, ``"unknown_ending"``, ``"no_class"``,
-            ``"empty_folder"``, ``"beside_splits"``, ``"link_loop"``, ``"linked_twice"`` or
-            ``"unreadable"``.
-    """
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFolder:
-    """What was understood of a folder.
-
-    Attributes:
-        root: The folder.
-        layout: ``"classes"`` for class folders, ``"splits"`` for ``train/`` and others above them.
-        class_names: Byte-sorted names of the class folders (D7).
-        files: All candidate images, sorted by path.
-        left_out: What is not used, and why.
-    """
-
-    root: Path
-    layout: Literal["classes", "splits"]
-    class_names: tuple[str, ...]
-    files: tuple[FoundFile, ...]
-    left_out: tuple[LeftOut, ...]
-
-    @property
-    def splits(self) -> frozenset[Split]:
-        """The splits that the folder itself provides."""
-        return frozenset(file.split for file in self.files if file.split is not None)
-
-    def absolute(self, file: FoundFile) -> str:
-        """Return the absolute path of one of its files."""
-        return os.path.join(self.root, file.path)  # noqa: PTH118 - pathlib is slow for 100,000
 
 
 def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> ImageFolder:
@@ -117,10 +37,11 @@ def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> I
 
     Two layouts are understood: one folder of class folders, or ``train/`` with any of ``val/``
     (``valid/``, ``validation/``) and ``test/``, each with the class folders inside. A CSV file
-    that lists the images is the third; see `imgclf.data.table`.
+    that lists the images is the third; see `imgclf.data.table`. A ZIP file of any of these is read
+    without being unpacked; a folder that holds all of it may lie between.
 
     Args:
-        directory: The folder, or the CSV file.
+        directory: The folder, the CSV file or the ZIP file.
         min_classes: Fewest classes that are accepted.
 
     Returns:
@@ -131,23 +52,13 @@ def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> I
         DataError: It is a file, cannot be read, or holds no class folders with images; the
             message says what was found and what to change.
     """
-    from imgclf.data.table import is_table, read_table
-
     if is_table(directory):
-        listed = read_table(directory)
-        _require_classes(listed, min_classes)
-        return listed
-    root = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
-    _require_folder(root)
-    splits = _split_folders(root)
-    reader = _Reader(root)
-    if splits:
-        for name in sorted(splits):
-            reader.read_classes(name, splits[name])
-        reader.leave_out_siblings(splits)
+        table = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
+        folder = read_table(open_tree(table.parent), table.name)
     else:
-        reader.read_classes("", None)
-    folder = reader.finish("splits" if splits else "classes")
+        tree = _open_root(directory)
+        tables = find_tables(tree) if tree.kind == "zip" else []
+        folder = read_table(tree, tables[0]) if len(tables) == 1 else _read_layout(tree)
     _require_classes(folder, min_classes)
     return folder
 
@@ -179,173 +90,64 @@ def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list
     return files, warning
 
 
-def _require_folder(root: Path) -> None:
-    if not root.exists():
-        raise DataNotFoundError(
-            f"The folder {root} does not exist: give a folder with one sub-folder per class."
-        )
-    if not root.is_dir():
-        raise DataError(
-            f"{root} is a file: give a folder with one sub-folder per class, or a .csv file."
-        )
-    try:
-        with os.scandir(root):
-            pass
-    except OSError as error:
-        raise DataError(f"The folder {root} cannot be read ({error.strerror}).") from error
+def _open_root(directory: str | os.PathLike[str]) -> Tree:
+    """Open a folder or ZIP file; where a ZIP file holds one folder with all else in it, that one.
+
+    Who packs the folder ``photos`` gets ``photos/cat/1.jpg``.
+    """
+    tree = open_tree(directory)
+    while tree.kind == "zip":
+        wanted = [entry for entry in tree.entries("") if is_wanted(entry)]
+        if len(wanted) != 1 or not wanted[0].is_dir() or wanted[0].name.lower() in SPLIT_FOLDERS:
+            break
+        inner = open_tree(tree.root / wanted[0].name)
+        if not (wanted_folders(inner, "") or find_tables(inner)):
+            break
+        tree = inner
+    return tree
 
 
-def _split_folders(root: Path) -> dict[str, Split]:
+def _read_layout(tree: Tree) -> ImageFolder:
+    splits = _split_folders(tree)
+    walk = Walk(tree)
+    if splits:
+        for name in sorted(splits):
+            walk.read_classes(name, splits[name])
+        walk.leave_out_siblings(splits)
+    else:
+        walk.read_classes("", None)
+    class_names = tuple(sorted({name for _, name, _, _ in walk.found}, key=os.fsencode))
+    labels = {name: label for label, name in enumerate(class_names)}
+    files = [
+        FoundFile(path, labels[name], split, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        for path, name, split, info in walk.found
+    ]
+    files.sort(key=lambda file: os.fsencode(file.path))
+    layout: Layout = "splits" if splits else "classes"
+    left_out = tuple(walk.left_out)
+    return ImageFolder(tree.root, layout, class_names, tuple(files), left_out, tree.kind)
+
+
+def _split_folders(tree: Tree) -> dict[str, Split]:
     """Find ``train/``, ``val/``, ``test/``; empty where the folders are classes."""
-    folders = _folder_names(root)
+    folders = wanted_folders(tree, "")
     found = {name: SPLIT_FOLDERS[name.lower()] for name in folders if name.lower() in SPLIT_FOLDERS}
-    alone = len(found) == 1 == len(folders) and _holds_folders(root, found)
+    # A lone train/ that holds class folders is no class itself.
+    alone = len(found) == 1 == len(folders) and any(wanted_folders(tree, name) for name in found)
     if len(found) <= 1 and not alone:
         return {}
     for split in set(found.values()):
         names = sorted(name for name in found if found[name] == split)
         if len(names) > 1:
-            raise DataError(f"{root} has {_names(names)}, which mean the same: keep one of them.")
+            raise DataError(
+                f"{tree.root} has {_names(names)}, which mean the same: keep one of them."
+            )
     if "train" not in found.values():
         raise DataError(
-            f"{root} has {_names(sorted(found))} but no train/: put the training images into "
+            f"{tree.root} has {_names(sorted(found))} but no train/: put the training images into "
             "train/, with one sub-folder per class."
         )
     return found
-
-
-def _holds_folders(root: Path, found: Iterable[str]) -> bool:
-    """Tell whether a lone ``train/`` holds class folders, so that it is no class itself."""
-    return any(_folder_names(root / name) for name in found)
-
-
-def _folder_names(folder: Path) -> list[str]:
-    """List the folders in a folder that are not hidden; none where it cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if _is_wanted(entry) and _is_folder(entry)]
-    except OSError:
-        return []
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Tell whether it is a folder or a link to one; a link to itself is none."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _is_wanted(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and entry.name not in SYSTEM_NAMES
-
-
-class _Reader:
-    """Collects classes and files of one root; the only state is what was found so far."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.found: list[tuple[str, str, Split | None, os.stat_result]] = []
-        self.left_out: list[LeftOut] = []
-
-    def read_classes(self, prefix: str, split: Split | None) -> None:
-        """Read the class folders below ``root/prefix``."""
-        for entry in self._entries(prefix):
-            path = _join(prefix, entry.name)
-            if not _is_wanted(entry):
-                self._leave_out(path, entry)
-            elif _is_folder(entry):
-                before = len(self.found)
-                self._read_files(path, entry.name, split)
-                if len(self.found) == before:
-                    self.left_out.append(LeftOut(path, "empty_folder"))
-            else:
-                self.left_out.append(LeftOut(path, "no_class"))
-
-    def read_tree(self) -> None:
-        """Read all files below the root as one class without a name."""
-        self._read_files("", "", None)
-
-    def leave_out_siblings(self, splits: Iterable[str]) -> None:
-        """Record what lies beside the split folders."""
-        for entry in self._entries(""):
-            if entry.name not in splits:
-                if _is_wanted(entry):
-                    self.left_out.append(LeftOut(entry.name, "beside_splits"))
-                else:
-                    self._leave_out(entry.name, entry)
-
-    def finish(self, layout: Literal["classes", "splits"]) -> ImageFolder:
-        """Number the classes and sort the files."""
-        class_names = tuple(sorted({name for _, name, _, _ in self.found}, key=os.fsencode))
-        labels = {name: label for label, name in enumerate(class_names)}
-        files = [
-            FoundFile(path, labels[name], split, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-            for path, name, split, info in self.found
-        ]
-        files.sort(key=lambda file: os.fsencode(file.path))
-        return ImageFolder(self.root, layout, class_names, tuple(files), tuple(self.left_out))
-
-    def _read_files(self, class_folder: str, class_name: str, split: Split | None) -> None:
-        """Read a class folder and all folders below it, each once, however links lead to it."""
-        # A link up to the root would bring all other classes into this one.
-        parents = {self._identity(parent) for parent in (self.root / class_folder).parents}
-        waiting = [(class_folder, frozenset(parents))]
-        read: set[tuple[int, int]] = set()
-        while waiting:
-            folder, above = waiting.pop()
-            identity = self._identity(folder)
-            if identity is None:
-                self.left_out.append(LeftOut(folder, "unreadable"))
-                continue
-            if identity in above or identity in read:
-                reason = "link_loop" if identity in above else "linked_twice"
-                self.left_out.append(LeftOut(folder, reason))
-                continue
-            read.add(identity)
-            for entry in self._entries(folder):
-                path = _join(folder, entry.name)
-                if not _is_wanted(entry):
-                    self._leave_out(path, entry)
-                elif _is_folder(entry):
-                    waiting.append((path, above | {identity}))
-                elif not _is_image_name(path):
-                    self.left_out.append(LeftOut(path, "unknown_ending"))
-                else:
-                    self._add(path, class_name, split, entry)
-
-    def _identity(self, folder: str | Path) -> tuple[int, int] | None:
-        try:
-            info = (self.root / folder).stat()
-        except OSError:
-            return None
-        return info.st_dev, info.st_ino
-
-    def _add(
-        self, path: str, class_name: str, split: Split | None, entry: os.DirEntry[str]
-    ) -> None:
-        try:
-            info = entry.stat()
-        except OSError:  # A link that points nowhere, or to itself.
-            self.left_out.append(LeftOut(path, "unreadable"))
-            return
-        self.found.append((path, class_name, split, info))
-
-    def _leave_out(self, path: str, entry: os.DirEntry[str]) -> None:
-        reason = "system" if entry.name in SYSTEM_NAMES else "hidden"
-        self.left_out.append(LeftOut(path, reason))
-
-    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
-        try:
-            with os.scandir(self.root / folder) as entries:
-                return sorted(entries, key=lambda entry: os.fsencode(entry.name))
-        except OSError:
-            self.left_out.append(LeftOut(folder, "unreadable"))
-            return []
-
-
-def _join(prefix: str, name: str) -> str:
-    return f"{prefix}/{name}" if prefix else name
 
 
 def _require_classes(folder: ImageFolder, min_classes: int) -> None:
@@ -361,7 +163,7 @@ def _require_classes(folder: ImageFolder, min_classes: int) -> None:
     root = folder.root
     remedy = "put the images into one sub-folder per class, for example cats/ and dogs/"
     if not folder.class_names:
-        loose = [item.path for item in folder.left_out if _is_image_name(item.path)]
+        loose = [item.path for item in folder.left_out if is_image_name(item.path)]
         if loose:
             raise DataError(f"{root} has {len(loose)} images but no class folders: {remedy}.")
         raise DataError(f"{root} has no images: {remedy}.")
@@ -372,10 +174,6 @@ def _require_classes(folder: ImageFolder, min_classes: int) -> None:
         f"{root} has one class folder with images, {only!r}; a classifier needs two: "
         f"{remedy}{hint}."
     )
-
-
-def _is_image_name(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in IMAGE_ENDINGS  # noqa: PTH122
 
 
 def _inner_folders(folder: ImageFolder) -> list[str]:
@@ -393,16 +191,25 @@ def _names(names: Sequence[str], most: int = 10) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
+def is_collection(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path is that of many images: a folder, a ZIP file, or a folder in one."""
+    if os.path.isdir(path):  # noqa: PTH112 - takes bytes that are no text
+        return True
+    place = find_archive(os.fsdecode(path))
+    return place is not None and not is_image_name(place.member)
+
+
 def find_images(directory: str | os.PathLike[str]) -> list[str]:
     """Find all files in a folder and below that look like images, whatever folders they lie in.
 
     Args:
-        directory: The folder.
+        directory: The folder or ZIP file.
 
     Returns:
         Paths that begin with `directory`, byte-sorted; hidden and system files are left out.
     """
-    reader = _Reader(Path(directory))
-    reader.read_tree()
-    paths = sorted((path for path, _, _, _ in reader.found), key=os.fsencode)
+    tree = open_tree(directory)
+    walk = Walk(tree)
+    walk.read_tree()
+    paths = sorted((path for path, _, _, _ in walk.found), key=os.fsencode)
     return [os.path.join(directory, path) for path in paths]  # noqa: PTH118 - as it was given

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, cast
 from imgclf.errors import DataError, DataNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from imgclf.data.folder import Split
     from imgclf.data.samples import Sample
 
-__all__ = ["RecordedSplit", "read_rows", "read_split"]
+__all__ = ["RecordedSplit", "keep_held_out", "read_rows", "read_split"]
 
 COLUMNS = ("path", "sha256", "class", "split")
 
@@ -37,6 +37,11 @@ class RecordedSplit:
     def side_of(self, sample: Sample) -> Split | None:
         """Return the split of an image; None where it was not there yet."""
         return self.by_sha256.get(sample.sha256) or self.by_path.get(sample.path)
+
+    @property
+    def held_out(self) -> Split:
+        """The side that gives the figures: test, or validation where there is no test."""
+        return "test" if "test" in self.by_sha256.values() else "val"
 
 
 def read_split(path: str | os.PathLike[str]) -> RecordedSplit:
@@ -88,6 +93,39 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str
                 "give train, val or test."
             )
         yield reader.line_num, row
+
+
+def keep_held_out(
+    samples: Sequence[Sample], path: str | os.PathLike[str]
+) -> tuple[list[Sample], str]:
+    """Keep the images that a run recorded as held out, whatever else lies in the folder.
+
+    Args:
+        samples: Images of a folder, such as the one that the run was trained on.
+        path: The run's ``split.csv``.
+
+    Returns:
+        The images of its test split (or its validation split, where it has no test), and a remark
+        that says so.
+
+    Raises:
+        DataNotFoundError: The file does not exist.
+        DataError: It is no such file, or none of the images is in that split.
+    """
+    recorded = read_split(path)
+    side = recorded.held_out
+    kept = [sample for sample in samples if recorded.side_of(sample) == side]
+    if not kept:
+        raise DataError(
+            f"None of these {len(samples)} images is a {side} image in {os.fspath(path)}: give the "
+            "folder of that run, or leave the division out."
+        )
+    caution = ", which also chose the epoch" if side == "val" else ""
+    remark = (
+        f"Measured on the {len(kept)} {side} images of {os.fspath(path)}{caution}; "
+        f"{len(samples) - len(kept)} other images left out."
+    )
+    return kept, remark
 
 
 def _text(path: str | os.PathLike[str]) -> str:

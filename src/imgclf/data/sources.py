@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imgclf.data.decoding import Source, decode
-from imgclf.data.folder import find_images
+from imgclf.data.folder import find_images, is_collection
 from imgclf.data.policy import InputPolicy
 from imgclf.data.scanning import available_processors
 from imgclf.errors import ArgumentError, DataError, DataNotFoundError, ImageError, ImgclfError
@@ -44,7 +44,7 @@ def expand_sources(images: Source | Sequence[Source]) -> Sequence[Source]:
         return [single for item in images for single in expand_sources(item)]
     if isinstance(images, np.ndarray) and images.ndim == 4:
         return list(images)
-    if isinstance(images, (str, os.PathLike)) and os.path.isdir(images):  # noqa: PTH112
+    if isinstance(images, (str, os.PathLike)) and is_collection(images):
         found = find_images(images)
         if not found:
             raise DataError(f"The folder {os.fspath(images)} has no image in it or below.")

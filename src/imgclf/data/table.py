@@ -5,13 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from imgclf.data.folder import SPLIT_FOLDERS, FoundFile, ImageFolder, LeftOut
-from imgclf.errors import DataError
+from imgclf.data.found import SPLIT_FOLDERS, FoundFile, ImageFolder, LeftOut
+from imgclf.data.walking import is_wanted
+from imgclf.errors import DataError, ImageError
 
-__all__ = ["is_table", "read_table"]
+if TYPE_CHECKING:
+    from imgclf.data.found import Layout
+    from imgclf.data.trees import Tree
+
+__all__ = ["find_tables", "is_table", "read_table"]
 
 REQUIRED = ("path", "label")
 OPTIONAL = ("split", "group")
@@ -22,14 +28,26 @@ def is_table(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() == ".csv" and Path(path).is_file()
 
 
-def read_table(path: str | os.PathLike[str]) -> ImageFolder:
+def find_tables(tree: Tree) -> list[str]:
+    """Find CSV files beside the folders of a tree that have the columns of a list of images."""
+    found = []
+    for entry in tree.entries(""):
+        if is_wanted(entry) and entry.name.lower().endswith(".csv") and not entry.is_dir():
+            with suppress(DataError):
+                columns = csv.DictReader(io.StringIO(_text(tree, entry.name))).fieldnames or ()
+                found += [entry.name] if set(REQUIRED) <= set(columns) else []
+    return found
+
+
+def read_table(tree: Tree, name: str) -> ImageFolder:
     """Read which images a CSV file lists; nothing is opened or decoded.
 
     The columns ``path`` (relative to the CSV file's folder, or absolute) and ``label`` are needed;
     ``split`` (train, val or test) and ``group`` (images of one group stay on one side) are not.
 
     Args:
-        path: The CSV file, UTF-8.
+        tree: The folder or ZIP file that the CSV file lies in.
+        name: The CSV file, UTF-8.
 
     Returns:
         Its images, as if they lay in class folders.
@@ -37,10 +55,10 @@ def read_table(path: str | os.PathLike[str]) -> ImageFolder:
     Raises:
         DataError: The file is no such table; the message names the line.
     """
-    rows = _rows(path)
+    path = tree.root / name
+    rows = _rows(path, _text(tree, name))
     class_names = tuple(sorted({row["label"] for _, row in rows}, key=os.fsencode))
     has_splits = any(row.get("split") for _, row in rows)
-    root = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would follow links
     files: list[FoundFile] = []
     left_out: list[LeftOut] = []
     for line, row in rows:
@@ -51,7 +69,7 @@ def read_table(path: str | os.PathLike[str]) -> ImageFolder:
                 "give train, val or test in every line, or in none."
             )
         try:
-            info = (root / row["path"]).stat()
+            info = tree.status(row["path"])
         except (OSError, ValueError):
             left_out.append(LeftOut(row["path"], "unreadable"))
             continue
@@ -59,16 +77,20 @@ def read_table(path: str | os.PathLike[str]) -> ImageFolder:
         label, group = class_names.index(row["label"]), row.get("group") or ""
         files.append(FoundFile(row["path"], label, split, *times, group))
     files.sort(key=lambda file: os.fsencode(file.path))
-    layout: Literal["classes", "splits"] = "splits" if has_splits else "classes"
-    return ImageFolder(root, layout, class_names, tuple(files), tuple(left_out))
+    layout: Layout = "splits" if has_splits else "classes"
+    return ImageFolder(tree.root, layout, class_names, tuple(files), tuple(left_out), tree.kind)
 
 
-def _rows(path: str | os.PathLike[str]) -> list[tuple[int, dict[str, str]]]:
-    """Read the lines with their numbers; every path stands in one line only."""
+def _text(tree: Tree, name: str) -> str:
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}).") from error
+        return tree.read(name).decode("utf-8-sig", "surrogateescape")
+    except (OSError, ImageError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{tree.root / name} cannot be read ({reason}).") from error
+
+
+def _rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
+    """Read the lines with their numbers; every path stands in one line only."""
     reader = csv.DictReader(io.StringIO(text, newline=""))
     if set(REQUIRED) - set(reader.fieldnames or ()):
         raise DataError(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from imgclf.classifier import Classifier
 from imgclf.data.folder import match_classes, read_folder
 from imgclf.data.generators import Batches
+from imgclf.data.recorded import keep_held_out
 from imgclf.data.samples import Quarantined, Sample, collect_samples
 from imgclf.data.store import open_store
 from imgclf.errors import ArgumentError, DataError
@@ -29,6 +30,7 @@ def evaluate(
     classifier: Classifier,
     images: str | os.PathLike[str] | Batches,
     *,
+    split_file: str | os.PathLike[str] | None = None,
     min_precision: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -37,7 +39,10 @@ def evaluate(
     Args:
         classifier: What to measure.
         images: A folder with one sub-folder per class, matched to the classifier's classes by
-            name; or batches of `imgclf.make_generators`, whose images are taken plain.
+            name, or a ZIP or CSV file in its place; or batches of `imgclf.make_generators`, whose
+            images are taken plain.
+        split_file: The ``split.csv`` of a run: of the folder, only the images are measured that
+            it records as test images (as validation images where there is no test).
         min_precision: Also measure what remains when the classifier abstains as
             `Classifier.predict` does; above 0 and at most 1.
         progress: Called while a folder is scanned with the number of files done and in all.
@@ -47,7 +52,8 @@ def evaluate(
 
     Raises:
         DataNotFoundError: The folder does not exist.
-        DataError: It has no usable images, or a class that the classifier does not know.
+        DataError: It has no usable images, or a class that the classifier does not know; or none
+            of its images is held out in `split_file`.
         ArgumentError: The batches have other classes or another size than the classifier, or
             `min_precision` cannot be reached.
 
@@ -59,9 +65,11 @@ def evaluate(
         classifier.threshold(min_precision)  # Refused before anything is read.
     if isinstance(images, Batches):
         _require_same(classifier, images)
+        if split_file is not None:
+            raise ArgumentError("split_file belongs to a folder; batches are divided already.")
         return _measured(classifier, images.samples, images.pixels(), min_precision=min_precision)
     folder = read_folder(images, min_classes=1)
-    if folder.layout == "splits":
+    if folder.layout == "splits" and split_file is None:
         raise DataError(
             f"{folder.root} holds {', '.join(sorted(folder.splits))}: give one of them, "
             f"for example {folder.root / sorted(folder.splits)[0]}."
@@ -69,14 +77,16 @@ def evaluate(
     files, warning = match_classes(folder, classifier.class_names)
     store = open_store(folder, classifier.policy, progress=progress)
     samples, quarantined = collect_samples(store, files)
+    warnings = [warning] if warning else []
+    if split_file is not None:
+        samples, remark = keep_held_out(samples, split_file)
+        warnings.append(remark)
     rows = np.array([sample.row for sample in samples], np.int64)
     pixels = (
         store.pixels.rows(rows[first : first + EVALUATE_AT_ONCE])
         for first in range(0, len(rows), EVALUATE_AT_ONCE)
     )
-    return _measured(
-        classifier, samples, pixels, quarantined, [warning] if warning else [], min_precision
-    )
+    return _measured(classifier, samples, pixels, quarantined, warnings, min_precision)
 
 
 def evaluate_pixels(
@@ -161,7 +171,7 @@ def _count_seen(classifier: Classifier, samples: Sequence[Sample]) -> int:
 def _seen_warning(num_seen: int, num_images: int) -> list[str]:
     text = (
         f"{num_seen} of these {num_images} images were training images: the accuracy is not one "
-        "that new images will see."
+        "that new images will see. The split.csv of the run leaves them out."
     )
     return [text] if num_seen else []
 

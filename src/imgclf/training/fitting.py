@@ -37,6 +37,7 @@ from imgclf.training.precision import (
     training_precision,
 )
 from imgclf.training.progress import TrainingProgress
+from imgclf.training.soft_labels import choose_accuracy, weigh_classes
 
 __all__ = ["fit"]
 
@@ -147,11 +148,12 @@ def fit(
         )
         loss = _choose_loss(model, train, label_smoothing)
         compiled_step = choose_jit_compile(jit_compile)
-        model.compile(made, loss, metrics=["accuracy"], jit_compile=compiled_step)
+        model.compile(made, loss, metrics=[choose_accuracy(model)], jit_compile=compiled_step)
         _compiled_here.add(model)
     averaged = AveragedWeights() if model.optimizer.use_ema else None
     best = BestEpoch(patience, averaged.measured if averaged else keras.Model.get_weights)
     state = _resume(model, train, best, checkpoint_dir)
+    weights = _class_weights(class_weight, train)
     watching: list[keras.callbacks.Callback] = [_StopAtNaN(), best]
     watching += [averaged] if averaged else []
     if checkpoint_dir is not None:
@@ -162,14 +164,19 @@ def fit(
     with training_precision(model, chosen), _progress(verbose, train) as drawing:
         try:
             for part in _parts(state, epochs, steps):
+                stream = _stream(train, part, steps)
+                keras_weights = weights
+                if weights is not None and isinstance(train, Batches):
+                    stream = weigh_classes(stream, weights, train.num_classes)
+                    keras_weights = None
                 history = model.fit(
-                    _stream(train, part, steps),
+                    stream,
                     initial_epoch=part.first_epoch,
                     epochs=part.last_epoch,
                     steps_per_epoch=part.steps,
                     shuffle=False,  # the batches come shuffled; Keras warns otherwise
                     validation_data=_limited(val, validation_steps),
-                    class_weight=_class_weights(class_weight, train),
+                    class_weight=keras_weights,
                     callbacks=[*callbacks, *watching, *drawing],
                     verbose=0,
                 )
@@ -332,6 +339,11 @@ def _class_weights(
         raise ArgumentError(
             f"class_weight={class_weight!r} is not accepted: give a weight for each class index, "
             "or 'balanced' with batches of make_generators."
+        )
+    if train.plan.oversample:
+        raise ArgumentError(
+            "class_weight='balanced' and oversample=True would make up for rare classes twice: "
+            "give one of them."
         )
     return balanced_class_weights(train.labels, train.num_classes)
 
