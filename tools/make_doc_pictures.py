@@ -111,8 +111,9 @@ def draw_convolution(image: NDArray[np.uint8]) -> str:
 
 def draw_pooling(image: NDArray[np.uint8]) -> str:
     """Show the answers of one filter, pooled by the strongest and by the mean."""
-    answers = np.maximum(convolve(image, FILTERS["level edges"]), 0)
-    numbers = answers[10:14, 8:12].round().astype(int)
+    answers = np.maximum(convolve(image, FILTERS["upright edges"]), 0)
+    row, column = 18, 10  # where the answers differ most
+    numbers = answers[row : row + 4, column : column + 4].round().astype(int)
     strongest, mean = pool(numbers, np.max).astype(int), pool(numbers, np.mean).round().astype(int)
     parts = [
         caption("answers, 26 x 26", 85, 20),
