@@ -289,7 +289,9 @@ class _Reader:
     def _read_files(self, class_folder: str, class_name: str, split: Split | None) -> None:
         """Read a class folder and all folders below it, each once, however links lead to it."""
         # A link up to the root would bring all other classes into this one.
-        parents = {self._identity(parent) for parent in (self.root / class_folder).parents}
+        # Absolute, because the parent of the relative path "photos" would be found inside it.
+        folder_here = (self.root / class_folder).absolute()
+        parents = {self._identity(parent) for parent in folder_here.parents}
         waiting = [(class_folder, frozenset(parents))]
         read: set[tuple[int, int]] = set()
         while waiting:
