@@ -40,6 +40,10 @@ class Augmentation:
         saturation_range: Largest relative change of saturation, 0 to 1; grey images have none.
         erase_range: Largest erased rectangle (Zhong et al. 2017, arXiv:1708.04896), as a share of
             height and width, 0 to 1; half of the images get one, filled with their mean colour.
+
+    Example:
+        >>> turned = imgclf.Augmentation(rotation_range=10, shift_range=0.1)
+        >>> train, val = imgclf.make_generators("photos/", augment=turned)  # doctest: +SKIP
     """
 
     shear_range: float = 0.0

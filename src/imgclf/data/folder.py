@@ -290,8 +290,8 @@ class _Reader:
         """Read a class folder and all folders below it, each once, however links lead to it."""
         # A link up to the root would bring all other classes into this one.
         # Absolute, because the parent of the relative path "photos" would be found inside it.
-        folder_here = (self.root / class_folder).absolute()
-        parents = {self._identity(parent) for parent in folder_here.parents}
+        whole = Path(os.path.abspath(self.root / class_folder))  # noqa: PTH100 - keeps links
+        parents = {self._identity(parent) for parent in whole.parents}
         waiting = [(class_folder, frozenset(parents))]
         read: set[tuple[int, int]] = set()
         while waiting:

@@ -126,6 +126,11 @@ class Batches(tf.data.Dataset):
     labels are float32, ``(batch, 1)`` for two classes (1 is the second name) and one-hot
     ``(batch, num_classes)`` for more. Training batches come in a new order each time they are
     iterated over; iteration n gives the same batches in every process with the same seed.
+
+    Example:
+        >>> train, val = imgclf.make_generators("photos/")           # doctest: +SKIP
+        >>> train.class_names, train.num_samples                     # doctest: +SKIP
+        >>> images, labels = next(iter(train))                       # doctest: +SKIP
     """
 
     def __init__(
