@@ -52,7 +52,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write(folder / f"holiday/{name}.jpg", level)
     write(folder / "new.jpg", 80)
     clf = imgclf.train(
-        folder / "photos", architecture="three_conv", image_size=(32, 32), epochs=4,
+        folder / "photos", architecture="three_conv", image_size=(32, 32), epochs=20,
         options={"filters": 8, "hidden_units": 8}, learning_rate=3e-3,
     )  # fmt: skip
     for name in ("model", "pets"):
@@ -170,6 +170,13 @@ def test_every_reason_and_setting_is_documented() -> None:
             assert name in configuration, f"{name}, read in {path.name}"
 
 
+def test_links_between_files_lead_somewhere() -> None:
+    """Links of README, examples and CONTRIBUTING, which the site's build does not see."""
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples/README.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
 def test_files_that_pages_speak_of_exist() -> None:
     """Tests, tools, benchmarks and examples that a page names are there."""
     for page in PAGES:
@@ -216,7 +223,7 @@ def test_the_examples_of_docstrings_run(names: dict[str, Any]) -> None:
     count = 0
     for name in public_names():
         value = getattr(imgclf, name)
-        texts = [inspect.getdoc(value) or ""]
+        texts, here = [inspect.getdoc(value) or ""], dict(names)
         if isinstance(value, type):
             texts += [
                 inspect.getdoc(method) or ""
@@ -229,6 +236,6 @@ def test_the_examples_of_docstrings_run(names: dict[str, Any]) -> None:
             source = example.source
             for long, short in shorter.items():
                 source = source.replace(long, short)
-            exec(compile(source, f"docstring of {name}", "exec"), dict(names) | names)  # noqa: S102
+            exec(compile(source, f"docstring of {name}", "exec"), here)  # noqa: S102
             count += 1
     assert count > 30
