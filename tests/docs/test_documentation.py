@@ -92,7 +92,7 @@ def test_the_code_of_a_page_runs(
 ) -> None:
     """A reader who types the Python code of a page from top to bottom meets no error."""
     if page.name == "library.md":
-        train, _ = imgclf.make_generators("data/train", image_size=(96, 96))
+        train, _ = imgclf.make_generators("data/train", image_size=(32, 32))
         own = shallow_model(imgclf.make_generators("data/train")[0])
         own.compile("adam", "binary_crossentropy")
         names |= {"my_dataset": train, "my_keras_model": own}
