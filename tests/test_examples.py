@@ -67,6 +67,7 @@ def test_the_recipe(
     assert Path("men_and_women.imgclf").exists()
 
 
+@pytest.mark.slow
 def test_comparing_architectures(
     run_example: RunExample, two_classes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +82,7 @@ def test_comparing_architectures(
     assert {line.split()[0] for line in lines} == {"architecture", "three_conv", "one_hidden"}
 
 
+@pytest.mark.slow
 def test_tuning_then_training(
     run_example: RunExample, two_classes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +140,7 @@ def test_the_web_service(monkeypatch: pytest.MonkeyPatch, bundle: Path, two_clas
     assert client.get("/health").json["classes"] == ["dark", "light"]
 
 
+@pytest.mark.slow
 def test_the_notebook(tmp_path: Path) -> None:
     """Jupyter runs every cell without an error; the file in the repository holds no outputs."""
     nbclient = pytest.importorskip("nbclient")

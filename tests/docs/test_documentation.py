@@ -22,7 +22,15 @@ from imgclf.cli.main import app
 from imgclf.data.decoding import REASONS
 
 DOCS = ROOT / "docs"
-PAGES_WITH_CODE = [page for page in PAGES if blocks_of(page, "python")]
+FIRST_READ = ("README.md", "index.md", "eight-steps.md", "library.md", "errors.md", "configuration.md",
+              "continuous-integration.md")  # fmt: skip
+"""Pages whose code runs in every test run; that of the others takes a minute more."""
+
+PAGES_WITH_CODE = [
+    pytest.param(page, marks=() if page.name in FIRST_READ else pytest.mark.slow)
+    for page in PAGES
+    if blocks_of(page, "python")
+]
 
 
 def name_of(page: Path) -> str:
@@ -212,6 +220,7 @@ def test_every_public_name_has_an_example_and_its_errors(name: str) -> None:
             assert re.search(rf"Raises:.*{error}", text, re.DOTALL), f"{function.__name__}: {error}"
 
 
+@pytest.mark.slow
 def test_the_examples_of_docstrings_run(names: dict[str, Any]) -> None:
     """Every example of a public name runs, also where plain doctest has to skip it."""
     train, val = imgclf.make_generators("data/train", "data/val", image_size=(32, 32))
