@@ -22,8 +22,10 @@ from imgclf.cli.main import app
 from imgclf.data.decoding import REASONS
 
 DOCS = ROOT / "docs"
-FIRST_READ = ("README.md", "index.md", "eight-steps.md", "library.md", "errors.md", "configuration.md",
-              "continuous-integration.md")  # fmt: skip
+FIRST_READ = (
+    "README.md", "index.md", "eight-steps.md", "continuous-integration.md", "library.md",
+    "errors.md", "configuration.md",
+)  # fmt: skip
 """Pages whose code runs in every test run; that of the others takes a minute more."""
 
 PAGES_WITH_CODE = [
