@@ -234,7 +234,7 @@ def test_the_examples_of_docstrings_run(names: dict[str, Any]) -> None:
     count = 0
     for name in public_names():
         value = getattr(imgclf, name)
-        texts, here = [inspect.getdoc(value) or ""], dict(names)
+        texts, here = [inspect.getdoc(value) or ""], {**names, name: value}
         if isinstance(value, type):
             texts += [
                 inspect.getdoc(method) or ""
