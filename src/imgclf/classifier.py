@@ -44,6 +44,10 @@ class Prediction:
         familiarity: How much the image resembles the training images: the share of validation
             images that lie at least as far from them, 0 to 1; None where the classifier does not
             know.
+
+    Example:
+        >>> prediction = clf.predict("new.jpg")[0]                   # doctest: +SKIP
+        >>> prediction.label, prediction.probability                 # doctest: +SKIP
     """
 
     path: str | None
@@ -350,6 +354,9 @@ class Classifier:
         Raises:
             BundleError: The file cannot be written, or the network was not built by
                 `imgclf.build_model`, so that nobody could build it again.
+
+        Example:
+            >>> clf.save("pets.imgclf")                                     # doctest: +SKIP
         """
         return pack(self, path)
 

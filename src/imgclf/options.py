@@ -43,6 +43,10 @@ class Int:
         search: Values that the tuner tries by default; empty keeps the option out of the
             default search.
         log: Whether a search over the whole range goes in equal ratios.
+
+    Example:
+        >>> Int(8, 256, search=[16, 32, 64]).accepted
+        'a whole number from 8 to 256'
     """
 
     minimum: int
@@ -66,7 +70,11 @@ class Int:
         return whole and self.minimum <= typing.cast("int", value) <= self.maximum
 
     def parse(self, text: str) -> Value:
-        """Turn command-line text into a value; `ValueError` where it is no whole number."""
+        """Turn command-line text into a value.
+
+        Raises:
+            ValueError: It is no whole number.
+        """
         return int(text)
 
 
@@ -80,6 +88,10 @@ class Float:
         search: Values that the tuner tries by default; empty keeps the option out of the
             default search.
         log: Whether a search over the whole range goes in equal ratios.
+
+    Example:
+        >>> Float(0.0, 0.9, search=[0.0, 0.3, 0.5]).accepts(1.0)
+        False
     """
 
     minimum: float
@@ -103,7 +115,11 @@ class Float:
         return number and self.minimum <= typing.cast("float", value) <= self.maximum
 
     def parse(self, text: str) -> Value:
-        """Turn command-line text into a value; `ValueError` where it is no number."""
+        """Turn command-line text into a value.
+
+        Raises:
+            ValueError: It is no number.
+        """
         return float(text)
 
 
@@ -115,6 +131,10 @@ class Choice:
         search: Values that the tuner tries by default; empty keeps the option out of the
             default search.
         values: All valid values; filled in from the annotation when it is read.
+
+    Example:
+        >>> Choice(search=["max", "avg"]).search
+        ('max', 'avg')
     """
 
     _: KW_ONLY
@@ -136,7 +156,11 @@ class Choice:
         return any(value == valid and type(value) is type(valid) for valid in self.values)
 
     def parse(self, text: str) -> Value:
-        """Turn command-line text into the value that prints like it."""
+        """Turn command-line text into the value that prints like it.
+
+        Raises:
+            ValueError: No value does.
+        """
         for value in self.values:
             if text == str(value) or text.lower() == str(value).lower():
                 return value

@@ -97,6 +97,11 @@ class ArchitectureDescription:
         options: Its options with bounds, search values and defaults.
         distribution: The package that provides it.
         version: That package's version.
+
+    Example:
+        >>> import imgclf
+        >>> imgclf.describe_architecture("three_conv").distribution
+        'imgclf'
     """
 
     name: str

@@ -296,3 +296,17 @@ def test_images_are_found_anywhere(make_folder: MakeFolder) -> None:
     root = make_folder(**{"b__c": 1, "a": 1, ".": 1})
     found = [Path(path).relative_to(root).as_posix() for path in find_images(root)]
     assert found == ["0000.png", "a/0000.png", "b/c/0000.png"]
+
+
+def test_a_relative_folder_is_searched_like_an_absolute_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`imgclf predict BUNDLE holiday/` finds what the whole path finds, wherever it is typed."""
+    (tmp_path / "holiday/day").mkdir(parents=True)
+    for name in ("holiday/a.png", "holiday/day/b.png"):
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    assert find_images("holiday/") == ["holiday/a.png", "holiday/day/b.png"]
+    assert find_images("holiday/day") == ["holiday/day/b.png"]
+    monkeypatch.chdir(tmp_path / "holiday")
+    assert len(find_images(".")) == len(find_images("..")) == 2

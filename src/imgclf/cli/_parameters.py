@@ -12,13 +12,15 @@ import typer
 
 from imgclf.errors import ArgumentError, DataNotFoundError
 from imgclf.options import Value, parse_option
-from imgclf.registry import load_architecture
+from imgclf.registry import list_architectures, load_architecture
 
 __all__ = [
+    "ArchitectureName",
     "BundlePath",
     "JsonFlag",
     "MinPrecision",
     "SettingsFile",
+    "complete_architecture",
     "parse_batch_size",
     "parse_budget",
     "parse_image_size",
@@ -29,6 +31,21 @@ __all__ = [
 
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
+
+def complete_architecture(incomplete: str) -> list[str]:
+    """Complete an architecture's name in the shell, or the last one of several with commas."""
+    before, comma, last = incomplete.rpartition(",")
+    return [before + comma + name for name in list_architectures() if name.startswith(last)]
+
+
+ArchitectureName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="An installed architecture, or path/to/file.py:function.",
+        autocompletion=complete_architecture,
+    ),
+]
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .imgclf file.")]
 
 

@@ -151,4 +151,5 @@ def print_summary(run: TrainingRun) -> None:
     if run.bundle is not None:
         bundle = escape(shown_path(run.bundle))
         console.print(f"The classifier is [bold]{bundle}[/]", soft_wrap=True)
+        console.print("Beside it lies report.html: open it in a browser.")
         console.print(f"Next: imgclf predict {bundle} PHOTO.jpg", soft_wrap=True)

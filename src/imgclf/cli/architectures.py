@@ -11,20 +11,25 @@ from rich.markup import escape
 from rich.table import Table
 
 from imgclf.cli._console import error_console, print_json, result_console, shown_path
-from imgclf.cli._parameters import JsonFlag
+from imgclf.cli._parameters import ArchitectureName, JsonFlag
 from imgclf.options import Choice, Option
 from imgclf.registry import describe_architecture, find_architectures, load_architecture
 from imgclf.runtime import silenced_stderr
 from imgclf.scaffold import write_plugin
 
 app = typer.Typer(
-    no_args_is_help=True, help="List, describe, check and begin architectures (the networks)."
+    no_args_is_help=True,
+    help="List, describe, check and begin architectures (the networks).",
+    epilog="Example: `imgclf architectures show resnet9`",
 )
 
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
-    """List the installed architectures and the packages that they come from."""
+    """List the installed architectures and the packages that they come from.
+
+    Example: `imgclf architectures list`
+    """
     found = find_architectures()
     if as_json:
         print_json({name: [str(item) for item in items] for name, items in found.items()})
@@ -43,8 +48,11 @@ def list_(as_json: JsonFlag = False) -> None:
 
 
 @app.command("show")
-def show(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: JsonFlag = False) -> None:
-    """Show an architecture's options: what is valid, the default, what the tuner tries."""
+def show(name: ArchitectureName, as_json: JsonFlag = False) -> None:
+    """Show an architecture's options: what is valid, the default, what the tuner tries.
+
+    Example: `imgclf architectures show resnet9`
+    """
     description = describe_architecture(name)
     if as_json:
         print_json(asdict(description))
@@ -86,7 +94,7 @@ def new(
 
 @app.command("check")
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Or path/to/file.py:function.")],
+    name: ArchitectureName,
     as_json: JsonFlag = False,
 ) -> None:
     """Check that an architecture keeps the contract: build, options, training, saving.

@@ -10,7 +10,11 @@ from rich.table import Table
 from imgclf.cli._console import print_json, result_console, shown_path
 from imgclf.cli._parameters import JsonFlag
 
-app = typer.Typer(help="List or clear the decoded pixels that are kept between runs.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="List or clear the decoded pixels that are kept between runs.",
+    epilog="Example: `imgclf cache list`",
+)
 
 
 @app.command("list")

@@ -17,6 +17,7 @@ from imgclf.cli import (
     cache,
     check,
     demo,
+    doctor,
     evaluate,
     info,
     predict,
@@ -38,7 +39,7 @@ app = typer.Typer(
     name="imgclf",
     help="Turn a folder of images into a classifier that you can trust and take with you.",
     epilog="Begin with: imgclf demo. Then: imgclf train FOLDER, with one sub-folder per class.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,  # `run` below writes errors; three lines are enough
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -55,6 +56,7 @@ app.add_typer(cache.app, name="cache")
 app.command("report")(report.report)
 app.command("relabel")(relabel.relabel)
 app.command("bench")(bench.bench)
+app.command("doctor")(doctor.doctor)
 
 
 def run() -> None:
@@ -109,8 +111,20 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+FIRST_STEPS = """\
+imgclf turns a folder of images, one sub-folder per class, into a classifier.
+
+  imgclf demo             see the whole way on small pictures that come with it
+  imgclf check FOLDER     look at your own images first; nothing is changed
+  imgclf train FOLDER     train, measure and save a classifier
+  imgclf doctor           what there is on this machine, and what is wrong
+
+All commands: imgclf --help. Each one has an example: imgclf train --help"""
+
+
 @app.callback()
 def _main(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option(
@@ -119,3 +133,5 @@ def _main(
     ] = False,
 ) -> None:
     """Turn a folder of images into a classifier that you can trust and take with you."""
+    if context.invoked_subcommand is None:
+        print_line(error_console(stderr=False), FIRST_STEPS)

@@ -12,6 +12,7 @@ from imgclf.cli._console import ScanBar, error_console
 from imgclf.cli._parameters import (
     JsonFlag,
     SettingsFile,
+    complete_architecture,
     parse_batch_size,
     parse_budget,
     parse_image_size,
@@ -42,7 +43,8 @@ def train(
     arch: Annotated[
         str,
         typer.Option(
-            help="Architecture; see `imgclf architectures list`. Or path/to/file.py:function."
+            help="Architecture; see `imgclf architectures list`. Or path/to/file.py:function.",
+            autocompletion=complete_architecture,
         ),
     ] = "resnet9",
     set_: Annotated[

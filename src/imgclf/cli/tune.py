@@ -19,7 +19,12 @@ from imgclf.cli._console import (
     result_console,
     shown_path,
 )
-from imgclf.cli._parameters import JsonFlag, parse_budget, parse_image_size
+from imgclf.cli._parameters import (
+    JsonFlag,
+    complete_architecture,
+    parse_budget,
+    parse_image_size,
+)
 from imgclf.cli._training import load_tensorflow, print_data
 
 if TYPE_CHECKING:
@@ -40,7 +45,12 @@ def tune(
         ),
     ],
     arch: Annotated[
-        str, typer.Option(metavar="NAME[,NAME]", help="Architecture, or several to choose from.")
+        str,
+        typer.Option(
+            metavar="NAME[,NAME]",
+            help="Architecture, or several to choose from.",
+            autocompletion=complete_architecture,
+        ),
     ] = "resnet9",
     tune_: Annotated[
         str | None,

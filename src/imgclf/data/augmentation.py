@@ -44,6 +44,10 @@ class Augmentation:
             mixed alike. 0.2 keeps most images nearly as they are, 1 takes every share. Usual
             are long trainings of large networks; see `imgclf.data.mixing`.
         cutmix: Alpha of CutMix, 0 to 10; usual is 1. With `mixup` too, each batch has one of them.
+
+    Example:
+        >>> turned = imgclf.Augmentation(rotation_range=10, shift_range=0.1)
+        >>> train, val = imgclf.make_generators("photos/", augment=turned)  # doctest: +SKIP
     """
 
     shear_range: float = 0.0

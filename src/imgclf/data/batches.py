@@ -29,6 +29,11 @@ class Batches(tf.data.Dataset):
     ``(batch, num_classes)`` for more; between 0 and 1 where MixUp or CutMix mix images. Training
     batches come in a new order each time they are iterated over; iteration n gives the same batches
     in every process with the same seed.
+
+    Example:
+        >>> train, val = imgclf.make_generators("photos/")           # doctest: +SKIP
+        >>> train.class_names, train.num_samples                     # doctest: +SKIP
+        >>> images, labels = next(iter(train))                       # doctest: +SKIP
     """
 
     def __init__(

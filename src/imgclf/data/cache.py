@@ -89,7 +89,7 @@ def mark_used(path: Path) -> None:
 def _folders() -> list[Path]:
     try:
         return [path for path in cache_folder().iterdir() if path.is_dir()]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

@@ -54,6 +54,10 @@ class DataReport:
         modes: Usable images by pixel format, under Pillow's names.
         sizes: Usable images by ``"width x height"`` in pixels, the ten most frequent.
         findings: What a person should know, errors first.
+
+    Example:
+        >>> report = imgclf.check("photos/")                         # doctest: +SKIP
+        >>> report.trainable, report.num_usable, report.formats      # doctest: +SKIP
     """
 
     directory: str

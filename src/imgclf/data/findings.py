@@ -49,6 +49,10 @@ class Finding:
         what: One sentence that says what was found.
         remedy: One sentence that says what to do.
         examples: Up to five places, relative to the folder.
+
+    Example:
+        >>> for finding in imgclf.check("photos/").findings:         # doctest: +SKIP
+        ...     print(finding.severity, finding.what, finding.remedy)
     """
 
     code: str

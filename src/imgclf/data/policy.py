@@ -28,6 +28,10 @@ class InputPolicy:
         data_format: Order of the axes that the *network* reads. Stored pixels are always
             ``(height, width, channels)``.
         background: RGB colour, 0 to 255 each, under transparent pixels and around padding.
+
+    Example:
+        >>> InputPolicy((96, 128), channels=1).input_shape
+        (96, 128, 1)
     """
 
     image_size: tuple[int, int]

@@ -46,6 +46,10 @@ class Relabelling:
         path: The CSV file; `imgclf.train` reads it in place of a folder.
         num_images: Images that it lists.
         corrections: What differs from the run's own labels, in the order of the suspects.
+
+    Example:
+        >>> corrected = imgclf.relabel("runs/pets", "suspects.csv")     # doctest: +SKIP
+        >>> corrected.num_images, len(corrected.corrections)            # doctest: +SKIP
     """
 
     path: Path

@@ -38,6 +38,11 @@ class Evaluation:
         selective: What abstaining gave; None where it was not asked for.
         familiarity: float64 ``(num_images,)``, how much each image resembles the training images,
             as in `Prediction`; None where the classifier does not know.
+
+    Example:
+        >>> result = imgclf.evaluate(clf, "data/test")               # doctest: +SKIP
+        >>> result.accuracy, result.interval.low, result.interval.high  # doctest: +SKIP
+        >>> {item.class_name: item.recall for item in result.metrics.classes}  # doctest: +SKIP
     """
 
     metrics: ClassificationMetrics

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
 from imgclf.errors import ArgumentError
+from imgclf.machine import cpu_flags
 
 __all__ = [
     "Precision",
@@ -75,17 +74,6 @@ def choose_jit_compile(jit_compile: bool | Literal["auto"] = "auto") -> bool | s
     if jit_compile == "auto" and not tf.config.list_physical_devices("GPU"):
         return False
     return jit_compile
-
-
-@cache
-def cpu_flags() -> frozenset[str]:
-    """Return the feature flags of the processor; empty where the system does not list them."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return frozenset()
-    flags = next((line for line in lines if line.startswith("flags")), ":")
-    return frozenset(flags.partition(":")[2].split())
 
 
 @contextmanager

@@ -41,6 +41,10 @@ class RateFinding:
         suggestion: The rate to train with, as the highest of a schedule.
         rates: float64 ``(num_steps,)``, the rates that were tried, rising.
         losses: float64 ``(num_steps,)``, the smoothed loss at each.
+
+    Example:
+        >>> finding = imgclf.find_learning_rate(model, train)                       # doctest: +SKIP
+        >>> history = imgclf.fit(model, train, learning_rate=finding.suggestion)    # doctest: +SKIP
     """
 
     suggestion: float

@@ -81,6 +81,11 @@ class TuningResult:
         refit_accuracies: Test accuracy of each refit on training and validation images, the first
             of which is ``refit.imgclf`` in `study_dir`; empty without ``refit``.
         study_dir: The folder with all of it.
+
+    Example:
+        >>> result = imgclf.tune("three_conv", train, val, max_trials=10)    # doctest: +SKIP
+        >>> clf = imgclf.load(result.bundle)                                 # doctest: +SKIP
+        >>> longer = imgclf.train("photos/", **{**result.settings, "epochs": 20})  # doctest: +SKIP
     """
 
     best: Trial

@@ -1,0 +1,67 @@
+"""What is installed and set: packages, extras, environment variables."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+
+__all__ = ["Package", "read_packages", "read_settings"]
+
+NOT_FOR_USERS = ("bench", "dev", "docs")
+"""Extras of those who work on imgclf itself."""
+
+SETTINGS = re.compile(
+    r"IMGCLF_\w+|KERAS_\w+|XLA_FLAGS|CUDA_VISIBLE_DEVICES|NO_COLOR|OMP_NUM_THREADS|MALLOC_\w+"
+    r"|TF_(XLA_FLAGS|USE_LEGACY_KERAS|DETERMINISTIC_OPS|NUM_\w+|GPU_\w+|FORCE_GPU_\w+)"
+)
+"""Environment variables that change what imgclf does; oneDNN's is told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One package that imgclf needs or can use.
+
+    Attributes:
+        name: Its name on the package index.
+        wanted: The versions that imgclf accepts, such as ``">=3.12,<4"``; empty for any.
+        installed: Its version; None where it is not installed.
+        extra: The extra that brings it; empty for what imgclf always needs.
+        fits: Whether it is installed in a version that is accepted.
+    """
+
+    name: str
+    wanted: str
+    installed: str | None
+    extra: str
+    fits: bool
+
+
+def read_packages() -> tuple[Package, ...]:
+    """List what imgclf needs and what its extras for users bring.
+
+    Raises:
+        PackageNotFoundError: imgclf itself is not installed.
+    """
+    from packaging.requirements import Requirement
+
+    listed = []
+    for text in requires("imgclf") or ():
+        requirement = Requirement(text)
+        extra = re.search(r"extra\s*==\s*[\"']([\w-]+)[\"']", str(requirement.marker or ""))
+        if extra and extra[1] in NOT_FOR_USERS:
+            continue
+        try:
+            installed: str | None = version(requirement.name)
+        except PackageNotFoundError:
+            installed = None
+        fits = installed is not None and requirement.specifier.contains(installed, prereleases=True)
+        wanted = ",".join(sorted(map(str, requirement.specifier), reverse=True))
+        listed.append(Package(requirement.name, wanted, installed, extra[1] if extra else "", fits))
+    return tuple(listed)
+
+
+def read_settings() -> dict[str, str]:
+    """Return the environment variables that change what imgclf does, those that are set."""
+    return {name: value for name, value in sorted(os.environ.items()) if SETTINGS.fullmatch(name)}

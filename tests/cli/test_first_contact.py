@@ -1,0 +1,118 @@
+"""The first minute in a terminal: what to do next, help, completion, width, colours."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+
+import pytest
+import typer.main
+
+from conftest import Run
+from imgclf.cli.main import app
+
+
+def verbs(command: object, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], object]:
+    """List all commands of the real command line, groups included."""
+    found = {path: command}
+    for name, inner in getattr(command, "commands", {}).items():
+        found |= verbs(inner, (*path, name))
+    return found
+
+
+VERBS = verbs(typer.main.get_command(app))
+
+
+def in_terminal(*arguments: object, columns: int = 80, **env: str) -> str:
+    """Run the command on a terminal of its own and return all that it shows."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from imgclf.cli.main import run; run()", *map(str, arguments)],
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), **env},
+    )
+    os.close(theirs)
+    shown = b""
+    while select.select([ours], [], [], 60)[0]:
+        try:
+            shown += os.read(ours, 65536)
+        except OSError:  # the other side is closed: all is read
+            break
+    process.wait()
+    os.close(ours)
+    return shown.decode()
+
+
+def test_alone_it_says_what_to_do_next(imgclf_command: Run) -> None:
+    """`imgclf` without arguments names the first commands on a few lines, with exit code 0."""
+    done = imgclf_command()
+    assert done.returncode == 0
+    for part in ("imgclf demo", "imgclf check FOLDER", "imgclf train FOLDER", "--help"):
+        assert part in done.stdout
+    assert len(done.stdout.splitlines()) <= 10
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("path", [path for path in VERBS if path], ids=" ".join)
+def test_every_verb_has_a_summary_and_an_example(path: tuple[str, ...]) -> None:
+    """`--help` of each command says in one line what it does, and shows one that can be typed."""
+    command = VERBS[path]
+    text = f"{getattr(command, 'help', '')} {getattr(command, 'epilog', '') or ''}"
+    example = re.search(r"Example: `imgclf ([^`]+)`", text)
+    assert example, path
+    assert example[1].split()[:1] == [path[0]]
+
+
+def test_help_fits_80_columns(imgclf_command: Run) -> None:
+    """The longest help, on the narrowest usual terminal."""
+    done = imgclf_command("train", "--help")
+    assert done.returncode == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("imgclf train photos --arch res", {"resnet9", "resnet20"}),
+        ("imgclf architectures show three", {"three_conv"}),
+        ("imgclf tune photos --arch resnet9,conv", {"resnet9,convmixer"}),
+        ("imgclf do", {"doctor"}),
+    ],
+)
+def test_the_shell_completes_verbs_and_architectures(words: str, expected: set[str]) -> None:
+    """Completion knows the installed architectures and loads no heavy library for it."""
+    script = (
+        "import sys\nsys.argv = ['imgclf']\nfrom imgclf.cli.main import run\n"
+        "try:\n    run()\nfinally:\n"
+        "    heavy = {'tensorflow', 'keras', 'numpy', 'PIL'} & set(sys.modules)\n"
+        "    print('HEAVY', sorted(heavy), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={
+            **os.environ,
+            "_IMGCLF_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert set(done.stdout.split()) == expected
+    assert "HEAVY []" in done.stderr
+
+
+def test_colours_only_where_they_are_wanted() -> None:
+    """A terminal gets colours; NO_COLOR=1 takes all colours away, also from errors and help."""
+    assert "\x1b[1;31m" in in_terminal("train", "missing")
+    for arguments in (("train", "missing"), ("train", "--help"), ("architectures", "list")):
+        plain = in_terminal(*arguments, NO_COLOR="1")
+        colours = re.findall(r"\x1b\[[0-9;]*\b(?:3[0-7]|9[0-7]|38)(?=[;m])[0-9;]*m", plain)
+        assert colours == []
