@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import imgclf
-from imgclf.classifier import load
 from imgclf.conformance import CHECKS, Subject
 from imgclf.errors import ArgumentError, BundleError, PluginError, WeightsError
+from imgclf.loading import load
 from imgclf.models import named_weights
 from imgclf.registry import load_architecture
 from imgclf.reloading import save_bundle
