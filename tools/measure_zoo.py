@@ -52,7 +52,8 @@ def write_row(name: str, row: str, epochs: int) -> None:
     conditions = (
         f"Measured on {os.cpu_count()} CPU cores, training in {choose_precision()}, prediction in "
         f"float32; accuracy of 400 test images after {epochs} epochs on 1,445 training images, "
-        "one seed. *Load* is how many programs wanted the cores while a row was measured: beyond 1 "
+        "one seed; *pretrained* where it depends on the weights to begin with.\n\n"
+        "*Load* is how many programs wanted the cores while a row was measured: beyond 1 "
         "its speeds are too low.\n\n"
     )
     before, _, rest = PAGE.read_text().partition(BEGIN)
