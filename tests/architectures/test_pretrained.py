@@ -13,8 +13,15 @@ import numpy as np
 import pytest
 
 import imgclf
+from imgclf.cli._parameters import parse_options
 from imgclf.conformance import CHECKS, Subject
-from imgclf.errors import ArgumentError, BundleError, PluginError, WeightsError
+from imgclf.errors import (
+    ArgumentError,
+    BundleError,
+    DataNotFoundError,
+    PluginError,
+    WeightsError,
+)
 from imgclf.loading import load
 from imgclf.models import named_weights
 from imgclf.registry import load_architecture
@@ -140,6 +147,17 @@ def test_an_unusable_file_is_one_line(
         imgclf.build_model("mobilenet_v3", SHAPE, weights=str(path), **options)
     assert str(path) in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+def test_the_command_line_finds_the_file_again_from_any_folder(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing file is refused before anything heavy is loaded; a path is made absolute."""
+    monkeypatch.chdir(saved.parent)
+    assert parse_options("mobilenet_v3", [f"weights={saved.name}"]) == {"weights": str(saved)}
+    assert parse_options("mobilenet_v3", ["weights=imagenet"]) == {"weights": "imagenet"}
+    with pytest.raises(DataNotFoundError, match=r"gone\.h5 does not exist"):
+        parse_options("mobilenet_v3", ["weights=gone.h5"])
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3", "efficientnet_v2", "convnext", "resnet_v2"])
