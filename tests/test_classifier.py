@@ -16,6 +16,9 @@ import imgclf
 from imgclf.classifier import Classifier
 from imgclf.errors import ArgumentError, BundleError, DataError, DataNotFoundError, ImageError
 from imgclf.loading import load
+from imgclf.registry import load_architecture
+from imgclf.reloading import save_bundle
+from plugin_folders import SOUND_PLUGIN
 
 
 def test_every_kind_of_source_gives_the_same_prediction(trained: Any, two_classes: Path) -> None:
@@ -117,6 +120,30 @@ def test_an_architecture_function_goes_the_whole_way(two_classes: Path, tmp_path
     path = clf.save(tmp_path / "mine.imgclf")
     again = load(path, architecture=one_hidden)
     assert clf.predict(two_classes) == again.predict(two_classes)
+
+
+def test_a_function_whose_file_has_changed_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A harmless change is a log warning; one that changes the network is part of the error."""
+    source = SOUND_PLUGIN.format(name="net")
+    file, path = tmp_path / "nets.py", tmp_path / "net.imgclf"
+
+    def function(text: str) -> Any:
+        file.write_text(text)
+        return load_architecture(f"{file}:net").function
+
+    save_bundle(imgclf.build_model(function(source), (16, 16, 3), 3), path)
+    with caplog.at_level("WARNING", "imgclf"):
+        load(path, architecture=function(source))
+        assert not caplog.records
+        load(path, architecture=function(source + "# a remark"))
+    assert "gives the outputs that it was saved with" in caplog.text
+    assert caplog.text.count("The source file of 'net' has changed since: its sha256 is") == 1
+    with pytest.raises(BundleError, match=r"other results .* source file of 'net' has changed"):
+        load(path, architecture=function(source.replace("1 / 255", "1 / 99")))
+    with pytest.raises(BundleError, match=r"cannot be built.* source file of 'net' has changed"):
+        load(path, architecture=function(source.replace('name="conv"', 'name="other"')))
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])

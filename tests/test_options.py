@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgclf.errors import ContractError, OptionError
-from imgclf.options import Choice, Float, Int, parse_option, read_options, resolve_options
+from imgclf.options import (
+    Choice,
+    Float,
+    Int,
+    Weights,
+    is_pretrained,
+    parse_option,
+    read_options,
+    resolve_options,
+    without_weights,
+)
 
 
 def deferred(
@@ -291,3 +301,39 @@ def test_an_unusable_signature_is_a_contract_error(function: Any, message: str) 
     with pytest.raises(ContractError) as caught:
         read_options(function, "net")
     assert message in str(caught.value)
+
+
+def pretrained(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    filters: Annotated[int, Int(1, 9)] = 3,
+    weights: Annotated[str, Weights(["photos"])] = "none",
+) -> None:
+    """An architecture whose first weights can come from elsewhere."""
+
+
+@pytest.mark.parametrize("value", ["none", "photos", "some/folder/file.h5", "own.weights.h5"])
+def test_weights_are_a_name_or_a_file(value: str) -> None:
+    """``"none"``, a name that the architecture knows, or the path of a weights file."""
+    options = read_options(pretrained, "pretrained")
+    assert parse_option("pretrained", options, f"weights={value}") == ("weights", value)
+    assert is_pretrained(options, {"weights": value}) == (value != "none")
+    assert options[1].range.names_file(value) == value.endswith(".h5")
+
+
+def test_other_weights_are_refused_with_what_is_accepted() -> None:
+    """A mistyped name is not taken for a file."""
+    options = read_options(pretrained, "pretrained")
+    with pytest.raises(OptionError, match=r"'none', 'photos', or the path .* ends in \.h5"):
+        parse_option("pretrained", options, "weights=photo")
+
+
+def test_weights_are_left_out_of_a_rebuild() -> None:
+    """Only the option of this kind is changed, whatever its value."""
+    options = read_options(pretrained, "pretrained")
+    assert without_weights(options, {"filters": 5, "weights": "own.h5"}) == {
+        "filters": 5,
+        "weights": "none",
+    }
+    assert not is_pretrained(options, {})

@@ -85,21 +85,17 @@ def test_finding_is_not_loading(plugin_folder: Path) -> None:
     assert count >= 3 + len(BUILT_IN)
 
 
-def test_fifty_plugins_cost_at_most_50_ms(plugin_folder: Path) -> None:
-    """Listing the zoo with 50 plugins imports none and is hardly slower than with none."""
+def test_listing_fifty_plugins_imports_none(plugin_folder: Path) -> None:
+    """A zoo of 50 plugins is listed from metadata alone; `benchmarks/listing.py` times it."""
     for number in range(50):
         install(plugin_folder / "many", f"net{number}", "raise RuntimeError('imported')")
     code = (
-        "import time, imgclf; imgclf.list_architectures()\n"
-        "def cost():\n"
-        "    start = time.process_time(); imgclf.list_architectures()\n"
-        "    return time.process_time() - start\n"
-        "print(min(cost() for _ in range(7)), len(imgclf.list_architectures()))"
+        "import sys, imgclf; before = set(sys.modules)\n"
+        "names = [name for name in imgclf.list_architectures() if name[3:].isdigit()]\n"
+        "heavy = {'keras', 'tensorflow', 'numpy', 'PIL', *names} & set(sys.modules)\n"
+        "print([len(names), sorted(heavy)])"
     )
-    bare, bare_count = run_python(code).stdout.split()
-    full, full_count = run_python(code, plugin_folder / "many").stdout.split()
-    assert int(full_count) == int(bare_count) + 50
-    assert float(full) - float(bare) < 0.05
+    assert ast.literal_eval(run_python(code, plugin_folder / "many").stdout) == [50, []]
 
 
 def test_a_mistyped_name_gets_a_suggestion() -> None:

@@ -37,12 +37,13 @@ if TYPE_CHECKING:
         TrainingError,
         TuningError,
         UnknownArchitectureError,
+        WeightsError,
     )
     from imgclf.evaluation.evaluating import Evaluation, evaluate
     from imgclf.evaluation.relabelling import Relabelling, relabel
     from imgclf.loading import load
     from imgclf.models import build_model
-    from imgclf.options import Choice, Float, Int
+    from imgclf.options import Choice, Float, Int, Weights
     from imgclf.registry import (
         ArchitectureDescription,
         describe_architecture,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     )
     from imgclf.training.fitting import fit
     from imgclf.training.rate_finder import RateFinding, find_learning_rate
+    from imgclf.training.two_phase import fit_two_phase
     from imgclf.tuning.tuner import TuningResult, tune
     from imgclf.workflow import train
 
@@ -79,14 +81,16 @@ _ROOMS = {
         "TrainingError",
         "TuningError",
         "UnknownArchitectureError",
+        "WeightsError",
     ),
     "imgclf.evaluation.evaluating": ("Evaluation", "evaluate"),
     "imgclf.evaluation.relabelling": ("Relabelling", "relabel"),
     "imgclf.models": ("build_model",),
-    "imgclf.options": ("Choice", "Float", "Int"),
+    "imgclf.options": ("Choice", "Float", "Int", "Weights"),
     "imgclf.registry": ("ArchitectureDescription", "describe_architecture", "list_architectures"),
     "imgclf.training.fitting": ("fit",),
     "imgclf.training.rate_finder": ("RateFinding", "find_learning_rate"),
+    "imgclf.training.two_phase": ("fit_two_phase",),
     "imgclf.tuning.tuner": ("TuningResult", "tune"),
     "imgclf.workflow": ("train",),
 }

@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from imgclf.errors import ArgumentError, ContractError, in_one_line
-from imgclf.models import build_model, named_weights
-from imgclf.options import Choice, Float, Int
+from imgclf.models import build_unloaded, named_weights
+from imgclf.options import Choice, Float, Int, Weights, without_weights
 from imgclf.reloading import reload_bundle, save_bundle
 from imgclf.training.fitting import fit
 
@@ -67,14 +67,12 @@ class Subject:
         seed: int = 0,
         options: Mapping[str, Value] | None = None,
     ) -> keras.Model:
-        """Build the network through `imgclf.build_model`, which checks the contract."""
-        return build_model(
-            self.architecture,
-            input_shape,
-            num_classes,
-            data_format="channels_last",
-            seed=seed,
-            **(options or {}),
+        """Build the network as `imgclf.build_model` does, which checks the contract.
+
+        Nothing pretrained is fetched: the kit works offline, and every weight depends on the seed.
+        """
+        return build_unloaded(
+            self.architecture, input_shape, num_classes, seed=seed, options=options or {}
         )
 
     def wrong(self, text: str) -> ContractError:
@@ -194,7 +192,8 @@ def keras_untouched(subject: Subject) -> None:
         return {name: getattr(value, "name", value) for name, value in values.items()}
 
     before = configuration()
-    options = {option.name: option.default for option in subject.loaded.options}
+    defaults = {option.name: option.default for option in subject.loaded.options}
+    options = without_weights(subject.loaded.options, defaults)
     try:
         subject.loaded.function((subject.side, subject.side, 3), 3, **options)
         changed = [name for name, value in configuration().items() if value != before[name]]
@@ -260,6 +259,8 @@ def _fingerprint(subject: Subject, options: Mapping[str, Value]) -> str:
 def _other_values(option: Option) -> list[Value]:
     """List valid values other than the default: all choices, or the cheapest number."""
     match option.range:
+        case Weights():  # What is fetched or read by name changes weights alone.
+            return []
         case Choice(values=values):
             return [value for value in values if value != option.default]
         case Int(minimum=low, maximum=high):

@@ -13,6 +13,7 @@ would catch anyway, so ``except ValueError`` keeps working::
     ├── DataError (ValueError)                  a folder of images cannot be used
     │   └── DataNotFoundError (FileNotFoundError)  a path that was given does not exist
     ├── ImageError (ValueError)                 one image cannot be decoded
+    ├── WeightsError (OSError)                  pretrained weights cannot be fetched or read
     ├── TrainingError (RuntimeError)            a training could not go on
     │   └── OutOfMemoryError (MemoryError)      the memory does not hold a step
     ├── TuningError (RuntimeError)              a search could not go on
@@ -44,6 +45,7 @@ __all__ = [
     "TrainingError",
     "TuningError",
     "UnknownArchitectureError",
+    "WeightsError",
     "in_one_line",
 ]
 
@@ -104,6 +106,10 @@ class ImageError(ImgclfError, ValueError):
     def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
         """Pickle with both arguments."""
         return (type(self), (self.reason, str(self)))
+
+
+class WeightsError(ImgclfError, OSError):
+    """Pretrained weights cannot be had; the message names the file and where to put it."""
 
 
 class TrainingError(ImgclfError, RuntimeError):

@@ -16,8 +16,8 @@ from imgclf.atomic import write_atomically
 from imgclf.budgeting import budget_of
 from imgclf.classifier import Classifier
 from imgclf.data.generators import ImageData, Plan
-from imgclf.errors import OutOfMemoryError
-from imgclf.models import build_model
+from imgclf.errors import ArgumentError, OutOfMemoryError
+from imgclf.models import build_model, build_unloaded
 from imgclf.run_folder import write_config
 from imgclf.settings import Settings, to_config
 from imgclf.training.budget import BudgetPlan, KeepBudget
@@ -31,6 +31,7 @@ from imgclf.training.rate_picture import rate_picture
 from imgclf.training.schedules import make_schedule
 from imgclf.training.stopping import StopOnRequest
 from imgclf.training.trackers import make_trackers
+from imgclf.training.two_phase import fit_two_phase, in_two_phases
 from imgclf.transfer import copy_weights, frozen_convolutions
 
 __all__ = ["Learned", "Task", "Watcher", "learn", "plan_task"]
@@ -114,8 +115,13 @@ def plan_task(plan: Plan, settings: Settings, folder: Path | None, watcher: Watc
 
     Returns:
         The task.
+
+    Raises:
+        ArgumentError: A budget and two phases contradict each other.
     """
     began_s = time.monotonic()
+    if settings.budget_s is not None and settings.two_phase:
+        raise ArgumentError("two_phase and a budget cannot be given together: leave one out.")
     if settings.budget_s is None:
         return Task(plan, settings, folder, None, began_s)
     budget = budget_of(plan, settings, settings.budget_s)
@@ -202,16 +208,24 @@ def _attempt(
 
 def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -> keras.Model:
     options: dict[str, Any] = dict(settings.options)
-    model = build_model(
+    if start_from is None:
+        return build_model(
+            settings.architecture,
+            data.train.input_shape,
+            data.train.num_classes,
+            data_format=settings.data_format,
+            seed=settings.seed,
+            **options,
+        )
+    model = build_unloaded(
         settings.architecture,
         data.train.input_shape,
         data.train.num_classes,
         data_format=settings.data_format,
         seed=settings.seed,
-        **options,
+        options=options,
     )
-    if start_from is not None:
-        copy_weights(start_from.model, start_from.class_names, model, data.train.class_names)
+    copy_weights(start_from.model, start_from.class_names, model, data.train.class_names)
     return model
 
 
@@ -234,14 +248,16 @@ def _with_optimizer(task: Task, model: keras.Model) -> Task:
 def _measure_rate(model: keras.Model, data: ImageData, task: Task) -> float:
     """Measure the learning rate, and leave its picture in the run folder."""
     settings = task.settings
-    finding = find_learning_rate(
-        model,
-        data.train,
-        optimizer=settings.optimizer,
-        weight_decay=settings.weight_decay,
-        label_smoothing=settings.label_smoothing,
-        precision=settings.precision,
-    )
+    # In two phases the rate is that of the head.
+    with frozen_convolutions(model, _has_two_phases(model, settings)):
+        finding = find_learning_rate(
+            model,
+            data.train,
+            optimizer=settings.optimizer,
+            weight_decay=settings.weight_decay,
+            label_smoothing=settings.label_smoothing,
+            precision=settings.precision,
+        )
     if task.folder is not None:
         write_atomically(task.folder / "learning_rate.svg", rate_picture(finding).encode())
     return finding.suggestion
@@ -268,31 +284,45 @@ def _fit(
 ) -> keras.callbacks.History:
     settings = task.settings
     rate: Any = settings.learning_rate
-    if task.budget is None:  # With a budget the rate follows the clock.
-        # The optimizer counts changes of the weights.
-        num_steps = settings.epochs * data.train.steps_per_epoch // settings.accumulate_steps
-        rate = make_schedule(settings.schedule, rate, num_steps)
+    shared: dict[str, Any] = {
+        "epochs": settings.epochs,
+        "optimizer": settings.optimizer,
+        "class_weight": settings.class_weight,
+        "weight_decay": settings.weight_decay,
+        "label_smoothing": settings.label_smoothing,
+        "average_weights": settings.average_weights,
+        "accumulate_steps": settings.accumulate_steps,
+        "patience": settings.patience,
+        "callbacks": callbacks,
+        "precision": settings.precision,
+        "checkpoint_dir": None if task.folder is None else task.folder / "checkpoints",
+        "verbose": verbose,
+    }
     try:
-        return fit(
-            model,
-            data.train,
-            data.val,
-            epochs=settings.epochs,
-            learning_rate=rate,
-            optimizer=settings.optimizer,
-            class_weight=settings.class_weight,
-            weight_decay=settings.weight_decay,
-            label_smoothing=settings.label_smoothing,
-            average_weights=settings.average_weights,
-            accumulate_steps=settings.accumulate_steps,
-            patience=settings.patience,
-            callbacks=callbacks,
-            precision=settings.precision,
-            checkpoint_dir=None if task.folder is None else task.folder / "checkpoints",
-            verbose=verbose,
-        )
+        if _has_two_phases(model, settings):
+            return fit_two_phase(
+                model,
+                data.train,
+                data.val,
+                learning_rate=rate,
+                schedule=settings.schedule,
+                fine_tune_epochs=settings.fine_tune_epochs,
+                fine_tune_learning_rate=settings.fine_tune_learning_rate,
+                store=settings.store,
+                **shared,
+            )
+        if task.budget is None:  # With a budget the rate follows the clock.
+            # The optimizer counts changes of the weights.
+            num_steps = settings.epochs * data.train.steps_per_epoch // settings.accumulate_steps
+            rate = make_schedule(settings.schedule, rate, num_steps)
+        return fit(model, data.train, data.val, learning_rate=rate, **shared)
     except tf.errors.ResourceExhaustedError as error:
         raise OutOfMemoryError(
             f"The memory does not hold a step of {settings.batch_size} images: try --batch-size "
             f"{max(1, settings.batch_size // 2)}, or --batch-size auto, or smaller images."
         ) from error
+
+
+def _has_two_phases(model: keras.Model, settings: Settings) -> bool:
+    """Decide on two phases; a budget is planned for one, whose epochs all cost the same."""
+    return settings.budget_s is None and in_two_phases(model, settings.two_phase)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,12 +16,15 @@ from imgclf.classifier import Classifier
 from imgclf.errors import BundleError, ImgclfError, PluginError, UnknownArchitectureError
 from imgclf.evaluation.familiarity import Familiarity
 from imgclf.models import rebuild_model
+from imgclf.registry import load_architecture
 from imgclf.traces import TrainingTraces
 
 __all__ = ["load"]
 
 PROBE_TOLERANCE = 1e-4
 """Largest difference between the probe's stored output and the one on this machine."""
+
+_logger = logging.getLogger(__name__)
 
 
 def load(
@@ -31,7 +35,8 @@ def load(
     Args:
         path: A ``.imgclf`` file.
         architecture: The architecture function, for a bundle whose architecture is not installed
-            as a plugin.
+            as a plugin. Where its source file is not the one that the bundle was made with, a log
+            warning says so; the probe decides whether it still builds the same network.
 
     Returns:
         The classifier; its predictions are those of the one that was saved.
@@ -47,6 +52,7 @@ def load(
     """
     bundle = read_bundle(path)
     manifest = bundle.manifest
+    changed = _source_change(manifest, architecture)
     try:
         policy = manifest.input.to_policy()
         model = rebuild_model(
@@ -59,7 +65,7 @@ def load(
     except (UnknownArchitectureError, PluginError) as error:
         raise BundleError(_missing_plugin(path, manifest, error)) from error
     except ImgclfError as error:
-        raise BundleError(f"The bundle {path} cannot be built: {error}") from error
+        raise BundleError(f"The bundle {path} cannot be built: {error}{changed}") from error
     classifier = Classifier.of_parts(
         model, manifest.class_names, policy, manifest.figures, manifest.data
     )
@@ -71,8 +77,25 @@ def load(
         )
     if bundle.familiarity is not None:
         classifier.familiarity = _read_familiarity(classifier, bundle.familiarity, path)
-    _verify_probe(classifier, bundle, path)
+    _verify_probe(classifier, bundle, path, changed)
+    if changed:
+        _logger.warning("The bundle %s gives the outputs that it was saved with.%s", path, changed)
     return classifier
+
+
+def _source_change(manifest: Manifest, architecture: Callable[..., keras.Model] | None) -> str:
+    """Say that a function's file is another one than when the bundle was made; empty if not."""
+    recorded = manifest.architecture.source_sha256
+    if architecture is None or recorded is None:
+        return ""
+    loaded = load_architecture(architecture)
+    if loaded.source_sha256 == recorded:
+        return ""
+    found = (loaded.source_sha256 or "none")[:12]
+    return (
+        f" The source file of {loaded.name!r} has changed since: its sha256 is {found}..., the "
+        f"bundle was made with {recorded[:12]}...."
+    )
 
 
 def _read_familiarity(
@@ -94,13 +117,17 @@ def _missing_plugin(path: str | os.PathLike[str], manifest: Manifest, error: Img
             f"The bundle {path} needs the architecture function {record.name!r}, which was never "
             "installed: give it as load(path, architecture=function)."
         )
+    if record.distribution == "imgclf" and isinstance(error, PluginError):
+        return f"The bundle {path} cannot be built. {error}"  # An extra is missing.
     return (
         f"The bundle {path} needs the architecture {record.name!r} of the package "
         f"{record.distribution} {record.version}: pip install {record.distribution}. ({error})"
     )
 
 
-def _verify_probe(classifier: Classifier, bundle: Bundle, path: str | os.PathLike[str]) -> None:
+def _verify_probe(
+    classifier: Classifier, bundle: Bundle, path: str | os.PathLike[str], changed: str
+) -> None:
     """Run the stored input and compare: the last check that this is the same classifier."""
     image, expected = bundle.probe.get("image"), bundle.probe.get("output")
     shape = classifier.policy.pixel_shape
@@ -112,5 +139,5 @@ def _verify_probe(classifier: Classifier, bundle: Bundle, path: str | os.PathLik
         raise BundleError(
             f"The bundle {path} gives other results here than where it was saved (by "
             f"{difference:.2g}, accepted is {PROBE_TOLERANCE:g}): its architecture "
-            f"{bundle.manifest.architecture.name!r} has changed since."
+            f"{bundle.manifest.architecture.name!r} has changed since.{changed}"
         )

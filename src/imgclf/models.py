@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.contract import check_contract
 from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError, in_one_line
-from imgclf.options import resolve_options
+from imgclf.options import resolve_options, without_weights
 from imgclf.registry import blaming, load_architecture
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Origin",
     "build_model",
+    "build_unloaded",
     "named_weights",
     "origin_of",
     "rebuild_model",
@@ -96,6 +97,43 @@ def build_model(
         >>> model.output_shape
         (None, 4)
     """
+    return _build_model(architecture, input_shape, num_classes, data_format, seed, options, True)
+
+
+def build_unloaded(
+    architecture: str | Callable[..., keras.Model],
+    input_shape: tuple[int, int, int],
+    num_classes: int = 2,
+    *,
+    data_format: Literal["channels_last", "channels_first"] = "channels_last",
+    seed: int | None = None,
+    options: Mapping[str, Value],
+) -> keras.Model:
+    """Build a network whose weights come from elsewhere: nothing pretrained is fetched or read.
+
+    Args:
+        architecture: As for `build_model`.
+        input_shape: As for `build_model`.
+        num_classes: 2 or more.
+        data_format: Order of the axes of `input_shape`.
+        seed: Decides the initial weights.
+        options: The architecture's options; they are remembered as given.
+
+    Returns:
+        The network, with random weights.
+    """
+    return _build_model(architecture, input_shape, num_classes, data_format, seed, options, False)
+
+
+def _build_model(
+    architecture: str | Callable[..., keras.Model],
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    data_format: Literal["channels_last", "channels_first"],
+    seed: int | None,
+    options: Mapping[str, Value],
+    loads_weights: bool,
+) -> keras.Model:
     loaded = load_architecture(architecture)
     values = resolve_options(loaded.name, loaded.options, options)
     shape = _channels_last(input_shape, data_format)
@@ -104,7 +142,8 @@ def build_model(
             f"num_classes={num_classes!r} is not accepted: give a whole number from 2 on."
         )
     with _default_keras(), _seeded(seed), blaming(loaded.registration):
-        model = _build(loaded, shape, num_classes, values)
+        used = values if loads_weights else without_weights(loaded.options, values)
+        model = _build(loaded, shape, num_classes, used)
         check_contract(model, loaded.name, shape, num_classes)
         if data_format == "channels_first":
             model = _turn_axes(model, input_shape)
@@ -128,6 +167,7 @@ def smallest_side(architecture: str | Callable[..., keras.Model], **options: Val
     """
     loaded = load_architecture(architecture)
     values = resolve_options(loaded.name, loaded.options, options)
+    values = without_weights(loaded.options, values)
 
     def build(side: int) -> None:
         _refuse_empty_maps(loaded.function((side, side, 3), 2, **values))
@@ -168,13 +208,12 @@ def rebuild_model(
 
     # Inside the scope Keras only notes its variables; they are allocated when it ends.
     with keras.StatelessScope():
-        model = build_model(
+        model = build_unloaded(
             architecture,
             policy.input_shape,
             num_classes,
             data_format=policy.data_format,
-            seed=None,
-            **options,
+            options=options,
         )
         variables = named_weights(model)
         difference = _difference(variables, tensors)
@@ -295,18 +334,20 @@ def _build(
 ) -> keras.Model:
     """Call the architecture; tell a picture that is too small from other failures."""
 
-    def call(side: int | None = None) -> keras.Model:
-        sides = shape[:2] if side is None else (side, side)
-        model = architecture.function((*sides, shape[2]), num_classes, **options)
+    def call(sides: tuple[int, ...], values: Mapping[str, Value]) -> keras.Model:
+        model = architecture.function((*sides, shape[2]), num_classes, **values)
         _refuse_empty_maps(model)
         return model
 
+    def probe(side: int) -> keras.Model:
+        return call((side, side), without_weights(architecture.options, options))
+
     try:
-        return call()
+        return call(shape[:2], options)
     except ImgclfError:
         raise
     except Exception as error:
-        smallest = _smallest_side(call, min(shape[:2]))
+        smallest = _smallest_side(probe, min(shape[:2]))
         if smallest is None:
             raise ContractError(
                 f"Architecture {architecture.name!r} failed to build for input_shape={shape} "

@@ -27,7 +27,19 @@ from imgclf.errors import ContractError, OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Choice", "Float", "Int", "Option", "parse_option", "read_options", "resolve_options"]
+__all__ = [
+    "WITHOUT_WEIGHTS",
+    "Choice",
+    "Float",
+    "Int",
+    "Option",
+    "Weights",
+    "is_pretrained",
+    "parse_option",
+    "read_options",
+    "resolve_options",
+    "without_weights",
+]
 
 Value = bool | int | float | str | None
 """An option's value: what JSON can hold, so that a bundle can record it."""
@@ -165,6 +177,52 @@ class Choice:
             if text == str(value) or text.lower() == str(value).lower():
                 return value
         raise ValueError(text)
+
+
+WITHOUT_WEIGHTS = "none"
+"""The value of a `Weights` option that leaves a network with its random first weights."""
+
+WEIGHTS_ENDING = ".h5"
+"""How the name of a weights file ends: ``.h5`` as Keras publishes them, or ``.weights.h5``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights(Choice):
+    """Where a network's first weights come from: a name, ``"none"``, or the path of a file.
+
+    The value says where a network came from and nothing else: a bundle holds all weights, and its
+    network is always built with ``"none"``, so that loading it fetches nothing::
+
+        def my_net(input_shape, num_classes, *, weights: Annotated[str, Weights()] = "none"): ...
+
+    Attributes:
+        names: Weights that the architecture knows by name.
+        search: Values that the tuner tries by default.
+        values: ``"none"`` and the names.
+    """
+
+    names: Sequence[str] = ("imagenet",)
+
+    def __post_init__(self) -> None:
+        """Freeze the lists that were given."""
+        Choice.__post_init__(self)
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "values", (WITHOUT_WEIGHTS, *self.names))
+
+    @property
+    def accepted(self) -> str:
+        """What is valid, in words."""
+        names = ", ".join(repr(value) for value in self.values)
+        return f"one of {names}, or the path of a weights file that ends in {WEIGHTS_ENDING}"
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether `value` is a name or looks like the path of a weights file."""
+        is_file = isinstance(value, str) and value.lower().endswith(WEIGHTS_ENDING)
+        return is_file or Choice.accepts(self, value)
+
+    def names_file(self, value: object) -> bool:
+        """Tell whether `value` is the path of a file."""
+        return self.accepts(value) and value not in self.values
 
 
 Range = Int | Float | Choice
@@ -311,7 +369,7 @@ def _range_of(annotation: Any) -> Range | None:
     if typing.get_origin(annotation) is Annotated:
         annotation, *metadata = typing.get_args(annotation)
         declared = next((item for item in metadata if isinstance(item, Range)), None)
-    if isinstance(declared, (Int, Float)):
+    if isinstance(declared, (Int, Float, Weights)):
         return declared
     values = _values_of(annotation) or (declared.values if declared else ())
     if not values:
@@ -362,6 +420,37 @@ def resolve_options(
         option.name: typing.cast("Value", given.get(option.name, option.default))
         for option in options
     }
+
+
+def without_weights(options: Sequence[Option], values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return values with which a network is built without fetching or reading any weights.
+
+    Args:
+        options: What `read_options` returned.
+        values: A value for every option, or for some.
+
+    Returns:
+        The values; those of `Weights` options are ``"none"``.
+    """
+    ours = {option.name: WITHOUT_WEIGHTS for option in options if isinstance(option.range, Weights)}
+    return {**values, **ours}
+
+
+def is_pretrained(options: Sequence[Option], values: Mapping[str, Value]) -> bool:
+    """Tell whether values ask for weights that were trained before.
+
+    Args:
+        options: What `read_options` returned.
+        values: Option names and values; what is missing has its default.
+
+    Returns:
+        Whether a `Weights` option is anything but ``"none"``.
+    """
+    return any(
+        values.get(option.name, option.default) != WITHOUT_WEIGHTS
+        for option in options
+        if isinstance(option.range, Weights)
+    )
 
 
 def parse_option(name: str, options: Sequence[Option], assignment: str) -> tuple[str, Value]:

@@ -14,10 +14,12 @@ from imgclf.data.policy import DataFormat, InputPolicy, ResizeMode
 from imgclf.data.store import StoreMode
 from imgclf.errors import ArgumentError
 from imgclf.models import origin_of
-from imgclf.options import Value
+from imgclf.options import Value, is_pretrained
+from imgclf.registry import load_architecture
 from imgclf.training.precision import Precision
 from imgclf.training.recipes import choose_recipe
 from imgclf.training.schedules import Schedule
+from imgclf.training.two_phase import FINE_TUNE_EPOCHS
 
 if TYPE_CHECKING:
     import keras
@@ -69,6 +71,10 @@ class Settings:
         size_by_budget: Whether `budget_s` also chooses the image size.
         shrink_batch: Whether a step that the memory does not hold is tried with half the batch.
         freeze: Whether the convolutional part stays as it is, when going on from a classifier.
+        two_phase: Whether the head is trained first, on frozen features; None where the weights
+            are pretrained. `epochs` and `learning_rate` are the head's then.
+        fine_tune_epochs: Epochs of the whole network behind those of the head.
+        fine_tune_learning_rate: The highest rate of these; None is a tenth of the head's.
         seed: Decides split, order, augmentation and initial weights.
         deterministic: Whether the same seed gives the same bits on one machine.
         tensorboard: Whether logs are written for TensorBoard.
@@ -105,6 +111,9 @@ class Settings:
     size_by_budget: bool = False
     shrink_batch: bool = False
     freeze: bool = False
+    two_phase: bool | None = None
+    fine_tune_epochs: int = FINE_TUNE_EPOCHS
+    fine_tune_learning_rate: float | None = None
     seed: int = 0
     deterministic: bool = False
     tensorboard: bool = False
@@ -139,6 +148,9 @@ def recipe_settings(recipe: str, directory: str | os.PathLike[str], **given: Any
     else:
         num_images = round(len(folder.files) * (1 - VAL_SHARE - TEST_SHARE))
     chosen = asdict(choose_recipe(recipe, num_images))
+    if _trains_a_head_first(given):
+        # One dense layer on features: a recipe's optimizer was chosen for whole networks.
+        chosen |= {"optimizer": "adam", "learning_rate": None, "weight_decay": None}
     if given.get("optimizer", chosen["optimizer"]) != chosen["optimizer"]:
         chosen |= {"learning_rate": None, "weight_decay": None}
     elif chosen["optimizer"] == "auto" and isinstance(given.get("learning_rate"), float):
@@ -147,6 +159,14 @@ def recipe_settings(recipe: str, directory: str | os.PathLike[str], **given: Any
         chosen["mirrored_prediction"] = False  # Left and right may be what tells classes apart.
     chosen["size_by_budget"] = bool(given.get("budget_s")) and "image_size" not in given
     return {**chosen, **given}
+
+
+def _trains_a_head_first(given: Mapping[str, Any]) -> bool:
+    """Tell whether settings will be trained in two phases."""
+    if given.get("two_phase") is not None or "architecture" not in given:
+        return bool(given.get("two_phase"))
+    options = load_architecture(given["architecture"]).options
+    return is_pretrained(options, given.get("options", {}))
 
 
 def make_plan(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from imgclf.conformance import CHECKS, Subject
 from imgclf.errors import ContractError, ImgclfError, OptionError, PluginError, in_one_line
-from imgclf.models import build_model, smallest_side
+from imgclf.models import build_unloaded, smallest_side
 from imgclf.registry import load_architecture
 from imgclf.speed import measure_speed
 
@@ -148,10 +148,10 @@ def _subject(architecture: str | Callable[..., keras.Model], *, fresh_process: b
     loaded = load_architecture(architecture)
     smallest = smallest_side(architecture)
     if smallest is None:
-        build_model(architecture, (64, 64, 3), 3)  # raises, and says why
+        build_unloaded(architecture, (64, 64, 3), 3, options={})  # raises, and says why
         raise ContractError(f"Architecture {loaded.name!r} builds for no square image.")
     side = max(smallest, USUAL_SIDE)
-    build_model(architecture, (side, side, 3), 3)
+    build_unloaded(architecture, (side, side, 3), 3, options={})
     return Subject(architecture, loaded, smallest, side, fresh_process)
 
 

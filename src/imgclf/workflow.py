@@ -251,7 +251,7 @@ def _train(
         write_history(folder, history.history)
         bundle = classifier.save(folder / BUNDLE_NAME)
         mark_stopped(folder, stopping.stopped)
-    num_seen = len(history.epoch) * data.train.images_per_epoch
+    num_seen = _num_passes(history) * data.train.images_per_epoch
     run = TrainingRun(
         classifier=classifier,
         evaluation=evaluation,
@@ -272,6 +272,12 @@ def _train(
     if folder is not None:
         write_documents(folder, run, settings)
     return run
+
+
+def _num_passes(history: keras.callbacks.History) -> int:
+    """Count how often the training images went through the network: once for all head epochs."""
+    num_head: int = getattr(history, "head_epochs", 0)
+    return len(history.epoch) - num_head + min(1, num_head)
 
 
 def _require_same_images(recorded: bytes, found: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgclf.errors import ArgumentError, DataNotFoundError
-from imgclf.options import Value, parse_option
+from imgclf.options import Value, Weights, parse_option
 from imgclf.registry import list_architectures, load_architecture
 
 __all__ = [
@@ -149,7 +149,14 @@ def parse_learning_rate(text: str | None) -> float | Literal["auto"] | None:
 def parse_options(architecture: str, assignments: Sequence[str]) -> dict[str, Value]:
     """Check an architecture's name and its ``--set name=value`` options, without TensorFlow."""
     loaded = load_architecture(architecture)
-    return dict(parse_option(loaded.name, loaded.options, text) for text in assignments)
+    given = dict(parse_option(loaded.name, loaded.options, text) for text in assignments)
+    for option in loaded.options:
+        value = given.get(option.name)
+        if isinstance(option.range, Weights) and option.range.names_file(value):
+            path = Path(str(value))
+            require_path(path)
+            given[option.name] = str(path.absolute())  # found again from any folder, on --resume
+    return given
 
 
 def require_path(path: Path) -> None:

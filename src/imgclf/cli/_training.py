@@ -115,6 +115,7 @@ def summary(run: TrainingRun) -> dict[str, Any]:
         "images_per_s": run.images_per_s,
         "durations_s": dict(run.durations_s),
         "best_epoch": run.history.best_epoch + 1 if run.history.best_epoch is not None else None,
+        "head_epochs": getattr(run.history, "head_epochs", 0),
         "num_train": run.data.train.num_samples,
         "num_val": run.data.val.num_samples,
         "num_quarantined": len(run.data.quarantined),
@@ -144,9 +145,11 @@ def print_summary(run: TrainingRun) -> None:
         console.print(comparison_table(run.before.metrics, metrics))
     seconds = sum(run.durations_s.values())
     best = run.history.best_epoch
+    num_head = getattr(run.history, "head_epochs", 0)
     console.print(
         f"\n{seconds:.0f} s, {run.images_per_s:,.0f} images/s in training in {run.precision}"
         + (f", best epoch {best + 1} of {len(run.history.epoch)}" if best is not None else "")
+        + (f", {num_head} of them of the head alone" if num_head else "")
     )
     if run.bundle is not None:
         bundle = escape(shown_path(run.bundle))

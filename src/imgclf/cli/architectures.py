@@ -12,7 +12,7 @@ from rich.table import Table
 
 from imgclf.cli._console import error_console, print_json, result_console, shown_path
 from imgclf.cli._parameters import ArchitectureName, JsonFlag
-from imgclf.options import Choice, Option
+from imgclf.options import Choice, Option, Weights
 from imgclf.registry import describe_architecture, find_architectures, load_architecture
 from imgclf.runtime import silenced_stderr
 from imgclf.scaffold import write_plugin
@@ -119,6 +119,8 @@ def check(
 def _row(option: Option) -> tuple[str, str, str, str]:
     if isinstance(option.range, Choice):
         accepts = ", ".join(map(str, option.range.values))
+        if isinstance(option.range, Weights):
+            accepts += ", FILE.h5"
     else:
         accepts = f"{option.range.minimum:g} to {option.range.maximum:g}"
     search = ", ".join(map(str, option.range.search)) or "-"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,8 +22,13 @@ from imgclf.cli._parameters import (
 )
 from imgclf.cli._signals import StopSwitch
 from imgclf.cli._training import finish, load_tensorflow, make_watcher
+from imgclf.options import WITHOUT_WEIGHTS, Weights
+from imgclf.registry import load_architecture
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from imgclf.options import Value
     from imgclf.workflow import TrainingRun
 
 FIXED_BY_BUNDLE = ("arch", "set_", "image_size", "grey", "resize")
@@ -181,6 +186,20 @@ def train(
     freeze: Annotated[
         bool, typer.Option("--freeze", help="With --from: train the dense layers only.")
     ] = False,
+    two_phase: Annotated[
+        bool | None,
+        typer.Option(
+            "--two-phase/--one-phase",
+            help="The head first, on frozen features, then all; default for pretrained weights.",
+        ),
+    ] = None,
+    fine_tune_epochs: Annotated[
+        int, typer.Option(min=0, help="In two phases: epochs of the whole network, at the end.")
+    ] = 5,
+    fine_tune_rate: Annotated[
+        float | None,
+        typer.Option(help="In two phases: highest learning rate of these; default a tenth."),
+    ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="Go on with a stopped run; all else is in its folder."),
@@ -216,6 +235,9 @@ def train(
     Ctrl-C ends a training after its current step and keeps the best classifier so far;
     `--resume` goes on. `--from` goes on from a classifier with other images: classes are matched
     by name, new ones are added.
+
+    A pretrained network (`--arch mobilenet_v3 --set weights=imagenet`) is trained in two phases:
+    its head for `--epochs` on features that are computed once, then the whole network.
 
     Example: `imgclf train photos/ --epochs 20 --set filters=16`
     """
@@ -260,6 +282,9 @@ def train(
         "precision": precision,
         "freeze": freeze,
         "shrink_batch": batch_size == "auto",
+        "two_phase": two_phase,
+        "fine_tune_epochs": fine_tune_epochs,
+        "fine_tune_learning_rate": fine_tune_rate,
         "seed": seed,
         "deterministic": deterministic,
         "tensorboard": tensorboard,
@@ -270,6 +295,8 @@ def train(
         "split_file": None if split_file is None else str(split_file),
     }
     console = error_console()
+    if start_from is None:
+        _mention_weights(console, arch, fixed["options"])
     load_tensorflow(console, deterministic)
     from imgclf.data.augmentation import resolve_augmentation
     from imgclf.loading import load
@@ -318,6 +345,18 @@ def _architecture_of(bundle: Path) -> str:
     from imgclf.bundle import read_bundle
 
     return read_bundle(bundle).manifest.architecture.name
+
+
+def _mention_weights(console: Console, architecture: str, options: Mapping[str, Value]) -> None:
+    """Say that a network begins with random weights although pretrained ones can be had."""
+    for option in load_architecture(architecture).options:
+        names = option.range.names if isinstance(option.range, Weights) else ()
+        if names and options.get(option.name, option.default) == WITHOUT_WEIGHTS:
+            console.print(
+                f"{architecture} begins with random weights; --set {option.name}={names[0]} "
+                "begins with pretrained ones, which few images need.",
+                markup=False,
+            )
 
 
 def _check_folders(directory: Path, val: Path | None, test: Path | None) -> None:

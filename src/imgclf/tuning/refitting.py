@@ -19,6 +19,7 @@ from imgclf.evaluation.evaluating import evaluate
 from imgclf.models import build_model
 from imgclf.training.fitting import fit
 from imgclf.training.schedules import make_schedule
+from imgclf.training.two_phase import fit_two_phase, in_two_phases
 from imgclf.tuning.running import candidate_plan
 from imgclf.tuning.settings import RefitOrder
 
@@ -50,19 +51,18 @@ def refit(order: RefitOrder, report: Callable[[dict[str, Any]], None]) -> None:
         seed=order.seed,
         **candidate.options,
     )
-    fit(
-        model,
-        train,
-        epochs=candidate.epochs,
-        learning_rate=make_schedule(
-            settings.schedule,
-            candidate.training["learning_rate"],
-            candidate.epochs * train.steps_per_epoch,
-        ),
-        optimizer=candidate.training["optimizer"],
-        class_weight=settings.class_weight,
-        precision=settings.precision,
-    )
+    rate = candidate.training["learning_rate"]
+    shared: dict[str, Any] = {
+        "epochs": candidate.epochs,
+        "optimizer": candidate.training["optimizer"],
+        "class_weight": settings.class_weight,
+        "precision": settings.precision,
+    }
+    if in_two_phases(model, None):
+        fit_two_phase(model, train, learning_rate=rate, schedule=settings.schedule, **shared)
+    else:
+        num_steps = candidate.epochs * train.steps_per_epoch
+        fit(model, train, learning_rate=make_schedule(settings.schedule, rate, num_steps), **shared)
     classifier = Classifier(model, data.train)
     metrics = evaluate(classifier, data.test).metrics
     classifier.figures = Figures(

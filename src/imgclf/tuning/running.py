@@ -20,6 +20,7 @@ from imgclf.evaluation.evaluating import Evaluation, evaluate
 from imgclf.models import build_model
 from imgclf.training.fitting import fit
 from imgclf.training.schedules import make_schedule
+from imgclf.training.two_phase import fit_two_phase, in_two_phases
 from imgclf.tuning.settings import TrialOrder
 from imgclf.tuning.trials import Candidate
 
@@ -99,22 +100,23 @@ def _fit(
     """Fit one execution; returns its best epoch, counted from 0."""
     settings, candidate = order.settings, order.candidate
     train = _reshuffled(data.train, execution)
-    history = fit(
-        model,
-        train,
-        data.val,
-        epochs=candidate.epochs,
-        learning_rate=make_schedule(
-            settings.schedule,
-            candidate.training["learning_rate"],
-            candidate.epochs * train.steps_per_epoch,
-        ),
-        optimizer=candidate.training["optimizer"],
-        class_weight=settings.class_weight,
-        patience=settings.patience,
-        precision=settings.precision,
-        callbacks=[_Epochs(report, candidate.epochs * execution)],
-    )
+    rate = candidate.training["learning_rate"]
+    shared: dict[str, Any] = {
+        "epochs": candidate.epochs,
+        "optimizer": candidate.training["optimizer"],
+        "class_weight": settings.class_weight,
+        "patience": settings.patience,
+        "precision": settings.precision,
+        "callbacks": [_Epochs(report, candidate.epochs * execution)],
+    }
+    if in_two_phases(model, None):
+        history = fit_two_phase(
+            model, train, data.val, learning_rate=rate, schedule=settings.schedule, **shared
+        )
+    else:
+        num_steps = candidate.epochs * train.steps_per_epoch
+        schedule = make_schedule(settings.schedule, rate, num_steps)
+        history = fit(model, train, data.val, learning_rate=schedule, **shared)
     best_epoch: int | None = history.best_epoch
     return best_epoch
 

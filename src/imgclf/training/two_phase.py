@@ -1,0 +1,258 @@
+"""Training a pretrained network in two phases: its head on frozen features, then all of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import keras
+from rich.console import Console
+from rich.progress import Progress
+
+from imgclf.data.generators import Batches
+from imgclf.data.store import StoreMode
+from imgclf.errors import ArgumentError
+from imgclf.models import origin_of
+from imgclf.options import is_pretrained
+from imgclf.training.fitting import balanced_class_weights, fit
+from imgclf.training.frozen_features import (
+    DividedNetwork,
+    compute_features,
+    divide_network,
+    feature_batches,
+)
+from imgclf.training.precision import Precision
+from imgclf.training.progress import TrainingProgress
+from imgclf.training.schedules import Schedule, make_schedule
+from imgclf.training.stopping import StopOnRequest
+
+__all__ = ["FINE_TUNE_EPOCHS", "fit_two_phase", "in_two_phases"]
+
+FINE_TUNE_EPOCHS = 5
+"""Epochs through the whole network; few, because each costs as much as hundreds of the head."""
+
+FINE_TUNE_SHARE = 0.1
+"""Of the head's rate: what the backbone has learned is to be changed a little."""
+
+
+def in_two_phases(model: keras.Model, two_phase: bool | None) -> bool:
+    """Decide whether a network is trained in two phases.
+
+    Args:
+        model: What `imgclf.build_model` returned.
+        two_phase: What was asked for; None takes two phases for a pretrained network.
+
+    Returns:
+        The decision.
+    """
+    origin = origin_of(model)
+    if two_phase is not None or origin is None:
+        return bool(two_phase)
+    return is_pretrained(origin.architecture.options, origin.options)
+
+
+def fit_two_phase(
+    model: keras.Model,
+    train: Batches,
+    val: Batches | None = None,
+    *,
+    epochs: int = 30,
+    learning_rate: float = 1e-3,
+    fine_tune_epochs: int = FINE_TUNE_EPOCHS,
+    fine_tune_learning_rate: float | None = None,
+    optimizer: str = "adam",
+    schedule: Schedule = "cosine",
+    weight_decay: float | None = None,
+    label_smoothing: float = 0.0,
+    average_weights: bool = False,
+    accumulate_steps: int = 1,
+    class_weight: Literal["balanced"] | None = None,
+    patience: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    precision: Precision = "auto",
+    store: StoreMode = "auto",
+    checkpoint_dir: str | os.PathLike[str] | None = None,
+    verbose: int | bool = 0,
+) -> keras.callbacks.History:
+    """Fit a pretrained network in two phases.
+
+    First the frozen part of the network, all layers up to the global pooling, runs once over each
+    plain image; the head is trained on these features, which takes seconds and needs no
+    augmentation. They are kept in the cache folder, so that the next training with the same images
+    and weights begins at once. Then the whole network is trained on augmented images at a low rate;
+    its batch normalisation stays in inference mode, because its averages over many images are
+    better than those over a few (Keras' guide "Transfer learning and fine-tuning"). With `val`, the
+    network ends with the weights of the best epoch of both phases.
+
+    Args:
+        model: A pretrained network that `imgclf.build_model` made.
+        train: Training batches of `imgclf.make_generators`.
+        val: Validation batches.
+        epochs: Epochs of the head.
+        learning_rate: The head's highest rate.
+        fine_tune_epochs: Epochs of the whole network; 0 leaves the second phase out.
+        fine_tune_learning_rate: Its highest rate; None is a tenth of the head's.
+        optimizer: As for `imgclf.fit`.
+        schedule: Course of the rate in each phase: ``"cosine"`` or ``"constant"``.
+        weight_decay: As for `imgclf.fit`.
+        label_smoothing: As for `imgclf.fit`.
+        average_weights: As for `imgclf.fit`, in the second phase.
+        accumulate_steps: As for `imgclf.fit`, in the second phase.
+        class_weight: ``"balanced"`` or None.
+        patience: Epochs without a better one after which a phase ends; None never.
+        callbacks: Any Keras callbacks; each sees both phases.
+        precision: Of the second phase's steps; features and head are float32.
+        store: Where features are kept: ``"auto"``, ``"disk"``, or ``"memory"`` for this process.
+        checkpoint_dir: Where the state of the second phase is saved after each epoch; a training
+            that finds one goes on from it.
+        verbose: 1 draws the progress on standard error.
+
+    Returns:
+        Keras' history, the epochs of the head first; its ``head_epochs`` is their number, its
+        ``best_epoch`` counts from 0 and is None without `val`.
+
+    Raises:
+        ArgumentError: An argument is out of range, or the network cannot be divided.
+
+    Example:
+        >>> model = imgclf.build_model("mobilenet_v3", train.input_shape,
+        ...                            train.num_classes, weights="imagenet")  # doctest: +SKIP
+        >>> history = imgclf.fit_two_phase(model, train, val)                  # doctest: +SKIP
+    """
+    if isinstance(fine_tune_epochs, bool) or not fine_tune_epochs >= 0 or fine_tune_epochs % 1:
+        raise ArgumentError(
+            f"fine_tune_epochs={fine_tune_epochs!r} is not accepted: give a whole number from 0 on."
+        )
+    if not isinstance(train, Batches):
+        raise ArgumentError(
+            f"train is {type(train).__name__}; two phases need what make_generators returns."
+        )
+    shared: dict[str, Any] = {
+        "optimizer": optimizer,
+        "patience": patience,
+        "weight_decay": weight_decay,
+        "label_smoothing": label_smoothing,
+    }
+    divided = divide_network(model)
+    with _drawn_features(verbose) as progress:
+        streams = [
+            feature_batches(
+                one, compute_features(divided.frozen, one, mode=store, progress=progress)
+            )
+            for one in (train, val)
+            if one is not None
+        ]
+    weights = balanced_class_weights(train.labels, train.num_classes) if class_weight else None
+    steps = train.steps_per_epoch
+    with _drawn_epochs(verbose, train.batch_size) as drawing:
+        first = fit(
+            divided.head,
+            streams[0],
+            streams[1].take(val.steps_per_epoch) if val is not None else None,
+            epochs=epochs,
+            steps_per_epoch=steps,
+            learning_rate=make_schedule(schedule, learning_rate, epochs * steps),
+            class_weight=weights,
+            callbacks=[*callbacks, *drawing],
+            precision="float32",
+            **shared,
+        )
+    divided.adopt_head()
+    first.head_epochs = len(first.epoch)
+    if not fine_tune_epochs or _was_stopped(callbacks):
+        return first
+    head_weights = model.get_weights()
+    low_rate = fine_tune_learning_rate
+    if low_rate is None:
+        low_rate = FINE_TUNE_SHARE * learning_rate
+    num_changes = fine_tune_epochs * steps // accumulate_steps
+    with _frozen_averages(divided):
+        second = fit(
+            model,
+            train,
+            val,
+            epochs=fine_tune_epochs,
+            learning_rate=make_schedule(schedule, low_rate, num_changes),
+            average_weights=average_weights,
+            accumulate_steps=accumulate_steps,
+            class_weight=class_weight,
+            callbacks=callbacks,
+            precision=precision,
+            checkpoint_dir=checkpoint_dir,
+            verbose=verbose,
+            **shared,
+        )
+    if val is not None and _score(second) < _score(first):
+        model.set_weights(head_weights)
+    return _joined(first, second)
+
+
+def _was_stopped(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
+    return any(isinstance(one, StopOnRequest) and one.stopped for one in callbacks)
+
+
+def _score(history: keras.callbacks.History) -> tuple[float, float]:
+    """Return validation accuracy and negative loss of the best epoch."""
+    best = history.best_epoch
+    if best is None:
+        return (-1.0, 0.0)
+    figures = history.history
+    accuracy = figures.get("val_accuracy", [0.0] * (best + 1))[best]
+    return (accuracy, -figures["val_loss"][best])
+
+
+def _joined(
+    first: keras.callbacks.History, second: keras.callbacks.History
+) -> keras.callbacks.History:
+    """Put the epochs of both phases into one history."""
+    best = [history.best_epoch for history in (first, second)]
+    is_second_better = best[1] is not None and _score(second) >= _score(first)
+    first.best_epoch = first.head_epochs + best[1] if is_second_better else best[0]
+    for name, values in second.history.items():
+        first.history[name] = [*first.history.get(name, []), *values]
+    first.epoch = list(range(first.head_epochs + len(second.epoch)))
+    return first
+
+
+@contextmanager
+def _frozen_averages(divided: DividedNetwork) -> Iterator[None]:
+    """Keep the batch normalisation of the backbone in inference mode for a while."""
+    layers = [
+        layer
+        for layer in divided.frozen._flatten_layers(include_self=False)  # noqa: SLF001
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    before = [layer.trainable for layer in layers]
+    for layer in layers:
+        layer.trainable = False
+    try:
+        yield
+    finally:
+        for layer, trainable in zip(layers, before, strict=True):
+            layer.trainable = trainable
+
+
+@contextmanager
+def _drawn_features(verbose: int | bool) -> Iterator[Any]:
+    """Draw how many images went through the frozen part; nothing where they are kept already."""
+    if not verbose:
+        yield None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Features of each image, once", total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+@contextmanager
+def _drawn_epochs(verbose: int | bool, batch_size: int) -> Iterator[list[TrainingProgress]]:
+    """Draw the head's epochs; `fit` itself could not tell images from features."""
+    if not verbose:
+        yield []
+        return
+    drawing = TrainingProgress(Console(stderr=True), batch_size)
+    try:
+        yield [drawing]
+    finally:
+        drawing.close()
