@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,23 @@ def batches(two_classes: Path) -> tuple[Any, Any]:
     from imgclf import make_generators
 
     return make_generators(two_classes, image_size=(24, 24), batch_size=16, augment="none")
+
+
+@pytest.fixture(scope="session")
+def trial_server(plugin: str) -> Iterator[Any]:
+    """Start one server process for trials: its start is most of a small search's time."""
+    from imgclf.tuning.workers import Workers
+
+    with Workers(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def one_server(trial_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the searches of a test share the server process."""
+    from imgclf.tuning import tuner
+
+    monkeypatch.setattr(tuner, "Workers", lambda _count: nullcontext(trial_server))
 
 
 @pytest.fixture(scope="session")

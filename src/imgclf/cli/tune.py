@@ -151,7 +151,7 @@ def tune(
     with Workers(workers) as pool:  # It loads TensorFlow, too, and may as well begin.
         load_tensorflow(console)
         from imgclf.settings import Settings, make_plan
-        from imgclf.tuning.tuner import TuningOrder, run_tuning
+        from imgclf.tuning.tuner import TuningOrder, data_digest, run_tuning
 
         plan = make_plan(
             directory,
@@ -176,7 +176,8 @@ def tune(
                 console.print(warning, style="yellow", markup=False)
 
         order = TuningOrder(searched, strategy, settings, limits, study_dir, resume, fresh, refit)
-        result = run_tuning(order, data.train, data.val, pool, verbose=True, opened=opened)
+        digest = data_digest(data.train, data.val)
+        result = run_tuning(order, plan, digest, pool, verbose=True, opened=opened)
     if as_json:
         print_json(summary(result))
     else:

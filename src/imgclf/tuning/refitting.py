@@ -10,16 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgclf.bundle import Figures
 from imgclf.classifier import Classifier
 from imgclf.data.generators import Batches, ImageData
 from imgclf.data.store import PixelSource
 from imgclf.errors import ArgumentError
 from imgclf.evaluation.evaluating import evaluate
-from imgclf.models import build_model
-from imgclf.training.fitting import fit
-from imgclf.training.schedules import make_schedule
-from imgclf.tuning.running import candidate_plan
+from imgclf.tuning.candidates import build_network, candidate_plan, figures_of, fit_network
 from imgclf.tuning.settings import RefitOrder
 
 __all__ = ["join_batches", "refit"]
@@ -41,41 +37,14 @@ def refit(order: RefitOrder, report: Callable[[dict[str, Any]], None]) -> None:
     if data.test is None:
         raise ArgumentError("Without test images a refit cannot be measured: give some.")
     train = join_batches(data)
-    candidate, settings = order.candidate, order.settings
-    model = build_model(
-        candidate.architecture,
-        train.input_shape,
-        train.num_classes,
-        data_format=order.plan.policy.data_format,
-        seed=order.seed,
-        **candidate.options,
-    )
-    fit(
-        model,
-        train,
-        epochs=candidate.epochs,
-        learning_rate=make_schedule(
-            settings.schedule,
-            candidate.training["learning_rate"],
-            candidate.epochs * train.steps_per_epoch,
-        ),
-        optimizer=candidate.training["optimizer"],
-        class_weight=settings.class_weight,
-        precision=settings.precision,
-    )
+    model = build_network(order.candidate, train, order.seed)
+    fit_network(model, order.candidate, order.settings, train, train.steps_per_epoch)
     classifier = Classifier(model, data.train)
-    metrics = evaluate(classifier, data.test).metrics
-    classifier.figures = Figures(
-        split="test",
-        num_images=metrics.num_images,
-        accuracy=metrics.accuracy,
-        accuracy_low=metrics.accuracy_interval.low,
-        accuracy_high=metrics.accuracy_interval.high,
-        majority_accuracy=metrics.majority.accuracy,
-    )
+    evaluation = evaluate(classifier, data.test)
+    classifier.figures = figures_of(evaluation, "test")
     if order.bundle:
         classifier.save(Path(order.bundle))
-    report({"accuracy": metrics.accuracy})
+    report({"accuracy": evaluation.accuracy})
 
 
 def join_batches(data: ImageData) -> Batches:

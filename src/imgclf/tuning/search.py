@@ -6,13 +6,14 @@ import signal
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from imgclf.errors import ArgumentError, TuningError
 from imgclf.tuning.proposing import Proposal, Proposer, Strategy
 from imgclf.tuning.settings import (
+    RefitOrder,
     TrialOrder,
     TrialSettings,
     default_candidate,
@@ -22,12 +23,12 @@ from imgclf.tuning.settings import (
 from imgclf.tuning.space import Space
 from imgclf.tuning.study import Study
 from imgclf.tuning.trials import Candidate, Trial, completed
-from imgclf.tuning.workers import Workers
 
 if TYPE_CHECKING:
     from imgclf.data.generators import Plan
+    from imgclf.tuning.datasets import DatasetPlan
 
-__all__ = ["Limits", "Search", "Watcher"]
+__all__ = ["Limits", "Pool", "Search", "Watcher"]
 
 SAME_ERRORS = 3
 """So many trials in a row that fail in the same way end the search: the next would, too."""
@@ -90,6 +91,23 @@ class Watcher:
     waiting: Callable[[], None] = lambda: None
 
 
+class Pool(Protocol):
+    """The processes that run trials, wherever they are."""
+
+    @property
+    def num_idle(self) -> int:
+        """Number of processes that could take a trial."""
+        ...
+
+    def run(self, job: int, order: TrialOrder | RefitOrder) -> None:
+        """Give a trial, or a refit, to a process that has none."""
+        ...
+
+    def events(self, timeout_s: float) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield what the processes have said, waiting for the first word at most `timeout_s`."""
+        ...
+
+
 @dataclass(slots=True)
 class _Running:
     """A trial under way."""
@@ -117,7 +135,7 @@ class Search:
     study: Study
     space: Space
     strategy: Strategy
-    plan: Plan
+    plan: Plan | DatasetPlan
     settings: TrialSettings
     limits: Limits
     watcher: Watcher
@@ -128,7 +146,7 @@ class Search:
     _errors: list[str] = field(default_factory=list)
     _began_s: float = field(default_factory=time.monotonic)
 
-    def run(self, workers: Workers) -> None:
+    def run(self, workers: Pool) -> None:
         """Run trials until a limit is reached or the space is exhausted.
 
         Args:
@@ -218,7 +236,7 @@ class Search:
         number = self.study.next_number(list(self._running))
         return number, _Running(candidate, proposal, time.monotonic())
 
-    def _begin(self, workers: Workers, number: int, running: _Running) -> None:
+    def _begin(self, workers: Pool, number: int, running: _Running) -> None:
         self._running[number] = running
         running.began_s, running.answer = time.monotonic(), {}
         order = TrialOrder(

@@ -15,6 +15,7 @@ from imgclf.tuning.trials import Candidate
 
 if TYPE_CHECKING:
     from imgclf.data.generators import Plan
+    from imgclf.tuning.datasets import DatasetPlan
 
 __all__ = [
     "RefitOrder",
@@ -79,14 +80,14 @@ class TrialOrder:
     """All that a process needs to run one trial; picklable.
 
     Attributes:
-        plan: From which the batches are built, with the study's own size, batch and augmentation.
+        plan: From which the batches are made, with the study's own size, batch and augmentation.
         candidate: What is tried.
         settings: What all trials share.
         bundle: Where the bundle of the best execution is saved.
         log: The file for what the process prints.
     """
 
-    plan: Plan
+    plan: Plan | DatasetPlan
     candidate: Candidate
     settings: TrialSettings
     bundle: str
@@ -126,7 +127,9 @@ class RefitOrder:
         refit(self, report)
 
 
-def default_candidate(architecture: str, plan: Plan, settings: TrialSettings) -> Candidate:
+def default_candidate(
+    architecture: str, plan: Plan | DatasetPlan, settings: TrialSettings
+) -> Candidate:
     """Return what an architecture gives without a search: its defaults on the study's images."""
     options = resolve_options(architecture, load_architecture(architecture).options, {})
     training = {
@@ -142,7 +145,7 @@ def default_candidate(architecture: str, plan: Plan, settings: TrialSettings) ->
 def make_candidate(
     space: Space,
     values: Mapping[str, Value],
-    plan: Plan,
+    plan: Plan | DatasetPlan,
     settings: TrialSettings,
     epochs: int | None,
 ) -> Candidate:
