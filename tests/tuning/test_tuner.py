@@ -19,7 +19,7 @@ import pytest
 
 import imgclf
 from imgclf.errors import ArgumentError, StudyError, TuningError
-from imgclf.tuning import tuner as tuner_module
+from imgclf.tuning import chief as chief_module
 from imgclf.tuning import workers as workers_module
 
 
@@ -29,7 +29,7 @@ def faulty(
 ) -> imgclf.TuningResult:
     """Return a search in which four of six trials fail, each in its own way."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuner_module, "Workers", lambda _count: nullcontext(trial_server))
+        patch.setattr(chief_module, "Workers", lambda _count: nullcontext(trial_server))
         return imgclf.tune(
             plugin, *batches, max_trials=6, epochs=2, strategy="grid", tune=[],
             space={"fault": ["none", "raise", "memory", "nan", "abort"], "width": [3]},
@@ -161,7 +161,6 @@ def test_a_worker_that_is_killed_gives_its_trial_back(
             threading.Timer(0.05, os.kill, (worker.process.pid, signal.SIGKILL)).start()
 
     monkeypatch.setattr(workers_module.Workers, "run", kill_soon)
-    monkeypatch.setattr(tuner_module, "Workers", workers_module.Workers)
     result = imgclf.tune(
         plugin, *batches, max_trials=3, epochs=2, workers=2, study_dir=tmp_path / "s"
     )

@@ -74,7 +74,20 @@ def tune(
     refit: Annotated[
         int, typer.Option(min=0, help="Seeds to train the best with on train and val together.")
     ] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Trials at a time on this machine; 0 leaves all to others.")
+    ] = 1,
+    chief_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Let `imgclf tune-worker` join here, such as 127.0.0.1:7777. The port has no "
+            "password: it belongs on a private network.",
+        ),
+    ] = None,
+    allow_network: Annotated[
+        bool, typer.Option("--allow-network", help="Let other machines reach that address.")
+    ] = False,
     image_size: Annotated[
         str, typer.Option(metavar="SIZE", help="Pixels: 96, or 96x128 (height x width).")
     ] = "96",
@@ -111,6 +124,9 @@ def tune(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove the study; begin anew.")] = False,
     keep: Annotated[int, typer.Option(min=1, help="Bundles to keep, the best ones.")] = 3,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write tensorboard/ with the HParams view.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Search for the options that suit a folder of images best.
@@ -122,11 +138,11 @@ def tune(
     Example: `imgclf tune photos/ --arch three_conv --max-trials 10 --space filters=16,32`
     """
     from imgclf.data.folder import read_folder
+    from imgclf.tuning.chief import open_pool
     from imgclf.tuning.proposing import require_strategy
     from imgclf.tuning.search import Limits
     from imgclf.tuning.settings import TrialSettings
     from imgclf.tuning.space import make_space, parse_spaces
-    from imgclf.tuning.workers import Workers
 
     # Everything is refused here that can be without TensorFlow.
     size, budget_s = parse_image_size(image_size), parse_budget(budget)
@@ -148,7 +164,13 @@ def tune(
         if folder is not None:
             read_folder(folder, min_classes=fewest)
     console = error_console()
-    with Workers(workers) as pool:  # It loads TensorFlow, too, and may as well begin.
+    # Its processes load TensorFlow, too, and may as well begin.
+    with open_pool(
+        workers, chief_address, allow_network=allow_network,
+        listening=lambda address: console.print(
+            f"Others may join: imgclf tune-worker --chief {address}", markup=False, soft_wrap=True
+        ),
+    ) as pool:  # fmt: skip
         load_tensorflow(console)
         from imgclf.settings import Settings, make_plan
         from imgclf.tuning.tuner import TuningOrder, data_digest, run_tuning
@@ -172,10 +194,14 @@ def tune(
                 f"The study is in [bold]{place}[/]; Ctrl-C ends it, --resume goes on",
                 soft_wrap=True,
             )
+            if tensorboard:
+                console.print(f"Watch it: tensorboard --logdir {place}/tensorboard", soft_wrap=True)
             for warning in study.warnings:
                 console.print(warning, style="yellow", markup=False)
 
-        order = TuningOrder(searched, strategy, settings, limits, study_dir, resume, fresh, refit)
+        order = TuningOrder(
+            searched, strategy, settings, limits, study_dir, resume, fresh, refit, tensorboard
+        )
         digest = data_digest(data.train, data.val)
         result = run_tuning(order, plan, digest, pool, verbose=True, opened=opened)
     if as_json:

@@ -36,6 +36,9 @@ SAME_ERRORS = 3
 POLL_S = 0.25
 """How often the display is moved while nothing happens."""
 
+MAX_LOST = 3
+"""Workers that a trial may take with it before it counts as failed."""
+
 MAX_REPEATS = 50
 """Proposals in a row of what was tried already, after which the space counts as exhausted."""
 
@@ -116,6 +119,7 @@ class _Running:
     proposal: Proposal | None
     began_s: float
     answer: dict[str, Any] = field(default_factory=dict)
+    times_lost: int = 0
 
 
 @dataclass(slots=True)
@@ -165,7 +169,7 @@ class Search:
                     exhausted = True
                     break
                 self._begin(workers, *found)
-            for number, event in workers.events(POLL_S) if self._running else ():
+            for number, event in workers.events(POLL_S):
                 self._handle(number, event)
             self.watcher.waiting()
 
@@ -254,11 +258,20 @@ class Search:
         if "epoch" in event:
             self.watcher.epoch(number, event["epoch"], event["val_accuracy"])
         elif "lost" in event:
-            self._again.append((number, self._running.pop(number)))
+            self._give_back(number, running)
         elif "ended" in event:
             self._end(number, running, event["ended"])
         else:
             running.answer = event
+
+    def _give_back(self, number: int, running: _Running) -> None:
+        """Put a trial back whose process was lost; one that kills each worker has failed."""
+        running.times_lost += 1
+        if running.times_lost < MAX_LOST:
+            self._again.append((number, self._running.pop(number)))
+            return
+        running.answer = {"error": "TuningError", "message": f"{MAX_LOST} workers died with it"}
+        self._end(number, running, 1)
 
     def _end(self, number: int, running: _Running, status: int) -> None:
         """Record a trial, tell the oracle, and look whether it failed like the ones before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from imgclf.errors import ArgumentError
@@ -93,6 +94,11 @@ class TrialOrder:
     bundle: str
     log: str
 
+    @property
+    def study_dir(self) -> Path:
+        """The study's folder."""
+        return Path(self.log).parent.parent
+
     def run(self, report: Callable[[dict[str, Any]], None]) -> None:
         """Run the trial in this process, whatever it has imported so far."""
         from imgclf.tuning.running import run_trial
@@ -119,6 +125,11 @@ class RefitOrder:
     seed: int
     bundle: str
     log: str
+
+    @property
+    def study_dir(self) -> Path:
+        """The study's folder."""
+        return Path(self.log).parent.parent
 
     def run(self, report: Callable[[dict[str, Any]], None]) -> None:
         """Refit in this process."""

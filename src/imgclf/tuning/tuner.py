@@ -19,16 +19,17 @@ from imgclf.data.generators import Batches, Plan
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
 from imgclf.run_folder import split_csv
+from imgclf.tuning.chief import open_pool
 from imgclf.tuning.datasets import DatasetPlan, plan_datasets, require_searchable
 from imgclf.tuning.proposing import Strategy, require_strategy
 from imgclf.tuning.results import TuningResult, measure_search
 from imgclf.tuning.search import Limits, Pool, Search, Watcher
-from imgclf.tuning.settings import TrialSettings
+from imgclf.tuning.settings import TrialSettings, default_candidate
 from imgclf.tuning.space import Space, make_space
 from imgclf.tuning.study import Study, open_study, study_key
 from imgclf.tuning.tables import write_tables
+from imgclf.tuning.tensorboard import TrialLogs
 from imgclf.tuning.trials import Trial
-from imgclf.tuning.workers import Workers
 
 __all__ = ["TuningOrder", "TuningResult", "data_digest", "run_tuning", "tune"]
 
@@ -47,6 +48,7 @@ class TuningOrder:
         fresh: Remove the study of that folder.
         refit: So many seeds with which the best candidate is trained on training and validation
             images together.
+        tensorboard: Whether event files for TensorBoard are written.
     """
 
     space: Space
@@ -57,6 +59,7 @@ class TuningOrder:
     resume: bool = False
     fresh: bool = False
     refit: int = 0
+    tensorboard: bool = False
 
 
 def tune(
@@ -76,6 +79,9 @@ def tune(
     fresh: bool = False,
     verbose: int | bool = 0,
     refit: int = 0,
+    tensorboard: bool = False,
+    chief_address: str | None = None,
+    allow_network: bool = False,
     **settings: Any,
 ) -> TuningResult:
     """Search for the options with which an architecture does best on your images.
@@ -107,6 +113,10 @@ def tune(
         verbose: 1 draws the progress on standard error.
         refit: So many seeds with which the best candidate is trained once more, on training and
             validation images together; needs test images.
+        tensorboard: Write ``tensorboard/`` in the study, with the HParams view.
+        chief_address: ``"HOST:PORT"`` at which ``imgclf tune-worker`` may join from other machines;
+            `workers` may be 0 then. The port has no password: it belongs on a private network.
+        allow_network: Accept an address that other machines can reach.
         **settings: Fields of `imgclf.tuning.settings.TrialSettings`, such as ``seed``,
             ``executions``, ``patience``, ``optimizer`` and ``max_parameters``.
 
@@ -134,10 +144,17 @@ def tune(
         resume,
         fresh,
         refit,
+        tensorboard,
     )
-    if isinstance(workers, bool) or not workers >= 1 or workers % 1:
-        raise ArgumentError(f"workers={workers!r} is not accepted: give a whole number from 1 on.")
-    with _images(order, train, val) as (plan, digest), Workers(workers) as pool:
+    with (
+        _images(order, train, val) as (plan, digest),
+        open_pool(workers, chief_address, allow_network=allow_network) as pool,
+    ):
+        if chief_address is not None and isinstance(plan, DatasetPlan):
+            raise ArgumentError(
+                "chief_address needs what imgclf.make_generators returned: a plain "
+                "tf.data.Dataset cannot leave this process."
+            )
         return run_tuning(order, plan, digest, pool, verbose=bool(verbose))
 
 
@@ -181,12 +198,27 @@ def run_tuning(
                 write_tables(study, order.space, plan, order.settings)
                 watcher.ended(trial, trials)
 
+            watching = replace(watcher, ended=ended)
+            if order.tensorboard:
+                watching = _logging(order, study, plan, watching)
             search = Search(
-                study, order.space, order.strategy, plan, order.settings, order.limits,
-                replace(watcher, ended=ended),
-            )  # fmt: skip
+                study, order.space, order.strategy, plan, order.settings, order.limits, watching
+            )
             search.run(workers)
         return measure_search(order, study, plan, workers)
+
+
+def _logging(
+    order: TuningOrder, study: Study, plan: Plan | DatasetPlan, watcher: Watcher
+) -> Watcher:
+    """Write event files for TensorBoard beside all that `watcher` does."""
+    defaults = [
+        default_candidate(architecture, plan, order.settings)
+        for architecture in order.space.architectures
+    ]
+    logs = TrialLogs(study.folder, order.space, defaults)
+    logs.begin(study.trials)
+    return logs.watching(watcher)
 
 
 @contextmanager
