@@ -23,7 +23,6 @@ from imgclf.tuning.chief import Chief
 from imgclf.tuning.settings import RefitOrder, TrialOrder, TrialSettings, default_candidate
 from imgclf.tuning.wire import PROTOCOL, read_event, read_order, write_order
 
-
 EVERYBODY = "0.0.0.0"  # noqa: S104 - asked about, never listened on
 
 

@@ -107,7 +107,7 @@ def test_tensorboards_own_backend_shows_every_trial(study: Path) -> None:
 
     flags = SimpleNamespace(
         logdir=str(study), logdir_spec="", detect_file_replacement=False, max_reload_threads=1,
-        reload_interval=-1, reload_multifile=False, reload_task="blocking",
+        reload_interval=0, reload_multifile=False, reload_task="blocking",
         purge_orphaned_data=True, samples_per_plugin={}, generic_data="true",
     )  # fmt: skip
     ingester = LocalDataIngester(flags)

@@ -128,6 +128,9 @@ def test_options_batch_and_image_size_reach_the_trial(
                "width": [2, 50], "optimizer": ["rmsprop"]},
     )  # fmt: skip
     assert {trial.candidate.architecture for trial in result.trials} == {"shaky", "other"}
+    for trial in result.trials:  # Options of two plugins, each tried only where it applies.
+        own = {"shaky": {"width", "fault", "bias"}, "other": {"depth"}}
+        assert set(trial.candidate.options) == own[trial.candidate.architecture]
     for trial in result.trials:
         wide = trial.candidate.options.get("width") == 50
         assert trial.status == ("refused" if wide else "completed")

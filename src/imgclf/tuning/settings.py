@@ -142,12 +142,15 @@ def default_candidate(
     architecture: str, plan: Plan | DatasetPlan, settings: TrialSettings
 ) -> Candidate:
     """Return what an architecture gives without a search: its defaults on the study's images."""
+    from imgclf.data.augmentation import PRESETS  # heavy
+
+    presets = [name for name, preset in PRESETS.items() if preset == plan.augmentation]
     options = resolve_options(architecture, load_architecture(architecture).options, {})
     training = {
         "learning_rate": settings.learning_rate,
         "optimizer": settings.optimizer,
         "batch_size": plan.batch_size,
-        "augment": None,
+        "augment": presets[0] if presets else None,
         "image_size": list(plan.policy.image_size),
     }
     return Candidate(architecture, options, training, settings.epochs)
