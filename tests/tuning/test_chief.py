@@ -33,18 +33,19 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def joined(port: int, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def joined(port: int, env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Start `imgclf tune-worker` for a chief that may still have to start."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from imgclf.cli.main import run; run()", "tune-worker",
-         "--chief", f"127.0.0.1:{port}", "--wait", "200"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from imgclf.cli.main import run; run()", "tune-worker",
+             "--chief", f"127.0.0.1:{port}", "--wait", "200"],
+            stdout=errors, stderr=errors, env=env,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_a_search_survives_a_worker_that_is_killed_in_mid_trial(
@@ -52,14 +53,17 @@ def test_a_search_survives_a_worker_that_is_killed_in_mid_trial(
 ) -> None:
     """Of two joined workers one dies by SIGKILL: its trial is run again, the search completes."""
     port = free_port()
-    with joined(port, command_env) as first, joined(port, command_env) as second:
+    logs = (tmp_path / "first.txt", tmp_path / "second.txt")
+    with (
+        joined(port, command_env, logs[0]) as first,
+        joined(port, command_env, logs[1]) as second,
+    ):
 
         def kill_first() -> None:
-            assert first.stderr is not None
-            for line in first.stderr:
-                if line.startswith("Running"):
+            while first.poll() is None:
+                time.sleep(0.02)
+                if "Running" in logs[0].read_text():
                     first.send_signal(signal.SIGKILL)
-                    return
 
         killing = threading.Thread(target=kill_first)
         killing.start()
@@ -68,7 +72,8 @@ def test_a_search_survives_a_worker_that_is_killed_in_mid_trial(
             chief_address=f"127.0.0.1:{port}",
         )  # fmt: skip
         killing.join(10)
-        errors = second.communicate(timeout=60)[1]
+        second.wait(60)
+    errors = logs[1].read_text()
     assert first.returncode == -signal.SIGKILL
     assert second.returncode == 0, errors
     assert "The search is over; 4 trial(s) were run here." in errors

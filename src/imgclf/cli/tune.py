@@ -23,12 +23,17 @@ from imgclf.cli._parameters import JsonFlag, parse_budget, parse_image_size
 from imgclf.cli._training import load_tensorflow, print_data
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from imgclf.tuning.gain import Gain
     from imgclf.tuning.study import Study
     from imgclf.tuning.tuner import TuningResult
 
 MOST_LISTED = 10
 """Trials in the table at the end; all of them are in trials.csv."""
+
+FIXED_WIDTH = len("trial  100.00%  100.00%  99% to 100%  ")
+"""Characters of the columns that are always there."""
 
 
 def tune(
@@ -234,7 +239,7 @@ def print_summary(result: TuningResult, directory: str) -> None:
     """Print the end of a search: the ranked trials, the gain, how good the best is, what next."""
     console = result_console()
     console.print()
-    console.print(_ranking(result))
+    console.print(_ranking(result, console))
     if len(result.table) > MOST_LISTED:
         console.print(f"and {len(result.table) - MOST_LISTED} more in trials.csv")
     failed = sum(trial.status == "failed" for trial in result.trials)
@@ -260,17 +265,23 @@ def print_summary(result: TuningResult, directory: str) -> None:
     )
 
 
-def _ranking(result: TuningResult) -> Table:
+def _ranking(result: TuningResult, console: Console) -> Table:
+    from imgclf.tuning.display import fitting_names, shown_value
+
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     fixed = {"status", "accuracy", "deviation", "bundle_accuracy", "low", "high", "best_epoch",
              "num_parameters", "duration_s", "fit_s", "reason", "trial", "epochs"}  # fmt: skip
     names = [name for name in result.table[0] if name not in fixed]
-    for name in ("trial", "mean", "bundle", "95 %"):
+    rows = result.table[:MOST_LISTED]
+    several = any(row["deviation"] is not None for row in rows)
+    fixed_width = FIXED_WIDTH + (len(" +- 10.0%") if several else 0)
+    names, left_out = fitting_names(names, rows, console.width - fixed_width)
+    for name in ("trial", "mean", "bundle", "95 %", *names):
         table.add_column(name, no_wrap=True)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in result.table[:MOST_LISTED]:
-        values = [escape(_shown(row[name])) for name in names]
+    if left_out:
+        table.caption = f"no room for {', '.join(left_out)}: all are in trials.csv"
+    for row in rows:
+        values = [escape(shown_value(row[name])) for name in names]
         if row["status"] != "completed":
             table.add_row(str(row["trial"]), row["status"], "", "", *values, style="dim")
             continue
@@ -282,12 +293,6 @@ def _ranking(result: TuningResult) -> Table:
         )  # fmt: skip
     table.title = "Accuracy on the validation images"
     return table
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _gain_line(gain: Gain | None) -> str:

@@ -9,15 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from imgclf.errors import TuningError
-from imgclf.tuning.settings import RefitOrder, TrialOrder
-from imgclf.tuning.wire import PROTOCOL, Connection, read_order, study_mark
+from imgclf.tuning.wire import PROTOCOL, Connection, ReceivedOrder, study_mark
 from imgclf.tuning.workers import Workers
-
-if TYPE_CHECKING:
-    from imgclf.data.generators import Plan
 
 __all__ = ["join_search"]
 
@@ -57,8 +53,6 @@ def join_search(
     connection = Connection(_connect(address, wait_s))
     try:
         with Workers(1) as pool:
-            import imgclf.data.generators  # noqa: F401 - seconds in which no word could be sent
-
             connection.send({"hello": {"imgclf": version("imgclf"), "protocol": PROTOCOL}})
             return _Worker(connection, pool, study_dir, told).work()
     except OSError as error:
@@ -90,7 +84,7 @@ class _Worker:
     pool: Workers
     study_dir: Path | None
     told: Callable[[str], None]
-    order: TrialOrder | RefitOrder | None = None
+    order: ReceivedOrder | None = None
     num_run: int = 0
 
     def work(self) -> int:
@@ -134,10 +128,9 @@ class _Worker:
                 f"{study} is another study than the chief's: say with --study-dir where that one "
                 "lies on this machine."
             )
-        self.order = read_order(values, study)
-        plan = cast("Plan", self.order.plan)
-        for folder in (plan.train_dir, plan.val_dir, plan.test_dir):
-            if folder is not None and not Path(folder).exists():
+        self.order = ReceivedOrder(values, study)
+        for folder in self.order.folders:
+            if not Path(folder).exists():
                 raise TuningError(
                     f"The images {folder} are not on this machine: workers find them in the same "
                     "place as the chief."

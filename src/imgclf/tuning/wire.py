@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from imgclf.tuning.trials import Candidate
 __all__ = [
     "PROTOCOL",
     "Connection",
+    "ReceivedOrder",
     "read_event",
     "read_order",
     "study_mark",
@@ -160,7 +162,11 @@ def read_order(values: dict[str, Any], study: Path) -> TrialOrder | RefitOrder:
             "augmentation": Augmentation(**plan["augmentation"]),
             "split_file": split_file and str(study / split_file),
         }
-        kind = {"trial": TrialOrder, "refit": RefitOrder}[values["kind"]]
+        kinds: dict[str, type[TrialOrder | RefitOrder]] = {
+            "trial": TrialOrder,
+            "refit": RefitOrder,
+        }
+        kind = kinds[values["kind"]]
         own = {item.name: values[item.name] for item in fields(kind)}
         own |= {
             "plan": Plan(**plan),
@@ -175,6 +181,41 @@ def read_order(values: dict[str, Any], study: Path) -> TrialOrder | RefitOrder:
             f"The chief's order cannot be understood ({type(error).__name__}: {error}): use the "
             "same version of imgclf on all machines."
         ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedOrder:
+    """An order as it has come; only the trial's own process, which has Keras, makes more of it.
+
+    Attributes:
+        values: What `write_order` wrote.
+        study: Where the study lies on this machine.
+    """
+
+    values: dict[str, Any]
+    study: Path
+
+    @property
+    def log(self) -> str:
+        """The file for what the process prints."""
+        return str(self.study / str(self.values.get("log")))
+
+    @property
+    def folders(self) -> list[str]:
+        """Folders of the images.
+
+        Raises:
+            TuningError: It cannot be understood.
+        """
+        try:
+            names = [self.values["plan"][f"{split}_dir"] for split in ("train", "val", "test")]
+        except (KeyError, TypeError) as error:
+            raise TuningError("The chief's order cannot be understood.") from error
+        return [str(name) for name in names if name is not None]
+
+    def run(self, report: Callable[[dict[str, Any]], None]) -> None:
+        """Run the trial, or the refit, in this process."""
+        read_order(self.values, self.study).run(report)
 
 
 def _relative(path: str | None, study: Path) -> str | None:
