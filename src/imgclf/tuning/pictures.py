@@ -99,6 +99,7 @@ def _over_time(trials: Sequence[Trial]) -> str:
         f"<line class='axis' x1='{MARGIN}' x2='{WIDTH - MARGIN}' y1='{HEIGHT - MARGIN / 4}' "
         f"y2='{HEIGHT - MARGIN / 4}'/><text x='4' y='{place_y(high):.0f}'>{high:.1%}</text>"
         f"<text x='4' y='{place_y(low):.0f}'>{low:.1%}</text>"
+        f"<text x='{MARGIN}' y='{HEIGHT - 2}'>0</text>"
         f"<text x='{WIDTH - 2 * MARGIN}' y='{HEIGHT - 2}'>{elapsed / 60:.1f} minutes</text>"
     )
     return _svg(line + "".join(points) + marks)
