@@ -15,10 +15,15 @@ from imgclf.options import Value, parse_option
 from imgclf.registry import load_architecture
 
 __all__ = [
+    "BalancedFlag",
     "BundlePath",
+    "GreyFlag",
     "JsonFlag",
     "MinPrecision",
+    "Resize",
     "SettingsFile",
+    "TestFolder",
+    "ValFolder",
     "parse_batch_size",
     "parse_budget",
     "parse_image_size",
@@ -81,6 +86,17 @@ SettingsFile = Annotated[
         help="Settings that `imgclf tune` found; options beside it go before them.",
     ),
 ]
+BalancedFlag = Annotated[
+    bool, typer.Option("--balanced", help="Let rare classes count as much as frequent ones.")
+]
+GreyFlag = Annotated[bool, typer.Option("--grey", help="Read images in grey.")]
+Resize = Annotated[
+    Literal["stretch", "crop", "pad"], typer.Option(help="How images are fitted to the size.")
+]
+ValFolder = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of the validation images.")
+]
+TestFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the test images.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 MinPrecision = Annotated[
     float | None,

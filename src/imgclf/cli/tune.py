@@ -19,7 +19,16 @@ from imgclf.cli._console import (
     result_console,
     shown_path,
 )
-from imgclf.cli._parameters import JsonFlag, parse_budget, parse_image_size
+from imgclf.cli._parameters import (
+    BalancedFlag,
+    GreyFlag,
+    JsonFlag,
+    Resize,
+    TestFolder,
+    ValFolder,
+    parse_budget,
+    parse_image_size,
+)
 from imgclf.cli._training import load_tensorflow, print_data
 
 if TYPE_CHECKING:
@@ -105,22 +114,14 @@ def tune(
         Literal["none", "recipe", "light", "strong"],
         typer.Option(help="How training images are varied."),
     ] = "light",
-    balanced: Annotated[
-        bool, typer.Option("--balanced", help="Let rare classes count as much as frequent ones.")
-    ] = False,
+    balanced: BalancedFlag = False,
     patience: Annotated[
         int | None, typer.Option(min=1, help="End a trial after so many epochs without a better.")
     ] = None,
-    grey: Annotated[bool, typer.Option("--grey", help="Read images in grey.")] = False,
-    resize: Annotated[
-        Literal["stretch", "crop", "pad"], typer.Option(help="How images are fitted to the size.")
-    ] = "stretch",
-    val: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the validation images.")
-    ] = None,
-    test: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the test images.")
-    ] = None,
+    grey: GreyFlag = False,
+    resize: Resize = "stretch",
+    val: ValFolder = None,
+    test: TestFolder = None,
     seed: Annotated[int, typer.Option(help="Same seed: same split, same proposals.")] = 0,
     study_dir: Annotated[
         Path | None,
