@@ -96,11 +96,29 @@ class Puppet:
 
             self.say({"hello": {"imgclf": version("imgclf"), "protocol": PROTOCOL}})
 
+    def close(self) -> None:
+        self.stream.close()
+        self.sock.close()
+
     def say(self, message: Any) -> None:
         self.sock.sendall(json.dumps(message).encode() + b"\n")
 
     def hear(self) -> Any:
         return json.loads(self.stream.readline() or "null")
+
+
+@pytest.fixture
+def puppets() -> Iterator[Any]:
+    """Return a function that makes workers for a chief; they are closed at the end."""
+    made: list[Puppet] = []
+
+    def make(chief: Chief, *, hello: bool = True) -> Puppet:
+        made.append(Puppet(chief, hello=hello))
+        return made[-1]
+
+    yield make
+    for puppet in made:
+        puppet.close()
 
 
 def pump(chief: Chief, until: Any) -> list[tuple[int, dict[str, Any]]]:
@@ -124,16 +142,16 @@ def order(batches: Any, plugin: str, tmp_path: Path) -> TrialOrder:
     return TrialOrder(plan, candidate, settings, str(bundle), str(log))
 
 
-def test_a_silent_worker_gives_its_trial_back(order: TrialOrder) -> None:
+def test_a_silent_worker_gives_its_trial_back(order: TrialOrder, puppets: Any) -> None:
     """Who says nothing counts as gone, with or without a trial; who says "alive" stays."""
     with Chief("127.0.0.1", 0, silence_s=1.0) as chief:
-        silent = Puppet(chief)
+        silent = puppets(chief)
         pump(chief, lambda _: chief.num_idle == 1)
         assert silent.hear() == {"welcome": True}
         chief.run(7, order)
         assert chief.num_idle == 0
         assert pump(chief, lambda events: events) == [(7, {"lost": True})]
-        lively = Puppet(chief)
+        lively = puppets(chief)
         began_s = time.monotonic()
         while time.monotonic() - began_s < 2:
             lively.say({"alive": True})
@@ -141,12 +159,12 @@ def test_a_silent_worker_gives_its_trial_back(order: TrialOrder) -> None:
         assert chief.num_idle == 1
 
 
-def test_only_the_bundle_of_the_accepted_attempt_counts(order: TrialOrder) -> None:
+def test_only_the_bundle_of_the_accepted_attempt_counts(order: TrialOrder, puppets: Any) -> None:
     """A worker that was given up cannot overwrite what another one has done with its trial."""
     with Chief("127.0.0.1", 0) as chief:
         places = []
         for _ in range(2):
-            worker = Puppet(chief)
+            worker = puppets(chief)
             pump(chief, lambda _: chief.num_idle == 1)
             chief.run(7, order)
             worker.hear()
@@ -154,8 +172,7 @@ def test_only_the_bundle_of_the_accepted_attempt_counts(order: TrialOrder) -> No
             place.write_text(f"attempt {len(places)}")
             places.append(place)
             if len(places) == 1:
-                worker.sock.close()
-                worker.stream.close()
+                worker.close()
                 assert pump(chief, lambda events: events) == [(7, {"lost": True})]
         worker.say({"ended": 0})
         assert pump(chief, lambda events: events) == [(7, {"ended": 0})]
@@ -170,12 +187,12 @@ def test_only_the_bundle_of_the_accepted_attempt_counts(order: TrialOrder) -> No
      b"x" * (2 << 20)],
     ids=["http", "nested", "bytes", "version", "number", "endless"],
 )  # fmt: skip
-def test_strangers_are_sent_away(said: bytes) -> None:
+def test_strangers_are_sent_away(said: bytes, puppets: Any) -> None:
     """Whatever else connects is never given a trial, and does not disturb the search."""
     with Chief("127.0.0.1", 0) as chief:
-        stranger = Puppet(chief, hello=False)
-        with contextlib.suppress(ConnectionError):
-            threading.Thread(target=lambda: _send_all(stranger.sock, said)).start()
+        stranger = puppets(chief, hello=False)
+        sending = threading.Thread(target=_send_all, args=(stranger.sock, said))
+        sending.start()
         ended = []
 
         def gone(_events: Any) -> bool:
@@ -188,6 +205,7 @@ def test_strangers_are_sent_away(said: bytes) -> None:
             return any(ended)
 
         assert pump(chief, gone) == []
+        sending.join()
         assert chief.num_idle == 0
 
 

@@ -119,11 +119,6 @@ def test_tensorboards_own_backend_shows_every_trial(study: Path) -> None:
         start_index=0, slice_size=10,
         allowed_statuses=[api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE],
     )  # fmt: skip
-    experiment = context.experiment_from_metadata(
-        RequestContext(), "", include_metrics=True,
-        hparams_run_to_tag_to_content=context.hparams_metadata(RequestContext(), ""),
-        data_provider_hparams=[],
-    )  # fmt: skip
     groups = list_session_groups.Handler(
         RequestContext(), context, "", request
     ).run().session_groups  # fmt: skip
@@ -132,4 +127,3 @@ def test_tensorboards_own_backend_shows_every_trial(study: Path) -> None:
     figures = {value.name.tag: value.value for value in second.metric_values}
     assert figures["accuracy"] == 0.5
     assert second.hparams["filters"].number_value == 16
-    assert [info.name for info in experiment.hparam_infos][:2] == ["learning_rate", "filters"]

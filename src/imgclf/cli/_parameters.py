@@ -63,15 +63,16 @@ def _as_parameters(settings: dict[str, Any]) -> dict[str, Any]:
         "set_": [f"{name}={value}" for name, value in settings["options"].items()],
         "image_size": f"{height}x{width}",
         "grey": settings["channels"] == 1,
-        "recipe": "recipe",  # A trial has nothing that it does not name.
+        # A trial names all that it has; averaging alone has no option of its own.
+        "recipe": "best" if settings.get("average_weights") else "recipe",
         "balanced": settings["class_weight"] == "balanced",
         **{
             name: settings[name]
             for name in (
                 "resize", "epochs", "batch_size", "learning_rate", "schedule", "optimizer",
-                "augment", "precision", "seed", "patience",
+                "augment", "precision", "seed", "patience", "weight_decay", "label_smoothing",
             )
-            if settings[name] is not None
+            if settings.get(name) is not None
         },
     }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
 MOST_LISTED = 10
 """Trials in the table at the end; all of them are in trials.csv."""
+
+LEFT_TO_RECIPE = ("learning_rate", "optimizer", "schedule", "weight_decay", "label_smoothing",
+                  "average_weights")  # fmt: skip
+"""What a recipe decides of the trials' settings, beside batches and augmentation."""
 
 FIXED_WIDTH = len("trial  100.00%  100.00%  99% to 100%  ")
 """Characters of the columns that are always there."""
@@ -105,15 +110,29 @@ def tune(
     image_size: Annotated[
         str, typer.Option(metavar="SIZE", help="Pixels: 96, or 96x128 (height x width).")
     ] = "96",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 32,
-    learning_rate: Annotated[float, typer.Option(help="Of the first trial.")] = 1e-3,
+    recipe: Annotated[
+        Literal["fast", "best", "recipe"],
+        typer.Option(help="Gives what the options below leave open, as in `imgclf train`."),
+    ] = "fast",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, show_default="16, more from 2,000 images on", help="Images per batch."),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            show_default="0.1 with muon",
+            help="Of the first trial; by default a tenth to ten times of it are searched.",
+        ),
+    ] = None,
     optimizer: Annotated[
-        Literal["adam", "adamw", "rmsprop", "sgd", "muon"], typer.Option(help="Optimizer.")
-    ] = "adam",
+        Literal["adam", "adamw", "rmsprop", "sgd", "muon"] | None,
+        typer.Option(show_default="muon", help="Optimizer."),
+    ] = None,
     augment: Annotated[
-        Literal["none", "recipe", "light", "strong"],
-        typer.Option(help="How training images are varied."),
-    ] = "light",
+        Literal["none", "recipe", "light", "strong"] | None,
+        typer.Option(show_default="light", help="How training images are varied."),
+    ] = None,
     balanced: BalancedFlag = False,
     patience: Annotated[
         int | None, typer.Option(min=1, help="End a trial after so many epochs without a better.")
@@ -138,8 +157,9 @@ def tune(
     """Search for the options that suit a folder of images best.
 
     Without any option: learning rate and the options that `resnet9` declares for a search, at
-    random, 20 trials of 10 epochs. The first trial is always the defaults. The validation images
-    choose the best trial, the test images say how good it is.
+    random, 20 trials of 10 epochs. The first trial is always the defaults: what `imgclf train`
+    does in as many epochs. The validation images choose the best trial, the test images say how
+    good it is.
 
     Example: `imgclf tune photos/ --arch three_conv --max-trials 10 --space filters=16,32`
     """
@@ -154,16 +174,21 @@ def tune(
     size, budget_s = parse_image_size(image_size), parse_budget(budget)
     require_strategy(strategy)
     names = tune_.split(",") if tune_ is not None else None
-    searched = make_space(arch, tune=names, space=parse_spaces(space or []))
+    spaces = parse_spaces(space or [])
+    make_space(arch, tune=names, space=spaces)
+    given: dict[str, Any] = {
+        name: value
+        for name, value in (("learning_rate", learning_rate), ("optimizer", optimizer))
+        if value is not None
+    }
     settings = TrialSettings(
         epochs=epochs,
-        learning_rate=learning_rate,
-        optimizer=optimizer,
         class_weight="balanced" if balanced else None,
         patience=patience,
         seed=seed,
         executions=executions,
         max_parameters=max_parameters,
+        **given,
     )
     limits = Limits(max_trials, budget_s, keep)
     for folder, fewest in ((directory, 2), (val, 1), (test, 1)):
@@ -178,14 +203,19 @@ def tune(
         ),
     ) as pool:  # fmt: skip
         load_tensorflow(console)
-        from imgclf.settings import Settings, make_plan
+        from imgclf.settings import Settings, make_plan, recipe_settings
         from imgclf.tuning.tuner import TuningOrder, data_digest, run_tuning
 
+        given |= {"batch_size": batch_size} if batch_size else {}
+        given |= {"augment": augment} if augment else {}
+        chosen = recipe_settings(recipe, directory, **given)
+        settings = replace(settings, **{name: chosen[name] for name in LEFT_TO_RECIPE})
+        searched = make_space(arch, tune=names, space=spaces, learning_rate=settings.learning_rate)
         plan = make_plan(
             directory,
             Settings(
-                image_size=size, channels=1 if grey else 3, resize=resize, batch_size=batch_size,
-                augment=augment, seed=seed,
+                image_size=size, channels=1 if grey else 3, resize=resize, seed=seed,
+                batch_size=chosen["batch_size"], augment=chosen["augment"],
             ),
             val_dir=val,
             test_dir=test,

@@ -30,13 +30,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class TrialSettings:
-    """What is the same in all trials; the defaults are those of `imgclf.train`.
+    """What is the same in all trials; the defaults are those of `imgclf.settings.Settings`.
 
     Attributes:
         epochs: Passes over the training images.
         learning_rate: The highest rate, where it is not searched.
         optimizer: Where it is not searched.
         schedule: ``"cosine"`` or ``"constant"``.
+        weight_decay: Share of each kernel that a step of rate 1 takes away; None is the
+            optimizer's own.
+        label_smoothing: Share of each label that is spread over all classes.
+        average_weights: Whether the result is a moving average of the weights.
         class_weight: ``"balanced"`` or None.
         patience: Epochs without a better one after which a trial ends; None never.
         precision: Of the training steps.
@@ -49,6 +53,9 @@ class TrialSettings:
     learning_rate: float = 1e-3
     optimizer: str = "adam"
     schedule: Literal["cosine", "constant"] = "cosine"
+    weight_decay: float | None = None
+    label_smoothing: float = 0.0
+    average_weights: bool = False
     class_weight: Literal["balanced"] | None = None
     patience: int | None = None
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"

@@ -135,10 +135,11 @@ def tune(
         >>> result.options, result.learning_rate                                 # doctest: +SKIP
     """
     require_strategy(strategy)
+    shared = _settings(epochs, settings)
     order = TuningOrder(
-        make_space(architecture, tune=tune, space=space),
+        make_space(architecture, tune=tune, space=space, learning_rate=shared.learning_rate),
         strategy,
-        _settings(epochs, settings),
+        shared,
         Limits(max_trials, budget_s),
         None if study_dir is None else Path(study_dir),
         resume,
