@@ -99,9 +99,9 @@ def trial_server(plugin: str) -> Iterator[Any]:
 @pytest.fixture
 def one_server(trial_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the searches of a test share the server process."""
-    from imgclf.tuning import chief
+    from imgclf.tuning import pools
 
-    monkeypatch.setattr(chief, "Workers", lambda _count: nullcontext(trial_server))
+    monkeypatch.setattr(pools, "Workers", lambda _count: nullcontext(trial_server))
 
 
 @pytest.fixture(scope="session")

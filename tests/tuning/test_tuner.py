@@ -19,7 +19,7 @@ import pytest
 
 import imgclf
 from imgclf.errors import ArgumentError, StudyError, TuningError
-from imgclf.tuning import chief as chief_module
+from imgclf.tuning import pools as pools_module
 from imgclf.tuning import workers as workers_module
 
 
@@ -29,7 +29,7 @@ def faulty(
 ) -> imgclf.TuningResult:
     """Return a search in which four of six trials fail, each in its own way."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chief_module, "Workers", lambda _count: nullcontext(trial_server))
+        patch.setattr(pools_module, "Workers", lambda _count: nullcontext(trial_server))
         return imgclf.tune(
             plugin, *batches, max_trials=6, epochs=2, strategy="grid", tune=[],
             space={"fault": ["none", "raise", "memory", "nan", "abort"], "width": [3]},

@@ -164,7 +164,7 @@ def tune(
     Example: `imgclf tune photos/ --arch three_conv --max-trials 10 --space filters=16,32`
     """
     from imgclf.data.folder import read_folder
-    from imgclf.tuning.chief import open_pool
+    from imgclf.tuning.pools import open_pool
     from imgclf.tuning.proposing import require_strategy
     from imgclf.tuning.search import Limits
     from imgclf.tuning.settings import TrialSettings

@@ -93,7 +93,8 @@ class SearchDisplay:
     def _table(self) -> Table:
         table = Table(box=None, header_style="bold", padding=(0, GAP, 0, 0))
         shown = rank(self._trials)[:MOST_SHOWN]
-        candidates = [item.candidate for item in (*shown, *self._running.values())]
+        candidates = [trial.candidate for trial in shown]
+        candidates += [progress.candidate for progress in self._running.values()]
         values = [{name: item.value(name) for name in self._names} for item in candidates]
         names, left_out = fitting_names(self._names, values, self._console.width - FIXED_WIDTH)
         for name in ("trial", "accuracy", *names):

@@ -22,7 +22,7 @@ from imgclf.tuning.tables import best_settings, trial_rows
 from imgclf.tuning.trials import Trial, best_trial
 
 if TYPE_CHECKING:
-    from imgclf.tuning.search import Pool
+    from imgclf.tuning.pools import Pool
     from imgclf.tuning.tuner import TuningOrder
 
 __all__ = ["TuningResult", "measure_search"]

@@ -6,14 +6,14 @@ import signal
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.errors import ArgumentError, TuningError
+from imgclf.tuning.pools import Pool
 from imgclf.tuning.proposing import Proposal, Proposer, Strategy
 from imgclf.tuning.settings import (
-    RefitOrder,
     TrialOrder,
     TrialSettings,
     default_candidate,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from imgclf.data.generators import Plan
     from imgclf.tuning.datasets import DatasetPlan
 
-__all__ = ["Limits", "Pool", "Search", "Watcher"]
+__all__ = ["Limits", "Search", "Watcher"]
 
 SAME_ERRORS = 3
 """So many trials in a row that fail in the same way end the search: the next would, too."""
@@ -92,23 +92,6 @@ class Watcher:
     epoch: Callable[[int, int, float], None] = lambda _number, _epoch, _accuracy: None
     ended: Callable[[Trial, tuple[Trial, ...]], None] = lambda _trial, _trials: None
     waiting: Callable[[], None] = lambda: None
-
-
-class Pool(Protocol):
-    """The processes that run trials, wherever they are."""
-
-    @property
-    def num_idle(self) -> int:
-        """Number of processes that could take a trial."""
-        ...
-
-    def run(self, job: int, order: TrialOrder | RefitOrder) -> None:
-        """Give a trial, or a refit, to a process that has none."""
-        ...
-
-    def events(self, timeout_s: float) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield what the processes have said, waiting for the first word at most `timeout_s`."""
-        ...
 
 
 @dataclass(slots=True)

@@ -19,11 +19,11 @@ from imgclf.data.generators import Batches, Plan
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
 from imgclf.run_folder import split_csv
-from imgclf.tuning.chief import open_pool
 from imgclf.tuning.datasets import DatasetPlan, plan_datasets, require_searchable
+from imgclf.tuning.pools import Pool, open_pool
 from imgclf.tuning.proposing import Strategy, require_strategy
 from imgclf.tuning.results import TuningResult, measure_search
-from imgclf.tuning.search import Limits, Pool, Search, Watcher
+from imgclf.tuning.search import Limits, Search, Watcher
 from imgclf.tuning.settings import TrialSettings, default_candidate
 from imgclf.tuning.space import Space, make_space
 from imgclf.tuning.study import Study, open_study, study_key
