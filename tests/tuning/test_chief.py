@@ -20,6 +20,7 @@ import imgclf
 from imgclf.errors import ArgumentError, TuningError
 from imgclf.tuning.addresses import parse_address, require_private
 from imgclf.tuning.chief import Chief
+from imgclf.tuning.pools import Pool, Team, open_pool
 from imgclf.tuning.settings import RefitOrder, TrialOrder, TrialSettings, default_candidate
 from imgclf.tuning.wire import PROTOCOL, read_event, read_order, write_order
 
@@ -121,7 +122,7 @@ def puppets() -> Iterator[Any]:
         puppet.close()
 
 
-def pump(chief: Chief, until: Any) -> list[tuple[int, dict[str, Any]]]:
+def pump(chief: Pool, until: Any) -> list[tuple[int, dict[str, Any]]]:
     """Let the chief listen until something is so; returns what it was told."""
     events: list[tuple[int, dict[str, Any]]] = []
     deadline_s = time.monotonic() + 30
@@ -179,6 +180,34 @@ def test_only_the_bundle_of_the_accepted_attempt_counts(order: TrialOrder, puppe
         assert Path(order.bundle).read_text() == "attempt 1"
         assert places[0] != places[1]
         assert not any(place.exists() for place in places)
+
+
+def test_a_team_asks_its_own_workers_first_and_hears_all(order: TrialOrder, puppets: Any) -> None:
+    """Of two groups of workers the first is busy before the second; both are heard."""
+    with Chief("127.0.0.1", 0) as own, Chief("127.0.0.1", 0) as joined_later:
+        workers = [puppets(own), puppets(joined_later)]
+        team = Team(own, joined_later)
+        pump(team, lambda _: team.num_idle == 2)
+        team.run(1, order)
+        assert (own.num_idle, joined_later.num_idle) == (0, 1)
+        team.run(2, order)
+        assert team.num_idle == 0
+        for worker in workers:
+            worker.say({"error": "ValueError", "message": "no"})
+        events = pump(team, lambda found: len(found) == 2)
+        assert sorted(number for number, _ in events) == [1, 2]
+
+
+def test_a_pool_of_its_own_needs_a_worker_or_an_address() -> None:
+    """No worker at all is refused; with an address a search may leave all trials to others."""
+    addresses: list[str] = []
+    with open_pool(0, "127.0.0.1:0", listening=addresses.append) as pool:
+        assert pool.num_idle == 0
+        host, _, port = addresses[0].partition(":")
+        socket.create_connection((host, int(port))).close()
+    for count in (0, -1, True, 1.5):
+        with pytest.raises(ArgumentError, match="workers="), open_pool(count):  # type: ignore[arg-type]
+            pass
 
 
 @pytest.mark.parametrize(
