@@ -1,13 +1,14 @@
 """The best accuracy found in a given time: imgclf tune beside KerasTuner used plainly.
 
 Usage: python benchmarks/tuning.py FOLDER [--budget-s 900] [--image-size 96] [--epochs 10]
-           [--rounds 3] [--max-trials 1000] [--only NAME ...]
+           [--rounds 3] [--max-trials 1000] [--recipe recipe] [--only NAME ...]
 
 FOLDER holds train/ and val/ with one sub-folder per class. Both ways search the same space of the
 same network (three_conv): learning rate 1e-4 to 1e-2 in equal ratios, 16, 32, 48 or 64 filters, max
 or average pooling; at random, Adam, batches of 32, augmentation by zoom, shift and mirroring.
 
-- imgclf: `imgclf tune`, as a user types it;
+- imgclf: `imgclf tune`, with the beginner's recipe, which is what the other way does as well
+  (`--recipe fast` shows what a user gets who leaves that to imgclf: another optimizer);
 - kerastuner: `keras_tuner.RandomSearch` with `image_dataset_from_directory` and augmentation
   layers, as the documentation of Keras shows it.
 
@@ -63,6 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max-trials", type=int, default=1000)
+    parser.add_argument("--recipe", default="recipe")
     parser.add_argument("--only", nargs="*", choices=WAYS)
     parser.add_argument("--way", choices=["kerastuner"], help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
@@ -77,6 +79,7 @@ def measure(way: str, arguments: argparse.Namespace, seed: int) -> dict[str, Any
         if way == "imgclf":
             start = [sys.executable, "-c", "from imgclf.cli.main import run; run()", "tune"]
             more = ["--arch", "three_conv", "--budget", f"{arguments.budget_s}s", "--json",
+                    "--recipe", arguments.recipe, "--augment", "light",
                     "--study-dir", f"{folder}/study"]  # fmt: skip
         else:
             start = [sys.executable, __file__]

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +39,34 @@ def shaky(input_shape, num_classes, *,
     start = bad if fault == "nan" else "zeros"
     head = keras.layers.Dense(units, activation=activation, bias_initializer=start, name="head")
     return keras.Model(image, head(features), name="shaky")
+'''
+
+OTHER_PLUGIN = '''
+from typing import Annotated
+from imgclf.options import Int
 
 def other(input_shape, num_classes, *, depth: Annotated[int, Int(1, 3, search=[1, 2])] = 1):
     """Another tiny network, with another option."""
+    from shaky_plugin import shaky
+
     return shaky(input_shape, num_classes, width=depth)
 '''
 
 
 @pytest.fixture(scope="session")
 def plugin_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install two architectures in a folder of their own, as pip would."""
+    """Install two distributions with an architecture each, as pip would."""
     folder = tmp_path_factory.mktemp("site")
-    (folder / "shaky_plugin.py").write_text(PLUGIN)
-    metadata = folder / "shaky_plugin-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shaky-plugin\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(
-        "[imgclf.architectures]\nshaky = shaky_plugin:shaky\nother = shaky_plugin:other\n"
-    )
+    for name, code in (("shaky", PLUGIN), ("other", OTHER_PLUGIN)):
+        (folder / f"{name}_plugin.py").write_text(code)
+        metadata = folder / f"{name}_plugin-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}-plugin\nVersion: 1.0\n"
+        )
+        (metadata / "entry_points.txt").write_text(
+            f"[imgclf.architectures]\n{name} = {name}_plugin:{name}\n"
+        )
     return folder
 
 
@@ -74,6 +85,23 @@ def batches(two_classes: Path) -> tuple[Any, Any]:
     from imgclf import make_generators
 
     return make_generators(two_classes, image_size=(24, 24), batch_size=16, augment="none")
+
+
+@pytest.fixture(scope="session")
+def trial_server(plugin: str) -> Iterator[Any]:
+    """Start one server process for trials: its start is most of a small search's time."""
+    from imgclf.tuning.workers import Workers
+
+    with Workers(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def one_server(trial_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the searches of a test share the server process."""
+    from imgclf.tuning import pools
+
+    monkeypatch.setattr(pools, "Workers", lambda _count: nullcontext(trial_server))
 
 
 @pytest.fixture(scope="session")

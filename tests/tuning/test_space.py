@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import imgclf.tuning.space
 from imgclf.errors import ArgumentError, OptionError, UnknownArchitectureError
 from imgclf.tuning.dimensions import TRAINING_OPTIONS
 from imgclf.tuning.space import make_space, parse_spaces
@@ -148,3 +149,15 @@ def test_spaces_are_checked_without_heavy_libraries() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_two_plugins_are_searched_by_their_own_signatures(plugin: str) -> None:
+    """Options of two installed distributions are searched; no code of ours knows their names."""
+    space = make_space([plugin, "other"])
+    assert [dimension.key for dimension in space.dimensions] == [
+        "learning_rate", "shaky.width", "shaky.bias", "other.depth"
+    ]  # fmt: skip
+    assert [item.key for item in space.active("other")] == ["learning_rate", "other.depth"]
+    sources = Path(str(imgclf.tuning.space.__file__)).parent.glob("*.py")
+    code = "".join(path.read_text(encoding="utf-8") for path in sources)
+    assert not any(name in code for name in ("shaky", "depth", '"bias"', '"width"'))

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -20,28 +19,22 @@ import pytest
 
 import imgclf
 from imgclf.errors import ArgumentError, StudyError, TuningError
-from imgclf.tuning import tuner as tuner_module
+from imgclf.tuning import pools as pools_module
 from imgclf.tuning import workers as workers_module
 
 
 @pytest.fixture(scope="module")
-def one_server(plugin: str) -> Iterator[None]:
-    """Let the searches of this file share one server process: its start is most of their time."""
-    with workers_module.Workers(1) as pool, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuner_module, "Workers", lambda _count: nullcontext(pool))
-        yield
-
-
-@pytest.fixture(scope="module")
 def faulty(
-    batches: Any, plugin: str, one_server: None, tmp_path_factory: Any
+    batches: Any, plugin: str, trial_server: Any, tmp_path_factory: Any
 ) -> imgclf.TuningResult:
     """Return a search in which four of six trials fail, each in its own way."""
-    return imgclf.tune(
-        plugin, *batches, max_trials=6, epochs=2, strategy="grid", tune=[],
-        space={"fault": ["none", "raise", "memory", "nan", "abort"], "width": [3]},
-        study_dir=tmp_path_factory.mktemp("faulty") / "study", learning_rate=0.05,
-    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pools_module, "Workers", lambda _count: nullcontext(trial_server))
+        return imgclf.tune(
+            plugin, *batches, max_trials=6, epochs=2, strategy="grid", tune=[],
+            space={"fault": ["none", "raise", "memory", "nan", "abort"], "width": [3]},
+            study_dir=tmp_path_factory.mktemp("faulty") / "study", learning_rate=0.05,
+        )  # fmt: skip
 
 
 def test_a_trial_that_fails_fails_alone(faulty: imgclf.TuningResult) -> None:
@@ -135,6 +128,9 @@ def test_options_batch_and_image_size_reach_the_trial(
                "width": [2, 50], "optimizer": ["rmsprop"]},
     )  # fmt: skip
     assert {trial.candidate.architecture for trial in result.trials} == {"shaky", "other"}
+    for trial in result.trials:  # Options of two plugins, each tried only where it applies.
+        own = {"shaky": {"width", "fault", "bias"}, "other": {"depth"}}
+        assert set(trial.candidate.options) == own[trial.candidate.architecture]
     for trial in result.trials:
         wide = trial.candidate.options.get("width") == 50
         assert trial.status == ("refused" if wide else "completed")
@@ -168,7 +164,6 @@ def test_a_worker_that_is_killed_gives_its_trial_back(
             threading.Timer(0.05, os.kill, (worker.process.pid, signal.SIGKILL)).start()
 
     monkeypatch.setattr(workers_module.Workers, "run", kill_soon)
-    monkeypatch.setattr(tuner_module, "Workers", workers_module.Workers)
     result = imgclf.tune(
         plugin, *batches, max_trials=3, epochs=2, workers=2, study_dir=tmp_path / "s"
     )
@@ -178,10 +173,10 @@ def test_a_worker_that_is_killed_gives_its_trial_back(
 
 
 def test_wrong_arguments_are_refused_at_once(batches: Any, plugin: str, tmp_path: Path) -> None:
-    """Plain datasets, batches of two calls, unknown settings and impossible counts are named."""
+    """Other objects, batches of two calls, unknown settings and impossible counts are named."""
     train, val = batches
     for arguments, message in (
-        ((train.take(1), val), "train is a plain"),
+        (([1, 2], val), "train is list: give what"),
         (
             (train, imgclf.make_generators(train.plan.train_dir, image_size=(24, 24))[1]),
             "two calls",

@@ -16,10 +16,15 @@ from imgclf.registry import list_architectures, load_architecture
 
 __all__ = [
     "ArchitectureName",
+    "BalancedFlag",
     "BundlePath",
+    "GreyFlag",
     "JsonFlag",
     "MinPrecision",
+    "Resize",
     "SettingsFile",
+    "TestFolder",
+    "ValFolder",
     "complete_architecture",
     "parse_batch_size",
     "parse_budget",
@@ -75,15 +80,16 @@ def _as_parameters(settings: dict[str, Any]) -> dict[str, Any]:
         "set_": [f"{name}={value}" for name, value in settings["options"].items()],
         "image_size": f"{height}x{width}",
         "grey": settings["channels"] == 1,
-        "recipe": "recipe",  # A trial has nothing that it does not name.
+        # A trial names all that it has; averaging alone has no option of its own.
+        "recipe": "best" if settings.get("average_weights") else "recipe",
         "balanced": settings["class_weight"] == "balanced",
         **{
             name: settings[name]
             for name in (
                 "resize", "epochs", "batch_size", "learning_rate", "schedule", "optimizer",
-                "augment", "precision", "seed", "patience",
+                "augment", "precision", "seed", "patience", "weight_decay", "label_smoothing",
             )
-            if settings[name] is not None
+            if settings.get(name) is not None
         },
     }  # fmt: skip
 
@@ -98,6 +104,17 @@ SettingsFile = Annotated[
         help="Settings that `imgclf tune` found; options beside it go before them.",
     ),
 ]
+BalancedFlag = Annotated[
+    bool, typer.Option("--balanced", help="Let rare classes count as much as frequent ones.")
+]
+GreyFlag = Annotated[bool, typer.Option("--grey", help="Read images in grey.")]
+Resize = Annotated[
+    Literal["stretch", "crop", "pad"], typer.Option(help="How images are fitted to the size.")
+]
+ValFolder = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of the validation images.")
+]
+TestFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the test images.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 MinPrecision = Annotated[
     float | None,

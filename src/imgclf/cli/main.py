@@ -25,6 +25,7 @@ from imgclf.cli import (
     report,
     train,
     tune,
+    tune_worker,
 )
 from imgclf.cli._console import error_console, print_line
 from imgclf.cli._signals import Stopped, install_handlers
@@ -48,6 +49,7 @@ app.command("demo")(demo.demo)
 app.command("check")(check.check)
 app.command("train")(train.train)
 app.command("tune")(tune.tune)
+app.command("tune-worker")(tune_worker.tune_worker)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.add_typer(architectures.app, name="architectures")

@@ -10,8 +10,13 @@ import typer
 
 from imgclf.cli._console import ScanBar, error_console
 from imgclf.cli._parameters import (
+    BalancedFlag,
+    GreyFlag,
     JsonFlag,
+    Resize,
     SettingsFile,
+    TestFolder,
+    ValFolder,
     complete_architecture,
     parse_batch_size,
     parse_budget,
@@ -134,9 +139,7 @@ def train(
             help="How training images are varied; all but none and recipe mirror them.",
         ),
     ] = None,
-    balanced: Annotated[
-        bool, typer.Option("--balanced", help="Let rare classes count as much as frequent ones.")
-    ] = False,
+    balanced: BalancedFlag = False,
     oversample: Annotated[
         bool,
         typer.Option("--oversample", help="Show images of rare classes several times per epoch."),
@@ -152,16 +155,10 @@ def train(
     patience: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many epochs without a better one.")
     ] = None,
-    grey: Annotated[bool, typer.Option("--grey", help="Read images in grey.")] = False,
-    resize: Annotated[
-        Literal["stretch", "crop", "pad"], typer.Option(help="How images are fitted to the size.")
-    ] = "stretch",
-    val: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the validation images.")
-    ] = None,
-    test: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the test images.")
-    ] = None,
+    grey: GreyFlag = False,
+    resize: Resize = "stretch",
+    val: ValFolder = None,
+    test: TestFolder = None,
     seed: Annotated[int, typer.Option(help="Same seed: same split, batches, first weights.")] = 0,
     deterministic: Annotated[
         bool,

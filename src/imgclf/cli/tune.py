@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,7 +21,12 @@ from imgclf.cli._console import (
     shown_path,
 )
 from imgclf.cli._parameters import (
+    BalancedFlag,
+    GreyFlag,
     JsonFlag,
+    Resize,
+    TestFolder,
+    ValFolder,
     complete_architecture,
     parse_budget,
     parse_image_size,
@@ -28,12 +34,21 @@ from imgclf.cli._parameters import (
 from imgclf.cli._training import load_tensorflow, print_data
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from imgclf.tuning.gain import Gain
     from imgclf.tuning.study import Study
     from imgclf.tuning.tuner import TuningResult
 
 MOST_LISTED = 10
 """Trials in the table at the end; all of them are in trials.csv."""
+
+LEFT_TO_RECIPE = ("learning_rate", "optimizer", "schedule", "weight_decay", "label_smoothing",
+                  "average_weights")  # fmt: skip
+"""What a recipe decides of the trials' settings, beside batches and augmentation."""
+
+FIXED_WIDTH = len("trial  100.00%  100.00%  99% to 100%  ")
+"""Characters of the columns that are always there."""
 
 
 def tune(
@@ -84,35 +99,56 @@ def tune(
     refit: Annotated[
         int, typer.Option(min=0, help="Seeds to train the best with on train and val together.")
     ] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Trials at a time on this machine; 0 leaves all to others.")
+    ] = 1,
+    chief_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Let `imgclf tune-worker` join here, such as 127.0.0.1:7777. The port has no "
+            "password: it belongs on a private network.",
+        ),
+    ] = None,
+    allow_network: Annotated[
+        bool, typer.Option("--allow-network", help="Let other machines reach that address.")
+    ] = False,
     image_size: Annotated[
         str, typer.Option(metavar="SIZE", help="Pixels: 96, or 96x128 (height x width).")
     ] = "96",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 32,
-    learning_rate: Annotated[float, typer.Option(help="Of the first trial.")] = 1e-3,
+    recipe: Annotated[
+        Literal["fast", "best", "recipe"],
+        typer.Option(help="Gives what the options below leave open, as in `imgclf train`."),
+    ] = "fast",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, show_default="16, more from 2,000 images on", help="Images per batch."),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            show_default="the optimizer's usual",
+            help="Of the first trial; by default a tenth to ten times of it are searched.",
+        ),
+    ] = None,
     optimizer: Annotated[
-        Literal["adam", "adamw", "rmsprop", "sgd", "muon"], typer.Option(help="Optimizer.")
-    ] = "adam",
+        Literal["adam", "adamw", "rmsprop", "sgd", "muon"] | None,
+        typer.Option(
+            show_default="muon for networks with normalisation, else adam", help="Optimizer."
+        ),
+    ] = None,
     augment: Annotated[
-        Literal["none", "recipe", "light", "strong"],
-        typer.Option(help="How training images are varied."),
-    ] = "light",
-    balanced: Annotated[
-        bool, typer.Option("--balanced", help="Let rare classes count as much as frequent ones.")
-    ] = False,
+        Literal["none", "recipe", "light", "strong"] | None,
+        typer.Option(show_default="light", help="How training images are varied."),
+    ] = None,
+    balanced: BalancedFlag = False,
     patience: Annotated[
         int | None, typer.Option(min=1, help="End a trial after so many epochs without a better.")
     ] = None,
-    grey: Annotated[bool, typer.Option("--grey", help="Read images in grey.")] = False,
-    resize: Annotated[
-        Literal["stretch", "crop", "pad"], typer.Option(help="How images are fitted to the size.")
-    ] = "stretch",
-    val: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the validation images.")
-    ] = None,
-    test: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the test images.")
-    ] = None,
+    grey: GreyFlag = False,
+    resize: Resize = "stretch",
+    val: ValFolder = None,
+    test: TestFolder = None,
     seed: Annotated[int, typer.Option(help="Same seed: same split, same proposals.")] = 0,
     study_dir: Annotated[
         Path | None,
@@ -121,53 +157,77 @@ def tune(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove the study; begin anew.")] = False,
     keep: Annotated[int, typer.Option(min=1, help="Bundles to keep, the best ones.")] = 3,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write tensorboard/ with the HParams view.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Search for the options that suit a folder of images best.
 
     Without any option: learning rate and the options that `resnet9` declares for a search, at
-    random, 20 trials of 10 epochs. The first trial is always the defaults. The validation images
-    choose the best trial, the test images say how good it is.
+    random, 20 trials of 10 epochs. The first trial is always the defaults: what `imgclf train`
+    does in as many epochs. The validation images choose the best trial, the test images say how
+    good it is.
 
     Example: `imgclf tune photos/ --arch three_conv --max-trials 10 --space filters=16,32`
     """
     from imgclf.data.folder import read_folder
+    from imgclf.tuning.pools import open_pool
     from imgclf.tuning.proposing import require_strategy
     from imgclf.tuning.search import Limits
     from imgclf.tuning.settings import TrialSettings
     from imgclf.tuning.space import make_space, parse_spaces
-    from imgclf.tuning.workers import Workers
 
     # Everything is refused here that can be without TensorFlow.
     size, budget_s = parse_image_size(image_size), parse_budget(budget)
     require_strategy(strategy)
     names = tune_.split(",") if tune_ is not None else None
-    searched = make_space(arch, tune=names, space=parse_spaces(space or []))
+    spaces = parse_spaces(space or [])
+    searched = make_space(arch, tune=names, space=spaces)
+    given: dict[str, Any] = {
+        name: value
+        for name, value in (("learning_rate", learning_rate), ("optimizer", optimizer))
+        if value is not None
+    }
     settings = TrialSettings(
         epochs=epochs,
-        learning_rate=learning_rate,
-        optimizer=optimizer,
         class_weight="balanced" if balanced else None,
         patience=patience,
         seed=seed,
         executions=executions,
         max_parameters=max_parameters,
+        **given,
     )
     limits = Limits(max_trials, budget_s, keep)
-    for folder, fewest in ((directory, 2), (val, 1), (test, 1)):
+    found = read_folder(directory)
+    for folder in (val, test):
         if folder is not None:
-            read_folder(folder, min_classes=fewest)
+            read_folder(folder, min_classes=1)
     console = error_console()
-    with Workers(workers) as pool:  # It loads TensorFlow, too, and may as well begin.
+    # Its processes load TensorFlow, too, and may as well begin.
+    with open_pool(
+        workers, chief_address, allow_network=allow_network,
+        listening=lambda address: console.print(
+            f"Others may join: imgclf tune-worker --chief {address}", markup=False, soft_wrap=True
+        ),
+    ) as pool:  # fmt: skip
         load_tensorflow(console)
-        from imgclf.settings import Settings, make_plan
-        from imgclf.tuning.tuner import TuningOrder, run_tuning
+        from imgclf.settings import Settings, make_plan, recipe_settings
+        from imgclf.tuning.candidates import settle_optimizer
+        from imgclf.tuning.tuner import TuningOrder, data_digest, run_tuning
 
+        given |= {"batch_size": batch_size} if batch_size else {}
+        given |= {"augment": augment} if augment else {}
+        chosen = recipe_settings(recipe, directory, **given)
+        shape = (*size, 1 if grey else 3)
+        settle_optimizer(chosen, searched.architectures, shape, len(found.class_names))
+        settings = replace(settings, **{name: chosen[name] for name in LEFT_TO_RECIPE})
+        searched = make_space(arch, tune=names, space=spaces, learning_rate=settings.learning_rate)
         plan = make_plan(
             directory,
             Settings(
-                image_size=size, channels=1 if grey else 3, resize=resize, batch_size=batch_size,
-                augment=augment, seed=seed,
+                image_size=size, channels=1 if grey else 3, resize=resize, seed=seed,
+                batch_size=chosen["batch_size"], augment=chosen["augment"],
             ),
             val_dir=val,
             test_dir=test,
@@ -182,11 +242,16 @@ def tune(
                 f"The study is in [bold]{place}[/]; Ctrl-C ends it, --resume goes on",
                 soft_wrap=True,
             )
+            if tensorboard:
+                console.print(f"Watch it: tensorboard --logdir {place}/tensorboard", soft_wrap=True)
             for warning in study.warnings:
                 console.print(warning, style="yellow", markup=False)
 
-        order = TuningOrder(searched, strategy, settings, limits, study_dir, resume, fresh, refit)
-        result = run_tuning(order, data.train, data.val, pool, verbose=True, opened=opened)
+        order = TuningOrder(
+            searched, strategy, settings, limits, study_dir, resume, fresh, refit, tensorboard
+        )
+        digest = data_digest(data.train, data.val)
+        result = run_tuning(order, plan, digest, pool, verbose=True, opened=opened)
     if as_json:
         print_json(summary(result))
     else:
@@ -217,7 +282,7 @@ def print_summary(result: TuningResult, directory: str) -> None:
     """Print the end of a search: the ranked trials, the gain, how good the best is, what next."""
     console = result_console()
     console.print()
-    console.print(_ranking(result))
+    console.print(_ranking(result, console))
     if len(result.table) > MOST_LISTED:
         console.print(f"and {len(result.table) - MOST_LISTED} more in trials.csv")
     failed = sum(trial.status == "failed" for trial in result.trials)
@@ -243,17 +308,23 @@ def print_summary(result: TuningResult, directory: str) -> None:
     )
 
 
-def _ranking(result: TuningResult) -> Table:
+def _ranking(result: TuningResult, console: Console) -> Table:
+    from imgclf.tuning.display import fitting_names, shown_value
+
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     fixed = {"status", "accuracy", "deviation", "bundle_accuracy", "low", "high", "best_epoch",
              "num_parameters", "duration_s", "fit_s", "reason", "trial", "epochs"}  # fmt: skip
     names = [name for name in result.table[0] if name not in fixed]
-    for name in ("trial", "mean", "bundle", "95 %"):
+    rows = result.table[:MOST_LISTED]
+    several = any(row["deviation"] is not None for row in rows)
+    fixed_width = FIXED_WIDTH + (len(" +- 10.0%") if several else 0)
+    names, left_out = fitting_names(names, rows, console.width - fixed_width)
+    for name in ("trial", "mean", "bundle", "95 %", *names):
         table.add_column(name, no_wrap=True)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in result.table[:MOST_LISTED]:
-        values = [escape(_shown(row[name])) for name in names]
+    if left_out:
+        table.caption = f"no room for {', '.join(left_out)}: all are in trials.csv"
+    for row in rows:
+        values = [escape(shown_value(row[name])) for name in names]
         if row["status"] != "completed":
             table.add_row(str(row["trial"]), row["status"], "", "", *values, style="dim")
             continue
@@ -265,12 +336,6 @@ def _ranking(result: TuningResult) -> Table:
         )  # fmt: skip
     table.title = "Accuracy on the validation images"
     return table
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _gain_line(gain: Gain | None) -> str:

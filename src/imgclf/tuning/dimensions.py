@@ -33,8 +33,8 @@ TRAINING_OPTIONS = (
 """What can be searched beside an architecture's own options. The networks themselves do not know
 these; a test compares the names with those of `fit` and of the augmentation presets."""
 
-LEARNING_RATES = (1e-4, 1e-2)
-"""The range that is searched by default: Adam's usual rate, and a tenth and ten times of it."""
+USUAL_RATE = 1e-3
+"""Adam's learning rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,17 @@ class Dimension:
         return tuple(dict.fromkeys(rounded))
 
 
-def default_dimension(option: Option, architecture: str | None = None) -> Dimension:
-    """Return what is searched of an option when nothing is said: `search=`, or all its bounds."""
+def default_dimension(
+    option: Option, architecture: str | None = None, *, learning_rate: float = USUAL_RATE
+) -> Dimension:
+    """Return what is searched of an option when nothing is said: `search=`, or all its bounds.
+
+    Of the learning rate that is a tenth to ten times of the study's own.
+    """
     if option.name == "learning_rate" and architecture is None:
-        return Dimension(option.name, low=LEARNING_RATES[0], high=LEARNING_RATES[1], log=True)
+        ends = (float(f"{learning_rate * factor:.3g}") for factor in (0.1, 10))
+        low, high = (min(max(end, 1e-7), 10.0) for end in ends)
+        return Dimension(option.name, low=low, high=high, log=True)
     if isinstance(option.range, Choice):
         values = option.range.search or option.range.values
         return Dimension(option.name, tuple(values), architecture=architecture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,16 @@ from imgclf.tuning.trials import Candidate, Trial, best_trial, completed, rank
 if TYPE_CHECKING:
     from imgclf.tuning.tuner import TuningOrder
 
-__all__ = ["SearchDisplay", "candidate_text", "trial_line"]
+__all__ = ["SearchDisplay", "candidate_text", "fitting_names", "shown_value", "trial_line"]
 
 MOST_SHOWN = 10
 """Trials in the live table, the best ones; the rest is in trials.csv."""
+
+GAP = 2
+"""Spaces between columns."""
+
+FIXED_WIDTH = len("trial") + len("epoch 10/10 99.9%") + 2 * GAP
+"""Characters of the columns that are always there."""
 
 
 @dataclass(slots=True)
@@ -46,6 +53,7 @@ class SearchDisplay:
     ) -> None:
         """Draw on `console`, standard error by default; `trials` have ended before."""
         self._order = order
+        self._names = order.space.names
         self._trials = trials
         self._console = console or Console(stderr=True, highlight=False)
         self._running: dict[int, _Progress] = {}
@@ -83,22 +91,28 @@ class SearchDisplay:
             self._live.update(Group(self._table(), Text(self._status())), refresh=True)
 
     def _table(self) -> Table:
-        table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-        names = self._order.space.names
+        table = Table(box=None, header_style="bold", padding=(0, GAP, 0, 0))
+        shown = rank(self._trials)[:MOST_SHOWN]
+        candidates = [trial.candidate for trial in shown]
+        candidates += [progress.candidate for progress in self._running.values()]
+        values = [{name: item.value(name) for name in self._names} for item in candidates]
+        names, left_out = fitting_names(self._names, values, self._console.width - FIXED_WIDTH)
         for name in ("trial", "accuracy", *names):
-            table.add_column(name, overflow="fold")
+            table.add_column(name, no_wrap=True)
+        if left_out:
+            table.caption = f"no room for {', '.join(left_out)}"
         best = best_trial(self._trials)
-        for trial in rank(self._trials)[:MOST_SHOWN]:
+        for trial in shown:
             score = f"{trial.score:.2%}" if trial.status == "completed" else trial.status
             style = "green" if trial is best else "dim" if trial.status != "completed" else ""
-            cells = [escape(_shown(trial.candidate.value(name))) for name in names]
+            cells = [escape(shown_value(trial.candidate.value(name))) for name in names]
             table.add_row(str(trial.number), score, *cells, style=style)
         for number, progress in self._running.items():
             epochs = progress.candidate.epochs * self._order.settings.executions
             score = f"epoch {progress.epoch}/{epochs}"
             if progress.val_accuracy is not None:
                 score += f" {progress.val_accuracy:.1%}"
-            cells = [escape(_shown(progress.candidate.value(name))) for name in names]
+            cells = [escape(shown_value(progress.candidate.value(name))) for name in names]
             table.add_row(str(number), score, *cells, style="cyan")
         return table
 
@@ -136,10 +150,35 @@ def trial_line(trial: Trial, trials: tuple[Trial, ...], space: Space) -> str:
 def candidate_text(candidate: Candidate, space: Space) -> str:
     """Write what a trial tried, the searched values only."""
     pairs = [(name, candidate.value(name)) for name in space.names]
-    return ", ".join(f"{name}={_shown(value)}" for name, value in pairs if value is not None)
+    return ", ".join(f"{name}={shown_value(value)}" for name, value in pairs if value is not None)
 
 
-def _shown(value: Any) -> str:
+def fitting_names(
+    names: Sequence[str], rows: Sequence[Mapping[str, Any]], width: int
+) -> tuple[list[str], list[str]]:
+    """Choose the columns of a table: as many as there is room for, none of them broken.
+
+    Args:
+        names: The columns, the most important ones first.
+        rows: Their values.
+        width: Characters that are free for them.
+
+    Returns:
+        The columns to show, and those that there is no room for.
+    """
+    shown: list[str] = []
+    left_out: list[str] = []
+    for name in names:
+        texts = [name, *(shown_value(row[name]) for row in rows)]
+        needed = max(map(len, texts)) + GAP
+        fits = needed <= width and not left_out
+        (shown if fits else left_out).append(name)
+        width -= needed if fits else 0
+    return shown, left_out
+
+
+def shown_value(value: Any) -> str:
+    """Write any value of an option in a few characters."""
     if value is None:
         return "-"
     if isinstance(value, list):

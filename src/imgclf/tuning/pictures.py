@@ -17,12 +17,14 @@ WIDTH, HEIGHT, MARGIN = 860, 320, 60
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 900px; margin: 2em auto; color: #1b1f24; }
-svg { width: 100%; height: auto; } svg text { font-size: 12px; fill: #444; }
+svg { width: 100%; height: auto; } svg text { font-size: 12px; fill: #444;
+  stroke: #fff; stroke-width: 4px; stroke-linejoin: round; paint-order: stroke; }
 .axis { stroke: #999; } .trial { fill: none; stroke-width: 1.5; opacity: .75; }
 .trial:hover { stroke: #d1242f; stroke-width: 4; opacity: 1; }
 td, th { padding: 0 1em 0 0; text-align: left; }
+.bar { background: #2da44e; height: .8em; min-width: 1px; }
 @media (prefers-color-scheme: dark) {
-  body { background: #14171a; color: #e6e8eb; } svg text { fill: #bbb; } }
+  body { background: #14171a; color: #e6e8eb; } svg text { fill: #bbb; stroke: #14171a; } }
 """
 
 
@@ -48,7 +50,8 @@ def study_page(
         parts += ["<h2>Options and score</h2>", _parallel(done, space)]
     if shares:
         rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{share:.0%}</td></tr>"
+            f"<tr><td>{html.escape(name)}</td><td>{share:.0%}</td>"
+            f"<td><div class='bar' style='width:{300 * share:.0f}px'></div></td></tr>"
             for name, share in shares.items()
         )
         parts.append(f"<h2>Share of the differences explained</h2><table>{rows}</table>")
@@ -93,8 +96,10 @@ def _over_time(trials: Sequence[Trial]) -> str:
         )
     line = f"<polyline class='trial' stroke='#0969da' points='{' '.join(steps)}'/>"
     marks = (
-        f"<text x='4' y='{place_y(high):.0f}'>{high:.1%}</text>"
+        f"<line class='axis' x1='{MARGIN}' x2='{WIDTH - MARGIN}' y1='{HEIGHT - MARGIN / 4}' "
+        f"y2='{HEIGHT - MARGIN / 4}'/><text x='4' y='{place_y(high):.0f}'>{high:.1%}</text>"
         f"<text x='4' y='{place_y(low):.0f}'>{low:.1%}</text>"
+        f"<text x='{MARGIN}' y='{HEIGHT - 2}'>0</text>"
         f"<text x='{WIDTH - 2 * MARGIN}' y='{HEIGHT - 2}'>{elapsed / 60:.1f} minutes</text>"
     )
     return _svg(line + "".join(points) + marks)
@@ -123,7 +128,8 @@ def _parallel(trials: Sequence[Trial], space: Space) -> str:
         + f"'><title>{_label(trial)}</title></polyline>"
         for trial in sorted(trials, key=lambda trial: trial.score)
     ]
-    return _svg("".join(axis.drawn() for axis in axes) + "".join(lines))
+    # Values are written over the lines, which all go through them.
+    return _svg("".join(lines) + "".join(axis.drawn() for axis in axes))
 
 
 class _Axis:
@@ -158,7 +164,7 @@ class _Axis:
         """Return the axis with its name and values."""
         marks = self._values if self._listed else [self._values[0], self._values[-1]]
         labels = "".join(
-            f"<text x='{self.x + 4:.0f}' y='{self.place(value):.0f}'>{_shown(value)}</text>"
+            f"<text x='{self.x + 4:.0f}' y='{self.place(value):.0f}'>{self._shown(value)}</text>"
             for value in marks
         )
         return (
@@ -166,6 +172,11 @@ class _Axis:
             f"y2='{HEIGHT - MARGIN}'/>{labels}<text x='{self.x:.0f}' y='{HEIGHT - 20}' "
             f"text-anchor='middle'>{html.escape(self.name)}</text>"
         )
+
+    def _shown(self, value: Any) -> str:
+        if self.name == "accuracy":
+            return f"{value:.1%}"
+        return html.escape(f"{value:.3g}" if isinstance(value, float) else str(value))
 
 
 def _value(trial: Trial, name: str) -> Any:
@@ -175,10 +186,6 @@ def _value(trial: Trial, name: str) -> Any:
 
 def _label(trial: Trial) -> str:
     return html.escape(f"trial {trial.number}: {trial.score:.2%}")
-
-
-def _shown(value: Any) -> str:
-    return html.escape(f"{value:.3g}" if isinstance(value, float) else str(value))
 
 
 def _limits(scores: Sequence[float]) -> tuple[float, float]:

@@ -10,17 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgclf.bundle import Figures
 from imgclf.classifier import Classifier
 from imgclf.data.generators import Batches, ImageData
 from imgclf.data.store import PixelSource
 from imgclf.errors import ArgumentError
 from imgclf.evaluation.evaluating import evaluate
-from imgclf.models import build_model
-from imgclf.training.fitting import fit
-from imgclf.training.schedules import make_schedule
-from imgclf.training.two_phase import fit_two_phase, in_two_phases
-from imgclf.tuning.running import candidate_plan
+from imgclf.tuning.candidates import build_network, candidate_plan, figures_of, fit_network
 from imgclf.tuning.settings import RefitOrder
 
 __all__ = ["join_batches", "refit"]
@@ -42,40 +37,14 @@ def refit(order: RefitOrder, report: Callable[[dict[str, Any]], None]) -> None:
     if data.test is None:
         raise ArgumentError("Without test images a refit cannot be measured: give some.")
     train = join_batches(data)
-    candidate, settings = order.candidate, order.settings
-    model = build_model(
-        candidate.architecture,
-        train.input_shape,
-        train.num_classes,
-        data_format=order.plan.policy.data_format,
-        seed=order.seed,
-        **candidate.options,
-    )
-    rate = candidate.training["learning_rate"]
-    shared: dict[str, Any] = {
-        "epochs": candidate.epochs,
-        "optimizer": candidate.training["optimizer"],
-        "class_weight": settings.class_weight,
-        "precision": settings.precision,
-    }
-    if in_two_phases(model, None):
-        fit_two_phase(model, train, learning_rate=rate, schedule=settings.schedule, **shared)
-    else:
-        num_steps = candidate.epochs * train.steps_per_epoch
-        fit(model, train, learning_rate=make_schedule(settings.schedule, rate, num_steps), **shared)
+    model = build_network(order.candidate, train, order.seed)
+    fit_network(model, order.candidate, order.settings, train, train.steps_per_epoch)
     classifier = Classifier(model, data.train)
-    metrics = evaluate(classifier, data.test).metrics
-    classifier.figures = Figures(
-        split="test",
-        num_images=metrics.num_images,
-        accuracy=metrics.accuracy,
-        accuracy_low=metrics.accuracy_interval.low,
-        accuracy_high=metrics.accuracy_interval.high,
-        majority_accuracy=metrics.majority.accuracy,
-    )
+    evaluation = evaluate(classifier, data.test)
+    classifier.figures = figures_of(evaluation, "test")
     if order.bundle:
         classifier.save(Path(order.bundle))
-    report({"accuracy": metrics.accuracy})
+    report({"accuracy": evaluation.accuracy})
 
 
 def join_batches(data: ImageData) -> Batches:

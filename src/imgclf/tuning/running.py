@@ -10,35 +10,24 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from imgclf.bundle import Figures
 from imgclf.classifier import Classifier
-from imgclf.data.augmentation import resolve_augmentation
-from imgclf.data.generators import Batches, ImageData, Plan
+from imgclf.data.generators import Batches
 from imgclf.errors import TrainingError
 from imgclf.evaluation.evaluating import Evaluation, evaluate
-from imgclf.models import build_model
-from imgclf.training.fitting import fit
-from imgclf.training.schedules import make_schedule
-from imgclf.training.two_phase import fit_two_phase, in_two_phases
+from imgclf.tuning.candidates import (
+    TrialImages,
+    build_images,
+    build_network,
+    figures_of,
+    fit_network,
+)
 from imgclf.tuning.settings import TrialOrder
-from imgclf.tuning.trials import Candidate
 
-__all__ = ["candidate_plan", "run_trial"]
+__all__ = ["run_trial"]
 
 Report = Callable[[dict[str, Any]], None]
-
-
-def candidate_plan(plan: Plan, candidate: Candidate) -> Plan:
-    """Return the plan of a candidate's images: its size, batches and augmentation."""
-    height, width = candidate.training["image_size"]
-    preset = candidate.training["augment"]
-    return replace(
-        plan,
-        policy=replace(plan.policy, image_size=(height, width)),
-        batch_size=candidate.training["batch_size"],
-        augmentation=plan.augmentation if preset is None else resolve_augmentation(preset),
-    )
 
 
 def run_trial(order: TrialOrder, report: Report) -> None:
@@ -52,26 +41,26 @@ def run_trial(order: TrialOrder, report: Report) -> None:
     Raises:
         TrainingError: The loss or the outputs are not numbers.
     """
-    data = candidate_plan(order.plan, order.candidate).build()
+    images = build_images(order.plan, order.candidate)
     accuracies: list[float] = []
     losses: list[float] = []
     fit_s = 0.0
     best: dict[str, Any] = {}
     for execution in range(order.settings.executions):
-        model = _build(order, data, order.settings.seed + execution)
+        model = build_network(order.candidate, images.val, order.settings.seed + execution)
         most = order.settings.max_parameters
         if most is not None and model.count_params() > most:
             report({"refused": f"{model.count_params():,} parameters, more than {most:,}"})
             return
         began_s = time.monotonic()
-        epoch = _fit(order, model, data, execution, report)
+        epoch = _fit(order, model, images, execution, report)
         fit_s += time.monotonic() - began_s
-        classifier = Classifier(model, data.train)
-        evaluation = _measure(classifier, data.val)
+        classifier = Classifier(model, images.val)
+        evaluation = _measure(classifier, images.val)
         accuracies.append(evaluation.accuracy)
         losses.append(evaluation.metrics.log_loss)
         if evaluation.accuracy == max(accuracies) and evaluation.accuracy not in accuracies[:-1]:
-            classifier.figures = _figures(evaluation)
+            classifier.figures = figures_of(evaluation, "val")
             classifier.save(Path(order.bundle))
             best = {
                 "num_correct": evaluation.metrics.num_correct,
@@ -83,47 +72,26 @@ def run_trial(order: TrialOrder, report: Report) -> None:
     report({"result": {**best, **result}})
 
 
-def _build(order: TrialOrder, data: ImageData, seed: int) -> keras.Model:
-    return build_model(
-        order.candidate.architecture,
-        data.train.input_shape,
-        data.train.num_classes,
-        data_format=order.plan.policy.data_format,
-        seed=seed,
-        **order.candidate.options,
-    )
-
-
 def _fit(
-    order: TrialOrder, model: keras.Model, data: ImageData, execution: int, report: Report
+    order: TrialOrder, model: keras.Model, images: TrialImages, execution: int, report: Report
 ) -> int | None:
     """Fit one execution; returns its best epoch, counted from 0."""
-    settings, candidate = order.settings, order.candidate
-    train = _reshuffled(data.train, execution)
-    rate = candidate.training["learning_rate"]
-    shared: dict[str, Any] = {
-        "epochs": candidate.epochs,
-        "optimizer": candidate.training["optimizer"],
-        "class_weight": settings.class_weight,
-        "patience": settings.patience,
-        "precision": settings.precision,
-        "callbacks": [_Epochs(report, candidate.epochs * execution)],
-    }
-    if in_two_phases(model, None):
-        history = fit_two_phase(
-            model, train, data.val, learning_rate=rate, schedule=settings.schedule, **shared
-        )
-    else:
-        num_steps = candidate.epochs * train.steps_per_epoch
-        schedule = make_schedule(settings.schedule, rate, num_steps)
-        history = fit(model, train, data.val, learning_rate=schedule, **shared)
+    history = fit_network(
+        model,
+        order.candidate,
+        order.settings,
+        _reshuffled(images.train, execution),
+        images.steps_per_epoch,
+        val=images.val,
+        callbacks=[_Epochs(report, order.candidate.epochs * execution)],
+    )
     best_epoch: int | None = history.best_epoch
     return best_epoch
 
 
-def _reshuffled(train: Batches, execution: int) -> Batches:
+def _reshuffled(train: tf.data.Dataset, execution: int) -> tf.data.Dataset:
     """Give each execution an order and augmentation of its own; the split stays the same."""
-    if not execution:
+    if not execution or not isinstance(train, Batches):  # A plain dataset varies by itself.
         return train
     source = replace(train.source, seed=train.source.seed + execution)
     return Batches(source, train.class_names, train.samples, train.plan)
@@ -134,18 +102,6 @@ def _measure(classifier: Classifier, val: Batches) -> Evaluation:
     if not np.isfinite(evaluation.probabilities).all():
         raise TrainingError("The network's outputs are not numbers.")
     return evaluation
-
-
-def _figures(evaluation: Evaluation) -> Figures:
-    metrics = evaluation.metrics
-    return Figures(
-        split="val",
-        num_images=metrics.num_images,
-        accuracy=metrics.accuracy,
-        accuracy_low=metrics.accuracy_interval.low,
-        accuracy_high=metrics.accuracy_interval.high,
-        majority_accuracy=metrics.majority.accuracy,
-    )
 
 
 class _Epochs(keras.callbacks.Callback):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.errors import ArgumentError, TuningError
+from imgclf.tuning.pools import Pool
 from imgclf.tuning.proposing import Proposal, Proposer, Strategy
 from imgclf.tuning.settings import (
     TrialOrder,
@@ -22,10 +23,10 @@ from imgclf.tuning.settings import (
 from imgclf.tuning.space import Space
 from imgclf.tuning.study import Study
 from imgclf.tuning.trials import Candidate, Trial, completed
-from imgclf.tuning.workers import Workers
 
 if TYPE_CHECKING:
     from imgclf.data.generators import Plan
+    from imgclf.tuning.datasets import DatasetPlan
 
 __all__ = ["Limits", "Search", "Watcher"]
 
@@ -34,6 +35,9 @@ SAME_ERRORS = 3
 
 POLL_S = 0.25
 """How often the display is moved while nothing happens."""
+
+MAX_LOST = 3
+"""Workers that a trial may take with it before it counts as failed."""
 
 MAX_REPEATS = 50
 """Proposals in a row of what was tried already, after which the space counts as exhausted."""
@@ -98,6 +102,7 @@ class _Running:
     proposal: Proposal | None
     began_s: float
     answer: dict[str, Any] = field(default_factory=dict)
+    times_lost: int = 0
 
 
 @dataclass(slots=True)
@@ -117,7 +122,7 @@ class Search:
     study: Study
     space: Space
     strategy: Strategy
-    plan: Plan
+    plan: Plan | DatasetPlan
     settings: TrialSettings
     limits: Limits
     watcher: Watcher
@@ -128,7 +133,7 @@ class Search:
     _errors: list[str] = field(default_factory=list)
     _began_s: float = field(default_factory=time.monotonic)
 
-    def run(self, workers: Workers) -> None:
+    def run(self, workers: Pool) -> None:
         """Run trials until a limit is reached or the space is exhausted.
 
         Args:
@@ -147,7 +152,7 @@ class Search:
                     exhausted = True
                     break
                 self._begin(workers, *found)
-            for number, event in workers.events(POLL_S) if self._running else ():
+            for number, event in workers.events(POLL_S):
                 self._handle(number, event)
             self.watcher.waiting()
 
@@ -218,7 +223,7 @@ class Search:
         number = self.study.next_number(list(self._running))
         return number, _Running(candidate, proposal, time.monotonic())
 
-    def _begin(self, workers: Workers, number: int, running: _Running) -> None:
+    def _begin(self, workers: Pool, number: int, running: _Running) -> None:
         self._running[number] = running
         running.began_s, running.answer = time.monotonic(), {}
         order = TrialOrder(
@@ -236,11 +241,20 @@ class Search:
         if "epoch" in event:
             self.watcher.epoch(number, event["epoch"], event["val_accuracy"])
         elif "lost" in event:
-            self._again.append((number, self._running.pop(number)))
+            self._give_back(number, running)
         elif "ended" in event:
             self._end(number, running, event["ended"])
         else:
             running.answer = event
+
+    def _give_back(self, number: int, running: _Running) -> None:
+        """Put a trial back whose process was lost; one that kills each worker has failed."""
+        running.times_lost += 1
+        if running.times_lost < MAX_LOST:
+            self._again.append((number, self._running.pop(number)))
+            return
+        running.answer = {"error": "TuningError", "message": f"{MAX_LOST} workers died with it"}
+        self._end(number, running, 1)
 
     def _end(self, number: int, running: _Running, status: int) -> None:
         """Record a trial, tell the oracle, and look whether it failed like the ones before."""

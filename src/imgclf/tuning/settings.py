@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from imgclf.errors import ArgumentError
@@ -15,6 +16,7 @@ from imgclf.tuning.trials import Candidate
 
 if TYPE_CHECKING:
     from imgclf.data.generators import Plan
+    from imgclf.tuning.datasets import DatasetPlan
 
 __all__ = [
     "RefitOrder",
@@ -28,13 +30,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class TrialSettings:
-    """What is the same in all trials; the defaults are those of `imgclf.train`.
+    """What is the same in all trials; the defaults are those of `imgclf.settings.Settings`.
 
     Attributes:
         epochs: Passes over the training images.
         learning_rate: The highest rate, where it is not searched.
         optimizer: Where it is not searched.
         schedule: ``"cosine"`` or ``"constant"``.
+        weight_decay: Share of each kernel that a step of rate 1 takes away; None is the
+            optimizer's own.
+        label_smoothing: Share of each label that is spread over all classes.
+        average_weights: Whether the result is a moving average of the weights.
         class_weight: ``"balanced"`` or None.
         patience: Epochs without a better one after which a trial ends; None never.
         precision: Of the training steps.
@@ -47,6 +53,9 @@ class TrialSettings:
     learning_rate: float = 1e-3
     optimizer: str = "adam"
     schedule: Literal["cosine", "constant"] = "cosine"
+    weight_decay: float | None = None
+    label_smoothing: float = 0.0
+    average_weights: bool = False
     class_weight: Literal["balanced"] | None = None
     patience: int | None = None
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
@@ -79,18 +88,23 @@ class TrialOrder:
     """All that a process needs to run one trial; picklable.
 
     Attributes:
-        plan: From which the batches are built, with the study's own size, batch and augmentation.
+        plan: From which the batches are made, with the study's own size, batch and augmentation.
         candidate: What is tried.
         settings: What all trials share.
         bundle: Where the bundle of the best execution is saved.
         log: The file for what the process prints.
     """
 
-    plan: Plan
+    plan: Plan | DatasetPlan
     candidate: Candidate
     settings: TrialSettings
     bundle: str
     log: str
+
+    @property
+    def study_dir(self) -> Path:
+        """The study's folder."""
+        return Path(self.log).parent.parent
 
     def run(self, report: Callable[[dict[str, Any]], None]) -> None:
         """Run the trial in this process, whatever it has imported so far."""
@@ -119,6 +133,11 @@ class RefitOrder:
     bundle: str
     log: str
 
+    @property
+    def study_dir(self) -> Path:
+        """The study's folder."""
+        return Path(self.log).parent.parent
+
     def run(self, report: Callable[[dict[str, Any]], None]) -> None:
         """Refit in this process."""
         from imgclf.tuning.refitting import refit
@@ -126,14 +145,19 @@ class RefitOrder:
         refit(self, report)
 
 
-def default_candidate(architecture: str, plan: Plan, settings: TrialSettings) -> Candidate:
+def default_candidate(
+    architecture: str, plan: Plan | DatasetPlan, settings: TrialSettings
+) -> Candidate:
     """Return what an architecture gives without a search: its defaults on the study's images."""
+    from imgclf.data.augmentation import PRESETS  # heavy
+
+    presets = [name for name, preset in PRESETS.items() if preset == plan.augmentation]
     options = resolve_options(architecture, load_architecture(architecture).options, {})
     training = {
         "learning_rate": settings.learning_rate,
         "optimizer": settings.optimizer,
         "batch_size": plan.batch_size,
-        "augment": None,
+        "augment": presets[0] if presets else None,
         "image_size": list(plan.policy.image_size),
     }
     return Candidate(architecture, options, training, settings.epochs)
@@ -142,7 +166,7 @@ def default_candidate(architecture: str, plan: Plan, settings: TrialSettings) ->
 def make_candidate(
     space: Space,
     values: Mapping[str, Value],
-    plan: Plan,
+    plan: Plan | DatasetPlan,
     settings: TrialSettings,
     epochs: int | None,
 ) -> Candidate:

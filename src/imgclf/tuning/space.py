@@ -12,6 +12,7 @@ from imgclf.options import Option, Value
 from imgclf.registry import Architecture, load_architecture
 from imgclf.tuning.dimensions import (
     TRAINING_OPTIONS,
+    USUAL_RATE,
     Dimension,
     default_dimension,
     find_option,
@@ -63,11 +64,12 @@ def make_space(
     *,
     tune: Sequence[str] | None = None,
     space: Mapping[str, str | Sequence[Value]] | None = None,
+    learning_rate: float = USUAL_RATE,
 ) -> Space:
     """Put a search space together, importing neither TensorFlow nor Keras.
 
-    By default the learning rate is searched (1e-4 to 1e-2, in equal ratios), and every option that
-    its architecture declares with ``search=``.
+    By default the learning rate is searched (a tenth to ten times of the study's own, in equal
+    ratios), and every option that its architecture declares with ``search=``.
 
     Args:
         architectures: One name, several separated by commas, or a list of names.
@@ -76,6 +78,7 @@ def make_space(
             ``"image_size"``. One of two architectures is meant by ``"resnet9.filters"``.
         space: For single names the values to try: ``"16,32,64"``, ``"1e-4..1e-2:log"`` or a list.
             A name that is not in `tune` is searched as well.
+        learning_rate: The study's own, around which others are searched.
 
     Returns:
         The space.
@@ -98,6 +101,9 @@ def make_space(
         found = {
             item.key: item for name in tune for item in _dimensions(loaded, name.strip(), None)
         }
+    rate = TRAINING_OPTIONS[0]
+    if rate.name in found:
+        found[rate.name] = default_dimension(rate, learning_rate=learning_rate)
     for name, text in given.items():
         found.update({item.key: item for item in _dimensions(loaded, name.strip(), text)})
     if not found and len(loaded) == 1:

@@ -15,10 +15,22 @@ from imgclf.atomic import write_atomically
 from imgclf.errors import StudyError
 from imgclf.tuning.trials import Trial, rank, trial_from_dict
 
-__all__ = ["Study", "differences", "open_study", "study_key"]
+__all__ = [
+    "ATTEMPT",
+    "STUDY_FILE",
+    "TENSORBOARD_FOLDER",
+    "Study",
+    "differences",
+    "open_study",
+    "study_key",
+]
 
 STUDY_FILE = "study.json"
+ATTEMPT = "attempt-"
+"""How the name of a bundle begins while another machine may still be writing it."""
+
 OWN_FOLDERS = ("bundles", "logs", "trials")
+TENSORBOARD_FOLDER = "tensorboard"
 OWN_FILES = (
     "best.imgclf", "best.json", "refit.imgclf", "report.html", "split.csv",
     "trials.csv", STUDY_FILE,
@@ -46,6 +58,8 @@ class Study:
         self.identity = dict(identity)
         for name in OWN_FOLDERS:
             (folder / name).mkdir(exist_ok=True)
+        for left in (folder / "bundles").glob(f"{ATTEMPT}*"):
+            left.unlink(missing_ok=True)
         self.warnings: list[str] = []
         self._trials: dict[int, Trial] = {}
         for path in sorted((folder / "trials").glob("*.json")):
@@ -202,7 +216,7 @@ def _refuse_resuming_nothing(folder: Path, identity: Mapping[str, Any]) -> None:
 
 
 def _remove_study(folder: Path) -> None:
-    for name in OWN_FOLDERS:
+    for name in (*OWN_FOLDERS, TENSORBOARD_FOLDER):
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
     for name in OWN_FILES:

@@ -20,6 +20,7 @@ from imgclf.tuning.trials import Trial, best_trial, rank
 
 if TYPE_CHECKING:
     from imgclf.data.generators import Plan
+    from imgclf.tuning.datasets import DatasetPlan
 
 __all__ = ["best_settings", "trial_rows", "write_tables"]
 
@@ -58,7 +59,9 @@ def _row(trial: Trial, space: Space) -> dict[str, Any]:
     }
 
 
-def best_settings(trial: Trial, plan: Plan, settings: TrialSettings) -> dict[str, Any]:
+def best_settings(
+    trial: Trial, plan: Plan | DatasetPlan, settings: TrialSettings
+) -> dict[str, Any]:
     """Return everything that `imgclf.train` needs to do what a trial did.
 
     Its keys are those of `imgclf.settings.Settings`.
@@ -81,6 +84,9 @@ def best_settings(trial: Trial, plan: Plan, settings: TrialSettings) -> dict[str
         "schedule": settings.schedule,
         "optimizer": training["optimizer"],
         "augment": training["augment"] or own,
+        "weight_decay": settings.weight_decay,
+        "label_smoothing": settings.label_smoothing,
+        "average_weights": settings.average_weights,
         "class_weight": settings.class_weight,
         "patience": settings.patience,
         "precision": settings.precision,
@@ -88,7 +94,9 @@ def best_settings(trial: Trial, plan: Plan, settings: TrialSettings) -> dict[str
     }
 
 
-def write_tables(study: Study, space: Space, plan: Plan, settings: TrialSettings) -> None:
+def write_tables(
+    study: Study, space: Space, plan: Plan | DatasetPlan, settings: TrialSettings
+) -> None:
     """Write ``trials.csv``, ``report.html`` and, once a trial has a result, ``best.json``."""
     rows = trial_rows(study.trials, space)
     text = io.StringIO()

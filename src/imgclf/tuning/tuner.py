@@ -5,35 +5,33 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tensorflow as tf
 
 from imgclf.atomic import write_atomically
-from imgclf.bundle import Figures
 from imgclf.data.generators import Batches, Plan
-from imgclf.errors import ArgumentError, TuningError
-from imgclf.evaluation.evaluating import Evaluation, evaluate
-from imgclf.loading import load
+from imgclf.errors import ArgumentError
 from imgclf.options import Value
 from imgclf.run_folder import split_csv
-from imgclf.tuning.gain import Gain, paired_gain
-from imgclf.tuning.importance import importance
+from imgclf.tuning.datasets import DatasetPlan, plan_datasets, require_searchable
+from imgclf.tuning.pools import Pool, open_pool
 from imgclf.tuning.proposing import Strategy, require_strategy
-from imgclf.tuning.running import candidate_plan
+from imgclf.tuning.results import TuningResult, measure_search
 from imgclf.tuning.search import Limits, Search, Watcher
-from imgclf.tuning.settings import RefitOrder, TrialSettings
+from imgclf.tuning.settings import TrialSettings, default_candidate
 from imgclf.tuning.space import Space, make_space
 from imgclf.tuning.study import Study, open_study, study_key
-from imgclf.tuning.tables import best_settings, trial_rows, write_tables
-from imgclf.tuning.trials import Trial, best_trial
-from imgclf.tuning.workers import Workers
+from imgclf.tuning.tables import write_tables
+from imgclf.tuning.tensorboard import TrialLogs
+from imgclf.tuning.trials import Trial
 
-__all__ = ["TuningOrder", "TuningResult", "run_tuning", "tune"]
+__all__ = ["TuningOrder", "TuningResult", "data_digest", "run_tuning", "tune"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,7 @@ class TuningOrder:
         fresh: Remove the study of that folder.
         refit: So many seeds with which the best candidate is trained on training and validation
             images together.
+        tensorboard: Whether event files for TensorBoard are written.
     """
 
     space: Space
@@ -60,53 +59,13 @@ class TuningOrder:
     resume: bool = False
     fresh: bool = False
     refit: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TuningResult:
-    """What a search has found.
-
-    Attributes:
-        best: The best trial, by its mean validation accuracy.
-        options: The best trial's value for every option of its architecture.
-        learning_rate: The best trial's learning rate.
-        settings: All that `imgclf.train` needs to repeat it: ``train(folder, **settings)``.
-        bundle: The best trial's classifier, with the weights that were measured.
-        table: One row per trial, the best first.
-        trials: All trials, by number.
-        evaluation: What the bundle gives on the images of `split`, in float32.
-        split: ``"test"``; or ``"val"`` where there are no test images: those also chose the trial.
-        gain: Over the defaults of the best trial's architecture; None where these have no result.
-        importance: Share of the variance that each option explains; empty below six trials.
-        refit_accuracies: Test accuracy of each refit on training and validation images, the first
-            of which is ``refit.imgclf`` in `study_dir`; empty without ``refit``.
-        study_dir: The folder with all of it.
-
-    Example:
-        >>> result = imgclf.tune("three_conv", train, val, max_trials=10)    # doctest: +SKIP
-        >>> clf = imgclf.load(result.bundle)                                 # doctest: +SKIP
-        >>> longer = imgclf.train("photos/", **{**result.settings, "epochs": 20})  # doctest: +SKIP
-    """
-
-    best: Trial
-    options: Mapping[str, Value]
-    learning_rate: float
-    settings: Mapping[str, Any]
-    bundle: Path
-    table: list[dict[str, Any]]
-    trials: tuple[Trial, ...]
-    evaluation: Evaluation
-    split: Literal["test", "val"]
-    gain: Gain | None
-    importance: Mapping[str, float]
-    refit_accuracies: tuple[float, ...]
-    study_dir: Path
+    tensorboard: bool = False
 
 
 def tune(
     architecture: str | Sequence[str],
-    train: Batches,
-    val: Batches,
+    train: tf.data.Dataset,
+    val: tf.data.Dataset,
     *,
     max_trials: int = 20,
     epochs: int = 10,
@@ -120,6 +79,9 @@ def tune(
     fresh: bool = False,
     verbose: int | bool = 0,
     refit: int = 0,
+    tensorboard: bool = False,
+    chief_address: str | None = None,
+    allow_network: bool = False,
     **settings: Any,
 ) -> TuningResult:
     """Search for the options with which an architecture does best on your images.
@@ -131,7 +93,10 @@ def tune(
 
     Args:
         architecture: An installed name, or several: their options are searched where they apply.
-        train: Training batches of `imgclf.make_generators`.
+        train: Training batches of `imgclf.make_generators`, or a plain `tf.data.Dataset` of
+            ``(images, labels)``: uint8 or float ``(batch, height, width, channels)``, 0..255. It
+            stays in this process, which lends its batches to the trials; batch size, image size
+            and augmentation cannot be searched then.
         val: The validation batches that came with them; they choose the best trial.
         max_trials: Most trials, the defaults included.
         epochs: Passes over the training images in each trial; with ``"hyperband"`` the most.
@@ -148,6 +113,10 @@ def tune(
         verbose: 1 draws the progress on standard error.
         refit: So many seeds with which the best candidate is trained once more, on training and
             validation images together; needs test images.
+        tensorboard: Write ``tensorboard/`` in the study, with the HParams view.
+        chief_address: ``"HOST:PORT"`` at which ``imgclf tune-worker`` may join from other machines;
+            `workers` may be 0 then. The port has no password: it belongs on a private network.
+        allow_network: Accept an address that other machines can reach.
         **settings: Fields of `imgclf.tuning.settings.TrialSettings`, such as ``seed``,
             ``executions``, ``patience``, ``optimizer`` and ``max_parameters``.
 
@@ -166,28 +135,35 @@ def tune(
         >>> result.options, result.learning_rate                                 # doctest: +SKIP
     """
     require_strategy(strategy)
-    _require_batches(train, val)
+    shared = _settings(epochs, settings)
     order = TuningOrder(
-        make_space(architecture, tune=tune, space=space),
+        make_space(architecture, tune=tune, space=space, learning_rate=shared.learning_rate),
         strategy,
-        _settings(epochs, settings),
+        shared,
         Limits(max_trials, budget_s),
         None if study_dir is None else Path(study_dir),
         resume,
         fresh,
         refit,
+        tensorboard,
     )
-    if isinstance(workers, bool) or not workers >= 1 or workers % 1:
-        raise ArgumentError(f"workers={workers!r} is not accepted: give a whole number from 1 on.")
-    with Workers(workers) as pool:
-        return run_tuning(order, train, val, pool, verbose=bool(verbose))
+    with (
+        _images(order, train, val) as (plan, digest),
+        open_pool(workers, chief_address, allow_network=allow_network) as pool,
+    ):
+        if chief_address is not None and isinstance(plan, DatasetPlan):
+            raise ArgumentError(
+                "chief_address needs what imgclf.make_generators returned: a plain "
+                "tf.data.Dataset cannot leave this process."
+            )
+        return run_tuning(order, plan, digest, pool, verbose=bool(verbose))
 
 
 def run_tuning(
     order: TuningOrder,
-    train: Batches,
-    val: Batches,
-    workers: Workers,
+    plan: Plan | DatasetPlan,
+    digest: str,
+    workers: Pool,
     *,
     verbose: bool = False,
     opened: Callable[[Study], None] = lambda _study: None,
@@ -196,8 +172,8 @@ def run_tuning(
 
     Args:
         order: All that decides the search.
-        train: Training batches.
-        val: Validation batches of the same plan.
+        plan: The images.
+        digest: What `data_digest` says of them.
         workers: The processes that run trials; they may still be starting.
         verbose: Whether the progress is drawn on standard error.
         opened: Called with the study as soon as it is open.
@@ -205,43 +181,74 @@ def run_tuning(
     Returns:
         What was found.
     """
-    plan = _sharing_store(train.plan)
-    if order.refit and plan.build().test is None:
+    if isinstance(plan, Plan) and plan.store == "memory":
+        plan = replace(plan, store="auto")  # The trials' processes share what lies on the disk.
+    if order.refit and (isinstance(plan, DatasetPlan) or plan.build().test is None):
         raise ArgumentError(
             "refit needs test images: without them nothing could be said of its result."
         )
-    identity = _identity(order, train, val, plan)
+    identity = _identity(order, plan, digest)
     folder = order.study_dir or _default_folder(order.space, identity)
     with open_study(folder, identity, resume=order.resume, fresh=order.fresh) as study:
         opened(study)
-        plan = _fixed_division(study, plan)
+        if isinstance(plan, Plan):
+            plan = _fixed_division(study, plan)
         with _drawing(order, study, verbose) as watcher:
 
             def ended(trial: Trial, trials: tuple[Trial, ...]) -> None:
                 write_tables(study, order.space, plan, order.settings)
                 watcher.ended(trial, trials)
 
+            watching = replace(watcher, ended=ended)
+            if order.tensorboard:
+                watching = _logging(order, study, plan, watching)
             search = Search(
-                study, order.space, order.strategy, plan, order.settings, order.limits,
-                replace(watcher, ended=ended),
-            )  # fmt: skip
-            search.run(workers)
-        return _result(order, study, plan, workers)
-
-
-def _require_batches(train: object, val: object) -> None:
-    for name, batches in (("train", train), ("val", val)):
-        if not isinstance(batches, Batches):
-            kind = "tf.data.Dataset" if isinstance(batches, tf.data.Dataset) else type(batches)
-            raise ArgumentError(
-                f"{name} is a plain {kind}; trials run in processes of their own and build their "
-                "batches from a plan: give what imgclf.make_generators returned."
+                study, order.space, order.strategy, plan, order.settings, order.limits, watching
             )
-    if train.plan != val.plan:  # type: ignore[attr-defined]
+            search.run(workers)
+        return measure_search(order, study, plan, workers)
+
+
+def _logging(
+    order: TuningOrder, study: Study, plan: Plan | DatasetPlan, watcher: Watcher
+) -> Watcher:
+    """Write event files for TensorBoard beside all that `watcher` does."""
+    defaults = [
+        default_candidate(architecture, plan, order.settings)
+        for architecture in order.space.architectures
+    ]
+    logs = TrialLogs(study.folder, order.space, defaults)
+    logs.begin(study.trials)
+    return logs.watching(watcher)
+
+
+@contextmanager
+def _images(
+    order: TuningOrder, train: tf.data.Dataset, val: tf.data.Dataset
+) -> Iterator[tuple[Plan | DatasetPlan, str]]:
+    """Make the images available to the processes of trials; gives plan and digest."""
+    for name, batches in (("train", train), ("val", val)):
+        if not isinstance(batches, tf.data.Dataset):
+            raise ArgumentError(
+                f"{name} is {type(batches).__name__}: give what imgclf.make_generators returned, "
+                "or another tf.data.Dataset of (images, labels)."
+            )
+    if isinstance(train, Batches) and isinstance(val, Batches):
+        if train.plan != val.plan:
+            raise ArgumentError(
+                "train and val come from two calls of make_generators: give what one call "
+                "returned, make_generators(train_dir, val_dir)."
+            )
+        yield train.plan, data_digest(train, val)
+        return
+    require_searchable(order.space)
+    if order.settings.class_weight is not None:
         raise ArgumentError(
-            "train and val come from two calls of make_generators: give what one call returned, "
-            "make_generators(train_dir, val_dir)."
+            "class_weight='balanced' needs what imgclf.make_generators returned: how often each "
+            "class occurs in a plain tf.data.Dataset is not known."
         )
+    with plan_datasets(train, val) as plan:
+        yield plan, plan.digest
 
 
 def _settings(epochs: int, settings: Mapping[str, Any]) -> TrialSettings:
@@ -250,11 +257,6 @@ def _settings(epochs: int, settings: Mapping[str, Any]) -> TrialSettings:
         known = ", ".join(TrialSettings.__slots__)
         raise ArgumentError(f"{unknown[0]!r} is no setting of a search: give one of {known}.")
     return TrialSettings(epochs=epochs, **settings)
-
-
-def _sharing_store(plan: Plan) -> Plan:
-    """Let the trials' processes share the pixels, which memory does not allow."""
-    return replace(plan, store="auto") if plan.store == "memory" else plan
 
 
 def _default_folder(space: Space, identity: Mapping[str, Any]) -> Path:
@@ -281,12 +283,12 @@ def _fixed_division(study: Study, plan: Plan) -> Plan:
     return replace(plan, split_file=str(path))
 
 
-def _identity(order: TuningOrder, train: Batches, val: Batches, plan: Plan) -> dict[str, Any]:
+def _identity(order: TuningOrder, plan: Plan | DatasetPlan, digest: str) -> dict[str, Any]:
     """Say what makes a study this one: another value anywhere makes another study."""
     return {
         "version": version("imgclf"),
         "objective": "val_accuracy",
-        "data": _data_digest(train, val),
+        "data": digest,
         "images": {
             **asdict(plan.policy),
             "batch_size": plan.batch_size,
@@ -298,7 +300,7 @@ def _identity(order: TuningOrder, train: Batches, val: Batches, plan: Plan) -> d
     }
 
 
-def _data_digest(train: Batches, val: Batches) -> str:
+def data_digest(train: Batches, val: Batches) -> str:
     """Name the images and their division by content; where they lie does not matter."""
     rows = sorted(
         f"{split} {train.class_names[sample.label]} {sample.sha256}"
@@ -317,90 +319,3 @@ def _drawing(order: TuningOrder, study: Study, verbose: bool) -> Any:
     from imgclf.tuning.display import SearchDisplay
 
     return SearchDisplay(order, study.trials)
-
-
-def _result(order: TuningOrder, study: Study, plan: Plan, workers: Workers) -> TuningResult:
-    best = best_trial(study.trials)
-    if best is None:
-        reasons = "; ".join(dict.fromkeys(trial.reason for trial in study.trials))
-        raise TuningError(f"No trial came to a result: {reasons or 'none was begun'}.")
-    evaluation, split = _evaluate(study, plan, best)
-    bundle = _save_best(study, best, evaluation, split)
-    return TuningResult(
-        best=best,
-        options=best.candidate.options,
-        learning_rate=best.candidate.training["learning_rate"],
-        settings=best_settings(best, plan, order.settings),
-        bundle=bundle,
-        table=trial_rows(study.trials, order.space),
-        trials=study.trials,
-        evaluation=evaluation,
-        split=split,
-        gain=_gain(order, study, plan, best, evaluation),
-        importance=importance(study.trials, order.space),
-        refit_accuracies=_refit(order, study, plan, best, workers),
-        study_dir=study.folder,
-    )
-
-
-def _evaluate(study: Study, plan: Plan, trial: Trial) -> tuple[Evaluation, Literal["test", "val"]]:
-    data = candidate_plan(plan, trial.candidate).build()
-    classifier = load(study.bundle(trial.number))
-    return evaluate(classifier, data.test or data.val), "test" if data.test else "val"
-
-
-def _save_best(
-    study: Study, best: Trial, evaluation: Evaluation, split: Literal["test", "val"]
-) -> Path:
-    """Save the best classifier once more, with the figure that did not choose it."""
-    metrics = evaluation.metrics
-    classifier = load(study.bundle(best.number))
-    classifier.figures = Figures(
-        split=split,
-        num_images=metrics.num_images,
-        accuracy=metrics.accuracy,
-        accuracy_low=metrics.accuracy_interval.low,
-        accuracy_high=metrics.accuracy_interval.high,
-        majority_accuracy=metrics.majority.accuracy,
-    )
-    return classifier.save(study.folder / "best.imgclf")
-
-
-def _gain(
-    order: TuningOrder, study: Study, plan: Plan, best: Trial, evaluation: Evaluation
-) -> Gain | None:
-    """Compare with the defaults of the same architecture, on the same images."""
-    number = order.space.architectures.index(best.candidate.architecture)
-    defaults = study.trials[number]
-    if defaults.status != "completed" or defaults.number != number:
-        return None
-    other, split = _evaluate(study, plan, defaults)
-    return paired_gain(
-        evaluation.predicted == evaluation.labels, other.predicted == other.labels, split
-    )
-
-
-def _refit(
-    order: TuningOrder, study: Study, plan: Plan, best: Trial, workers: Workers
-) -> tuple[float, ...]:
-    """Train the best candidate with several seeds on all images but the test images."""
-    accuracies: dict[int, float] = {}
-    waiting = list(range(order.refit))
-    while waiting or len(accuracies) < order.refit:
-        while waiting and workers.num_idle:
-            number = waiting.pop(0)
-            # The first one is the result: choosing the best by its test accuracy would flatter it.
-            bundle = "" if number else str(study.folder / "refit.imgclf")
-            log = str(study.folder / "logs" / f"refit-{number}.txt")
-            seed = order.settings.seed + number
-            workers.run(number, RefitOrder(plan, best.candidate, order.settings, seed, bundle, log))
-        for number, event in workers.events(timeout_s=1.0):
-            if "accuracy" in event:
-                accuracies[number] = event["accuracy"]
-            elif "lost" in event:
-                waiting.append(number)
-            elif "error" in event:
-                raise TuningError(f"The refit failed: {event['error']}: {event['message']}")
-            elif event.get("ended") and number not in accuracies:
-                raise TuningError(f"The refit's process ended with status {event['ended']}.")
-    return tuple(accuracies[number] for number in sorted(accuracies))

@@ -11,18 +11,30 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from imgclf.errors import TuningError
 from imgclf.tuning.server import LENGTH_BYTES
-from imgclf.tuning.settings import RefitOrder, TrialOrder
 
-__all__ = ["Workers"]
+__all__ = ["Order", "Workers"]
 
 MAX_LOST_IN_A_ROW = 2
 """Servers that may end one after the other, without a trial that ends, before the search does."""
+
+
+class Order(Protocol):
+    """Something to run in a process of its own; picklable."""
+
+    @property
+    def log(self) -> str:
+        """The file for what the process prints."""
+        ...
+
+    def run(self, report: Callable[[dict[str, Any]], None]) -> None:
+        """Run it, telling `report` what there is to say."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +95,7 @@ class Workers:
         """Number of processes that could take a trial."""
         return sum(worker.job is None for worker in self._workers)
 
-    def run(self, job: int, order: TrialOrder | RefitOrder) -> None:
+    def run(self, job: int, order: Order) -> None:
         """Give a trial, or a refit, to a process that has none.
 
         Args:

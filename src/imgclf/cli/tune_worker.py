@@ -1,0 +1,44 @@
+"""`imgclf tune-worker`: take part in a search from another machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imgclf.cli._console import error_console
+
+
+def tune_worker(
+    chief: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="What `imgclf tune --chief-address` printed.")
+    ],
+    study_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="The study's folder here, where it lies elsewhere than there."
+        ),
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds in which the chief may still start.")
+    ] = 60.0,
+) -> None:
+    """Run trials for `imgclf tune --chief-address`, on this machine or another one.
+
+    Both machines see the study's folder and the images, in the same places. One trial runs at a
+    time; start several workers for more. A worker may come and go at any time.
+
+    Example: `imgclf tune-worker --chief 10.0.0.5:7777`
+    """
+    from imgclf.tuning.addresses import parse_address
+    from imgclf.tuning.joining import join_search
+
+    console = error_console()
+    count = join_search(
+        parse_address(chief),
+        study_dir=study_dir,
+        wait_s=wait,
+        told=lambda line: console.print(line, markup=False, soft_wrap=True),
+    )
+    console.print(f"The search is over; {count} trial(s) were run here.")

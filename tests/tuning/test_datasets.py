@@ -1,0 +1,141 @@
+"""Searches over plain datasets, which cannot leave the process that made them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import imgclf
+from imgclf.errors import ArgumentError, DataError
+from imgclf.tuning.datasets import plan_datasets
+from imgclf.tuning.lending import borrowed_batches, lent_dataset
+
+
+def pixels(count: int, num_classes: int = 2) -> tuple[Any, Any]:
+    """Return noise whose brightness tells its class, and the classes' indices."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(count) % num_classes
+    centres = 255 * (labels + 1) / (num_classes + 1)
+    images = rng.normal(centres[:, None, None, None], 30, (count, 24, 24, 3))
+    return images.clip(0, 255).astype(np.float32), labels
+
+
+def plain(count: int, num_classes: int = 2) -> tf.data.Dataset:
+    """Return batches of float images and indices, varied by Python code of this process."""
+    passes = iter(range(10**6))
+
+    def vary(images: Any) -> Any:
+        next(passes)
+        return np.clip(images + 1, 0, 255)
+
+    def load(images: Any, labels: Any) -> Any:
+        varied = tf.numpy_function(vary, [images], tf.float32)
+        varied.set_shape((None, 24, 24, 3))
+        return varied, labels
+
+    batches = tf.data.Dataset.from_tensor_slices(pixels(count, num_classes)).shuffle(64).batch(16)
+    return batches.map(load)
+
+
+def test_plain_datasets_are_searched(plugin: str, one_server: None, tmp_path: Path) -> None:
+    """Trials learn from a dataset with Python code in it; the best is a bundle with its figure."""
+    val = tf.data.Dataset.from_tensor_slices(pixels(32)).batch(16)
+    result = imgclf.tune(
+        plugin, plain(64), val, max_trials=2, epochs=10, executions=2, study_dir=tmp_path / "s",
+        learning_rate=0.05, space={"learning_rate": [0.04]},
+    )  # fmt: skip
+    assert [trial.status for trial in result.trials] == ["completed"] * 2
+    assert all(len(trial.accuracies) == 2 for trial in result.trials)
+    assert result.split == "val"
+    assert result.evaluation.accuracy == result.best.bundle_accuracy > 0.7
+    classifier = imgclf.load(result.bundle)
+    assert classifier.class_names == ("0", "1")
+    images, labels = pixels(32)
+    whole = np.rint(images).astype(np.uint8)
+    right = [
+        item.label == str(label)
+        for item, label in zip(classifier.predict(list(whole)), labels, strict=True)
+    ]
+    assert np.mean(right) == result.best.bundle_accuracy
+    settings = json.loads((tmp_path / "s" / "best.json").read_text())["settings"]
+    assert settings["image_size"] == [24, 24]
+
+
+def test_every_pass_is_made_anew_and_may_be_left(tmp_path: Path) -> None:
+    """Each pass is shuffled anew; one that is left early ends; nothing runs on afterwards."""
+    before = threading.active_count()
+    numbers = tf.data.Dataset.range(64).shuffle(64).batch(16)
+    dataset = numbers.map(lambda batch: (tf.ones((16, 2, 2, 1), tf.uint8), batch))
+    with lent_dataset(dataset, tmp_path) as address:
+        first, second = (
+            np.concatenate([labels for _, labels in borrowed_batches(address)]) for _ in range(2)
+        )
+        left = borrowed_batches(address)
+        images, _ = next(left)
+        left.close()
+    assert sorted(first) == sorted(second) == list(range(64))
+    assert list(first) != list(second)
+    assert images.shape == (16, 2, 2, 1)
+    assert images.dtype == np.uint8
+    assert threading.active_count() == before
+
+
+def test_a_dataset_that_fails_says_so_to_the_trial(tmp_path: Path) -> None:
+    """What the caller's own code raises reaches the trial, after the batches before it."""
+
+    def fail() -> Any:
+        yield np.zeros((1, 2, 2, 1), np.uint8), np.zeros(1, np.int64)
+        raise KeyError("the second image")
+
+    signature = (tf.TensorSpec((None, 2, 2, 1), tf.uint8), tf.TensorSpec((None,), tf.int64))
+    dataset = tf.data.Dataset.from_generator(fail, output_signature=signature)
+    with lent_dataset(dataset, tmp_path) as address:
+        batches = borrowed_batches(address)
+        next(batches)
+        with pytest.raises(DataError, match="the second image"):
+            next(batches)
+
+
+@pytest.mark.parametrize("form", ["indices", "one-hot"])
+def test_labels_of_any_form_become_those_of_the_head(form: str) -> None:
+    """Indices and one-hot labels of three classes train and are measured in the same way."""
+    images, labels = pixels(30, 3)
+    given = labels if form == "indices" else np.eye(3, dtype=np.float32)[labels]
+    dataset = tf.data.Dataset.from_tensor_slices((images, given)).batch(10)
+    with plan_datasets(dataset, dataset) as plan:
+        _, targets = next(plan.train().as_numpy_iterator())
+        val = plan.val()
+        pixel_batches = list(val.pixels())
+        known = val.labels
+    assert plan.class_names == ("0", "1", "2")
+    assert (targets == np.eye(3)[labels[:10]]).all()
+    assert (known == labels).all()
+    assert (np.concatenate(pixel_batches) == np.rint(images)).all()
+
+
+def test_what_a_plain_dataset_cannot_give_is_named(plugin: str, tmp_path: Path) -> None:
+    """Fixed dimensions, endless and rescaled images, class weights and refits are one line."""
+    images, labels = pixels(16)
+    train = val = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
+    scaled = tf.data.Dataset.from_tensor_slices((images / 255, labels)).batch(8)
+    cases: list[tuple[Any, dict[str, Any], str]] = [
+        ((train, val), {"tune": ["batch_size"]}, "batch_size cannot be searched with a plain"),
+        ((train, val), {"space": {"image_size": [16]}}, "image_size cannot be searched"),
+        ((train, val), {"tune": ["augment"]}, "augment cannot be searched"),
+        ((train, val), {"class_weight": "balanced"}, "class_weight='balanced' needs"),
+        ((train, val), {"refit": 1}, "refit needs test images"),
+        ((train.repeat(), val), {}, "train has no end"),
+        ((train, scaled), {}, r"val has pixel values up to 1: give images of 0\.\.255"),
+        ((train.unbatch(), val), {}, r"train has images of shape \(24, 24, 3\)"),
+        ((train.map(lambda image, _: image), val), {}, "elements of the form"),
+        ((train, val.take(0)), {}, "val has no batches"),
+    ]
+    for datasets, arguments, message in cases:
+        with pytest.raises(ArgumentError, match=message):
+            imgclf.tune(plugin, *datasets, study_dir=tmp_path / "s", **arguments)

@@ -1,0 +1,46 @@
+"""The table of a search on a narrow terminal."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from rich.console import Console
+
+from imgclf.tuning.display import SearchDisplay, fitting_names
+from imgclf.tuning.search import Limits
+from imgclf.tuning.settings import TrialSettings
+from imgclf.tuning.space import make_space
+from imgclf.tuning.trials import Candidate, Trial
+
+
+def test_columns_are_whole_or_not_there() -> None:
+    """What does not fit is named, in order, and never broken over lines."""
+    rows = [{"filters": 16, "learning_rate": 0.00123, "pooling": "max"}]
+    assert fitting_names(list(rows[0]), rows, 99) == (["filters", "learning_rate", "pooling"], [])
+    assert fitting_names(list(rows[0]), rows, 24) == (["filters", "learning_rate"], ["pooling"])
+    assert fitting_names(list(rows[0]), rows, 20) == (["filters"], ["learning_rate", "pooling"])
+
+
+def test_the_live_table_keeps_within_80_columns() -> None:
+    """Nine options of two architectures: a line per trial, running ones with their epoch."""
+    names = ["learning_rate", "filters", "pooling", "dropout", "optimizer", "batch_size",
+             "image_size", "augment"]  # fmt: skip
+    space = make_space("three_conv,resnet9", tune=names)
+    training = {"learning_rate": 0.00123, "optimizer": "rmsprop", "batch_size": 64,
+                "augment": "strong", "image_size": [96, 96]}  # fmt: skip
+    candidate = Candidate("three_conv", {"filters": 48, "pooling": "max"}, training, 10)
+    done = Trial(0, candidate, "completed", accuracies=(0.5,), duration_s=60)
+    order: Any = SimpleNamespace(space=space, settings=TrialSettings(), limits=Limits())
+    console = Console(width=80, force_terminal=True, color_system=None, record=True)
+    display = SearchDisplay(order, (done,), console)
+    with display as watcher:
+        watcher.began(1, candidate)
+        watcher.epoch(1, 3, 0.25)
+        with console.capture() as capture:
+            console.print(display._table())
+    lines = capture.get().splitlines()
+    assert len(lines) == 4
+    assert max(map(len, lines)) <= 80
+    assert "epoch 3/10 25.0%" in lines[2]
+    assert "no room for" in lines[3]
