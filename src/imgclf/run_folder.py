@@ -68,7 +68,8 @@ def open_run_folder(path: str | os.PathLike[str], *, resume: bool = False) -> It
         ) from error
     with lock:
         _take(lock, folder)
-        if not resume and (folder / CONFIG_NAME).exists():
+        # Checkpoints without their configuration would be gone on with, whatever run they are of.
+        if not resume and any((folder / name).exists() for name in (CONFIG_NAME, "checkpoints")):
             raise RunFolderError(
                 f"The folder {folder} already holds a run: give another run folder, go on with "
                 "--resume, or remove it."

@@ -76,6 +76,21 @@ class BatchSource:
         """Batches per epoch: images / batch size, rounded up."""
         return -(-self.images_per_epoch // self.batch_size)
 
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Return which image stands at each place of an epoch.
+
+        Args:
+            epoch: Counted from 0.
+
+        Returns:
+            int64 ``(images_per_epoch,)``, indices into `rows`.
+        """
+        if self.shuffled:
+            place = _epoch_order(self.images_per_epoch, self.seed, int(epoch))
+        else:
+            place = np.arange(self.num_samples)
+        return self._images_at(place, int(epoch))[0]
+
     def load(self, epoch: int, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Make one batch.
 

@@ -60,6 +60,7 @@ def fit(
     label_smoothing: float = 0.0,
     average_weights: bool = False,
     accumulate_steps: int = 1,
+    steps_per_execution: int = 1,
     patience: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     precision: Precision = "auto",
@@ -97,6 +98,9 @@ def fit(
             over the last twentieth of the training.
         accumulate_steps: Batches whose mean gradient makes one change of the weights, from 1 on:
             large batches in little memory.
+        steps_per_execution: Steps that TensorFlow makes before it comes back to Python, a divisor
+            of the steps per epoch; callbacks see every so many. Worth it where steps take
+            milliseconds.
         patience: Epochs without a better one after which the training ends; None never ends it
             early.
         callbacks: Any Keras callbacks.
@@ -127,6 +131,7 @@ def fit(
         steps_per_epoch=steps_per_epoch,
         validation_steps=validation_steps,
         accumulate_steps=accumulate_steps,
+        steps_per_execution=steps_per_execution,
         patience=patience,
     )
     if not 0 <= label_smoothing < 1:
@@ -137,6 +142,13 @@ def fit(
     _require_fit(model, train)
     _require_shares(train, val)
     steps = _count_steps(train, steps_per_epoch)
+    if steps_per_execution > 1 and (
+        steps is None or steps % steps_per_execution or checkpoint_dir is not None
+    ):
+        raise ArgumentError(
+            f"steps_per_execution={steps_per_execution} needs an epoch of a multiple of so many "
+            f"steps (this one has {steps}) and no checkpoint_dir: leave it out."
+        )
     if not model.compiled or model in _compiled_here:
         made = make_optimizer(
             model,
@@ -148,7 +160,13 @@ def fit(
         )
         loss = _choose_loss(model, train, label_smoothing)
         compiled_step = choose_jit_compile(jit_compile)
-        model.compile(made, loss, metrics=[choose_accuracy(model)], jit_compile=compiled_step)
+        model.compile(
+            made,
+            loss,
+            metrics=[choose_accuracy(model)],
+            jit_compile=compiled_step,
+            steps_per_execution=steps_per_execution,
+        )
         _compiled_here.add(model)
     averaged = AveragedWeights() if model.optimizer.use_ema else None
     best = BestEpoch(patience, averaged.measured if averaged else keras.Model.get_weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from imgclf.data.augmentation import Augmentation
 from imgclf.data.decoding import DECODER_VERSION
 from imgclf.data.feature_store import keep_features
 from imgclf.data.generators import Batches
@@ -124,38 +123,25 @@ def feature_batches(batches: Batches, features: NDArray[np.float32]) -> tf.data.
     Returns:
         An endless stream of batches; features are float32 ``(batch, num_features)``.
     """
-    source = replace(
-        batches.source,
-        pixels=_FeatureRows(features),
-        rows=np.arange(batches.num_samples),
-        augmentation=Augmentation(),
-        data_format="channels_last",
-    )
-    steps = source.steps_per_epoch
+    source, batch_size = batches.source, batches.batch_size
 
-    def load(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        rows, labels = tf.numpy_function(
-            source.load, [place // steps, place % steps], (tf.float32, tf.float32), stateful=False
-        )
-        rows.set_shape((None, features.shape[1]))
-        labels.set_shape((None, source.targets.shape[1]))
-        return rows, labels
+    def order(epoch: tf.Tensor) -> tf.Tensor:
+        places = tf.numpy_function(source.order, [epoch], tf.int64, stateful=False)
+        places.set_shape((None,))
+        return places
 
-    places = tf.data.Dataset.range(np.iinfo(np.int64).max)
+    # Python is asked once an epoch: per batch it would cost more than the head itself.
+    rows, targets = tf.constant(features), tf.constant(source.targets)
     options = tf.data.Options()
     options.autotune.enabled = False  # as in `Batches`
-    return places.map(load, num_parallel_calls=1).prefetch(2).with_options(options)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _FeatureRows:
-    """Features in the place of pixels."""
-
-    array: NDArray[np.float32]
-
-    def rows(self, indices: NDArray[np.int64]) -> Any:
-        """Copy rows out of the array."""
-        return self.array[indices]
+    return (
+        tf.data.Dataset.range(np.iinfo(np.int64).max)
+        .map(order)
+        .flat_map(lambda places: tf.data.Dataset.from_tensor_slices(places).batch(batch_size))
+        .map(lambda places: (tf.gather(rows, places), tf.gather(targets, places)))
+        .prefetch(2)
+        .with_options(options)
+    )
 
 
 def _last_reduction(model: keras.Model) -> int | None:

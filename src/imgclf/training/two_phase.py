@@ -153,6 +153,7 @@ def fit_two_phase(
             streams[1].take(val.steps_per_epoch) if val is not None else None,
             epochs=epochs,
             steps_per_epoch=steps,
+            steps_per_execution=steps,  # A step takes less than the way to Python and back.
             learning_rate=make_schedule(schedule, learning_rate, epochs * steps),
             class_weight=weights,
             callbacks=[*callbacks, *drawing],
