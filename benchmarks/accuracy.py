@@ -79,7 +79,7 @@ def measure(row: Row, train_dir: str, test_dir: str, seed: int) -> dict[str, flo
     """Train once; returns accuracy, seconds of the whole process and images per second."""
     with tempfile.TemporaryDirectory() as temporary:
         began_s = time.monotonic()
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - our own command
             [
                 sys.executable, "-m", "imgclf", "train", train_dir, "--test", test_dir,
                 "--budget", row.budget, "--seed", str(seed), "--json",

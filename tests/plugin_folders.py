@@ -71,5 +71,5 @@ def run_python(code: str, *folders: Path, **environment: str) -> subprocess.Comp
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=300,
     )

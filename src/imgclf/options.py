@@ -199,6 +199,10 @@ class Weights(Choice):
         names: Weights that the architecture knows by name.
         search: Values that the tuner tries by default.
         values: ``"none"`` and the names.
+
+    Example:
+        >>> Weights().accepts("imagenet"), Weights().accepts("random")
+        (True, False)
     """
 
     names: Sequence[str] = ("imagenet",)

@@ -137,6 +137,7 @@ def train(
         >>> clf.figures.accuracy                                # doctest: +SKIP
     """
     watcher = Watcher(callbacks=callbacks)
+    make_plan(directory, Settings(**settings))  # A mistake is refused before the folder is read.
     settings = recipe_settings(recipe, directory, **settings)
     chosen = settings_of(start_from, **settings) if start_from else Settings(**settings)
     run = run_training(

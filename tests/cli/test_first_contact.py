@@ -78,9 +78,9 @@ def test_help_fits_80_columns(imgclf_command: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("imgclf train photos --arch res", {"resnet9", "resnet20"}),
+        ("imgclf train photos --arch res", {"resnet9", "resnet20", "resnet_v2"}),
         ("imgclf architectures show three", {"three_conv"}),
-        ("imgclf tune photos --arch resnet9,conv", {"resnet9,convmixer"}),
+        ("imgclf tune photos --arch resnet9,conv", {"resnet9,convmixer", "resnet9,convnext"}),
         ("imgclf do", {"doctor"}),
     ],
 )

@@ -65,6 +65,8 @@ def test_the_heat_is_where_the_evidence_is(cornered: Any, top: int, left: int) -
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_every_architecture_explains_itself(name: str, num_classes: int) -> None:
     """Grad-CAM, or occlusion, gives a finite map of the image's size for the whole zoo."""
+    if name == "hub_resnet":
+        pytest.importorskip("keras_hub", reason="the extra keras-hub")
     shape = (48, 48, 3)
     model = imgclf.build_model(name, shape, num_classes, seed=0)
     policy = imgclf.InputPolicy((48, 48))

@@ -116,6 +116,8 @@ def test_it_survives_its_tensors_and_refuses_others() -> None:
 @pytest.mark.parametrize("name", imgclf.list_architectures())
 def test_every_architecture_has_features(name: str) -> None:
     """The last features are what the head reads; before them stand maps, the largest first."""
+    if name == "hub_resnet":
+        pytest.importorskip("keras_hub", reason="the extra keras-hub")
     model = imgclf.build_model(name, (48, 48, 3), 3)
     *maps, vector = feature_tensors(model)
     assert vector.shape == model.get_layer("head").input.shape

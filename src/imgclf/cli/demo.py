@@ -15,7 +15,7 @@ from imgclf.cli._training import load_tensorflow, make_watcher, print_summary
 IMAGE_SIZE = (28, 28)
 """The size of Fashion-MNIST's images."""
 
-EPOCHS = 12
+EPOCHS = 8
 
 
 def demo(
@@ -46,8 +46,10 @@ def demo(
         image_size=IMAGE_SIZE,
         channels=1,
         epochs=EPOCHS,
-        batch_size=64,
-        learning_rate=3e-3,
+        batch_size=32,
+        optimizer="muon",
+        learning_rate=0.1,
+        label_smoothing=0.1,
         augment="light",
     )
     switch = StopSwitch()
