@@ -228,7 +228,7 @@ def test_cheap_refusals_load_nothing_heavy(two_classes: Path) -> None:
 def test_help_states_the_defaults(imgclf_command: Run) -> None:
     """The help of train names its default network, size, recipe and epochs."""
     text = imgclf_command("train", "--help").stdout
-    for part in ("resnet9", "96", "fast", "40 for 1,000 images", "Example"):
+    for part in ("resnet9", "96", "[default: fast]", "1,000", "Example"):
         assert part in text
 
 

@@ -79,7 +79,7 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            show_default="40 for 1,000 images, fewer for more",
+            show_default="40 for 1,000 images, 6 for 50,000",
             help="Passes over the training images.",
         ),
     ] = None,

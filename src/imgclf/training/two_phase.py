@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
@@ -137,10 +140,8 @@ def fit_two_phase(
     }
     divided = divide_network(model)
     with _drawn_features(verbose) as progress:
-        streams = [
-            feature_batches(
-                one, compute_features(divided.frozen, one, mode=store, progress=progress)
-            )
+        features = [
+            compute_features(divided.frozen, one, mode=store, progress=progress)
             for one in (train, val)
             if one is not None
         ]
@@ -149,8 +150,8 @@ def fit_two_phase(
     with _drawn_epochs(verbose, train.batch_size) as drawing:
         first = fit(
             divided.head,
-            streams[0],
-            streams[1].take(val.steps_per_epoch) if val is not None else None,
+            feature_batches(train, features[0]),
+            None if val is None else _in_one_batch(features[1], val),
             epochs=epochs,
             steps_per_epoch=steps,
             steps_per_execution=steps,  # A step takes less than the way to Python and back.
@@ -188,6 +189,11 @@ def fit_two_phase(
     if val is not None and _score(second) < _score(first):
         model.set_weights(head_weights)
     return _joined(first, second)
+
+
+def _in_one_batch(features: NDArray[np.float32], images: Batches) -> tf.data.Dataset:
+    """Return all features of a split at once; they are small."""
+    return tf.data.Dataset.from_tensors((features, images.source.targets))
 
 
 def _was_stopped(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
