@@ -13,7 +13,7 @@ from typing import Any, Literal
 import keras
 
 from imgclf.atomic import write_atomically
-from imgclf.bundle import DataRecord, Figures
+from imgclf.bundle import DataRecord
 from imgclf.classifier import Classifier
 from imgclf.data.generators import Batches, ImageData, Plan
 from imgclf.documents import write_documents
@@ -243,7 +243,7 @@ def _train(
     classifier.traces = _traces(data.train)
     evaluation = evaluate(classifier, data.test or data.val)
     headline_split: Literal["test", "val"] = "test" if data.test else "val"
-    classifier.figures = _figures(evaluation, headline_split)
+    classifier.figures = evaluation.figures(headline_split)
     classifier.data = _data_record(data, split_sha256, settings.seed)
     evaluated_s = time.monotonic()
 
@@ -303,18 +303,6 @@ def _split_rows(data: ImageData) -> list[tuple[str, str, str, str]]:
 def _traces(train: Batches) -> TrainingTraces:
     sha256 = [sample.sha256 for sample in train.samples]
     return trace_training(train.pixels(), train.labels, sha256, train.num_classes)
-
-
-def _figures(evaluation: Evaluation, split: Literal["test", "val"]) -> Figures:
-    metrics = evaluation.metrics
-    return Figures(
-        split=split,
-        num_images=metrics.num_images,
-        accuracy=metrics.accuracy,
-        accuracy_low=metrics.accuracy_interval.low,
-        accuracy_high=metrics.accuracy_interval.high,
-        majority_accuracy=metrics.majority.accuracy,
-    )
 
 
 def _data_record(data: ImageData, split_sha256: str, seed: int) -> DataRecord:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import isnan
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgclf.bundle import Figures
 from imgclf.data.samples import Quarantined
 from imgclf.evaluation.abstention import Selective
 from imgclf.evaluation.counting import most_confused_pairs
@@ -95,6 +96,18 @@ class Evaluation:
             ],
             "warnings": list(self.warnings),
         }
+
+    def figures(self, split: Literal["test", "val"]) -> Figures:
+        """Return what a bundle remembers of the evaluation of a split."""
+        metrics = self.metrics
+        return Figures(
+            split=split,
+            num_images=metrics.num_images,
+            accuracy=metrics.accuracy,
+            accuracy_low=metrics.accuracy_interval.low,
+            accuracy_high=metrics.accuracy_interval.high,
+            majority_accuracy=metrics.majority.accuracy,
+        )
 
     def _pairs(self) -> list[dict[str, Any]]:
         return [

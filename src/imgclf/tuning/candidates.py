@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from imgclf.bundle import Figures
 from imgclf.data.augmentation import resolve_augmentation
 from imgclf.data.generators import Batches, Plan
-from imgclf.evaluation.evaluating import Evaluation
 from imgclf.models import build_model
 from imgclf.training.fitting import fit
 from imgclf.training.optimizers import choose_optimizer, usual_rate
@@ -27,7 +25,6 @@ __all__ = [
     "build_images",
     "build_network",
     "candidate_plan",
-    "figures_of",
     "fit_network",
     "settle_optimizer",
 ]
@@ -156,16 +153,3 @@ def settle_optimizer(
         chosen["optimizer"] = "muon" if suited == {"muon"} else "adam"
     if chosen["learning_rate"] is None:
         chosen["learning_rate"] = usual_rate(chosen["optimizer"])
-
-
-def figures_of(evaluation: Evaluation, split: Literal["test", "val"]) -> Figures:
-    """Return what a bundle remembers of an evaluation."""
-    metrics = evaluation.metrics
-    return Figures(
-        split=split,
-        num_images=metrics.num_images,
-        accuracy=metrics.accuracy,
-        accuracy_low=metrics.accuracy_interval.low,
-        accuracy_high=metrics.accuracy_interval.high,
-        majority_accuracy=metrics.majority.accuracy,
-    )

@@ -15,7 +15,7 @@ from imgclf.data.generators import Batches, ImageData
 from imgclf.data.store import PixelSource
 from imgclf.errors import ArgumentError
 from imgclf.evaluation.evaluating import evaluate
-from imgclf.tuning.candidates import build_network, candidate_plan, figures_of, fit_network
+from imgclf.tuning.candidates import build_network, candidate_plan, fit_network
 from imgclf.tuning.settings import RefitOrder
 
 __all__ = ["join_batches", "refit"]
@@ -41,7 +41,7 @@ def refit(order: RefitOrder, report: Callable[[dict[str, Any]], None]) -> None:
     fit_network(model, order.candidate, order.settings, train, train.steps_per_epoch)
     classifier = Classifier(model, data.train)
     evaluation = evaluate(classifier, data.test)
-    classifier.figures = figures_of(evaluation, "test")
+    classifier.figures = evaluation.figures("test")
     if order.bundle:
         classifier.save(Path(order.bundle))
     report({"accuracy": evaluation.accuracy})

@@ -12,7 +12,7 @@ from imgclf.errors import TuningError
 from imgclf.evaluation.evaluating import Evaluation, evaluate
 from imgclf.loading import load
 from imgclf.options import Value
-from imgclf.tuning.candidates import build_images, figures_of
+from imgclf.tuning.candidates import build_images
 from imgclf.tuning.datasets import DatasetPlan
 from imgclf.tuning.gain import Gain, paired_gain
 from imgclf.tuning.importance import importance
@@ -122,7 +122,7 @@ def _save_best(
 ) -> Path:
     """Save the best classifier once more, with the figure that did not choose it."""
     classifier = load(study.bundle(best.number))
-    classifier.figures = figures_of(evaluation, split)
+    classifier.figures = evaluation.figures(split)
     return classifier.save(study.folder / "best.imgclf")
 
 

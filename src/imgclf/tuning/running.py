@@ -20,7 +20,6 @@ from imgclf.tuning.candidates import (
     TrialImages,
     build_images,
     build_network,
-    figures_of,
     fit_network,
 )
 from imgclf.tuning.settings import TrialOrder
@@ -60,7 +59,7 @@ def run_trial(order: TrialOrder, report: Report) -> None:
         accuracies.append(evaluation.accuracy)
         losses.append(evaluation.metrics.log_loss)
         if evaluation.accuracy == max(accuracies) and evaluation.accuracy not in accuracies[:-1]:
-            classifier.figures = figures_of(evaluation, "val")
+            classifier.figures = evaluation.figures("val")
             classifier.save(Path(order.bundle))
             best = {
                 "num_correct": evaluation.metrics.num_correct,
