@@ -19,7 +19,6 @@ import os
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -232,14 +231,17 @@ def _content_of(source: object, limits: DecodingLimits) -> bytes:
 def _content_of_path(path: str | os.PathLike[str], limits: DecodingLimits) -> bytes:
     """Read a regular file; `stat` comes first because merely opening a pipe blocks."""
     try:
-        file = Path(os.fsdecode(path))
-        status = file.stat()
+        status = os.stat(path)  # noqa: PTH116 - a Path costs as much as the file
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("not_a_file", "")
         if status.st_size > limits.max_bytes:
             raise ImageError("too_many_bytes", f"{status.st_size:,} > {limits.max_bytes:,} bytes")
-        with file.open("rb") as stream:
-            return _within(limits, stream.read(limits.max_bytes + 1))
+        with open(path, "rb") as stream:  # noqa: PTH123
+            # Not max_bytes at once: Python would set aside as much memory for each file.
+            content = stream.read(status.st_size + 1)
+            if len(content) > status.st_size:  # It has grown since.
+                content += stream.read(limits.max_bytes + 1 - len(content))
+            return _within(limits, content)
     except (FileNotFoundError, NotADirectoryError) as error:
         if find_archive(os.fsdecode(path)) is None:
             raise ImageError("not_found", "") from error
