@@ -131,13 +131,16 @@ def scan(arguments: argparse.Namespace) -> float:
     """Scan the same files with two workers, pixels and signatures included."""
     from imgclf.data.policy import InputPolicy
     from imgclf.data.scanning import scan_files
+    from imgclf.data.signatures import SIGNATURE_BYTES
 
     paths = some_paths(arguments)
     policy = InputPolicy((arguments.image_size, arguments.image_size))
-    with tempfile.NamedTemporaryFile() as pixels:
+    with tempfile.NamedTemporaryFile() as pixels, tempfile.NamedTemporaryFile() as signatures:
         pixels.truncate(len(paths) * 3 * arguments.image_size**2)
+        signatures.truncate(len(paths) * SIGNATURE_BYTES)
+        files = {"pixel_file": pixels.name, "signature_file": signatures.name}
         began_s = time.perf_counter()
-        scan_files(paths, policy, pixel_file=pixels.name, num_workers=2)
+        scan_files(paths, policy, **files, num_workers=2)
         return len(paths) / (time.perf_counter() - began_s)
 
 

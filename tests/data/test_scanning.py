@@ -16,7 +16,8 @@ from PIL import Image
 
 from imgclf.data.decoding import decode
 from imgclf.data.policy import InputPolicy
-from imgclf.data.scanning import Scan, ScanLimits, scan_files
+from imgclf.data.scanning import ScanLimits, ScannedFile, scan_files
+from imgclf.data.signatures import SIGNATURE_BYTES
 from imgclf.errors import DataError
 
 POLICY = InputPolicy((16, 12))
@@ -69,12 +70,12 @@ def photos(tmp_path: Path, make_image: MakeImage) -> list[Path]:
     return [make_image(tmp_path / "photos" / f"{number:03}.png") for number in range(80)]
 
 
-def reasons(scan: Scan) -> dict[int, str]:
+def reasons(scan: tuple[ScannedFile, ...]) -> dict[int, str]:
     """Return the rows that were not accepted, and why."""
-    return {row: result.reason for row, result in enumerate(scan.files) if result.reason}
+    return {row: result.reason for row, result in enumerate(scan) if result.reason}
 
 
-def scan_paths(paths: list[Path], **options: object) -> Scan:
+def scan_paths(paths: list[Path], **options: object) -> tuple[ScannedFile, ...]:
     """Scan with two workers."""
     return scan_files([str(path) for path in paths], POLICY, num_workers=2, **options)  # type: ignore[arg-type]
 
@@ -85,8 +86,8 @@ def scan_paths(paths: list[Path], **options: object) -> Scan:
 def test_every_file_gets_its_result(photos: list[Path]) -> None:
     """Results come in the order of the paths, with hash and facts of each file."""
     scan = scan_paths(photos)
-    assert len(scan.files) == 80
-    for path, result in zip(photos, scan.files, strict=True):
+    assert len(scan) == 80
+    for path, result in zip(photos, scan, strict=True):
         assert result.accepted
         assert result.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         assert result.facts is not None
@@ -128,8 +129,10 @@ def test_every_kind_of_image_is_scanned(tmp_path: Path) -> None:
 def test_signatures_tell_pictures_apart(tmp_path: Path, photos: list[Path]) -> None:
     """The same picture as JPEG has almost the same signature, other pictures have others."""
     Image.open(photos[3]).save(tmp_path / "copy.jpg", quality=90)
-    scan = scan_paths([*photos, tmp_path / "copy.jpg"])
-    signatures = scan.signatures.astype(int)
+    target = tmp_path / "signatures"
+    target.write_bytes(bytes(81 * SIGNATURE_BYTES))
+    scan_paths([*photos, tmp_path / "copy.jpg"], signature_file=str(target))
+    signatures = np.fromfile(target, np.uint8).reshape(81, SIGNATURE_BYTES).astype(int)
     distances = np.abs(signatures[:-1] - signatures[-1]).mean(axis=1)
     assert distances.argmin() == 3
     assert distances[3] < 8
@@ -141,11 +144,15 @@ def test_bad_files_get_reason_codes(tmp_path: Path, photos: list[Path]) -> None:
     bad = {"text.jpg": b"hello", "empty.jpg": b"", "cut.png": photos[0].read_bytes()[:200]}
     for name, content in bad.items():
         (tmp_path / name).write_bytes(content)
-    scan = scan_paths([*photos[:5], *(tmp_path / name for name in bad), tmp_path / "gone.jpg"])
+    target = tmp_path / "signatures"
+    target.write_bytes(bytes(9 * SIGNATURE_BYTES))
+    paths = [*photos[:5], *(tmp_path / name for name in bad), tmp_path / "gone.jpg"]
+    scan = scan_paths(paths, signature_file=str(target))
     assert reasons(scan) == {5: "not_an_image", 6: "empty_file", 7: "truncated", 8: "not_found"}
     for row, name in enumerate([*bad, "gone.jpg"], start=5):
-        assert name in scan.files[row].message
-    assert not scan.signatures[5:].any()
+        assert name in scan[row].message
+    signatures = np.fromfile(target, np.uint8).reshape(9, SIGNATURE_BYTES)
+    assert [bool(row.any()) for row in signatures] == [True] * 5 + [False] * 4
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -165,7 +172,7 @@ def test_any_file_name_is_scanned(tmp_path: Path, make_image: MakeImage) -> None
 
 def test_no_files_are_no_problem() -> None:
     """An empty list gives an empty result."""
-    assert scan_paths([]).files == ()
+    assert scan_paths([]) == ()
 
 
 def test_progress_reaches_the_end(photos: list[Path]) -> None:
@@ -197,7 +204,7 @@ def test_a_fault_loses_exactly_its_own_file(
     limits = ScanLimits(time_s=time_s, memory_bytes=1024**3)
     scan = scan_paths(photos, worker_module=faulty_worker, scan_limits=limits)
     assert reasons(scan) == {40: reason}
-    assert "040.png" in scan.files[40].message
+    assert "040.png" in scan[40].message
 
 
 def test_many_faults_lose_only_their_own_files(photos: list[Path], faulty_worker: str) -> None:
@@ -281,7 +288,7 @@ def test_a_script_without_main_guard_can_scan(tmp_path: Path, make_image: MakeIm
         "print('started')\n"
         "from imgclf.data.policy import InputPolicy\n"
         "from imgclf.data.scanning import scan_files\n"
-        f"print(scan_files([{str(tmp_path / 'a.png')!r}], InputPolicy((8, 8))).files[0].accepted)\n"
+        f"print(scan_files([{str(tmp_path / 'a.png')!r}], InputPolicy((8, 8)))[0].accepted)\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     assert done.stdout == "started\nTrue\n"

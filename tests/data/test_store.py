@@ -115,9 +115,9 @@ def test_changes_are_noticed(make_folder: MakeFolder, make_image: Callable[..., 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda entry: (entry / "index.json").write_text("{"),
-        lambda entry: (entry / "index.json").write_text("[]"),
-        lambda entry: (entry / "index.json").unlink(),
+        lambda entry: (entry / "index.jsonl").write_text("{"),
+        lambda entry: (entry / "index.jsonl").write_text("[]"),
+        lambda entry: (entry / "index.jsonl").unlink(),
         lambda entry: (entry / "pixels.u8").unlink(),
         lambda entry: (entry / "signatures.u8").write_bytes(b"short"),
         lambda entry: os.truncate(entry / "pixels.u8", 5),
@@ -152,7 +152,7 @@ import sys
 from imgclf.data.folder import read_folder
 from imgclf.data.policy import InputPolicy
 from imgclf.data.store import open_store
-store = open_store(read_folder(sys.argv[1]), InputPolicy((12, 16)), mode="disk")
+store = open_store(read_folder(sys.argv[1]), InputPolicy((24, 32)), mode="disk")
 print(store.pixels.rows(__import__("numpy").arange(len(store.scanned))).sum())
 """
 
@@ -187,11 +187,11 @@ def test_an_interrupted_scan_leaves_nothing(make_folder: MakeFolder) -> None:
 
 
 def _with_small_files(root: Path, mode: str) -> subprocess.CompletedProcess[str]:
-    """Open a store in a process that may write no file larger than 4 KiB."""
+    """Open a store in a process that may write no file larger than 16 KiB."""
     code = (
         "import resource, signal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n" + OPEN
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))\n" + OPEN
     ).replace('mode="disk"', f'mode="{mode}"')
     command = [sys.executable, "-c", code, str(root)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -210,7 +210,8 @@ def test_a_full_disk_is_one_sentence(make_folder: MakeFolder) -> None:
 def test_auto_goes_on_where_the_disk_is_full(make_folder: MakeFolder) -> None:
     """A disk that turns out to be full costs speed, not the run."""
     root = make_folder(a=10, b=10)
-    expected = open_folder(root, "memory").pixels.rows(np.arange(20)).sum()
+    store = open_folder(root, "memory", InputPolicy((24, 32)))
+    expected = store.pixels.rows(np.arange(20)).sum()
     done = _with_small_files(root, "auto")
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == expected
@@ -264,10 +265,10 @@ def test_a_file_that_vanishes_while_streaming_is_named(make_folder: MakeFolder) 
 
 
 def test_the_index_is_small(make_folder: MakeFolder) -> None:
-    """The index holds columns, not one record with names for each file."""
+    """The index holds a short list for each file, not a record with names."""
     open_folder(make_folder(a=30, b=30))
-    index = cache.list_cache()[0].path / "index.json"
-    assert set(json.loads(index.read_text())) == {"sha256", "reason", "message", "facts"}
+    index = cache.list_cache()[0].path / "index.jsonl"
+    assert [len(json.loads(line)) for line in index.read_text().splitlines()] == [4] * 60
     assert index.stat().st_size < 60 * 150
 
 

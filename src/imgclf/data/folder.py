@@ -116,12 +116,12 @@ def _read_layout(tree: Tree) -> ImageFolder:
         walk.leave_out_siblings(splits)
     else:
         walk.read_classes("", None)
-    class_names = tuple(sorted({name for _, name, _, _ in walk.found}, key=os.fsencode))
+    class_names = tuple(sorted({file.class_name for file in walk.found}, key=os.fsencode))
     labels = {name: label for label, name in enumerate(class_names)}
-    files = [
-        FoundFile(path, labels[name], split, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-        for path, name, split, info in walk.found
-    ]
+    files = []
+    while walk.found:  # One by one, so that there is never all of both.
+        file = walk.found.pop()
+        files.append(FoundFile(file.path, labels[file.class_name], file.split, file.version))
     files.sort(key=lambda file: os.fsencode(file.path))
     layout: Layout = "splits" if splits else "classes"
     left_out = tuple(walk.left_out)
@@ -211,5 +211,5 @@ def find_images(directory: str | os.PathLike[str]) -> list[str]:
     tree = open_tree(directory)
     walk = Walk(tree)
     walk.read_tree()
-    paths = sorted((path for path, _, _, _ in walk.found), key=os.fsencode)
+    paths = sorted((file.path for file in walk.found), key=os.fsencode)
     return [os.path.join(directory, path) for path in paths]  # noqa: PTH118 - as it was given

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SPLIT_FOLDERS", "FoundFile", "ImageFolder", "Layout", "LeftOut", "Split"]
+    from imgclf.data.trees import FileStatus
+
+__all__ = ["SPLIT_FOLDERS", "FoundFile", "ImageFolder", "Layout", "LeftOut", "Split", "version_of"]
 
 Layout = Literal["classes", "splits"]
 Split = Literal["train", "val", "test"]
@@ -33,19 +37,26 @@ class FoundFile:
             surrogate escapes.
         label: Index of its class.
         split: The split whose folder it lies in; None where the folder has no split folders.
-        size_bytes: Size.
-        mtime_ns: Time of the last change to its content.
-        ctime_ns: Time of the last change to the file's entry; catches rewrites that keep mtime.
+        version: What its status says of its content, see `version_of`.
         group: What a table says that it belongs with; empty without a table.
     """
 
     path: str
     label: int
     split: Split | None
-    size_bytes: int
-    mtime_ns: int
-    ctime_ns: int
+    version: int
     group: str = ""
+
+
+def version_of(status: FileStatus) -> int:
+    """Return a number that is another one when a file's content may have changed.
+
+    It stands for the size, the time of the last change to the content and that of the last change
+    to the file's entry, which catches rewrites that keep the former. One small number, because
+    there may be a million files.
+    """
+    facts = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}".encode()
+    return int.from_bytes(hashlib.blake2b(facts, digest_size=7).digest(), "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +103,27 @@ class ImageFolder:
     def absolute(self, file: FoundFile) -> str:
         """Return the absolute path of one of its files."""
         return os.path.join(self.root, file.path)  # noqa: PTH118 - pathlib is slow for 100,000
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """``(num_files,)`` absolute paths, each made when it is asked for."""
+        return _Paths(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Paths(Sequence[str]):
+    """The paths of a folder's files without a second string for each of them."""
+
+    folder: ImageFolder
+
+    def __len__(self) -> int:
+        return len(self.folder.files)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self.folder.absolute(file) for file in self.folder.files[index]]
+        return self.folder.absolute(self.folder.files[index])

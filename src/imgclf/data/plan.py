@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgclf.data.augmentation import Augmentation
 from imgclf.data.batches import Batches
 from imgclf.data.batching import BatchSource
 from imgclf.data.findings import MIN_MEASURED
 from imgclf.data.folder import match_classes, read_folder
-from imgclf.data.found import FoundFile, ImageFolder, LeftOut, Split
+from imgclf.data.found import FoundFile, LeftOut, Split
 from imgclf.data.policy import InputPolicy
 from imgclf.data.recorded import read_split
 from imgclf.data.samples import (
@@ -24,7 +25,7 @@ from imgclf.data.samples import (
     drop_leaks,
     group_samples,
 )
-from imgclf.data.store import Store, StoreMode, open_store
+from imgclf.data.store import PixelSource, StoreMode, open_store
 from imgclf.errors import DataError
 
 __all__ = ["ImageData", "Plan"]
@@ -116,6 +117,16 @@ class ImageData:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What is left of a store once its samples are known; the rest is large in large folders."""
+
+    class_names: tuple[str, ...]
+    splits: frozenset[Split]
+    pixels: PixelSource
+    signatures: NDArray[np.uint8]
+
+
 @dataclass(slots=True)
 class _Builder:
     """Opens the folders of one plan and keeps the remarks that they give rise to."""
@@ -128,7 +139,7 @@ class _Builder:
 
     def open(
         self, directory: str, class_names: Sequence[str] | None = None
-    ) -> tuple[Store, list[Sample]]:
+    ) -> tuple[_Opened, list[Sample]]:
         """Scan a folder; with `class_names`, its classes are matched to them by name."""
         folder = read_folder(directory, min_classes=2 if class_names is None else 1)
         files: Sequence[FoundFile] = folder.files
@@ -139,7 +150,8 @@ class _Builder:
         samples, quarantined = collect_samples(store, files, strict=self.plan.strict)
         self.quarantined += quarantined
         self.left_out += folder.left_out
-        return store, samples
+        opened = _Opened(folder.class_names, folder.splits, store.pixels, store.signatures)
+        return opened, samples
 
     def name_unplaced(
         self, samples: Sequence[Sample], divided: Mapping[Split, Sequence[Sample]]
@@ -162,7 +174,7 @@ class _Builder:
             )
 
     def batches(
-        self, store: Store, samples: Sequence[Sample], class_names: Sequence[str], split: Split
+        self, store: _Opened, samples: Sequence[Sample], class_names: Sequence[str], split: Split
     ) -> Batches:
         """Make the batches of one split."""
         plan = self.plan
@@ -187,8 +199,8 @@ class _Builder:
 def _build(plan: Plan, progress: Progress | None) -> ImageData:
     builder = _Builder(plan, progress)
     store, samples = builder.open(plan.train_dir)
-    class_names = store.folder.class_names
-    shares = _shares(plan, store.folder)
+    class_names = store.class_names
+    shares = _shares(plan, store.splits)
     if any(shares.values()):
         looks = store.signatures if plan.near_duplicates else None
         samples = group_samples(samples, looks, plan.group_by)
@@ -196,7 +208,7 @@ def _build(plan: Plan, progress: Progress | None) -> ImageData:
     divided = divide_samples(samples, class_names, shares, plan.seed, recorded)
     builder.name_unplaced(samples, divided)
     _require_every_class(divided["train"], class_names, plan.train_dir)
-    stores: dict[Split, Store] = {"train": store, "val": store, "test": store}
+    stores: dict[Split, _Opened] = {"train": store, "val": store, "test": store}
     own_folders: dict[Split, str | None] = {"val": plan.val_dir, "test": plan.test_dir}
     for split, directory in own_folders.items():
         if directory is not None:
@@ -205,7 +217,7 @@ def _build(plan: Plan, progress: Progress | None) -> ImageData:
     for split, directory in own_folders.items():
         had_images = bool(divided[split])
         # Images that were cut off the training folder are no copies already.
-        given = directory is not None or split in store.folder.splits
+        given = directory is not None or split in store.splits
         if given and had_images:
             divided[split], dropped = _drop_leaks(plan, stores, divided, split)
             num_leaked += dropped
@@ -231,7 +243,7 @@ def _build(plan: Plan, progress: Progress | None) -> ImageData:
 
 
 def _drop_leaks(
-    plan: Plan, stores: Mapping[Split, Store], divided: Mapping[Split, list[Sample]], split: Split
+    plan: Plan, stores: Mapping[Split, _Opened], divided: Mapping[Split, list[Sample]], split: Split
 ) -> tuple[list[Sample], int]:
     if not plan.near_duplicates:
         return drop_leaks(divided[split], divided["train"])
@@ -240,10 +252,10 @@ def _drop_leaks(
     )
 
 
-def _shares(plan: Plan, folder: ImageFolder) -> dict[Split, float]:
+def _shares(plan: Plan, provided: frozenset[Split]) -> dict[Split, float]:
     """Choose what has to be cut off the training folder: only what nothing else provides."""
     shares: dict[Split, float] = {}
-    if plan.test_dir is None and plan.val_dir is None and not folder.splits:
+    if plan.test_dir is None and plan.val_dir is None and not provided:
         shares["test"] = plan.test_split
     if plan.val_dir is None:
         shares["val"] = plan.val_split

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from imgclf.data.splitting import assign_splits
 from imgclf.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,19 +46,26 @@ class Sample:
 
     Attributes:
         row: Its index in the store.
-        path: Its absolute path.
+        name: Its path, relative to `folder`.
         label: Index of its class.
         sha256: Hash of its file's content.
         split: The split whose folder it lies in; None where the folder has no split folders.
-        group: Images of one group stay on one side of a split; the sha256 where it has no other.
+        group: Images of one group stay on one side of a split; empty for one that is alone.
+        folder: The absolute path of its data set; many images share this one string.
     """
 
     row: int
-    path: str
+    name: str
     label: int
     sha256: str
     split: Split | None
     group: str = ""
+    folder: str = ""
+
+    @property
+    def path(self) -> str:
+        """Its absolute path."""
+        return os.path.join(self.folder, self.name)  # noqa: PTH118 - pathlib is slow for 100,000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +100,14 @@ def collect_samples(
         DataError: A file is unusable and `strict` is set, or none is usable.
     """
     samples, quarantined = [], []
+    root = str(store.folder.root)
     for row, (file, result) in enumerate(zip(files, store.scanned, strict=True)):
-        path = store.folder.absolute(file)
         if result.accepted:
             named = f" {file.group}" if file.group else ""
-            samples.append(Sample(row, path, file.label, result.sha256, file.split, named))
+            found = Sample(row, file.path, file.label, result.sha256, file.split, named, root)
+            samples.append(found)
         else:
+            path = store.folder.absolute(file)
             quarantined.append(Quarantined(path, result.reason, result.message))
     if quarantined and strict:
         raise DataError(f"{quarantined[0].message} (strict: no file may be left out)")
@@ -154,7 +164,7 @@ def _cut(
     missing: dict[Split, float],
     seed: int,
     recorded: RecordedSplit | None,
-) -> list[tuple[Sample, Split]]:
+) -> Iterator[tuple[Sample, Split]]:
     """Divide images by content, each group on one side."""
     known = {sample.row: side for sample in pool if recorded and (side := recorded.side_of(sample))}
     sides_of: dict[str, set[Split]] = defaultdict(set)
@@ -171,9 +181,8 @@ def _cut(
         seed=seed,
         settled={key: next(iter(sides)) for key, sides in sides_of.items()},
     )
-    return [
-        (sample, known.get(sample.row, split)) for sample, split in zip(placed, splits, strict=True)
-    ]
+    for sample, split in zip(placed, splits, strict=True):
+        yield sample, known.get(sample.row, split)
 
 
 def _key(sample: Sample) -> str:
@@ -217,20 +226,20 @@ def group_samples(
         # A name outlives new files; the smallest hash does so more often than not.
         own = f" {name}" if name is not None else sample.group or sample.sha256
         called[root] = min(called.get(root, own), own)
+    # Most images are alone: no group, and no new sample, for these.
     return [
-        replace(sample, group=called[root]) for root, sample in zip(roots, samples, strict=True)
+        sample if called[root] == _key(sample) else replace(sample, group=called[root])
+        for root, sample in zip(roots, samples, strict=True)
     ]
 
 
 def _links(names: Sequence[str | None]) -> NDArray[np.int64]:
     """Pair each image with the first one of the same name."""
     first: dict[str, int] = {}
-    pairs = [
-        (first.setdefault(name, index), index)
-        for index, name in enumerate(names)
-        if name is not None
-    ]
-    return np.array(pairs, np.int64).reshape(-1, 2)
+    named = np.fromiter((name is not None for name in names), np.bool_, len(names))
+    firsts = (first.setdefault(name, index) for index, name in enumerate(names) if name is not None)
+    counted = np.fromiter(firsts, np.int64, int(named.sum()))
+    return np.stack([counted, np.flatnonzero(named)], axis=1)
 
 
 def compile_group_by(group_by: str) -> re.Pattern[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -12,22 +11,18 @@ import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-
 from imgclf.data.decoding import DecodingLimits, ImageFacts
-from imgclf.data.signatures import SIGNATURE_BYTES
 from imgclf.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
     from imgclf.data.policy import InputPolicy
 
-__all__ = ["Scan", "ScanLimits", "ScannedFile", "available_processors", "scan_files"]
+__all__ = ["ScanLimits", "ScannedFile", "available_processors", "facts_of", "scan_files"]
 
 CHUNK_FILES = 32
 """Files that a worker is given at a time: enough to keep it busy, few enough to share evenly."""
@@ -76,31 +71,18 @@ class ScannedFile:
         return not self.reason
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scan:
-    """What the scan learned of all files.
-
-    Attributes:
-        files: ``(num_files,)`` results.
-        signatures: uint8 ``(num_files, SIGNATURE_BYTES)``, see `imgclf.data.signatures`; zeros for
-            files that were not accepted.
-    """
-
-    files: tuple[ScannedFile, ...]
-    signatures: NDArray[np.uint8]
-
-
 def scan_files(
     paths: Sequence[str],
     policy: InputPolicy,
     *,
     pixel_file: str | None = None,
+    signature_file: str | None = None,
     limits: DecodingLimits | None = None,
     scan_limits: ScanLimits | None = None,
     num_workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     worker_module: str = "imgclf.data.worker",
-) -> Scan:
+) -> tuple[ScannedFile, ...]:
     """Decode files in parallel worker processes.
 
     A worker that crashes, hangs or runs out of memory loses the one file that it was working on; a
@@ -111,6 +93,8 @@ def scan_files(
         policy: What every image is turned into.
         pixel_file: An existing file of ``num_files * height * width * channels`` bytes; image i is
             written to its i-th row. None checks the files only.
+        signature_file: An existing file of ``num_files * SIGNATURE_BYTES`` bytes; by row i copies
+            of image i are recognised, see `imgclf.data.signatures`. None makes no signatures.
         limits: Caps on a file's bytes and pixels.
         scan_limits: Caps on the time and memory that a file may cost.
         num_workers: Processes; None takes one per processor.
@@ -128,6 +112,7 @@ def scan_files(
         "policy": asdict(policy),
         "limits": asdict(limits or DecodingLimits()),
         "pixel_file": pixel_file,
+        "signature_file": signature_file,
         "memory_limit_bytes": scan_limits.memory_bytes,
     }
     scan = _RunningScan(paths, order, scan_limits.time_s, worker_module)
@@ -188,7 +173,6 @@ class _RunningScan:
     time_limit_s: float
     worker_module: str
     results: list[ScannedFile | None] = field(init=False)
-    signatures: NDArray[np.uint8] = field(init=False)
     next_row: int = 0
     num_done: int = 0
     failure: str | None = None
@@ -199,13 +183,12 @@ class _RunningScan:
 
     def __post_init__(self) -> None:
         self.results = [None] * len(self.paths)
-        self.signatures = np.zeros((len(self.paths), SIGNATURE_BYTES), np.uint8)
 
-    def result(self) -> Scan:
+    def result(self) -> tuple[ScannedFile, ...]:
         """Return the results of a scan that has come to its end."""
         files = tuple(result for result in self.results if result is not None)
         assert len(files) == len(self.paths)  # A thread ends early only with a failure.
-        return Scan(files, self.signatures)
+        return files
 
     def work(self) -> None:
         """Scan chunks until none is left, with a fresh worker after each one that died."""
@@ -334,10 +317,7 @@ class _RunningScan:
             self._record(rows.popleft(), ScannedFile("", "worker_died", message))
 
     def _record_answer(self, row: int, answer: dict[str, Any]) -> None:
-        signature = answer.pop("signature", None)
-        if signature is not None:
-            self.signatures[row] = np.frombuffer(base64.b64decode(signature), np.uint8)
-        facts = ImageFacts(*answer.pop("facts")) if "facts" in answer else None
+        facts = facts_of(*answer.pop("facts")) if "facts" in answer else None
         self._record(row, ScannedFile(**answer, facts=facts))
 
     def _record(self, row: int, result: ScannedFile) -> None:
@@ -354,6 +334,12 @@ class _RunningScan:
         with contextlib.suppress(OSError):  # It died with a job still in the pipe.
             _stream(worker.process.stdin).close()
         worker.process.wait()
+
+
+@lru_cache(maxsize=4096)
+def facts_of(*values: Any) -> ImageFacts:
+    """Make the facts of an image from their list in JSON; equal ones, of which many are, once."""
+    return ImageFacts(*values)
 
 
 def _stream(stream: IO[bytes] | None) -> IO[bytes]:

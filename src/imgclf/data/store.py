@@ -10,17 +10,24 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from imgclf.data import cache
-from imgclf.data.decoding import DECODER_VERSION, DecodingLimits, ImageFacts, decode
-from imgclf.data.scanning import Scan, ScanLimits, ScannedFile, available_processors, scan_files
+from imgclf.data.decoding import DECODER_VERSION, DecodingLimits, decode
+from imgclf.data.scanning import (
+    ScanLimits,
+    ScannedFile,
+    available_processors,
+    facts_of,
+    scan_files,
+)
 from imgclf.data.signatures import SIGNATURE_BYTES
 from imgclf.errors import ArgumentError, DataError, ImageError
 
@@ -35,7 +42,7 @@ __all__ = ["PixelSource", "Store", "StoreMode", "open_store"]
 StoreMode = Literal["auto", "memory", "disk", "off"]
 Progress = Callable[[int, int], None]
 
-STORE_VERSION = 3
+STORE_VERSION = 4
 """Raised when the layout of the files changes; part of the key."""
 
 MEMORY_SHARE = 0.4
@@ -189,7 +196,7 @@ def _key(folder: ImageFolder, policy: InputPolicy, limits: DecodingLimits) -> st
     )
     digest.update(json.dumps(header, sort_keys=True).encode())
     for file in folder.files:
-        entry = f"\n{file.path}\0{file.size_bytes}\0{file.mtime_ns}\0{file.ctime_ns}"
+        entry = f"\n{file.path}\0{file.version}"
         digest.update(entry.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 
@@ -217,7 +224,7 @@ def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> Store |
     """Open the pixels of an earlier scan; None where there are none, or not whole ones."""
     num_files = len(folder.files)
     try:
-        scanned = _read_index(place / "index.json")
+        scanned = _read_index(place / "index.jsonl")
         if len(scanned) != num_files:
             return None
         pixels = _map(place / "pixels.u8", (num_files, *policy.pixel_shape))
@@ -253,9 +260,11 @@ class _Scanner:
         try:
             cache.make_room(size_bytes)
             partial.mkdir(parents=True)
-            scan = self._fill(partial / "pixels.u8", size_bytes)
-            (partial / "signatures.u8").write_bytes(scan.signatures.tobytes())
-            _write_index(partial / "index.json", scan.files)
+            with (
+                _new_file(partial / "pixels.u8", size_bytes) as pixels,
+                _new_file(partial / "signatures.u8", self.signature_bytes) as signatures,
+            ):
+                _write_index(partial / "index.jsonl", self._scan(pixels, signatures))
             self._publish(partial, place)
         except OSError as error:
             raise _NoRoomError(
@@ -274,29 +283,39 @@ class _Scanner:
         """Fill a nameless file that lives in memory where the system has such files."""
         shape = (len(self.folder.files), *self.policy.pixel_shape)
         try:
-            if hasattr(os, "memfd_create"):
-                scan, pixels = self._fill_memory_file(shape, size_bytes)
-            else:
-                with tempfile.TemporaryDirectory(prefix="imgclf-") as temporary:
-                    path = Path(temporary) / "pixels.u8"
-                    scan = self._fill(path, size_bytes)
-                    pixels = np.fromfile(path, np.uint8).reshape(shape)
+            with _MemoryFile(size_bytes) as pixels, _MemoryFile(self.signature_bytes) as signatures:
+                scanned = self._scan(pixels.path, signatures.path)
+                stored = StoredPixels(pixels.read().reshape(shape))
+                return self._store(scanned, signatures.read(), stored, "memory")
         except (OSError, MemoryError) as error:
             raise _NoRoomError(
                 f"The pixels of {self.folder.root} need {size_bytes / 1e9:.1f} GB, which do not "
                 f"fit into memory ({error}): use the store 'disk' or 'off'."
             ) from error
-        return self._store(scan, StoredPixels(pixels), "memory")
 
     def to_nowhere(self) -> Store:
         """Check the files and decode them again whenever they are asked for."""
-        scan = self._scan(None)
+        with _MemoryFile(self.signature_bytes) as signatures:
+            scanned = self._scan(None, signatures.path)
+            looks = signatures.read()
         pool = ThreadPoolExecutor(available_processors(), thread_name_prefix="imgclf-decode")
-        pixels = StreamedPixels(self._paths(), self.policy, self.limits, pool)
-        return self._store(scan, pixels, "off")
+        pixels = StreamedPixels(self.folder.paths, self.policy, self.limits, pool)
+        return self._store(scanned, looks, pixels, "off")
 
-    def _store(self, scan: Scan, pixels: PixelSource, mode: StoreMode) -> Store:
-        return Store(self.folder, scan.files, scan.signatures, pixels, mode, reused=False)
+    @property
+    def signature_bytes(self) -> int:
+        """Size of all signatures."""
+        return len(self.folder.files) * SIGNATURE_BYTES
+
+    def _store(
+        self,
+        scanned: tuple[ScannedFile, ...],
+        signatures: NDArray[np.uint8],
+        pixels: PixelSource,
+        mode: StoreMode,
+    ) -> Store:
+        looks = signatures.reshape(-1, SIGNATURE_BYTES)
+        return Store(self.folder, scanned, looks, pixels, mode, reused=False)
 
     def _publish(self, partial: Path, place: Path) -> None:
         """Move a finished entry to its place; where another process was faster, keep its own."""
@@ -307,59 +326,80 @@ class _Scanner:
                 shutil.rmtree(place, ignore_errors=True)  # Damaged, or half cleared.
                 partial.rename(place)
 
-    def _fill_memory_file(
-        self, shape: tuple[int, ...], size_bytes: int
-    ) -> tuple[Scan, NDArray[np.uint8]]:
-        """Fill a file that has no name and no disk; the workers find it through this process."""
-        descriptor = os.memfd_create("imgclf-pixels")
-        try:
-            scan = self._fill(Path(f"/proc/{os.getpid()}/fd/{descriptor}"), size_bytes)
-            mapped = mmap.mmap(descriptor, size_bytes, access=mmap.ACCESS_READ)
-        finally:
-            os.close(descriptor)  # The map outlives it.
-        return scan, np.frombuffer(mapped, np.uint8).reshape(shape)
-
-    def _fill(self, path: Path, size_bytes: int) -> Scan:
-        with path.open("w+b") as file:
-            if hasattr(os, "posix_fallocate") and size_bytes:
-                os.posix_fallocate(file.fileno(), 0, size_bytes)  # A full disk shows here.
-            else:
-                file.truncate(size_bytes)
-            scan = self._scan(str(path))
-            os.fsync(file.fileno())  # Or a crash of the machine leaves black images behind.
-        return scan
-
-    def _scan(self, pixel_file: str | None) -> Scan:
+    def _scan(self, pixels: Path | None, signatures: Path) -> tuple[ScannedFile, ...]:
         return scan_files(
-            self._paths(),
+            self.folder.paths,
             self.policy,
-            pixel_file=pixel_file,
+            pixel_file=None if pixels is None else str(pixels),
+            signature_file=str(signatures),
             limits=self.limits,
             scan_limits=self.scan_limits,
             progress=self.progress,
         )
 
-    def _paths(self) -> list[str]:
-        return [self.folder.absolute(file) for file in self.folder.files]
+
+@contextmanager
+def _new_file(path: Path, size_bytes: int) -> Iterator[Path]:
+    """Make a file of zeros for others to write into; once they have, see it to the disk."""
+    with path.open("w+b") as file:
+        if hasattr(os, "posix_fallocate") and size_bytes:
+            os.posix_fallocate(file.fileno(), 0, size_bytes)  # A full disk shows here.
+        else:
+            file.truncate(size_bytes)
+        yield path
+        os.fsync(file.fileno())  # Or a crash of the machine leaves black images behind.
+
+
+class _MemoryFile:
+    """A file that has no name and no disk; workers find it through this process.
+
+    Where the system has no such files it lies in the folder for temporary files.
+    """
+
+    def __init__(self, size_bytes: int) -> None:
+        self._size_bytes = size_bytes
+
+    def __enter__(self) -> _MemoryFile:
+        """Make it."""
+        self._close = ExitStack()
+        if hasattr(os, "memfd_create"):
+            self._descriptor = os.memfd_create("imgclf-store")
+            self._close.callback(os.close, self._descriptor)  # Maps outlive it.
+            path = Path(f"/proc/{os.getpid()}/fd/{self._descriptor}")
+        else:
+            folder = tempfile.TemporaryDirectory(prefix="imgclf-")
+            path = Path(self._close.enter_context(folder)) / "rows.u8"
+        try:
+            self.path = self._close.enter_context(_new_file(path, self._size_bytes))
+        except BaseException:
+            self._close.close()
+            raise
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Forget it; what was read stays."""
+        self._close.close()
+
+    def read(self) -> NDArray[np.uint8]:
+        """Return its content, mapped where it is in memory already."""
+        if hasattr(os, "memfd_create"):
+            mapped = mmap.mmap(self._descriptor, self._size_bytes, access=mmap.ACCESS_READ)
+            return np.frombuffer(mapped, np.uint8)
+        return np.fromfile(self.path, np.uint8)
 
 
 def _write_index(path: Path, scanned: Sequence[ScannedFile]) -> None:
-    """Write results in columns: a tenth of the size of a list of records."""
-    columns: dict[str, list[Any]] = {
-        "sha256": [result.sha256 for result in scanned],
-        "reason": [result.reason for result in scanned],
-        "message": [result.message for result in scanned],
-        "facts": [result.facts and astuple(result.facts) for result in scanned],
-    }
-    path.write_text(json.dumps(columns))
+    """Write a line for each file, so that reading and writing never hold all of the text."""
+    with path.open("w", encoding="utf-8") as file:
+        for result in scanned:
+            facts = result.facts and astuple(result.facts)
+            file.write(json.dumps([result.sha256, result.reason, result.message, facts]) + "\n")
 
 
 def _read_index(path: Path) -> tuple[ScannedFile, ...]:
-    columns = json.loads(path.read_text())
-    rows = zip(
-        columns["sha256"], columns["reason"], columns["message"], columns["facts"], strict=True
-    )
-    return tuple(
-        ScannedFile(sha256, reason, message, ImageFacts(*facts) if facts else None)
-        for sha256, reason, message, facts in rows
-    )
+    with path.open(encoding="utf-8") as file:
+        lines = (json.loads(line) for line in file)
+        return tuple(
+            ScannedFile(sha256, reason, message, facts_of(*facts) if facts else None)
+            for sha256, reason, message, facts in lines
+        )

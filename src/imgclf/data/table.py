@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgclf.data.found import SPLIT_FOLDERS, FoundFile, ImageFolder, LeftOut
+from imgclf.data.found import SPLIT_FOLDERS, FoundFile, ImageFolder, LeftOut, version_of
 from imgclf.data.walking import is_wanted
 from imgclf.errors import DataError, ImageError
 
@@ -73,9 +73,8 @@ def read_table(tree: Tree, name: str) -> ImageFolder:
         except (OSError, ValueError):
             left_out.append(LeftOut(row["path"], "unreadable"))
             continue
-        times = info.st_size, info.st_mtime_ns, info.st_ctime_ns
         label, group = class_names.index(row["label"]), row.get("group") or ""
-        files.append(FoundFile(row["path"], label, split, *times, group))
+        files.append(FoundFile(row["path"], label, split, version_of(info), group))
     files.sort(key=lambda file: os.fsencode(file.path))
     layout: Layout = "splits" if has_splits else "classes"
     return ImageFolder(tree.root, layout, class_names, tuple(files), tuple(left_out), tree.kind)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from imgclf.data.found import LeftOut
+from imgclf.data.found import LeftOut, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from imgclf.data.found import Split
-    from imgclf.data.trees import Entry, FileStatus, Tree
+    from imgclf.data.trees import Entry, Tree
 
-__all__ = ["Walk", "is_image_name", "is_wanted", "wanted_folders"]
+__all__ = ["Walk", "WalkedFile", "is_image_name", "is_wanted", "wanted_folders"]
 
 IMAGE_ENDINGS = frozenset(
     {
@@ -27,12 +27,21 @@ SYSTEM_NAMES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RE
 """What operating systems and file servers leave in folders."""
 
 
+class WalkedFile(NamedTuple):
+    """A file that looks like an image, before the classes have their numbers."""
+
+    path: str
+    class_name: str
+    split: Split | None
+    version: int
+
+
 class Walk:
     """Collects classes and files of one tree; the only state is what was found so far."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.found: list[tuple[str, str, Split | None, FileStatus]] = []
+        self.found: list[WalkedFile] = []
         self.left_out = [
             LeftOut(path, reason) for path, reason in tree.left_out if _is_wanted_path(path)
         ]
@@ -98,7 +107,7 @@ class Walk:
         except OSError:  # A link that points nowhere, or to itself.
             self.left_out.append(LeftOut(path, "unreadable"))
             return
-        self.found.append((path, class_name, split, info))
+        self.found.append(WalkedFile(path, class_name, split, version_of(info)))
 
     def _leave_out(self, path: str, entry: Entry) -> None:
         reason = "system" if entry.name in SYSTEM_NAMES else "hidden"

@@ -6,13 +6,14 @@ hostile, so it is the process that may crash. It never imports TensorFlow.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import IO, Any
 
 from imgclf.data.decoding import (
@@ -45,8 +46,9 @@ def main(decoder: Decoder = decode_with_facts) -> None:
     _limit_memory(order["memory_limit_bytes"])
     policy = InputPolicy(**{name: _tupled(value) for name, value in order["policy"].items()})
     limits = DecodingLimits(**order["limits"])
-    with _open_pixels(order["pixel_file"]) as pixels:
-        job = _Job(decoder, policy, limits, pixels)
+    pixels, signatures = _open_rows(order["pixel_file"]), _open_rows(order["signature_file"])
+    with pixels or nullcontext(), signatures or nullcontext():
+        job = _Job(decoder, policy, limits, pixels, signatures)
         _answer(answers, {"ready": True})
         for line in jobs:
             for row, path in json.loads(line):
@@ -65,10 +67,11 @@ class _Job:
     decoder: Decoder
     policy: InputPolicy
     limits: DecodingLimits
-    pixels: IO[bytes]
+    pixels: IO[bytes] | None
+    signatures: IO[bytes] | None
 
     def scan(self, row: int, path: str) -> dict[str, Any]:
-        """Decode one file and put its pixels into its row of the pixel file."""
+        """Decode one file and put its pixels and its signature into their rows of the files."""
         try:
             content = read_content(path, self.limits)
         except ImageError as error:
@@ -83,12 +86,14 @@ class _Job:
             message = _named(path, REASONS["out_of_memory"])
             return {"sha256": sha256, "reason": "out_of_memory", "message": message}
         try:
-            _write_row(self.pixels, row, image)
+            if self.pixels is not None:
+                _write_row(self.pixels, row, image.pixels.tobytes())
+            if self.signatures is not None:
+                _write_row(self.signatures, row, sign(image.pixels))
         except OSError as error:
             return {"fatal": error.strerror}
-        signature = base64.b64encode(sign(image.pixels)).decode()
         facts = [getattr(image.facts, name) for name in _FACTS]
-        return {"sha256": sha256, "facts": facts, "signature": signature}
+        return {"sha256": sha256, "facts": facts}
 
 
 _FACTS = [field.name for field in fields(ImageFacts)]  # astuple copies, several times as slow
@@ -100,12 +105,12 @@ def _named(path: str, message: str) -> str:
     return f"{name}: {message.removeprefix('Image: ')}"
 
 
-def _write_row(pixels: IO[bytes], row: int, image: DecodedImage) -> None:
+def _write_row(file: IO[bytes], row: int, content: bytes) -> None:
     """Write all bytes of a row; a raw write may take only a part of them."""
-    left = memoryview(image.pixels.tobytes())
-    pixels.seek(row * len(left))
+    left = memoryview(content)
+    file.seek(row * len(left))
     while left:
-        left = left[pixels.write(left) :]
+        left = left[file.write(left) :]
 
 
 def _answer(answers: IO[bytes], answer: dict[str, Any]) -> None:
@@ -113,8 +118,8 @@ def _answer(answers: IO[bytes], answer: dict[str, Any]) -> None:
     answers.write(json.dumps(answer).encode() + b"\n")
 
 
-def _open_pixels(path: str | None) -> IO[bytes]:
-    return open(path or os.devnull, "r+b", buffering=0)  # noqa: PTH123 - path may be the null device
+def _open_rows(path: str | None) -> IO[bytes] | None:
+    return Path(path).open("r+b", buffering=0) if path else None
 
 
 def _limit_memory(limit_bytes: int) -> None:
