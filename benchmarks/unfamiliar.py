@@ -56,7 +56,7 @@ def train(train_dir: Path, known: list[str]) -> imgclf.Classifier:
             for name in known:
                 images = sorted((train_dir / name).resolve().iterdir())
                 writer.writerows([image, name] for image in images)
-        return imgclf.train(table, image_size=32, epochs=10, batch_size=64)
+        return imgclf.train(table, image_size=(32, 32), epochs=10, batch_size=64)
 
 
 if __name__ == "__main__":

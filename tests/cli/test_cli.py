@@ -264,6 +264,22 @@ def test_signals_end_a_training_in_good_order(
     assert info["figures"]["num_images"] > 0
 
 
+@pytest.mark.slow
+def test_ctrl_c_at_twenty_moments(two_classes: Path, imgclf_command: Run, tmp_path: Path) -> None:
+    """Whenever Ctrl-C comes after the first epoch, the bundle that is left predicts."""
+    image = next((two_classes / "dark").iterdir())
+    for moment in range(20):
+        run_dir = tmp_path / f"run-{moment}"
+        process = start_training(two_classes, run_dir, epochs=5000)
+        time.sleep(0.11 * moment)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 130, (moment, errors)
+        assert "Traceback" not in errors, (moment, errors)
+        done = imgclf_command("predict", run_dir / "model.imgclf", image)
+        assert done.returncode == 0, (moment, done.stderr)
+
+
 def test_a_killed_training_is_resumed(
     two_classes: Path, imgclf_command: Run, tmp_path: Path
 ) -> None:

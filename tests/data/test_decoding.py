@@ -353,6 +353,13 @@ def test_other_types_are_refused() -> None:
         decode(Image.new("RGB", (0, 5)), SMALL)
 
 
+@pytest.mark.parametrize("size", [32, (32,), (0, 32), (32.0, 32), "32", None])
+def test_other_image_sizes_are_refused_in_one_sentence(size: object) -> None:
+    """A size that is no pair of whole numbers is named, with one that is accepted."""
+    with pytest.raises(ArgumentError, match=r"image_size=.* such as \(96, 96\)"):
+        InputPolicy(size)  # type: ignore[arg-type]
+
+
 def test_array_agrees_with_its_file() -> None:
     """Pixels handed over decoded give what their file gives."""
     image = picture()

@@ -43,12 +43,13 @@ class InputPolicy:
     def __post_init__(self) -> None:
         """Refuse values that no decoder could honour."""
         size = self.image_size
-        if len(size) != len(("height", "width")) or not all(
+        is_pair = isinstance(size, tuple | list) and len(size) == len(("height", "width"))
+        if not is_pair or not all(
             isinstance(side, int) and 1 <= side <= MAX_IMAGE_SIDE for side in size
         ):
             raise ArgumentError(
-                f"image_size={size!r} is not accepted: give (height, width) in pixels, "
-                f"each a whole number from 1 to {MAX_IMAGE_SIDE}."
+                f"image_size={size!r} is not accepted: give (height, width) in pixels, such as "
+                f"(96, 96), each a whole number from 1 to {MAX_IMAGE_SIDE}."
             )
         if self.channels not in (1, 3):
             raise ArgumentError(

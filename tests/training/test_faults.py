@@ -1,0 +1,121 @@
+"""Full disks and races: what was there stays whole, and exactly one of many runs has a folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FULL_DISK = """
+import json, pathlib, resource, signal, sys
+from dataclasses import replace
+import imgclf
+from imgclf.training.checkpoints import newest_state, save_state
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+bundle, checkpoints = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+classifier, state = imgclf.load(bundle), newest_state(checkpoints)
+savers = {
+    "bundle": (lambda: classifier.save(bundle), bundle),
+    "checkpoint": (lambda: save_state(checkpoints, replace(state, epoch=9)), checkpoints),
+}
+
+
+def files(place):
+    paths = place.iterdir() if place.is_dir() else place.parent.glob("*.imgclf*")
+    return {path.name: path.read_bytes() for path in paths}
+
+
+for name, (save, place) in savers.items():
+    before = files(place)
+    size = max(len(content) for content in before.values())
+    for step in range(20):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size * step // 20, -1))
+        try:
+            save()
+            outcome = "saved"
+        except imgclf.ImgclfError as error:
+            outcome = str(error)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+        print(json.dumps([name, outcome, files(place) == before]))
+print(json.dumps(["loads", imgclf.load(bundle).class_names == classifier.class_names, True]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets a limit for file sizes")
+def test_a_disk_that_is_full_at_any_byte(trained: Any, two_classes: Path, tmp_path: Path) -> None:
+    """Where the system refuses a write, at 20 places of each file, old files stay as they were."""
+    import imgclf
+
+    bundle = tmp_path / "bundles" / "model.imgclf"
+    bundle.parent.mkdir()
+    shutil.copy(trained.bundle, bundle)
+    data = imgclf.make_generators(two_classes, image_size=(24, 24))
+    model = imgclf.build_model("three_conv", (24, 24, 3), filters=8, hidden_units=8)
+    imgclf.fit(model, *data, epochs=1, checkpoint_dir=tmp_path / "checkpoints")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, bundle, tmp_path / "checkpoints"],
+        capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    *lines, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [name for name, _, _ in lines] == ["bundle"] * 20 + ["checkpoint"] * 20
+    assert all("cannot be written (File too large)" in outcome for _, outcome, _ in lines), lines
+    assert all(unchanged for _, _, unchanged in lines)
+    assert last == ["loads", True, True]
+
+
+RACER = textwrap.dedent(
+    """
+    import sys, time
+    from imgclf.errors import RunFolderError
+    from imgclf.run_folder import open_run_folder
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        with open_run_folder(sys.argv[1]):
+            print("won", flush=True)
+            sys.stdin.readline()
+    except RunFolderError as error:
+        print("refused", "Another training is running" in str(error), flush=True)
+    """
+)
+
+
+def test_twenty_racing_starts(tmp_path: Path) -> None:
+    """Of 20 processes that start in one folder at the same moment, exactly one gets it."""
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, tmp_path / "run"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for _ in range(20)
+    ]  # fmt: skip
+    try:
+        assert {_line(racer) for racer in racers} == {"ready"}
+        for racer in racers:
+            _answer(racer)
+        outcomes = sorted(_line(racer) for racer in racers)
+    finally:
+        for racer in racers:
+            racer.kill()
+            racer.communicate()
+    assert outcomes == ["refused True"] * 19 + ["won"]
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def _answer(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
