@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import mmap
 import os
 import secrets
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -21,6 +18,7 @@ import numpy as np
 
 from imgclf.data import cache
 from imgclf.data.decoding import DECODER_VERSION, DecodingLimits, decode
+from imgclf.data.row_files import memory_file, new_file
 from imgclf.data.scanning import (
     ScanLimits,
     ScannedFile,
@@ -261,8 +259,8 @@ class _Scanner:
             cache.make_room(size_bytes)
             partial.mkdir(parents=True)
             with (
-                _new_file(partial / "pixels.u8", size_bytes) as pixels,
-                _new_file(partial / "signatures.u8", self.signature_bytes) as signatures,
+                new_file(partial / "pixels.u8", size_bytes) as pixels,
+                new_file(partial / "signatures.u8", self.signature_bytes) as signatures,
             ):
                 _write_index(partial / "index.jsonl", self._scan(pixels, signatures))
             self._publish(partial, place)
@@ -283,7 +281,10 @@ class _Scanner:
         """Fill a nameless file that lives in memory where the system has such files."""
         shape = (len(self.folder.files), *self.policy.pixel_shape)
         try:
-            with _MemoryFile(size_bytes) as pixels, _MemoryFile(self.signature_bytes) as signatures:
+            with (
+                memory_file(size_bytes) as pixels,
+                memory_file(self.signature_bytes) as signatures,
+            ):
                 scanned = self._scan(pixels.path, signatures.path)
                 stored = StoredPixels(pixels.read().reshape(shape))
                 return self._store(scanned, signatures.read(), stored, "memory")
@@ -295,7 +296,7 @@ class _Scanner:
 
     def to_nowhere(self) -> Store:
         """Check the files and decode them again whenever they are asked for."""
-        with _MemoryFile(self.signature_bytes) as signatures:
+        with memory_file(self.signature_bytes) as signatures:
             scanned = self._scan(None, signatures.path)
             looks = signatures.read()
         pool = ThreadPoolExecutor(available_processors(), thread_name_prefix="imgclf-decode")
@@ -336,56 +337,6 @@ class _Scanner:
             scan_limits=self.scan_limits,
             progress=self.progress,
         )
-
-
-@contextmanager
-def _new_file(path: Path, size_bytes: int) -> Iterator[Path]:
-    """Make a file of zeros for others to write into; once they have, see it to the disk."""
-    with path.open("w+b") as file:
-        if hasattr(os, "posix_fallocate") and size_bytes:
-            os.posix_fallocate(file.fileno(), 0, size_bytes)  # A full disk shows here.
-        else:
-            file.truncate(size_bytes)
-        yield path
-        os.fsync(file.fileno())  # Or a crash of the machine leaves black images behind.
-
-
-class _MemoryFile:
-    """A file that has no name and no disk; workers find it through this process.
-
-    Where the system has no such files it lies in the folder for temporary files.
-    """
-
-    def __init__(self, size_bytes: int) -> None:
-        self._size_bytes = size_bytes
-
-    def __enter__(self) -> _MemoryFile:
-        """Make it."""
-        self._close = ExitStack()
-        if hasattr(os, "memfd_create"):
-            self._descriptor = os.memfd_create("imgclf-store")
-            self._close.callback(os.close, self._descriptor)  # Maps outlive it.
-            path = Path(f"/proc/{os.getpid()}/fd/{self._descriptor}")
-        else:
-            folder = tempfile.TemporaryDirectory(prefix="imgclf-")
-            path = Path(self._close.enter_context(folder)) / "rows.u8"
-        try:
-            self.path = self._close.enter_context(_new_file(path, self._size_bytes))
-        except BaseException:
-            self._close.close()
-            raise
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        """Forget it; what was read stays."""
-        self._close.close()
-
-    def read(self) -> NDArray[np.uint8]:
-        """Return its content, mapped where it is in memory already."""
-        if hasattr(os, "memfd_create"):
-            mapped = mmap.mmap(self._descriptor, self._size_bytes, access=mmap.ACCESS_READ)
-            return np.frombuffer(mapped, np.uint8)
-        return np.fromfile(self.path, np.uint8)
 
 
 def _write_index(path: Path, scanned: Sequence[ScannedFile]) -> None:

@@ -1,0 +1,86 @@
+"""Files that worker processes fill, a row for each image: on the disk, or in memory alone."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["MemoryFile", "memory_file", "new_file"]
+
+
+@contextmanager
+def new_file(path: Path, size_bytes: int) -> Iterator[Path]:
+    """Make a file of zeros for others to write into; once they have, see it to the disk.
+
+    Args:
+        path: The file; one that exists is emptied.
+        size_bytes: Its size.
+
+    Yields:
+        The path.
+
+    Raises:
+        OSError: There is no room for it.
+    """
+    with path.open("w+b") as file:
+        if hasattr(os, "posix_fallocate") and size_bytes:
+            os.posix_fallocate(file.fileno(), 0, size_bytes)  # A full disk shows here.
+        else:
+            file.truncate(size_bytes)
+        yield path
+        os.fsync(file.fileno())  # Or a crash of the machine leaves black images behind.
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFile:
+    """A file in memory.
+
+    Attributes:
+        path: By which processes that this one has started find it, for as long as it is open here.
+    """
+
+    path: Path
+
+    def read(self) -> NDArray[np.uint8]:
+        """Return its bytes, ``(size_bytes,)``; they stay when the file is gone."""
+        if not hasattr(os, "memfd_create"):
+            return np.fromfile(self.path, np.uint8)
+        with self.path.open("rb") as file:  # Mapped: it is in memory already, once.
+            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+
+
+@contextmanager
+def memory_file(size_bytes: int) -> Iterator[MemoryFile]:
+    """Make a file of zeros that has no name and no disk.
+
+    Where the system has no such files it lies in the folder for temporary files.
+
+    Args:
+        size_bytes: Its size, at least 1.
+
+    Yields:
+        The file, for others to write into.
+
+    Raises:
+        OSError: There is no room for it.
+    """
+    with ExitStack() as closing:
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("imgclf-rows")
+            closing.callback(os.close, descriptor)
+            path = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+        else:
+            folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="imgclf-"))
+            path = Path(folder) / "rows.u8"
+        yield MemoryFile(closing.enter_context(new_file(path, size_bytes)))
