@@ -10,18 +10,15 @@ machine that does nothing else.
 """
 
 import argparse
-import math
 import os
 import tempfile
 from pathlib import Path
-
-import keras
 
 from imgclf.demo import unpack_images
 from imgclf.models import build_model, smallest_side
 from imgclf.options import Weights
 from imgclf.registry import describe_architecture, find_architectures, load_architecture
-from imgclf.speed import measure_speed
+from imgclf.speed import measure_speed, mega_flop
 from imgclf.training.precision import choose_precision
 from imgclf.workflow import Settings, run_training
 
@@ -84,19 +81,6 @@ def measured_row(name: str, images: Path, epochs: int) -> str:
 def has_weights(name: str) -> bool:
     """Tell whether an architecture is meant to begin with pretrained weights."""
     return any(isinstance(option.range, Weights) for option in load_architecture(name).options)
-
-
-def mega_flop(model: keras.Model) -> float:
-    """Count additions and multiplications of one image's convolutions and dense layers, in million.
-
-    Each weight of a kernel is multiplied and added once per position of the layer's output.
-    """
-    flop = sum(
-        2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
-        for layer in model._flatten_layers(include_self=False)  # noqa: SLF001 - nested ones too
-        if hasattr(layer, "kernel")
-    )
-    return flop / 1e6
 
 
 if __name__ == "__main__":

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from imgclf.data.decoding import decode
+from imgclf.data.decoding import decode_with_facts
 from imgclf.data.folder import FoundFile, ImageFolder, read_folder
 from imgclf.data.generators import Plan
 from imgclf.data.scanning import available_processors
 from imgclf.errors import ArgumentError, ImageError
 from imgclf.models import build_model
 from imgclf.settings import Settings
+from imgclf.speed import mega_flop
 from imgclf.training.budget import IMAGE_SIZES, BudgetPlan, StepCost, measure_steps, plan_budget
 from imgclf.training.optimizers import choose_optimizer
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["budget_of"]
 
@@ -28,7 +33,7 @@ LARGEST_BY_BUDGET = 160
 def budget_of(plan: Plan, settings: Settings, budget_s: float) -> BudgetPlan:
     """Plan a training that ends in time: image size and epochs.
 
-    A few files are decoded and a few steps made on noise at each size in question.
+    A few files are decoded, and a few steps made on noise at the sizes in question.
 
     Args:
         plan: The images.
@@ -52,19 +57,23 @@ def budget_of(plan: Plan, settings: Settings, budget_s: float) -> BudgetPlan:
         if directory is not None
     ]
     num_train, num_held_out = _count(folders, plan)
-    scan_s = _decoding_s(folders[0], plan) * (num_train + num_held_out) / available_processors()
+    decoding_s, side = _sample(folders[0], plan)
+    scan_s = decoding_s * (num_train + num_held_out) / available_processors()
     num_classes = len(folders[0].class_names)
 
     options: dict[str, Any] = dict(settings.options)
 
-    def cost(size: tuple[int, int]) -> StepCost:
-        model = build_model(
+    def build(size: tuple[int, int]) -> keras.Model:
+        return build_model(
             settings.architecture,
             _shape(size, settings),
             num_classes,
             data_format=settings.data_format,
             **options,
         )
+
+    def cost(size: tuple[int, int]) -> StepCost:
+        model = build(size)
         return measure_steps(
             model,
             settings.batch_size,
@@ -80,15 +89,18 @@ def budget_of(plan: Plan, settings: Settings, budget_s: float) -> BudgetPlan:
         num_train,
         num_held_out,
         settings.epochs,
-        _sizes(settings),
+        _sizes(settings, side),
+        lambda size: mega_flop(build(size)),
         cost,
     )
 
 
-def _sizes(settings: Settings) -> Sequence[tuple[int, int]]:
+def _sizes(settings: Settings, side: float) -> Sequence[tuple[int, int]]:
+    """List the sizes to choose from: none beyond what the images themselves have."""
     if not settings.size_by_budget:
         return [settings.image_size]
-    return [(side, side) for side in IMAGE_SIZES if side <= LARGEST_BY_BUDGET]
+    largest = max(IMAGE_SIZES[0], min(side, LARGEST_BY_BUDGET))
+    return [(side, side) for side in IMAGE_SIZES if side <= largest]
 
 
 def _shape(size: tuple[int, int], settings: Settings) -> tuple[int, int, int]:
@@ -112,13 +124,16 @@ def _count(folders: Sequence[ImageFolder], plan: Plan) -> tuple[int, int]:
     return round(num_train * (1 - cut)), num_held_out + round(num_train * cut)
 
 
-def _decoding_s(folder: ImageFolder, plan: Plan) -> float:
-    """Measure what a file costs, over a few that lie far apart."""
+def _sample(folder: ImageFolder, plan: Plan) -> tuple[float, float]:
+    """Measure a few files that lie far apart: seconds to decode one, pixels of its shorter side."""
     files: Sequence[FoundFile] = folder.files[:: max(1, len(folder.files) // DECODED_SAMPLE)]
+    sides = []
     began_s = time.monotonic()
     for file in files:
         try:
-            decode(folder.absolute(file), plan.policy)
+            facts = decode_with_facts(folder.absolute(file), plan.policy).facts
         except ImageError:
             continue  # The scan names it.
-    return (time.monotonic() - began_s) / max(1, len(files))
+        sides.append(min(facts.width, facts.height))
+    decoding_s = (time.monotonic() - began_s) / max(1, len(files))
+    return decoding_s, statistics.median(sides) if sides else LARGEST_BY_BUDGET

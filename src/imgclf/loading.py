@@ -101,9 +101,8 @@ def _source_change(manifest: Manifest, architecture: Callable[..., keras.Model] 
 def _read_familiarity(
     classifier: Classifier, tensors: Mapping[str, NDArray[Any]], path: str | os.PathLike[str]
 ) -> Familiarity:
-    sizes, num_classes = classifier.feature_sizes, len(classifier.class_names)
     try:
-        return Familiarity.from_tensors(tensors, sizes, num_classes)
+        return Familiarity.from_tensors(tensors, classifier.feature_sizes)
     except ValueError as error:
         raise BundleError(
             f"The bundle {path} is damaged (its familiarity has {error}): copy or train it again."

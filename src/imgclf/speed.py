@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from imgclf.training.fitting import fit
 
-__all__ = ["Speed", "measure_speed"]
+__all__ = ["Speed", "measure_speed", "mega_flop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,33 @@ def measure_speed(model: keras.Model, *, batch_size: int = 32, num_steps: int = 
     training = _training_durations(model, batches, num_steps)
     prediction = _prediction_durations(model, tf.constant(images), num_steps)
     return Speed(batch_size / min(training), batch_size / min(prediction))
+
+
+def mega_flop(model: keras.Model) -> float:
+    """Count additions and multiplications of one image's convolutions and dense layers.
+
+    Each weight of a kernel is multiplied and added once per position of the layer's output.
+
+    Args:
+        model: What `imgclf.build_model` returned.
+
+    Returns:
+        Millions of operations.
+    """
+    layers = model._flatten_layers(include_self=False)  # noqa: SLF001 - nested ones too
+    flop: int = sum(
+        2 * math.prod(layer.kernel.shape) * _num_positions(layer)
+        for layer in layers
+        if hasattr(layer, "kernel")
+    )
+    return flop / 1e6
+
+
+def _num_positions(layer: keras.Layer) -> int:
+    """Count the places of a layer's output."""
+    shape = layer.output.shape
+    channels_first = getattr(layer, "data_format", None) == "channels_first"
+    return math.prod(shape[2:] if channels_first else shape[1:-1])
 
 
 def _training_durations(

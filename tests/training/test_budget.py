@@ -20,6 +20,11 @@ def cost(size: tuple[int, int]) -> StepCost:
     return StepCost(train_s=1e-3 * share, predict_s=3e-4 * share)
 
 
+def area(size: tuple[int, int]) -> float:
+    """Let the work grow with the area."""
+    return size[0] * size[1]
+
+
 @pytest.mark.parametrize(
     ("left_s", "size"), [(20, (32, 32)), (60, (32, 32)), (250, (64, 64)), (2_000, (128, 128))]
 )
@@ -27,22 +32,46 @@ def test_the_largest_images_that_can_be_seen_often_enough(
     left_s: float, size: tuple[int, int]
 ) -> None:
     """More time means larger images, but never fewer passes than wanted where they fit at all."""
-    plan = plan_budget(left_s, 1_000, 300, 40, SIZES, cost)
+    plan = plan_budget(left_s, 1_000, 300, 40, SIZES, area, cost)
     assert plan.image_size == size
     epoch_s = 1_000 * cost(size).train_s + 300 * cost(size).predict_s
     assert plan.epochs * epoch_s + plan.after_s == pytest.approx(left_s, rel=0.1)
 
 
+def test_larger_images_that_cost_the_same_are_taken() -> None:
+    """Where strides make 128 pixels as cheap as 32, these are taken, and only they are measured."""
+    asked = []
+
+    def measured(size: tuple[int, int]) -> StepCost:
+        asked.append(size)
+        return StepCost(1e-3, 3e-4)
+
+    work = {(32, 32): 100, (48, 48): 225, (64, 64): 104, (96, 96): 230, (128, 128): 110}
+    plan = plan_budget(20, 1_000, 300, 40, list(work), work.__getitem__, measured)
+    assert plan.image_size == (128, 128)
+    assert asked == [(128, 128)]
+
+
+def test_a_size_that_turns_out_too_dear_is_passed_over() -> None:
+    """What the count of operations promises is measured before it is believed."""
+
+    def measured(size: tuple[int, int]) -> StepCost:
+        return StepCost(*(value * (9 if size[0] == 128 else 1) for value in (1e-3, 3e-4)))
+
+    plan = plan_budget(250, 1_000, 300, 40, SIZES, lambda size: size[0], measured)
+    assert plan.image_size == (64, 64)
+
+
 def test_too_little_time_still_gives_one_epoch() -> None:
     """The smallest size and one pass are the least that a plan can be."""
-    plan = plan_budget(0.5, 100_000, 300, 40, SIZES, cost)
+    plan = plan_budget(0.5, 100_000, 300, 40, SIZES, area, cost)
     assert (plan.image_size, plan.epochs) == ((32, 32), 1)
 
 
 def test_no_size_is_no_plan() -> None:
     """An empty choice is an error, not a crash."""
     with pytest.raises(ArgumentError, match="at least one image size"):
-        plan_budget(10, 100, 10, 4, [], cost)
+        plan_budget(10, 100, 10, 4, [], area, cost)
 
 
 def test_the_clock_ends_a_training(two_classes: Path) -> None:

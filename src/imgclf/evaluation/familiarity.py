@@ -1,9 +1,13 @@
 """How much an image resembles the training images, so that a tree is not just "99 % cat".
 
-Of each of a network's feature layers, the mean of every class and a covariance that all classes
-share are kept; an image's distance is Mahalanobis' to the nearest class (K. Lee et al., "A Simple
-Unified Framework for Detecting Out-of-Distribution Samples", NeurIPS 2018, arXiv:1807.03888). The
-logarithms of the layers' distances, in units of their spread over the validation images, are
+Of each of a network's feature layers but the last two, a few typical training images are kept for
+every class: the centres of k-means over standardised features. An image's distance is that to the
+nearest of them, a compact form of nearest neighbours (Y. Sun et al., "Out-of-Distribution Detection
+with Deep Nearest Neighbors", ICML 2022, arXiv:2204.06507). The last two layers know little but what
+tells the classes apart (V. Papyan et al., "Prevalence of neural collapse", PNAS 2020): there, other
+things lie *nearer* to the classes than their own images do.
+
+The logarithms of the layers' distances, in units of their spread over the validation images, are
 averaged. What that average means is read off the validation images too: the share of them that
 lie at least as far away.
 """
@@ -11,8 +15,8 @@ lie at least as far away.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +37,19 @@ MOST_SCORES = 1001
 SMALLEST = 1e-12
 """Added to distances before their logarithm, and to spreads before a division."""
 
-LAYER_TENSORS = ("columns", "offset", "whitening", "centres", "log_distance")
+CENTRES_PER_CLASS = 4
+"""Kinds of pictures that a class is thought to consist of."""
+
+ROUNDS = 10
+"""Rounds of k-means; most of the way is made in the first few."""
+
+NUM_COLLAPSED = 2
+"""Layers at the end, the last map and what the head reads, that are not looked at."""
+
+LAYER_TENSORS = ("columns", "offset", "scale", "centres", "log_distance")
+
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,23 +59,22 @@ class LayerStatistics:
     Attributes:
         columns: int64 ``(chosen,)``, the features that are looked at.
         offset: float32 ``(chosen,)``, their mean over the training images.
-        whitening: float32 ``(chosen, chosen)``; makes the classes' shared covariance the identity.
-        centres: float32 ``(num_classes, chosen)``, the classes' means, whitened.
+        scale: float32 ``(chosen,)``, one over their spread there.
+        centres: float32 ``(num_centres, chosen)``, typical images, shifted and scaled.
         log_distance: float32 ``(2,)``, mean and spread of the logarithm over validation images.
     """
 
     columns: NDArray[np.int64]
     offset: NDArray[np.float32]
-    whitening: NDArray[np.float32]
+    scale: NDArray[np.float32]
     centres: NDArray[np.float32]
     log_distance: NDArray[np.float32]
 
     def log_distances(self, features: NDArray[np.float32]) -> FloatArray:
-        """Return the logarithm of each image's squared distance to the nearest class."""
-        white = (features[:, self.columns] - self.offset).astype(np.float64) @ self.whitening
-        centres = self.centres.astype(np.float64)
-        squared = (white**2).sum(axis=1)[:, None] - 2 * white @ centres.T + (centres**2).sum(axis=1)
-        distances: FloatArray = np.log(np.maximum(squared.min(axis=1), 0) + SMALLEST)
+        """Return the logarithm of each image's squared distance to the nearest centre."""
+        values = (features[:, self.columns] - self.offset).astype(np.float64) * self.scale
+        nearest = _squared_distances(values, self.centres.astype(np.float64)).min(axis=1)
+        distances: FloatArray = np.log(np.maximum(nearest, 0) + SMALLEST)
         return distances
 
     def scores(self, features: NDArray[np.float32]) -> FloatArray:
@@ -74,7 +89,7 @@ class Familiarity:
     """What a classifier keeps to recognise images that are unlike its training images.
 
     Attributes:
-        layers: Statistics of each feature layer, in the order of `imgclf.features`.
+        layers: Statistics of the first feature layers, in the order of `imgclf.features`.
         validation_scores: float32 ``(count,)``, ascending.
     """
 
@@ -104,15 +119,12 @@ class Familiarity:
         return tensors
 
     @classmethod
-    def from_tensors(
-        cls, tensors: Mapping[str, NDArray[Any]], sizes: Sequence[int], num_classes: int
-    ) -> Familiarity:
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], sizes: Sequence[int]) -> Familiarity:
         """Read what `to_tensors` returned.
 
         Args:
             tensors: The content of the bundle's member.
             sizes: Number of features of each of the network's layers.
-            num_classes: Number of classes.
 
         Returns:
             The statistics.
@@ -120,6 +132,7 @@ class Familiarity:
         Raises:
             ValueError: The tensors do not fit the network.
         """
+        sizes = _told_by(sizes)
         names = {f"{index}/{name}" for index in range(len(sizes)) for name in LAYER_TENSORS}
         if set(tensors) != {"validation_scores", *names}:
             raise ValueError("other tensors than those of the network's layers")
@@ -129,7 +142,7 @@ class Familiarity:
         layers = []
         for index, size in enumerate(sizes):
             layer = LayerStatistics(*(tensors[f"{index}/{name}"] for name in LAYER_TENSORS))
-            _check_layer(layer, size, num_classes)
+            _check_layer(layer, size)
             layers.append(layer)
         return cls(tuple(layers), scores)
 
@@ -154,10 +167,8 @@ def fit_familiarity(
     given = (*train_features, *val_features)
     if not given or not all(np.isfinite(values).all() for values in given):
         return None
-    layers = [
-        _fit_layer(train, labels, val, num_classes)
-        for train, val in zip(train_features, val_features, strict=True)
-    ]
+    pairs = zip(_told_by(train_features), _told_by(val_features), strict=True)
+    layers = [_fit_layer(train, labels, val, num_classes) for train, val in pairs]
     scores = np.sort(_mean_scores(layers, val_features)).astype(np.float32)
     if scores.size > MOST_SCORES:
         scores = np.quantile(scores, np.linspace(0, 1, MOST_SCORES)).astype(np.float32)
@@ -170,52 +181,57 @@ def _fit_layer(
     size = train.shape[1]
     columns = np.unique(np.linspace(0, size - 1, min(size, MOST_FEATURES)).astype(np.int64))
     offset = train[:, columns].mean(axis=0)
-    values = (train[:, columns] - offset).astype(np.float64)
-    sizes = np.maximum(np.bincount(labels, minlength=num_classes), 1)
-    means = np.zeros((num_classes, columns.size))
-    np.add.at(means, labels, values)
-    means /= sizes[:, None]
-    residuals = values - means[labels]
-    whitening = _whitening(residuals)
-    centres = (means @ whitening).astype(np.float32)
+    spread = train[:, columns].std(axis=0)
+    spread[spread < SMALLEST] = 1.0  # a silent feature tells nothing, and divides nothing
+    scale = (1 / spread).astype(np.float32)
+    values = (train[:, columns] - offset).astype(np.float64) * scale
+    known = [values[labels == label] for label in range(num_classes)]
+    centres = np.concatenate([_centres(images) for images in known if len(images)])
     unit = np.array([0, 1], np.float32)
-    raw = LayerStatistics(columns, offset, whitening.astype(np.float32), centres, unit)
+    raw = LayerStatistics(columns, offset, scale, centres.astype(np.float32), unit)
     distances = raw.log_distances(val)
     measured = np.array([distances.mean(), distances.std() + SMALLEST], np.float32)
-    return LayerStatistics(columns, offset, raw.whitening, centres, measured)
+    return replace(raw, log_distance=measured)
 
 
-def _whitening(residuals: FloatArray) -> FloatArray:
-    """Return the matrix that makes these ``(count, size)`` residuals' covariance the identity.
+def _centres(values: FloatArray) -> FloatArray:
+    """Find the centres of k-means (Lloyd's rounds), from images that stand evenly in the order."""
+    first = np.linspace(0, len(values) - 1, min(len(values), CENTRES_PER_CLASS)).astype(np.int64)
+    centres = values[first]
+    for _ in range(ROUNDS):
+        nearest = _squared_distances(values, centres).argmin(axis=1)
+        for index in np.unique(nearest):
+            centres[index] = values[nearest == index].mean(axis=0)
+    return centres
 
-    The fewer images there are for each feature, the more the covariance is drawn towards that of
-    independent features.
-    """
-    count, size = residuals.shape
-    spread = residuals.std(axis=0)
-    spread[spread < SMALLEST] = 1.0  # a silent feature tells nothing, and divides nothing
-    correlation = (residuals / spread).T @ (residuals / spread) / count
-    drawn = size / (size + count)
-    eigenvalues, vectors = np.linalg.eigh((1 - drawn) * correlation + drawn * np.eye(size))
-    whitening: FloatArray = vectors / np.sqrt(np.maximum(eigenvalues, SMALLEST)) / spread[:, None]
-    return whitening
+
+def _squared_distances(values: FloatArray, centres: FloatArray) -> FloatArray:
+    """Return ``(num_values, num_centres)`` squared distances."""
+    products = values @ centres.T
+    squared: FloatArray = (values**2).sum(axis=1)[:, None] - 2 * products + (centres**2).sum(axis=1)
+    return squared
+
+
+def _told_by(layers: Sequence[_Item]) -> Sequence[_Item]:
+    """Keep the layers that tell strange images; of few, the first."""
+    return layers[: max(1, len(layers) - NUM_COLLAPSED)]
 
 
 def _mean_scores(
     layers: Sequence[LayerStatistics], features: Sequence[NDArray[np.float32]]
 ) -> FloatArray:
-    pairs = zip(layers, features, strict=True)
+    pairs = zip(layers, _told_by(features), strict=True)
     scores: FloatArray = np.mean([layer.scores(values) for layer, values in pairs], axis=0)
     return scores
 
 
-def _check_layer(layer: LayerStatistics, size: int, num_classes: int) -> None:
+def _check_layer(layer: LayerStatistics, size: int) -> None:
     chosen = layer.columns.size
     wanted = {
         "columns": (np.int64, (chosen,)),
         "offset": (np.float32, (chosen,)),
-        "whitening": (np.float32, (chosen, chosen)),
-        "centres": (np.float32, (num_classes, chosen)),
+        "scale": (np.float32, (chosen,)),
+        "centres": (np.float32, (max(1, len(layer.centres)), chosen)),
         "log_distance": (np.float32, (2,)),
     }
     for name, (dtype, shape) in wanted.items():

@@ -27,6 +27,9 @@ END_LOOKS = 3
 RESERVE_S = 3.0
 """Seconds that are kept for writing bundle and report."""
 
+SAME_WORK = 1.15
+"""Sizes whose work differs by no more than this factor are equally cheap."""
+
 WARM_UP_STEPS, MEASURED_STEPS = 2, 4
 
 
@@ -93,36 +96,48 @@ def plan_budget(
     num_held_out: int,
     wanted_epochs: int,
     sizes: Sequence[tuple[int, int]],
+    work: Callable[[tuple[int, int]], float],
     cost: Callable[[tuple[int, int]], StepCost],
 ) -> BudgetPlan:
     """Choose the largest images that can still be gone through as often as wanted.
+
+    Larger images are not always dearer: a network with strides in its stem may do the same work for
+    128 pixels a side as for 32. Where no size can be gone through often enough, the largest of
+    the cheap ones is taken.
 
     Args:
         left_s: Seconds until the end.
         num_train: Training images.
         num_held_out: Validation and test images; they are looked at in each epoch, and at the end.
         wanted_epochs: Passes that the recipe would make.
-        sizes: ``(height, width)``, from small to large; the first is taken when none fits.
-        cost: Measures a size; called from small to large until one is too dear.
+        sizes: ``(height, width)``, from small to large.
+        work: Counts the operations for an image of a size; only their proportions matter.
+        cost: Measures a size, which takes some seconds; called for as few as possible.
 
     Returns:
         The plan.
     """
-    plan: BudgetPlan | None = None
-    for size in sizes:
-        began_s = time.monotonic()
-        step = cost(size)
-        left_s -= time.monotonic() - began_s
+    if not sizes:
+        raise ArgumentError("A budget needs at least one image size.")
+    began_s = time.monotonic()
+    works = {size: work(size) for size in sizes}
+    cheap = [size for size in sizes if works[size] <= SAME_WORK * min(works.values())][-1]
+    measured = cost(cheap)
+
+    def plan(size: tuple[int, int], step: StepCost) -> BudgetPlan:
         epoch_s = num_train * step.train_s + num_held_out * step.predict_s
         after_s = END_LOOKS * num_held_out * step.predict_s + RESERVE_S
-        epochs = int((left_s - after_s) / epoch_s)
-        if plan is None or epochs >= wanted_epochs:
-            plan = BudgetPlan(size, max(1, epochs), after_s)
-        if epochs < wanted_epochs:
-            break
-    if plan is None:
-        raise ArgumentError("A budget needs at least one image size.")
-    return plan
+        rest_s = left_s - (time.monotonic() - began_s) - after_s
+        return BudgetPlan(size, max(1, int(rest_s / epoch_s)), after_s)
+
+    for size in reversed(sizes[sizes.index(cheap) + 1 :]):
+        ratio = works[size] / works[cheap]
+        estimate = StepCost(measured.train_s * ratio, measured.predict_s * ratio)
+        if plan(size, estimate).epochs >= wanted_epochs:
+            larger = plan(size, cost(size))
+            if larger.epochs >= wanted_epochs:
+                return larger
+    return plan(cheap, measured)
 
 
 class KeepBudget(keras.callbacks.Callback):
