@@ -81,11 +81,11 @@ def test_the_figure_is_a_share_of_validation_images() -> None:
 
 
 def test_strange_images_are_flagged() -> None:
-    """What lies far from every class in any direction has no familiarity; the centres have most."""
+    """What lies far from every class in any direction has no familiarity; the classes have."""
     fitted = fit()
     strange = np.array([[0, 0, 40], [14, 9, 4], [-12, 0, 4]], np.float32)
     assert fitted.measure([strange]).max() < 0.001
-    assert fitted.measure([CENTRES]).min() > 0.5
+    assert fitted.measure([CENTRES]).min() > 0.2
 
 
 def test_silent_and_many_features() -> None:
