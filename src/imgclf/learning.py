@@ -38,6 +38,9 @@ __all__ = ["Learned", "Task", "Watcher", "learn", "plan_task"]
 
 _logger = logging.getLogger(__name__)
 
+MOST_PLANS = 10
+"""How many times the planned epochs a training with a budget may make before its time is over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
@@ -272,7 +275,7 @@ def _keep_budget(task: Task) -> list[keras.callbacks.Callback]:
     done = min(1.0, state.epoch / settings.epochs) if state else 0.0
     left_s = settings.budget_s * (1 - done) - (time.monotonic() - task.began_s)
     rate = cast("float", settings.learning_rate)
-    return [KeepBudget(rate, left_s - task.budget.after_s, done)]
+    return [KeepBudget(rate, left_s - task.budget.after_s, done, settings.epochs)]
 
 
 def _fit(
@@ -285,7 +288,8 @@ def _fit(
     settings = task.settings
     rate: Any = settings.learning_rate
     shared: dict[str, Any] = {
-        "epochs": settings.epochs,
+        # With a budget the clock ends the training, also where it is faster than was planned.
+        "epochs": settings.epochs * (1 if task.budget is None else MOST_PLANS),
         "optimizer": settings.optimizer,
         "class_weight": settings.class_weight,
         "weight_decay": settings.weight_decay,

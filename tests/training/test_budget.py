@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import keras
 import pytest
 
 import imgclf
@@ -79,9 +80,16 @@ def test_the_clock_ends_a_training(two_classes: Path) -> None:
     train, val = imgclf.make_generators(two_classes, image_size=(24, 24), batch_size=8)
     model = imgclf.build_model("three_conv", (24, 24, 3), filters=8, hidden_units=8)
     began_s = time.monotonic()
-    history = imgclf.fit(model, train, val, epochs=10_000, callbacks=[KeepBudget(1e-3, fit_s=3.0)])
+    keeper = KeepBudget(1e-3, fit_s=3.0, planned_epochs=2)
+    shown: list[int] = []
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda _epoch, _logs: shown.append(note.params["epochs"])
+    )
+    history = imgclf.fit(model, train, val, epochs=10_000, callbacks=[keeper, note])
     assert time.monotonic() - began_s >= 2.5
-    assert len(history.epoch) < 10_000
+    assert 2 < len(history.epoch) < 10_000
+    # A display shows the plan, and what came beyond it.
+    assert shown == [2, *range(2, len(shown) + 1)]
 
 
 @pytest.mark.parametrize(("speed", "done"), [(1.0, 0.0), (0.3, 0.0), (5.0, 0.0), (1.0, 0.5)])

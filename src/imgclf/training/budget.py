@@ -147,15 +147,23 @@ class KeepBudget(keras.callbacks.Callback):
     and come down to zero (half a cosine) when the time is over.
     """
 
-    def __init__(self, learning_rate: float, fit_s: float, done_share: float = 0.0) -> None:
+    def __init__(
+        self,
+        learning_rate: float,
+        fit_s: float,
+        done_share: float = 0.0,
+        planned_epochs: int | None = None,
+    ) -> None:
         """Keep a time.
 
         Args:
             learning_rate: The highest rate.
             fit_s: Seconds of the training.
             done_share: Share of the training, 0 to 1, that an earlier process has done.
+            planned_epochs: The number of epochs that a display shall show; None shows the limit.
         """
         super().__init__()
+        self._planned_epochs = planned_epochs
         self._learning_rate = learning_rate
         self._fit_s = fit_s
         self._done_share = done_share
@@ -166,6 +174,11 @@ class KeepBudget(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
         """Start the clock."""
         self._began_s = self._began_s or time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Let the display, which shares the parameters, show the plan instead of the limit."""
+        if self._planned_epochs is not None:
+            self.params["epochs"] = max(self._planned_epochs, epoch + 1)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Set the rate of the moment."""
