@@ -23,6 +23,7 @@ import imgclf.errors
 from docs.code_blocks import PAGES, ROOT, blocks_of, commands_of
 from imgclf.cli.main import app
 from imgclf.data.decoding import REASONS
+from imgclf.registry import find_architectures
 
 DOCS = ROOT / "docs"
 FIRST_READ = (
@@ -161,10 +162,12 @@ def test_every_public_name_has_a_reference_entry() -> None:
     documented = {entry.rpartition(".")[2] for entry in entries}
     errors = (DOCS / "reference/errors.md").read_text()
     assert "::: imgclf.errors" in errors
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \| (.+) \|$", errors, re.MULTILINE)
+    remedies = {name: remedy.strip() for name, _, _, remedy in rows}
     for name in public_names():
         is_error = isinstance(getattr(imgclf, name), type) and name.endswith("Error")
         assert (
-            (f"| `{name}` |" in errors or name == "ImgclfError")
+            (bool(remedies.get(name)) or name == "ImgclfError")
             if is_error
             else (name in documented)
         ), name
@@ -177,6 +180,21 @@ def test_every_verb_has_a_reference_entry() -> None:
     for name, command in root.commands.items():
         for verb in (name, *(f"{name} {inner}" for inner in getattr(command, "commands", {}))):
             assert re.search(rf"^##+ `imgclf {verb}`$", page, re.MULTILINE), verb
+
+
+def test_every_built_in_architecture_has_a_section() -> None:
+    """The page of the zoo says of each what it is for and where it comes from."""
+    page = (DOCS / "architectures.md").read_text()
+    for name, (registration, *_) in find_architectures().items():
+        if registration.builtin:
+            assert re.search(rf"^### {name}\n\n\S", page, re.MULTILINE), name
+
+
+def test_every_page_can_be_found() -> None:
+    """Each page of the site stands in its navigation, and each entry is a page."""
+    navigation = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    assert sorted(navigation) == sorted(pages)
 
 
 def test_every_reason_and_setting_is_documented() -> None:
