@@ -51,39 +51,98 @@ __all__ = [
 
 
 class ImgclfError(Exception):
-    """Root of all errors that imgclf raises on purpose; its text is one line for a person."""
+    """Root of all errors that imgclf raises on purpose; its text is one line for a person.
+
+    Example:
+        >>> try:
+        ...     imgclf.load("missing.imgclf")
+        ... except imgclf.ImgclfError as error:
+        ...     print(error)
+        The bundle missing.imgclf does not exist: give a .imgclf file.
+    """
 
 
 class ArgumentError(ImgclfError, ValueError):
-    """An argument has a value that is not accepted; the message names what is."""
+    """An argument has a value that is not accepted; the message names what is.
+
+    Example:
+        >>> imgclf.InputPolicy((96, 96), channels=4)
+        Traceback (most recent call last):
+        imgclf.errors.ArgumentError: channels=4 is not accepted: give 3 for colour or 1 for grey.
+    """
 
 
 class OptionError(ArgumentError):
-    """An option of an architecture is unknown, of the wrong type or out of its bounds."""
+    """An option of an architecture is unknown, of the wrong type or out of its bounds.
+
+    Example:
+        >>> imgclf.build_model("resnet9", (32, 32, 3), filters=0)
+        Traceback (most recent call last):
+        imgclf.errors.OptionError: ...
+    """
 
 
 class UnknownArchitectureError(ImgclfError, LookupError):
-    """No installed architecture has the name that was asked for."""
+    """No installed architecture has the name that was asked for.
+
+    Example:
+        >>> imgclf.build_model("resnt9", (32, 32, 3))
+        Traceback (most recent call last):
+        imgclf.errors.UnknownArchitectureError: ...Did you mean 'resnet9'?...
+    """
 
 
 class PluginError(ImgclfError, ImportError):
-    """An architecture is registered but cannot be used; the message names its distribution."""
+    """An architecture is registered but cannot be used; the message names its distribution.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     imgclf.describe_architecture("a_plugin_that_needs_another_keras")
+        ... except imgclf.PluginError as error:
+        ...     print(error)
+    """
 
 
 class ContractError(ImgclfError, TypeError):
-    """An architecture breaks the contract; the message names the layer or option at fault."""
+    """An architecture breaks the contract; the message names the layer or option at fault.
+
+    Example:
+        >>> imgclf.build_model(lambda input_shape: None, (32, 32, 3))
+        Traceback (most recent call last):
+        imgclf.errors.ContractError: ...
+    """
 
 
 class BackendError(ImgclfError, RuntimeError):
-    """Keras runs on a backend other than TensorFlow."""
+    """Keras runs on a backend other than TensorFlow.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     imgclf.train("photos/")  # with KERAS_BACKEND=jax
+        ... except imgclf.BackendError as error:
+        ...     print(error)
+    """
 
 
 class DataError(ImgclfError, ValueError):
-    """A folder of images cannot be trained on or evaluated; the message says what to change."""
+    """A folder of images cannot be trained on or evaluated; the message says what to change.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     imgclf.train("photos/")  # one class only
+        ... except imgclf.DataError as error:
+        ...     print(error)
+    """
 
 
 class DataNotFoundError(DataError, FileNotFoundError):
-    """A file or folder that was given does not exist."""
+    """A file or folder that was given does not exist.
+
+    Example:
+        >>> imgclf.check("missing/")
+        Traceback (most recent call last):
+        imgclf.errors.DataNotFoundError: ...
+    """
 
     # FileNotFoundError's own __str__ expects (errno, text); a plain message must print as given.
     def __str__(self) -> str:
@@ -96,6 +155,12 @@ class ImageError(ImgclfError, ValueError):
 
     Attributes:
         reason: A short stable code such as ``"truncated"``; see `imgclf.data.decoding`.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     clf.predict(b"no image")
+        ... except imgclf.ImageError as error:
+        ...     print(error.reason)
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -109,23 +174,58 @@ class ImageError(ImgclfError, ValueError):
 
 
 class WeightsError(ImgclfError, OSError):
-    """Pretrained weights cannot be had; the message names the file and where to put it."""
+    """Pretrained weights cannot be had; the message names the file and where to put it.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     imgclf.build_model("mobilenet_v3", (96, 96, 3), weights="missing.h5")
+        ... except imgclf.WeightsError as error:
+        ...     print(error)
+    """
 
 
 class TrainingError(ImgclfError, RuntimeError):
-    """A training could not go on; the message names the step and what to do."""
+    """A training could not go on; the message names the step and what to do.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     imgclf.train("photos/", learning_rate=1e9)
+        ... except imgclf.TrainingError as error:
+        ...     print(error)
+    """
 
 
 class OutOfMemoryError(TrainingError, MemoryError):
-    """The memory does not hold a training step; the message names a batch size to try."""
+    """The memory does not hold a training step; the message names a batch size to try.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     imgclf.train("photos/", image_size=(2048, 2048), batch_size=512)
+        ... except imgclf.OutOfMemoryError as error:
+        ...     print(error)
+    """
 
 
 class TuningError(ImgclfError, RuntimeError):
-    """A search could not go on: its trials fail alike, or its processes cannot be started."""
+    """A search could not go on: its trials fail alike, or its processes cannot be started.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     imgclf.tune("resnet9", train, val)
+        ... except imgclf.TuningError as error:
+        ...     print(error)
+    """
 
 
 class RunFolderError(ImgclfError, FileExistsError):
-    """A run folder is in use by another process or already holds another run."""
+    """A run folder is in use by another process or already holds another run.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     imgclf.train("photos/", run_dir="runs/first")  # for the second time
+        ... except imgclf.RunFolderError as error:
+        ...     print(error)
+    """
 
     def __str__(self) -> str:
         """Return the message as it was given."""
@@ -133,7 +233,14 @@ class RunFolderError(ImgclfError, FileExistsError):
 
 
 class StudyError(ImgclfError, FileExistsError):
-    """A study folder is in use, holds a study already, or another one than was asked for."""
+    """A study folder is in use, holds a study already, or another one than was asked for.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     imgclf.tune("resnet9", train, val)  # for the second time
+        ... except imgclf.StudyError as error:
+        ...     print(error)
+    """
 
     def __str__(self) -> str:
         """Return the message as it was given."""
@@ -141,11 +248,24 @@ class StudyError(ImgclfError, FileExistsError):
 
 
 class BundleError(ImgclfError, ValueError):
-    """A file is not a usable bundle: not one at all, damaged, too new, or of a missing plugin."""
+    """A file is not a usable bundle: not one at all, damaged, too new, or of a missing plugin.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     imgclf.load("new.jpg")
+        ... except imgclf.BundleError as error:
+        ...     print(error)
+    """
 
 
 class AccuracyError(ImgclfError, AssertionError):
-    """A classifier is less accurate than what was demanded of it."""
+    """A classifier is less accurate than what was demanded of it.
+
+    Example:
+        >>> # imgclf evaluate pets.imgclf photos/ --assert-accuracy 0.9 ends with it, exit code 1
+        >>> issubclass(imgclf.AccuracyError, AssertionError)
+        True
+    """
 
 
 def in_one_line(error: BaseException) -> str:

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from conftest import Run
 from imgclf.cli.main import app
@@ -68,11 +69,14 @@ def test_every_verb_has_a_summary_and_an_example(path: tuple[str, ...]) -> None:
     assert example[1].split()[:1] == [path[0]]
 
 
-def test_help_fits_80_columns(imgclf_command: Run) -> None:
-    """The longest help, on the narrowest usual terminal."""
-    done = imgclf_command("train", "--help")
-    assert done.returncode == 0
+@pytest.mark.parametrize("path", VERBS, ids=lambda path: " ".join(path) or "imgclf")
+def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
+    """The help of every command, on the narrowest usual terminal, with its example whole."""
+    done = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "80", "NO_COLOR": "1"})
+    assert done.exit_code == 0
     assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "[[" not in done.stdout  # a bracket of ours in a bracket of Typer's
+    assert re.search(r"Example: imgclf|Begin with: imgclf", done.stdout)
 
 
 @pytest.mark.parametrize(

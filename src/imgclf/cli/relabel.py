@@ -24,7 +24,7 @@ def relabel(
     suspects: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[SUSPECTS.CSV]",
+            metavar="SUSPECTS.CSV",
             help="Its suspects.csv with the column corrected filled in; default RUN/suspects.csv.",
             show_default=False,
         ),

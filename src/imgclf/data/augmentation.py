@@ -49,6 +49,9 @@ class Augmentation:
             are long trainings of large networks; see `imgclf.data.mixing`.
         cutmix: Alpha of CutMix, 0 to 10; usual is 1. With `mixup` too, each batch has one of them.
 
+    Raises:
+        ArgumentError: A value is out of its range; the message names it.
+
     Example:
         >>> turned = imgclf.Augmentation(rotation_range=10, shift_range=0.1)
         >>> train, val = imgclf.make_generators("photos/", augment=turned)  # doctest: +SKIP

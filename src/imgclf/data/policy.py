@@ -29,6 +29,9 @@ class InputPolicy:
             ``(height, width, channels)``.
         background: RGB colour, 0 to 255 each, under transparent pixels and around padding.
 
+    Raises:
+        ArgumentError: A value is none of these; the message names it.
+
     Example:
         >>> InputPolicy((96, 128), channels=1).input_shape
         (96, 128, 1)
