@@ -281,7 +281,7 @@ def test_the_command_makes_the_same_choices(odd_run: Path, change: dict[str, Any
     with command.make_context("train", words[2:]) as context:
         given = context.params
     for name in ("weight_decay", "label_smoothing", "patience", "group_by", "oversample", "seed",
-                 "accumulate_steps", "two_phase", "schedule", "optimizer", "precision"):  # fmt: skip
+                 "accumulate_steps", "two_phase", "optimizer", "precision"):  # fmt: skip
         assert given[name] == config.get(name), name
     assert float(given["learning_rate"]) == config["learning_rate"]
     assert parse_budget(given["budget"]) == config["budget_s"]
