@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 from imgclf.evaluation.label_issues import write_label_issues
 from imgclf.evaluation.model_card import write_model_card
 from imgclf.evaluation.report import write_report
-from imgclf.evaluation.run_record import read_run, write_predictions, write_record
+from imgclf.evaluation.run_record import (
+    read_run,
+    write_predictions,
+    write_record,
+    write_validation,
+)
 from imgclf.training.schedules import make_schedule
 
 if TYPE_CHECKING:
@@ -23,7 +28,7 @@ RATES_PER_EPOCH = 4
 
 
 def write_documents(folder: Path, run: TrainingRun, settings: Settings) -> None:
-    """Write ``record.json``, ``predictions.csv``, ``suspects.csv``, the report and the card.
+    """Write what a run folder tells of its training: figures, answers, suspects, report, card.
 
     Args:
         folder: The run folder; bundle, configuration, division and history lie in it already.
@@ -31,11 +36,19 @@ def write_documents(folder: Path, run: TrainingRun, settings: Settings) -> None:
         settings: Every choice.
     """
     write_predictions(folder, run.evaluation)
+    if run.headline_split == "test":  # Otherwise they are the validation images already.
+        _write_validation(folder, run)
     write_record(folder, _record(run, settings))
     record = read_run(folder)
     write_label_issues(record)
     write_model_card(record)
     write_report(folder, run.classifier)
+
+
+def _write_validation(folder: Path, run: TrainingRun) -> None:
+    val = run.data.val
+    paths = [sample.path for sample in val.samples]
+    write_validation(folder, val.class_names, paths, val.labels, run.val_probabilities)
 
 
 def _record(run: TrainingRun, settings: Settings) -> dict[str, Any]:
@@ -47,6 +60,7 @@ def _record(run: TrainingRun, settings: Settings) -> dict[str, Any]:
         "best_epoch": None if best is None else best + 1,
         "precision": run.precision,
         "images_per_s": run.images_per_s,
+        "predict_images_per_s": run.predict_images_per_s,
         "durations_s": dict(run.durations_s),
         "learning_rates": _learning_rates(run, settings),
         "quarantined": [

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from imgclf.atomic import write_atomically
 from imgclf.bundle import DataRecord
@@ -19,6 +21,7 @@ from imgclf.data.generators import Batches, ImageData, Plan
 from imgclf.documents import write_documents
 from imgclf.errors import DataError
 from imgclf.evaluation.calibrating import calibrate
+from imgclf.evaluation.calibration import apply_temperature
 from imgclf.evaluation.evaluating import Evaluation, evaluate
 from imgclf.evaluation.familiarising import learn_familiarity
 from imgclf.learning import Watcher, learn, plan_task
@@ -71,6 +74,10 @@ class TrainingRun:
         history: Keras' history, in training precision.
         precision: The precision of the training steps.
         images_per_s: Training images per second, validation included.
+        predict_images_per_s: Held-out images that were answered per second, in float32, from
+            decoded pixels.
+        val_probabilities: float64 ``(num_images, num_classes)``, calibrated, of the validation
+            images.
         durations_s: Seconds of each part.
         bundle: The saved bundle; None without a run folder.
         stopped: Whether the training was asked to end before its last epoch.
@@ -85,6 +92,8 @@ class TrainingRun:
     history: keras.callbacks.History
     precision: str
     images_per_s: float
+    predict_images_per_s: float
+    val_probabilities: NDArray[np.float64]
     durations_s: Mapping[str, float]
     bundle: Path | None
     stopped: bool = False
@@ -236,12 +245,13 @@ def _train(
 
     classifier = Classifier(model, data.train)
     classifier.mirrored = settings.mirrored_prediction
-    classifier.calibration = calibrate(
-        data.val.labels, classifier.predict_pixels(data.val.pixels())
-    )
+    val_probabilities = classifier.predict_pixels(data.val.pixels())
+    classifier.calibration = calibrate(data.val.labels, val_probabilities)
     classifier.familiarity = learn_familiarity(classifier, data.train, data.val)
     classifier.traces = _traces(data.train)
+    measured_s = time.monotonic()
     evaluation = evaluate(classifier, data.test or data.val)
+    predict_images_per_s = len(evaluation.paths) / max(time.monotonic() - measured_s, 1e-9)
     headline_split: Literal["test", "val"] = "test" if data.test else "val"
     classifier.figures = evaluation.figures(headline_split)
     classifier.data = _data_record(data, split_sha256, settings.seed)
@@ -261,6 +271,8 @@ def _train(
         history=history,
         precision=precision,
         images_per_s=num_seen / (fitted_s - scanned_s),
+        predict_images_per_s=predict_images_per_s,
+        val_probabilities=apply_temperature(val_probabilities, classifier.calibration.temperature),
         durations_s={
             "scan": scanned_s - began_s,
             "fit": fitted_s - scanned_s,

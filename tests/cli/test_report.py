@@ -7,13 +7,16 @@ import io
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
-from imgclf.cli._figures import curve_line
+from imgclf.cli._figures import curve_line, print_confusion, print_learning_curve
 from imgclf.cli.main import app
 from imgclf.errors import AccuracyError, DataNotFoundError
 
@@ -136,3 +139,27 @@ def test_two_runs_are_compared(trained: Any, tmp_path: Path) -> None:
     assert found["accuracies"][0] == found["accuracies"][1] == trained.evaluation.accuracy
     assert invoke("report", "--compare", run).exit_code == 2
     assert invoke("report", run, "--output", tmp_path / "x.html").exit_code == 2
+
+
+@pytest.mark.parametrize("images_per_cell", [33, 12_345])
+def test_the_matrix_fits_eighty_columns(images_per_cell: int) -> None:
+    """A matrix of 12 classes has every count whole in 80 columns, or is left to its pairs."""
+    counts = np.full((12, 12), images_per_cell)
+    names = tuple(f"a class with a long name {number}" for number in range(12))
+    evaluation: Any = SimpleNamespace(class_names=names, metrics=SimpleNamespace(confusion=counts))
+    console = Console(file=io.StringIO(), width=80)
+    print_confusion(console, evaluation)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= 80
+    rows = [line for line in text.splitlines() if line.count(str(images_per_cell)) == 12]
+    assert len(rows) == (12 if images_per_cell == 33 else 0)
+    assert "taken for" in text
+
+
+def test_the_learning_curve_fits_eighty_columns() -> None:
+    """Whatever the metric is called and however many epochs there were."""
+    console = Console(file=io.StringIO(), width=80)
+    names = ("val_loss", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy")
+    print_learning_curve(console, {name: [0.25] * 500 for name in names})
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert sum("▅" in line and len(line) <= 80 for line in lines) == len(names)

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
 from browsing import Visit
 from conftest import write_images
+from imgclf.bundle import read_bundle
+from imgclf.cli._parameters import parse_budget
+from imgclf.cli.main import app
+from imgclf.data.augmentation import Augmentation, resolve_augmentation
 from imgclf.errors import RunFolderError
 from imgclf.evaluation.pictures import choose_for_cells
 from imgclf.evaluation.report import write_report
 from imgclf.evaluation.report_sections import curves
+from imgclf.evaluation.reproducing import command_words, reproduction
 from imgclf.evaluation.run_record import read_run
 from imgclf.workflow import Settings, run_training
 
@@ -32,6 +41,9 @@ def odd_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split, counts in (("train", 30), ("val", 12), ("test", 40)):
         names = {"plain": counts, ODD_CLASS: counts, "{{script}}": counts}
         write_images(root / split, names, seed=len(split))
+    for number in range(3):
+        source, target = root / "val" / "plain", root / "val" / ODD_CLASS
+        (source / f"{number:03}.png").rename(target / f"swapped-val{number}.png")
     for number in range(12):  # labels that are wrong, so that there are mistakes to show
         name = f"swapped{number}.png" if number else ODD_FILE
         (root / "test" / "plain" / f"{number:03}.png").rename(root / "test" / ODD_CLASS / name)
@@ -83,7 +95,7 @@ def test_the_headline_is_the_runs(visit: Visit, odd_run: Path) -> None:
     rows = predictions(odd_run)
     right = sum(row["true"] == row["predicted"] for row in rows)
     text = visit.page.locator(".headline").inner_text()
-    assert f"{right / len(rows):.2%}" in text
+    assert f"{100 * right / len(rows):.2f} %" in text
     assert f"{right} of {len(rows)} test images" in text
 
 
@@ -234,6 +246,77 @@ def test_the_model_card_states_the_same(odd_run: Path) -> None:
     assert f"**{right / len(rows):.2%}**" in card
     assert "\\<img src=x onerror=alert\\(1\\)\\>" in card
     assert ODD_CLASS not in card
+
+
+def test_suspects_are_held_out_images(odd_run: Path) -> None:
+    """Test and validation images are suspected, training images never; the report shows both."""
+    with (odd_run / "suspects.csv").open(encoding="utf-8", newline="") as file:
+        suspects = [row["path"] for row in csv.DictReader(file)]
+    splits = {path: split for path, _, _, split in read_run(odd_run).splits}
+    assert {splits[path] for path in suspects} == {"test", "val"}
+    assert sum("swapped-val" in path for path in suspects) >= 2
+    page = (odd_run / "report.html").read_text(encoding="utf-8")
+    assert "swapped-val" in page
+    assert len(read_run(odd_run).paths) == sum(split == "test" for split in splits.values())
+
+
+def test_the_speed_of_answers_is_told(visit: Visit) -> None:
+    """The model section says how many images a second were answered."""
+    row = visit.page.locator("#model tr", has_text="prediction").inner_text()
+    assert re.search(r"[\d,]+ images/s in float32", row)
+
+
+@pytest.mark.parametrize("change", [
+    {},
+    {"average_weights": True, "weight_decay": 0.01, "label_smoothing": 0.2},
+    {"augment": {"shift_range": 0.1, "horizontal_flip": True, "mixup": 0.2}, "oversample": True},
+    {"two_phase": False, "patience": 3, "class_weight": "balanced", "accumulate_steps": 2},
+    {"budget_s": 300.0, "group_by": "(a b)", "channels": 1},
+])  # fmt: skip
+def test_the_command_makes_the_same_choices(odd_run: Path, change: dict[str, Any]) -> None:
+    """What the report's command parses to is what the run's config.json holds."""
+    config = {**json.loads((odd_run / "config.json").read_text(encoding="utf-8")), **change}
+    words = shlex.split(" ".join(command_words(config)))
+    command = get_command(app).commands["train"]  # type: ignore[attr-defined]
+    with command.make_context("train", words[2:]) as context:
+        given = context.params
+    for name in ("weight_decay", "label_smoothing", "patience", "group_by", "oversample", "seed",
+                 "accumulate_steps", "two_phase", "optimizer", "precision"):  # fmt: skip
+        assert given[name] == config.get(name), name
+    assert float(given["learning_rate"]) == config["learning_rate"]
+    assert parse_budget(given["budget"]) == config["budget_s"]
+    assert given["recipe"] == ("best" if config["average_weights"] else "fast")
+    assert resolve_augmentation(
+        given["augment"], mixup=given["mixup"], cutmix=given["cutmix"]
+    ) == Augmentation(**config["augment"])
+    assert (given["balanced"], given["grey"]) == (
+        bool(config["class_weight"]),
+        "channels" in change,
+    )
+
+
+def test_an_augmentation_made_by_hand_is_said_to_be_one(odd_run: Path) -> None:
+    """Where no flag gives the augmentation, the report names none and points to config.json."""
+    run = read_run(odd_run)
+    config = {**run.config, "augment": {"rotation_range": 33.0}}
+    told = reproduction(replace(run, config=config), read_bundle(odd_run / "model.imgclf").manifest)
+    assert not any("--augment" in word for word in told["command"])
+    assert "config.json" in told["remarks"][0]
+
+
+def test_narrow_tables_break_no_word(browser: Any, odd_run: Path) -> None:
+    """At 400 pixels the names of facts and the flags of the command stay whole."""
+    size = {"width": 400, "height": 900}
+    visit = Visit(browser, odd_run / "report.html", viewport=size)
+    whole = """all => all.every(item => {
+        const range = document.createRange();
+        range.selectNodeContents(item);
+        return range.getClientRects().length === 1;
+    })"""
+    assert visit.page.locator(".pairs th").count() > 10
+    assert visit.page.locator(".pairs th").evaluate_all(whole)
+    assert visit.page.locator("#reproduce .word", has_text="--seed").evaluate_all(whole)
+    visit.context.close()
 
 
 def test_wrong_labels_are_suspected_first(odd_run: Path) -> None:

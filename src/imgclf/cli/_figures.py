@@ -18,6 +18,9 @@ __all__ = ["confusion_table", "curve_line", "print_confusion", "print_learning_c
 MOST_CLASSES = 12
 """Classes up to which the confusion matrix fits a terminal; with more, its pairs say it all."""
 
+NAME_CELLS = (20, 8)
+"""Widest class name beside the matrix; the second where the terminal is narrow."""
+
 MOST_PAIRS = 5
 
 LEVELS = "▁▂▃▄▅▆▇█"
@@ -34,8 +37,7 @@ def print_confusion(console: Console, evaluation: Evaluation) -> None:
         return
     console.print()
     if len(evaluation.class_names) <= MOST_CLASSES:
-        console.print("[bold]Confusion matrix[/]  (rows true, columns predicted)")
-        console.print(confusion_table(evaluation))
+        _print_matrix(console, evaluation)
     console.print("[bold]Most confused[/]")
     for pair in pairs:
         true = escape(evaluation.class_names[pair.true_class])
@@ -43,16 +45,35 @@ def print_confusion(console: Console, evaluation: Evaluation) -> None:
         console.print(f"  {true} taken for {predicted}: {pair.num_images}")
 
 
-def confusion_table(evaluation: Evaluation) -> Table:
-    """Draw the confusion matrix: a row for each true class, brighter where more images are."""
+def _print_matrix(console: Console, evaluation: Evaluation) -> None:
+    """Print the matrix, with shorter names where the terminal is narrow; never cut a count."""
+    for name_cells in NAME_CELLS:
+        table = confusion_table(evaluation, name_cells)
+        if console.measure(table).minimum <= console.width:
+            console.print("[bold]Confusion matrix[/]  (rows true, columns predicted)")
+            console.print(table)
+            return
+
+
+def confusion_table(evaluation: Evaluation, name_cells: int = NAME_CELLS[0]) -> Table:
+    """Draw the confusion matrix: a row for each true class, brighter where more images are.
+
+    Args:
+        evaluation: Whose matrix.
+        name_cells: Widest name of a class, its number included.
+
+    Returns:
+        The table.
+    """
     names, counts = evaluation.class_names, evaluation.metrics.confusion
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("", overflow="ellipsis", no_wrap=True, max_width=20)
+    table.add_column("", overflow="ellipsis", no_wrap=True, max_width=name_cells)
+    digits = len(str(len(names)))
     for index in range(len(names)):
         table.add_column(str(index + 1), justify="right", no_wrap=True)
     for index, (name, row) in enumerate(zip(names, counts.tolist(), strict=True)):
         cells = [_cell(count, sum(row), column == index) for column, count in enumerate(row)]
-        table.add_row(Text(f"{index + 1} {name}"), *cells)
+        table.add_row(Text(f"{index + 1:{digits}} {name}"), *cells)
     return table
 
 
@@ -72,7 +93,7 @@ def print_learning_curve(console: Console, history: Mapping[str, Sequence[float]
     console.print()
     console.print("[bold]Over the epochs[/]  (validation)")
     for name, values in shown:
-        label = name.removeprefix("val_").replace("_", " ")
+        label = name.rpartition("_")[2]  # Of any kind of accuracy: a line has 80 cells at most.
         console.print(f"  {label:9}{values[0]:7.3f} {curve_line(values)} {values[-1]:.3f}")
 
 

@@ -141,8 +141,14 @@ def _measured(run: RunRecord) -> dict[str, str]:
         "log loss there": f"{figures['log_loss']:.3f}",
         "calibration error there": f"{figures['expected_calibration_error']:.3f}",
         "training speed": f"{run.record['images_per_s']:,.0f} images/s",
+        "prediction speed": _prediction_speed(run),
         "training time": f"{run.record['durations_s']['fit']:,.0f} s",
     }
+
+
+def _prediction_speed(run: RunRecord) -> str:
+    speed = run.record.get("predict_images_per_s")  # A run of an earlier version has none.
+    return "unknown" if speed is None else f"{speed:,.0f} images/s"
 
 
 def _shown(value: Any) -> str:

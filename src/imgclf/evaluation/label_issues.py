@@ -57,6 +57,9 @@ def find_label_issues(
 def write_label_issues(run: RunRecord) -> Path:
     """Write ``suspects.csv`` into a run folder: path, label, what it may be, score.
 
+    Test images and validation images are looked at: the classifier learned from neither. Answers
+    to training images would tell nothing, it learned their labels, right or wrong.
+
     Its last column is for a person to fill in: what the image really shows; see
     `imgclf.evaluation.relabelling`.
 
@@ -66,13 +69,17 @@ def write_label_issues(run: RunRecord) -> Path:
     Returns:
         The file; without a suspect it has only its headings.
     """
-    names = run.class_names
-    issues = find_label_issues(run.labels, run.predicted, run.probability, run.true_probability)
+    names, answers = run.class_names, run.all_answers()
+    issues = find_label_issues(
+        answers.labels, answers.predicted, answers.probability, answers.true_probability
+    )
     target = run.folder / "suspects.csv"
     with target.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "label", "suggested", "score", "corrected"])
         for issue in issues:
-            label, suggested = names[run.labels[issue.index]], names[run.predicted[issue.index]]
-            writer.writerow([run.paths[issue.index], label, suggested, f"{issue.score:.4f}", ""])
+            label = names[answers.labels[issue.index]]
+            suggested = names[answers.predicted[issue.index]]
+            path = answers.paths[issue.index]
+            writer.writerow([path, label, suggested, f"{issue.score:.4f}", ""])
     return target

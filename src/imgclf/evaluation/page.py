@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["fill_page", "shown_name"]
+__all__ = ["fill_page", "shown_name", "shown_share"]
 
 
 def fill_page(
@@ -47,6 +47,11 @@ def fill_page(
 def shown_name(name: str) -> str:
     """Return a file name as text; bytes that are none are shown as escapes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def shown_share(share: float, digits: int = 1) -> str:
+    """Return a share, 0 to 1, as per cent, as the page's script writes it."""
+    return f"{100 * share:.{digits}f} %"
 
 
 def _json_for_script(content: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from imgclf.evaluation import report_sections as sections
 from imgclf.evaluation.counting import most_confused_pairs
 from imgclf.evaluation.familiarity import UNFAMILIAR_BELOW
 from imgclf.evaluation.label_issues import find_label_issues
-from imgclf.evaluation.page import fill_page, shown_name
+from imgclf.evaluation.page import fill_page, shown_name, shown_share
 from imgclf.evaluation.pictures import (
     MOST_PICTURES,
     choose_for_cells,
@@ -24,12 +24,15 @@ from imgclf.evaluation.pictures import (
     first_distinct,
     thumbnails,
 )
-from imgclf.evaluation.run_record import RunRecord, read_run
+from imgclf.evaluation.reproducing import reproduction
+from imgclf.evaluation.run_record import Answers, RunRecord, read_run
 from imgclf.loading import load
 
 __all__ = ["write_report"]
 
 REPORT_NAME = "report.html"
+
+SUSPECTS = "Suspected label errors"
 
 GALLERY_SIZE = 24
 NUM_WORST = 12
@@ -65,7 +68,8 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
     confusion = np.array(run.record["evaluation"]["confusion"], np.int64)
     pairs = most_confused_pairs(confusion)
     return {
-        "title": Path(run.config["train_dir"]).name or "images",
+        "title": _title(Path(run.config["train_dir"])),
+        "run": shown_name(run.folder.resolve().name),
         "classes": run.class_names,
         "headline": sections.headline(run),
         "warnings": run.record["warnings"],
@@ -81,8 +85,15 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
         "class_figures": sections.class_figures(run),
         "data": sections.data_section(run),
         "model": sections.model_section(run, classifier, manifest),
-        "reproduce": sections.reproduction(run, manifest),
+        "reproduce": reproduction(run, manifest),
     }
+
+
+def _title(directory: Path) -> str:
+    """Name the images; a folder called ``train`` says less than the one that it lies in."""
+    if directory.name == "train" and directory.parent.name:
+        return f"{directory.parent.name}/train"
+    return directory.name or "images"
 
 
 def render(content: dict[str, Any]) -> str:
@@ -99,9 +110,10 @@ def render(content: dict[str, Any]) -> str:
     images = "test images" if is_test else "validation images, which also chose the epoch"
     values = {
         "title": shown_name(content["title"]),
-        "accuracy": f"{head['accuracy']:.2%}",
+        "run": f"{content['run']}, {dict(content['model']['facts'])['architecture']}",
+        "accuracy": shown_share(head["accuracy"], 2),
         "interval": (
-            f"accuracy; 95 % interval {head['low']:.1%} to {head['high']:.1%}, "
+            f"accuracy; 95 % interval {shown_share(head['low'])} to {shown_share(head['high'])}, "
             f"{head['num_correct']:,} of {head['num_images']:,} {images}"
         ),
         "footer": f"Made by imgclf {dict(content['reproduce']['facts'])['imgclf']}",
@@ -111,18 +123,19 @@ def render(content: dict[str, Any]) -> str:
 
 def _images(run: RunRecord, classifier: Classifier) -> dict[str, Any]:
     """Choose the galleries and the images behind the matrix; embed each once."""
-    galleries = _galleries(run)
+    answers = run.all_answers()
+    galleries = _galleries(run, answers)
     picked = first_distinct([indices for _, _, indices in galleries])
     cells = choose_for_cells(
         run.labels, run.predicted, run.probability, MOST_PICTURES - len(picked)
     )
     embedded = first_distinct([picked, *cells.values()])
     place = {index: number for number, index in enumerate(embedded)}
-    sources = thumbnails([run.paths[index] for index in embedded])
+    sources = thumbnails([answers.paths[index] for index in embedded])
     overlays = _overlays(run, classifier, galleries[0][2])
     return {
         "images": [
-            _image(run, index, source) for index, source in zip(embedded, sources, strict=True)
+            _image(answers, index, source) for index, source in zip(embedded, sources, strict=True)
         ],
         "cells": {
             f"{true},{predicted}": [place[index] for index in indices]
@@ -132,6 +145,7 @@ def _images(run: RunRecord, classifier: Classifier) -> dict[str, Any]:
             {
                 "title": title,
                 "note": note,
+                "labels_doubted": title == SUSPECTS,
                 "items": [
                     {"image": place[index], "overlay": overlays.get(index) if at == 0 else None}
                     for index in indices
@@ -142,21 +156,25 @@ def _images(run: RunRecord, classifier: Classifier) -> dict[str, Any]:
     }
 
 
-def _image(run: RunRecord, index: int, source: str | None) -> dict[str, Any]:
+def _image(answers: Answers, index: int, source: str | None) -> dict[str, Any]:
     return {
-        "path": shown_name(run.paths[index]),
-        "true": int(run.labels[index]),
-        "predicted": int(run.predicted[index]),
-        "probability": round(float(run.probability[index]), 4),
+        "path": shown_name(answers.paths[index]),
+        "true": int(answers.labels[index]),
+        "predicted": int(answers.predicted[index]),
+        "probability": round(float(answers.probability[index]), 4),
         "src": source,
     }
 
 
-def _galleries(run: RunRecord) -> list[tuple[str, str, list[int]]]:
+def _galleries(run: RunRecord, answers: Answers) -> list[tuple[str, str, list[int]]]:
+    """Return title, note and places among the answers; suspects may be validation images."""
     mistakes = np.flatnonzero(~run.is_correct)
     worst = mistakes[np.argsort(run.true_probability[mistakes], kind="stable")]
     unsure = np.argsort(run.probability, kind="stable")
-    suspects = find_label_issues(run.labels, run.predicted, run.probability, run.true_probability)
+    suspects = find_label_issues(
+        answers.labels, answers.predicted, answers.probability, answers.true_probability
+    )
+    also = "" if run.validation is None else " Validation images are among them."
     galleries = [
         (
             "Worst mistakes",
@@ -165,8 +183,8 @@ def _galleries(run: RunRecord) -> list[tuple[str, str, list[int]]]:
         ),
         ("Least sure", "The lowest top probabilities.", unsure[:GALLERY_SIZE].tolist()),
         (
-            "Suspected label errors",
-            "Sure answers against the label: is the label right? All suspects: suspects.csv.",
+            SUSPECTS,
+            f"Sure answers against the label: is the label right?{also} All of them: suspects.csv.",
             [suspect.index for suspect in suspects[:GALLERY_SIZE]],
         ),
     ]
@@ -180,7 +198,7 @@ def _least_familiar(run: RunRecord) -> list[tuple[str, str, list[int]]]:
     flagged = int((run.familiarity < UNFAMILIAR_BELOW).sum())
     note = (
         f"Least like the training images, whatever the answer; {flagged:,} of {run.labels.size:,} "
-        f"({flagged / run.labels.size:.1%}) are flagged as unfamiliar, where 5 % is usual."
+        f"({shown_share(flagged / run.labels.size)}) are flagged as unfamiliar, where 5 % is usual."
     )
     order = np.argsort(run.familiarity, kind="stable")
     return [("Least familiar", note, order[:GALLERY_SIZE].tolist())]

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import shlex
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from imgclf.bundle import Manifest
 from imgclf.classifier import Classifier
-from imgclf.data.augmentation import resolve_augmentation
 from imgclf.evaluation.predictions import FloatArray, ratio
 from imgclf.evaluation.ranking import precision_recall_curve, roc_curve
 from imgclf.evaluation.run_record import RunRecord
 
 __all__ = [
     "class_figures", "curves", "data_section", "headline", "history", "model_section",
-    "reliability", "reproduction", "slider", "threshold_rows",
+    "reliability", "slider", "threshold_rows",
 ]  # fmt: skip
 
 NUM_BINS = 15
@@ -145,7 +141,7 @@ def data_section(run: RunRecord) -> dict[str, Any]:
 
 
 def model_section(run: RunRecord, classifier: Classifier, manifest: Manifest) -> dict[str, Any]:
-    """Return what the network is and how fast it learned."""
+    """Return what the network is, and how fast it learned and answers."""
     layers = [
         {
             "name": layer.name,
@@ -171,59 +167,13 @@ def model_section(run: RunRecord, classifier: Classifier, manifest: Manifest) ->
             ),
         ),
         ("training", f"{run.record['images_per_s']:,.0f} images/s in {run.record['precision']}"),
+        *_prediction_speed(run),
         ("time", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in durations.items())),
     ]
     return {"facts": facts, "layers": layers}
 
 
-def reproduction(run: RunRecord, manifest: Manifest) -> dict[str, Any]:
-    """Return the command that makes this run again, and what it depends on."""
-    versions = manifest.versions
-    facts = [
-        ("imgclf", versions.imgclf),
-        ("keras", versions.keras),
-        ("tensorflow", versions.tensorflow),
-        ("python", versions.python),
-        ("seed", str(run.config["seed"])),
-        ("made", manifest.created),
-        ("split.csv sha256", manifest.data.split_sha256 or "-" if manifest.data else "-"),
-        ("model.imgclf sha256", _file_sha256(run)),
-    ]
-    return {"command": shlex.join(_command(run)), "facts": facts}
-
-
-def _file_sha256(run: RunRecord) -> str:
-    with (run.folder / "model.imgclf").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _command(run: RunRecord) -> list[str]:
-    config = run.config
-    height, width = config["image_size"]
-    words = ["imgclf", "train", config["train_dir"], "--arch", config["architecture"]]
-    for name, value in config["options"].items():
-        words += ["--set", f"{name}={value}"]
-    words += ["--image-size", f"{height}x{width}"]
-    for name in ("epochs", "batch_size", "learning_rate", "schedule", "optimizer", "patience",
-                 "resize", "precision", "seed"):  # fmt: skip
-        if config[name] is not None:
-            words += ["--" + name.replace("_", "-"), str(config[name])]
-    words += ["--augment", _preset(config["augment"])]
-    for flag, directory in (("--val", config["val_dir"]), ("--test", config["test_dir"])):
-        words += [flag, directory] if directory else []
-    words += ["--grey"] if config["channels"] == 1 else []
-    words += ["--balanced"] if config["class_weight"] else []
-    return words + (["--strict"] if config["strict"] else [])
-
-
-def _preset(augmentation: dict[str, Any]) -> str:
-    """Name the preset that gives these values; a hand-made augmentation has no flag."""
-    for name in ("none", "recipe", "light", "strong"):
-        values = asdict(resolve_augmentation(name))
-        if all(_same(values[key], augmentation.get(key)) for key in values):
-            return name
-    return "CUSTOM"
-
-
-def _same(value: Any, stored: Any) -> bool:
-    return bool((list(value) if isinstance(value, tuple) else value) == stored)
+def _prediction_speed(run: RunRecord) -> list[tuple[str, str]]:
+    """Return how fast the held-out images were answered; a run of an earlier version knows not."""
+    speed = run.record.get("predict_images_per_s")
+    return [] if speed is None else [("prediction", f"{speed:,.0f} images/s in float32")]

@@ -8,7 +8,7 @@ function showSides() {
       make("p", { class: "title" }, make("i", { class: `s${at}${at ? " dashed" : ""}` }), name),
       make("p", { class: "headline" }, make("strong", {}, percent(comparison.accuracies[at], 2)), " ",
         make("span", {}, `95 % interval ${percent(low)} to ${percent(high)}`)),
-      make("p", { class: "note" }, data.folders[at])));
+      ...(data.folders[at] === name ? [] : [make("p", { class: "note" }, data.folders[at])])));
   });
   // The part of the scale on which the two intervals lie, so that they can be told apart.
   const low = Math.max(0, Math.min(...comparison.intervals.map((item) => item.low)) - 0.05);
@@ -33,7 +33,7 @@ function showSides() {
 
 function answerFigure(item) {
   const lines = item.answers.flatMap(([answer, probability], at) =>
-    [make("br"), make("i", { class: `s${at}${at ? " dashed" : ""}` }), make("b", {}, answer), ` ${percent(probability)}`]);
+    [make("br"), make("i", { class: `s${at}${at ? " dashed" : ""}` }), ...answered(answer, probability)]);
   return make("figure", { title: item.path },
     make("div", { class: "pictures" }, picture(item.src, `${baseName(item.path)}, a ${item.true}`)),
     make("figcaption", {}, `is ${item.true}`, ...lines, make("br"), baseName(item.path)));

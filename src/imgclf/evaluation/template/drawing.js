@@ -93,7 +93,7 @@ function plainTable(headings, rows, numbersFrom = 1) {
 
 function pairsTable(pairs) {
   const rows = pairs.map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, value)));
-  return make("table", {}, make("tbody", {}, ...rows));
+  return make("table", { class: "pairs" }, make("tbody", {}, ...rows));
 }
 
 // A table whose columns sort; columns are [{name, value, text, number}].
@@ -127,6 +127,9 @@ function sortableTable(columns, rows, sortedBy, descending) {
   fill();
   return make("table", { class: "wide" }, make("thead", {}, head), body);
 }
+
+// An answer with its probability, which stay on one line where they can.
+const answered = (name, probability) => [make("b", {}, name), " ", make("span", { class: "whole" }, percent(probability))];
 
 const baseName = (path) => path.split(/[\\/]/).pop();
 

@@ -1,11 +1,10 @@
 // The sections of a run's report; it stands behind drawing.js in the page.
-function imageFigure(image, overlay) {
+function imageFigure(image, overlay, doubted) {
   const [truth, answer] = [data.classes[image.true], data.classes[image.predicted]];
   const pictures = make("div", { class: "pictures" }, picture(image.src, `${baseName(image.path)}, a ${truth}`));
   if (overlay) pictures.append(picture(overlay, `Where the network saw ${answer}`));
-  const words = image.true === image.predicted
-    ? [make("b", {}, truth), ` ${percent(image.probability)}`]
-    : [make("b", {}, answer), ` ${percent(image.probability)}, is ${truth}`];
+  const words = answered(answer, image.probability);
+  if (image.true !== image.predicted) words.push(make("br"), `${doubted ? "labelled" : "is"} ${truth}`);
   return make("figure", { title: image.path }, pictures,
     make("figcaption", {}, ...words, make("br"), baseName(image.path)));
 }
@@ -30,14 +29,16 @@ function showSummary() {
     if (value !== null) place("facts").append(make("li", {}, make("span", {}, name + " "), make("b", {}, value)));
   for (const text of data.warnings) place("warnings").append(make("p", { class: "warning" }, text));
   const x = (share) => 10 + 740 * share;
-  const svg = draw("svg", { viewBox: "0 0 760 54", role: "img",
+  const svg = draw("svg", { viewBox: "0 0 760 82", role: "img",
     "aria-label": `Accuracy ${percent(head.accuracy)}, interval ${percent(head.low)} to ${percent(head.high)}, most frequent class ${percent(head.majority.accuracy)}` });
-  svg.append(draw("line", { class: "axis", x1: x(0), x2: x(1), y1: 20, y2: 20, "stroke-width": 6, "stroke-linecap": "round" }));
-  svg.append(draw("rect", { class: "f0", x: x(head.low), y: 12, width: Math.max(2, x(head.high) - x(head.low)), height: 16, rx: 4, opacity: 0.4 }));
-  svg.append(draw("line", { class: "s0", x1: x(head.accuracy), x2: x(head.accuracy), y1: 6, y2: 34, "stroke-width": 4 }));
-  svg.append(draw("line", { class: "s1", x1: x(head.majority.accuracy), x2: x(head.majority.accuracy), y1: 8, y2: 32, "stroke-width": 3 }));
-  svg.append(draw("text", { x: x(0), y: 50 }, "0 %"), draw("text", { x: x(1), y: 50, "text-anchor": "end" }, "100 %"));
-  svg.append(draw("text", { x: x(head.majority.accuracy), y: 50, "text-anchor": "middle" }, "guessing"));
+  svg.append(draw("line", { class: "axis", x1: x(0), x2: x(1), y1: 42, y2: 42, "stroke-width": 6, "stroke-linecap": "round" }));
+  svg.append(draw("rect", { class: "f0", x: x(head.low), y: 34, width: Math.max(2, x(head.high) - x(head.low)), height: 16, rx: 4, opacity: 0.4 }));
+  svg.append(draw("line", { class: "s0", x1: x(head.accuracy), x2: x(head.accuracy), y1: 28, y2: 56, "stroke-width": 4 }));
+  svg.append(draw("line", { class: "s1", x1: x(head.majority.accuracy), x2: x(head.majority.accuracy), y1: 30, y2: 54, "stroke-width": 3 }));
+  svg.append(draw("text", { x: x(0), y: 76 }, "0 %"), draw("text", { x: x(1), y: 76, "text-anchor": "end" }, "100 %"));
+  // Above the line, where it meets no end of the scale; never over the page's edge.
+  const side = head.majority.accuracy < 0.1 ? "start" : head.majority.accuracy > 0.9 ? "end" : "middle";
+  svg.append(draw("text", { x: x(head.majority.accuracy), y: 22, "text-anchor": side }, "guessing"));
   place("ruler").append(svg);
   for (const section of document.querySelectorAll("main section"))
     place("contents").append(make("li", {}, make("a", { href: "#" + section.id }, section.querySelector("h2").textContent)));
@@ -109,7 +110,8 @@ function showMatrix() {
     });
     body.append(line);
   });
-  const table = make("table", { class: many ? "matrix many" : "matrix" }, make("thead", {}, head), body);
+  const isShort = data.classes.join("").length <= 24; // Such names fit above their columns unturned.
+  const table = make("table", { class: `matrix${many ? " many" : ""}${isShort ? " short" : ""}` }, make("thead", {}, head), body);
   table.addEventListener("keydown", moveFocus);
   place("matrix").append(table);
   if (data.confused.length) {
@@ -119,9 +121,9 @@ function showMatrix() {
 }
 
 function showGalleries() {
-  for (const { title, note, items } of data.galleries) {
+  for (const { title, note, items, labels_doubted: doubted } of data.galleries) {
     const withOverlay = items.some((item) => item.overlay);
-    const figures = items.map((item) => imageFigure(data.images[item.image], item.overlay));
+    const figures = items.map((item) => imageFigure(data.images[item.image], item.overlay, doubted));
     place("galleries").append(make("h3", {}, title), make("p", { class: "hint" }, items.length ? note : "None."),
       make("div", { class: withOverlay ? "gallery pairs" : "gallery" }, ...figures));
   }
@@ -193,14 +195,14 @@ function showCurves() {
   if (!data.curves) return;
   const { roc_auc: area, average_precision: average } = data.headline;
   const name = data.classes[1];
-  place("tradeoff").append(
-    lineChart({ title: `Finding ${name}: ROC curve`, xLabel: "false alarms among the others", xRange: [0, 1], yRange: [0, 1],
+  place("finding").append(make("h3", {}, `Finding ${name} at every threshold`), make("div", { class: "charts" },
+    lineChart({ title: "ROC curve", xLabel: "false alarms among the others", xRange: [0, 1], yRange: [0, 1],
       summary: `Area ${decimal(area)}`,
       series: [{ name: `found (area ${decimal(area)})`, x: data.curves.false_positive_rate, y: data.curves.true_positive_rate },
         { name: "guessing", x: [0, 1], y: [0, 1], dashed: true }] }),
-    lineChart({ title: `Finding ${name}: precision and recall`, xLabel: "recall", xRange: [0, 1], yRange: [0, 1],
+    lineChart({ title: "Precision and recall", xLabel: "recall", xRange: [0, 1], yRange: [0, 1],
       summary: `Average precision ${decimal(average)}`,
-      series: [{ name: `precision (average ${decimal(average)})`, x: data.curves.recall, y: data.curves.precision }] }));
+      series: [{ name: `precision (average ${decimal(average)})`, x: data.curves.recall, y: data.curves.precision }] })));
 }
 
 function showClasses() {
@@ -234,7 +236,10 @@ function showModel() {
 
 function showReproduction() {
   const section = place("reproduce");
-  section.append(make("pre", { tabindex: "0" }, data.reproduce.command), pairsTable(data.reproduce.facts));
+  const words = data.reproduce.command.flatMap((word) => [make("span", { class: "word" }, word), " "]);
+  section.append(make("pre", { tabindex: "0" }, ...words.slice(0, -1)));
+  for (const remark of data.reproduce.remarks) section.append(make("p", {}, remark));
+  section.append(pairsTable(data.reproduce.facts));
 }
 
 showSummary();
