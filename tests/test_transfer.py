@@ -13,7 +13,10 @@ import tensorflow as tf
 import imgclf
 from conftest import write_images
 from imgclf.errors import ArgumentError
+from imgclf.models import named_weights
+from imgclf.settings import settings_of
 from imgclf.transfer import copy_weights, frozen_convolutions
+from imgclf.workflow import Watcher, resume_training, run_training
 
 
 def network(num_classes: int, seed: int) -> keras.Model:
@@ -82,9 +85,6 @@ def test_retraining_adds_a_class_and_keeps_the_old(
     trained: Any, two_classes: Path, tmp_path: Path
 ) -> None:
     """Step 8 of the recipe: go on with a further class; the old ones are compared before/after."""
-    from imgclf.settings import settings_of
-    from imgclf.workflow import run_training
-
     write_images(tmp_path / "data", {"black": 25}, seed=5)
     for name in ("dark", "light"):
         (tmp_path / "data" / name).symlink_to(two_classes / name)
@@ -94,6 +94,36 @@ def test_retraining_adds_a_class_and_keeps_the_old(
     assert run.before is not None
     assert set(run.before.class_names) == {"dark", "light"}
     assert run.before.metrics.num_images < run.evaluation.metrics.num_images
+
+
+class Crash(keras.callbacks.Callback):
+    """Ends a training before its first step, as a loss of power would."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Fail."""
+        raise RuntimeError("power failure")
+
+
+def test_a_resumed_run_still_goes_on_from_its_classifier(
+    trained: Any, two_classes: Path, tmp_path: Path
+) -> None:
+    """Killed before its first checkpoint, a run begins with what its classifier knows again."""
+    settings = settings_of(trained.classifier, epochs=1, batch_size=16, freeze=True)
+    with pytest.raises(RuntimeError, match="power failure"):
+        run_training(
+            two_classes,
+            settings,
+            start_from=trained.classifier,
+            run_dir=tmp_path / "run",
+            watcher=Watcher(callbacks=[Crash()]),
+        )
+    run = resume_training(tmp_path / "run")
+    before, after = named_weights(trained.classifier.model), named_weights(run.classifier.model)
+    kernels = [name for name in before if "conv" in name and name.endswith("kernel")]
+    assert kernels
+    for name in kernels:
+        assert np.array_equal(before[name], after[name])
+    assert run.before is not None
 
 
 def test_the_network_is_that_of_the_classifier(trained: Any, two_classes: Path) -> None:

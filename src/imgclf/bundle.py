@@ -73,10 +73,18 @@ class MemberRecord(_Strict):
     size_bytes: int = Field(ge=0)
 
 
+class WeightsFileRecord(_Strict):
+    """A file that the first weights came from; see `imgclf.provenance.WeightsFile`."""
+
+    name: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class ArchitectureRecord(_Strict):
     """Which architecture the network is, and the package that provides it.
 
-    A function that no package provides has the hash of the file that it stood in instead.
+    A function that no package provides has the hash of the file that it stood in instead. The
+    files of pretrained weights are provenance, by the option that named each: loading reads none.
     """
 
     name: str
@@ -84,6 +92,7 @@ class ArchitectureRecord(_Strict):
     version: str | None
     source_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     options: dict[str, bool | int | float | str | None]
+    weights_files: dict[str, WeightsFileRecord] = {}
 
 
 class PolicyRecord(_Strict):

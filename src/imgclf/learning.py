@@ -17,7 +17,7 @@ from imgclf.budgeting import budget_of
 from imgclf.classifier import Classifier
 from imgclf.data.generators import ImageData, Plan
 from imgclf.errors import ArgumentError, OutOfMemoryError
-from imgclf.models import build_model, build_unloaded
+from imgclf.models import build_model, build_unloaded, origin_of
 from imgclf.run_folder import write_config
 from imgclf.settings import Settings, to_config
 from imgclf.training.budget import BudgetPlan, KeepBudget
@@ -220,6 +220,7 @@ def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -
             seed=settings.seed,
             **options,
         )
+    origin = origin_of(start_from.model)
     model = build_unloaded(
         settings.architecture,
         data.train.input_shape,
@@ -227,6 +228,7 @@ def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -
         data_format=settings.data_format,
         seed=settings.seed,
         options=options,
+        weights_files=origin.weights_files if origin else None,
     )
     copy_weights(start_from.model, start_from.class_names, model, data.train.class_names)
     return model

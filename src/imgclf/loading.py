@@ -16,6 +16,7 @@ from imgclf.classifier import Classifier
 from imgclf.errors import BundleError, ImgclfError, PluginError, UnknownArchitectureError
 from imgclf.evaluation.familiarity import Familiarity
 from imgclf.models import rebuild_model
+from imgclf.provenance import WeightsFile
 from imgclf.registry import load_architecture
 from imgclf.traces import TrainingTraces
 
@@ -61,6 +62,10 @@ def load(
             len(manifest.class_names),
             manifest.architecture.options,
             bundle.weights,
+            {
+                name: WeightsFile(file.name, file.sha256)
+                for name, file in manifest.architecture.weights_files.items()
+            },
         )
     except (UnknownArchitectureError, PluginError) as error:
         raise BundleError(_missing_plugin(path, manifest, error)) from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from imgclf.contract import check_contract
 from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError, in_one_line
 from imgclf.options import resolve_options, without_weights
+from imgclf.provenance import identify_weights
 from imgclf.registry import blaming, load_architecture
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from imgclf.data.policy import InputPolicy
     from imgclf.options import Value
+    from imgclf.provenance import WeightsFile
     from imgclf.registry import Architecture
 
 __all__ = [
@@ -41,10 +43,13 @@ class Origin:
     Attributes:
         architecture: The architecture, with where it came from.
         options: A value for each of its options.
+        weights_files: The file that its first weights were read from, for each option that named
+            one.
     """
 
     architecture: Architecture
     options: Mapping[str, Value]
+    weights_files: Mapping[str, WeightsFile]
 
 
 _origins: weakref.WeakKeyDictionary[Any, Origin] = weakref.WeakKeyDictionary()
@@ -90,6 +95,7 @@ def build_model(
             for the network; the message names the smallest size that works.
         ContractError: The architecture returned something that imgclf cannot train.
         BackendError: Keras runs on a backend other than TensorFlow.
+        WeightsError: Pretrained weights cannot be fetched or read.
 
     Example:
         >>> import imgclf
@@ -97,7 +103,7 @@ def build_model(
         >>> model.output_shape
         (None, 4)
     """
-    return _build_model(architecture, input_shape, num_classes, data_format, seed, options, True)
+    return _build_model(architecture, input_shape, num_classes, data_format, seed, options, None)
 
 
 def build_unloaded(
@@ -108,6 +114,7 @@ def build_unloaded(
     data_format: Literal["channels_last", "channels_first"] = "channels_last",
     seed: int | None = None,
     options: Mapping[str, Value],
+    weights_files: Mapping[str, WeightsFile] | None = None,
 ) -> keras.Model:
     """Build a network whose weights come from elsewhere: nothing pretrained is fetched or read.
 
@@ -118,11 +125,13 @@ def build_unloaded(
         data_format: Order of the axes of `input_shape`.
         seed: Decides the initial weights.
         options: The architecture's options; they are remembered as given.
+        weights_files: What is known of the files that `options` name; it is remembered too.
 
     Returns:
         The network, with random weights.
     """
-    return _build_model(architecture, input_shape, num_classes, data_format, seed, options, False)
+    known = weights_files or {}
+    return _build_model(architecture, input_shape, num_classes, data_format, seed, options, known)
 
 
 def _build_model(
@@ -132,8 +141,9 @@ def _build_model(
     data_format: Literal["channels_last", "channels_first"],
     seed: int | None,
     options: Mapping[str, Value],
-    loads_weights: bool,
+    weights_files: Mapping[str, WeightsFile] | None,
 ) -> keras.Model:
+    """Build a network; without `weights_files`, the files that its options name are read."""
     loaded = load_architecture(architecture)
     values = resolve_options(loaded.name, loaded.options, options)
     shape = _channels_last(input_shape, data_format)
@@ -141,13 +151,16 @@ def _build_model(
         raise ArgumentError(
             f"num_classes={num_classes!r} is not accepted: give a whole number from 2 on."
         )
+    if weights_files is None:
+        used, weights_files = values, identify_weights(loaded.options, values)
+    else:
+        used = without_weights(loaded.options, values)
     with _default_keras(), _seeded(seed), blaming(loaded.registration):
-        used = values if loads_weights else without_weights(loaded.options, values)
         model = _build(loaded, shape, num_classes, used)
         check_contract(model, loaded.name, shape, num_classes)
         if data_format == "channels_first":
             model = _turn_axes(model, input_shape)
-    _origins[model] = Origin(loaded, values)
+    _origins[model] = Origin(loaded, values, weights_files)
     return model
 
 
@@ -187,6 +200,7 @@ def rebuild_model(
     num_classes: int,
     options: Mapping[str, Value],
     tensors: Mapping[str, NDArray[Any]],
+    weights_files: Mapping[str, WeightsFile] | None = None,
 ) -> keras.Model:
     """Build a network and give it stored weights; nothing is allocated before all shapes agree.
 
@@ -196,6 +210,7 @@ def rebuild_model(
         num_classes: 2 or more.
         options: All options of the architecture.
         tensors: Weights by the names of `named_weights`.
+        weights_files: What is known of the files that `options` name.
 
     Returns:
         The network with these weights.
@@ -214,6 +229,7 @@ def rebuild_model(
             num_classes,
             data_format=policy.data_format,
             options=options,
+            weights_files=weights_files,
         )
         variables = named_weights(model)
         difference = _difference(variables, tensors)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
+    "WEIGHTS_ENDING",
     "WITHOUT_WEIGHTS",
     "Choice",
     "Float",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,7 @@ def pack(classifier: Classifier, path: str | os.PathLike[str]) -> Path:
             "version": registration and registration.version,
             "source_sha256": origin.architecture.source_sha256,
             "options": dict(origin.options),
+            "weights_files": {name: asdict(file) for name, file in origin.weights_files.items()},
         },
         "class_names": list(classifier.class_names),
         "input": _policy_record(classifier.policy),

@@ -18,6 +18,7 @@ from imgclf.errors import RunFolderError
 
 __all__ = [
     "BUNDLE_NAME",
+    "START_NAME",
     "default_run_folder",
     "mark_stopped",
     "open_run_folder",
@@ -31,6 +32,7 @@ __all__ = [
 LOCK_NAME = "lock"
 CONFIG_NAME = "config.json"
 BUNDLE_NAME = "model.imgclf"
+START_NAME = "start.imgclf"
 STOPPED_NAME = "stopped"
 
 

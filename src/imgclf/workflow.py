@@ -25,8 +25,11 @@ from imgclf.evaluation.calibration import apply_temperature
 from imgclf.evaluation.evaluating import Evaluation, evaluate
 from imgclf.evaluation.familiarising import learn_familiarity
 from imgclf.learning import Watcher, learn, plan_task
+from imgclf.loading import load
+from imgclf.registry import load_architecture
 from imgclf.run_folder import (
     BUNDLE_NAME,
+    START_NAME,
     mark_stopped,
     open_run_folder,
     read_config,
@@ -210,7 +213,14 @@ def resume_training(
     with open_run_folder(run_dir, resume=True) as folder:
         plan, settings = from_config(read_config(folder))
         recorded = (folder / "split.csv").read_bytes()
-        return _train(plan, settings, folder, watcher or Watcher(), recorded_split=recorded)
+        return _train(
+            plan,
+            settings,
+            folder,
+            watcher or Watcher(),
+            start_from=_recorded_start(folder, settings),
+            recorded_split=recorded,
+        )
 
 
 def _train(
@@ -234,6 +244,8 @@ def _train(
         _require_same_images(recorded_split, split)
     elif folder is not None:
         write_atomically(folder / "split.csv", split)
+        if start_from is not None:  # Without a checkpoint yet, a resumed run begins with it again.
+            start_from.save(folder / START_NAME)
         write_config(folder, to_config(task.plan, task.settings, precision))
     scanned_s = time.monotonic()
 
@@ -285,6 +297,15 @@ def _train(
     if folder is not None:
         write_documents(folder, run, settings)
     return run
+
+
+def _recorded_start(folder: Path, settings: Settings) -> Classifier | None:
+    """Return the classifier that a run went on from, if it did."""
+    if not (folder / START_NAME).exists():
+        return None
+    loaded = load_architecture(settings.architecture)
+    function = loaded.function if loaded.registration is None else None
+    return load(folder / START_NAME, architecture=function)
 
 
 def _num_passes(history: keras.callbacks.History) -> int:

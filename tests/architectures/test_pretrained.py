@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import urllib.request
 from pathlib import Path
@@ -11,9 +12,12 @@ from urllib.error import URLError
 import keras
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import imgclf
+from imgclf.bundle import read_bundle
 from imgclf.cli._parameters import parse_options
+from imgclf.cli.main import app
 from imgclf.conformance import CHECKS, Subject
 from imgclf.errors import (
     ArgumentError,
@@ -87,9 +91,10 @@ def test_grey_images_go_in_as_colour_images(saved: Path) -> None:
 
 
 def test_a_bundle_is_loaded_without_its_weights_file(saved: Path, tmp_path: Path) -> None:
-    """The option says where the weights came from; loading reads and fetches nothing."""
+    """Path, name and hash say where the weights came from; loading reads and fetches nothing."""
     own = tmp_path / "own.weights.h5"
     own.write_bytes(saved.read_bytes())
+    content = hashlib.sha256(own.read_bytes()).hexdigest()
     path = tmp_path / "net.imgclf"
     model = imgclf.build_model("mobilenet_v3", SHAPE, 3, weights=str(own))
     save_bundle(model, path)
@@ -98,7 +103,12 @@ def test_a_bundle_is_loaded_without_its_weights_file(saved: Path, tmp_path: Path
     kernel = named_weights(again.model)["conv/kernel"]
     assert np.array_equal(kernel, named_weights(model)["conv/kernel"])
     again.save(path)  # the origin is still known
-    assert str(own) in path.read_bytes().decode("latin-1")
+    record = read_bundle(path).manifest.architecture
+    assert record.options["weights"] == str(own)
+    file = record.weights_files["weights"]
+    assert (file.name, file.sha256) == ("own.weights.h5", content)
+    shown = CliRunner().invoke(app, ["info", str(path)], env={"COLUMNS": "200"}).stdout
+    assert f"weights of own.weights.h5, sha256 {content}" in shown
 
 
 def test_without_a_network_the_message_names_the_file_and_the_way(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import imgclf
 from imgclf.data import cache
 from imgclf.errors import ArgumentError
-from imgclf.models import named_weights
+from imgclf.models import named_weights, origin_of
 from imgclf.settings import recipe_settings
 from imgclf.training import frozen_features
 from imgclf.training.fitting import fit
@@ -237,6 +238,11 @@ def test_pretrained_weights_are_trained_in_two_phases_by_default(
     assert again.predict(two_classes) == run.classifier.predict(two_classes)
     further = imgclf.train(two_classes, start_from=again, epochs=1, batch_size=16, two_phase=False)
     assert further.class_names == again.class_names
+    began, went_on = origin_of(run.classifier.model), origin_of(further.model)
+    assert began is not None
+    assert went_on is not None
+    assert went_on.weights_files == began.weights_files
+    assert began.weights_files["weights"].sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def test_one_phase_can_be_asked_for(weights: str) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgclf.architectures import _blocks
 from imgclf.errors import ArgumentError, WeightsError, in_one_line
-from imgclf.options import WITHOUT_WEIGHTS
+from imgclf.options import WEIGHTS_ENDING, WITHOUT_WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -119,13 +119,10 @@ def loading(build: Callable[[], keras.Model], weights: str, owner: str) -> keras
     Raises:
         WeightsError: The weights cannot be fetched or read, or are another network's.
     """
-    is_file = weights.endswith(".h5")
-    if is_file and not Path(weights).is_file():
-        raise WeightsError(f"The weights file {weights} does not exist: check the path.")
     try:
         return build()
     except Exception as error:
-        if is_file:
+        if weights.lower().endswith(WEIGHTS_ENDING):
             raise WeightsError(
                 f"The weights file {weights} cannot be used ({in_one_line(error):.200}): give the "
                 f"weights of {owner}."

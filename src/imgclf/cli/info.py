@@ -48,6 +48,10 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         ("classes", f"{len(manifest.class_names)}: {', '.join(manifest.class_names)}"),
         ("network", f"{architecture.name} ({package})"),
         ("options", options or "none"),
+        *(
+            ("began with", f"{option} of {file.name}, sha256 {file.sha256}")
+            for option, file in architecture.weights_files.items()
+        ),
         ("input", f"{policy.height} x {policy.width} pixels, {colour}, {policy.resize}"),
     ]
     if figures is not None:
