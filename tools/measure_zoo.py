@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from imgclf.demo import unpack_images
+from imgclf.errors import PluginError
 from imgclf.models import build_model, smallest_side
 from imgclf.options import Weights
 from imgclf.registry import describe_architecture, find_architectures, load_architecture
@@ -41,7 +42,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         images = unpack_images(Path(folder))
         for name in arguments.names or names:
-            write_row(name, measured_row(name, images, arguments.epochs), arguments.epochs)
+            try:
+                row = measured_row(name, images, arguments.epochs)
+            except PluginError as error:  # It stands on a package of an extra.
+                print(f"{name} is left as it is: {error}", flush=True)
+            else:
+                write_row(name, row, arguments.epochs)
 
 
 def write_row(name: str, row: str, epochs: int) -> None:
@@ -64,13 +70,14 @@ def measured_row(name: str, images: Path, epochs: int) -> str:
     """Measure one architecture with its default options and write its row."""
     model = build_model(name, (96, 96, 3), 10)
     num_parameters, mflop = model.count_params(), mega_flop(model)
+    shown_flop = "unknown" if mflop is None else f"{mflop:,.0f}"
     speed = measure_speed(model)
     accuracy = "pretrained"
     if not has_weights(name):
         settings = Settings(architecture=name, image_size=(32, 32), channels=1, epochs=epochs)
         accuracy = f"{run_training(images, settings).evaluation.accuracy:.1%}"
     row = (
-        f"| [`{name}`](#{name}) | {smallest_side(name)} px | {num_parameters:,} | {mflop:,.0f} "
+        f"| [`{name}`](#{name}) | {smallest_side(name)} px | {num_parameters:,} | {shown_flop} "
         f"| {speed.train_images_per_s:,.0f} | {speed.predict_images_per_s:,.0f} "
         f"| {accuracy} | {os.getloadavg()[1]:.0f} |\n"
     )

@@ -90,7 +90,8 @@ def budget_of(plan: Plan, settings: Settings, budget_s: float) -> BudgetPlan:
         num_held_out,
         settings.epochs,
         _sizes(settings, side),
-        lambda size: mega_flop(build(size)),
+        # Where operations cannot be counted they are taken to grow with the area.
+        lambda size: mega_flop(build(size)) or float(size[0] * size[1]),
         cost,
     )
 

@@ -57,7 +57,7 @@ def measure_speed(model: keras.Model, *, batch_size: int = 32, num_steps: int = 
     return Speed(batch_size / min(training), batch_size / min(prediction))
 
 
-def mega_flop(model: keras.Model) -> float:
+def mega_flop(model: keras.Model) -> float | None:
     """Count additions and multiplications of one image's convolutions and dense layers.
 
     Each weight of a kernel is multiplied and added once per position of the layer's output.
@@ -66,22 +66,20 @@ def mega_flop(model: keras.Model) -> float:
         model: What `imgclf.build_model` returned.
 
     Returns:
-        Millions of operations.
+        Millions of operations; None where layers inside do not know the size of their maps, as in
+        KerasHub's backbones.
     """
-    layers = model._flatten_layers(include_self=False)  # noqa: SLF001 - nested ones too
-    flop: int = sum(
-        2 * math.prod(layer.kernel.shape) * _num_positions(layer)
-        for layer in layers
-        if hasattr(layer, "kernel")
-    )
+    flop = 0
+    for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - nested ones too
+        if not hasattr(layer, "kernel"):
+            continue
+        shape = layer.output.shape
+        channels_first = getattr(layer, "data_format", None) == "channels_first"
+        positions = shape[2:] if channels_first else shape[1:-1]
+        if None in positions:
+            return None
+        flop += 2 * math.prod(layer.kernel.shape) * math.prod(positions)
     return flop / 1e6
-
-
-def _num_positions(layer: keras.Layer) -> int:
-    """Count the places of a layer's output."""
-    shape = layer.output.shape
-    channels_first = getattr(layer, "data_format", None) == "channels_first"
-    return math.prod(shape[2:] if channels_first else shape[1:-1])
 
 
 def _training_durations(
