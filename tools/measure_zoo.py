@@ -27,8 +27,8 @@ PAGE = Path(__file__).parents[1] / "docs/architectures.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 HEADER = (
     "| architecture | smallest image | parameters | MFLOP per image | training, img/s "
-    "| prediction, img/s | accuracy | load |\n"
-    "|---|---:|---:|---:|---:|---:|---:|---:|\n"
+    "| prediction, img/s | accuracy |\n"
+    "|---|---:|---:|---:|---:|---:|---:|\n"
 )
 
 
@@ -55,9 +55,8 @@ def write_row(name: str, row: str, epochs: int) -> None:
     conditions = (
         f"Measured on {os.cpu_count()} CPU cores, training in {choose_precision()}, prediction in "
         f"float32; accuracy of 400 test images after {epochs} epochs on 1,445 training images, "
-        "one seed; *pretrained* where it depends on the weights to begin with.\n\n"
-        "*Load* is how many programs wanted the cores while a row was measured: beyond 1 "
-        "its speeds are too low.\n\n"
+        "one seed; *pretrained* where it depends on the weights to begin with. Speeds are the "
+        "fastest of five steps.\n\n"
     )
     before, _, rest = PAGE.read_text().partition(BEGIN)
     table, _, after = rest.partition(END)
@@ -79,7 +78,7 @@ def measured_row(name: str, images: Path, epochs: int) -> str:
     row = (
         f"| [`{name}`](#{name}) | {smallest_side(name)} px | {num_parameters:,} | {shown_flop} "
         f"| {speed.train_images_per_s:,.0f} | {speed.predict_images_per_s:,.0f} "
-        f"| {accuracy} | {os.getloadavg()[1]:.0f} |\n"
+        f"| {accuracy} |\n"
     )
     print(describe_architecture(name).summary, row, flush=True)
     return row
