@@ -211,3 +211,14 @@ def test_values_out_of_range_are_refused(values: dict[str, Any]) -> None:
     """The error names the parameter."""
     with pytest.raises(ArgumentError, match=next(iter(values))):
         Augmentation(**values)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_warp_into_an_array_is_the_warp(channels: int) -> None:
+    """Given a place of a batch to write to, grey or coloured, the same pixels stand there."""
+    image = np.random.default_rng(0).integers(0, 256, (20, 31, channels), dtype=np.uint8)
+    matrix = affine_matrix(height=20, width=31, zoom_x=0.7, rotation=25)
+    batch = np.full((2, *image.shape), 7, np.uint8)
+    warp(image, matrix, batch[1])
+    np.testing.assert_array_equal(batch[1], warp(image, matrix))
+    assert (batch[0] == 7).all()
