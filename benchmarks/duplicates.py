@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from imgclf.data.decoding import decode
+from imgclf.data.decoding import decode_with_facts
 from imgclf.data.duplicates import SAME_PICTURE, SIMILAR_PICTURE, group_copies
 from imgclf.data.folder import read_folder
 from imgclf.data.policy import InputPolicy
@@ -46,9 +46,12 @@ def main() -> None:
     paths = [folder.absolute(folder.files[index]) for index in chosen]
     policy = InputPolicy((arguments.image_size, arguments.image_size))
     contents = [Path(path).read_bytes() for path in paths]
-    originals = [sign(decode(content, policy)) for content in contents]
+    originals = [sign(decode_with_facts(content, policy).image) for content in contents]
     copies = {
-        way: [sign(decode(change(content), policy)) for content in contents[: arguments.copies]]
+        way: [
+            sign(decode_with_facts(change(content), policy).image)
+            for content in contents[: arguments.copies]
+        ]
         for way, change in WAYS.items()
     }
     print(f"{arguments.folder}: {len(paths)} images, {arguments.copies} copies of each kind")

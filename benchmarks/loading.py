@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="longest epoch of a slow way")
-    parser.add_argument("--most-scanned", type=int, default=5000)
+    parser.add_argument("--most-scanned", type=int, default=50_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
         os.environ["IMGCLF_CACHE_DIR"] = cache

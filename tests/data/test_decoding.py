@@ -428,8 +428,8 @@ def test_reduced_scale_is_at_least_twice_the_target(monkeypatch: pytest.MonkeyPa
     """The pixels that libjpeg is asked for are never fewer than twice the target's, each way."""
     seen = []
     monkeypatch.setattr(
-        "imgclf.data.decoding.to_pixels",
-        lambda image, policy, *_: seen.append(image.size) or np.zeros(policy.pixel_shape, np.uint8),
+        "imgclf.data.decoding.to_target",
+        lambda image, *_: seen.append(image.size) or Image.new("RGB", (50, 100)),
     )
     for orientation in (1, 6):
         photo = encoded(picture(size=(1600, 1200)), "JPEG", exif=exif_with(orientation))

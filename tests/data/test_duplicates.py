@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from imgclf.data import duplicates
-from imgclf.data.decoding import decode
+from imgclf.data.decoding import decode_with_facts
 from imgclf.data.duplicates import SAME_PICTURE, SIMILAR_PICTURE, group_copies
 from imgclf.data.policy import InputPolicy
 from imgclf.data.signatures import SIGNATURE_BYTES, sign
@@ -30,7 +30,7 @@ def signature(image: Image.Image, file_format: str = "PNG", **options: Any) -> b
     """Sign an image as the scan does: encoded, decoded to 64 x 64, shrunk."""
     stream = io.BytesIO()
     image.save(stream, file_format, **options)
-    return sign(decode(stream.getvalue(), InputPolicy((64, 64))))
+    return sign(decode_with_facts(stream.getvalue(), InputPolicy((64, 64))).image)
 
 
 def group(signatures: list[bytes], distance: float = SIMILAR_PICTURE) -> list[int]:

@@ -21,8 +21,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFile
 
 from imgclf.data.archives import find_archive, read_member
@@ -33,11 +31,14 @@ from imgclf.data.formats import (
     open_lazily,
     quiet_pillow,
 )
-from imgclf.data.pixels import draft, image_of_array, orientation_of, to_pixels, upright_size
+from imgclf.data.pixels import draft, image_of_array, orientation_of, to_target, upright_size
 from imgclf.errors import ArgumentError, ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy as np
+    import numpy.typing as npt
 
     from imgclf.data.policy import InputPolicy
 
@@ -56,7 +57,10 @@ __all__ = [
 DECODER_VERSION: int = 1
 """Part of the store's key: any change of pixels raises it."""
 
-Source: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | npt.NDArray[Any]
+Source: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image "
+    "| npt.NDArray[Any]"
+)
 """A path, a file's *content* as bytes, an open binary file, a Pillow image, or pixels."""
 
 REASONS: dict[str, str] = {
@@ -122,12 +126,20 @@ class DecodedImage:
     """An image as the network reads it, and what it was before.
 
     Attributes:
-        pixels: uint8 array, ``(height, width, channels)``, 0 to 255.
+        image: Of the target's size; mode L for one channel, RGB for three.
         facts: The image before it was resized.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    image: Image.Image
     facts: ImageFacts
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The image as an array of its own, ``(height, width, channels)``, 0 to 255."""
+        import numpy as np
+
+        shape = self.image.height, self.image.width, len(self.image.getbands())
+        return np.array(self.image, np.uint8).reshape(shape)
 
 
 _DEFAULT_LIMITS = DecodingLimits()
@@ -159,6 +171,7 @@ def decode(
         ArgumentError: `source` is of no accepted type, shape or dtype.
 
     Example:
+        >>> import numpy as np
         >>> decode(np.zeros((20, 30), np.uint8), InputPolicy((8, 8))).shape
         (8, 8, 3)
     """
@@ -176,17 +189,20 @@ def decode_with_facts(
         limits: As in `decode`.
 
     Returns:
-        The pixels, ``(height, width, channels)`` uint8, and the facts of the original.
+        The image at the target's size, and the facts of the original.
 
     Raises:
         ImageError: As in `decode`.
         ArgumentError: As in `decode`.
     """
     with _only_image_errors(source), quiet_pillow():
-        if isinstance(source, np.ndarray):
-            return _decode_pixels(image_of_array(source), 1, policy)
         if isinstance(source, Image.Image) and not _is_unread_file(source):
             return _decode_pixels(source.copy(), _orientation_in_memory(source), policy)
+        if hasattr(source, "dtype"):  # Workers never get here, and start faster without NumPy.
+            import numpy as np
+
+            if isinstance(source, np.ndarray):
+                return _decode_pixels(image_of_array(source), 1, policy)
         return _decode_content(_content_of(source, limits), policy, limits)
 
 
@@ -236,7 +252,7 @@ def _content_of_path(path: str | os.PathLike[str], limits: DecodingLimits) -> by
             raise ImageError("not_a_file", "")
         if status.st_size > limits.max_bytes:
             raise ImageError("too_many_bytes", f"{status.st_size:,} > {limits.max_bytes:,} bytes")
-        with open(path, "rb") as stream:  # noqa: PTH123
+        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123
             # Not max_bytes at once: Python would set aside as much memory for each file.
             content = stream.read(status.st_size + 1)
             if len(content) > status.st_size:  # It has grown since.
@@ -305,14 +321,16 @@ def _decode_content(content: bytes, policy: InputPolicy, limits: DecodingLimits)
     if file_format in _TURNED_BY_PILLOW:
         stated, box, to_apply = _tag_orientation(image), None, 1
         image.load()
+    elif file_format == "JPEG":
+        stated = to_apply = orientation_of(image.info)
+        box = draft(image, policy, to_apply)
+        image.load()
     else:
-        is_jpeg = file_format == "JPEG"
-        box = draft(image, policy, orientation_of(image.info)) if is_jpeg else None
+        box = None
         image.load()  # before the next line: a PNG may state its orientation behind its pixels
         stated = to_apply = orientation_of(image.info)
-    pixels = to_pixels(image, policy, to_apply, box)
     facts = ImageFacts(file_format, mode, *upright_size(size, to_apply), stated, has_alpha)
-    return DecodedImage(pixels, facts)
+    return DecodedImage(to_target(image, policy, to_apply, box), facts)
 
 
 def _decode_pixels(image: Image.Image, orientation: int, policy: InputPolicy) -> DecodedImage:
@@ -321,7 +339,7 @@ def _decode_pixels(image: Image.Image, orientation: int, policy: InputPolicy) ->
         raise ArgumentError(f"An image of {image.width} x {image.height} pixels has no pixels.")
     size = upright_size(image.size, orientation)
     facts = ImageFacts("pixels", image.mode, *size, orientation, image.has_transparency_data)
-    return DecodedImage(to_pixels(image, policy, orientation), facts)
+    return DecodedImage(to_target(image, policy, orientation), facts)
 
 
 def _check_pixels(size: tuple[int, int] | None, limits: DecodingLimits) -> None:
@@ -332,6 +350,8 @@ def _check_pixels(size: tuple[int, int] | None, limits: DecodingLimits) -> None:
 
 def _is_cut_webp(content: bytes) -> bool:
     """Tell a truncated WebP by its stated length; libwebp would just call it corrupt."""
+    if not content.startswith(b"RIFF"):
+        return False
     stated = 8 + int.from_bytes(content[4:8], "little")
     return identify(content) == "WEBP" and len(content) < stated
 

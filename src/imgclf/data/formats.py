@@ -13,7 +13,6 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -135,7 +134,9 @@ def canvas_size(content: bytes) -> tuple[int, int] | None:
 
     WebP is the one format whose canvas Pillow allocates as soon as the file is opened.
     """
-    if identify(content) != "WEBP" or len(content) < _WEBP_HEADER_BYTES:
+    if not content.startswith(b"RIFF") or identify(content) != "WEBP":
+        return None
+    if len(content) < _WEBP_HEADER_BYTES:
         return None
     kind, body = content[12:16], content[20:30]
     if kind == b"VP8X":
@@ -189,12 +190,15 @@ _PLUGINS: dict[str, Callable[[io.BytesIO, str], ImageFile.ImageFile]] = {
 # A tag points at its data, so 65,535 tags can all point at the same 60 MB, and Pillow would copy
 # each of them: a small file takes terabytes. In honest files the data do not overlap.
 
-_TAG_TYPE_BYTES = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8], np.float64)
+_TAG_TYPE_BYTES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)
 _SUB_DIRECTORY_TAGS = (34665, 34853, 40965)  # EXIF, GPS, interoperability: Pillow reads these too
 
 
 def _tag_bytes(content: bytes) -> float:
     """Sum the bytes that the tags of a TIFF's first page point at, sub-directories included."""
+    import numpy as np  # Here: most files are no TIFF, and workers start faster without.
+
+    type_bytes = np.array(_TAG_TYPE_BYTES, np.float64)
     byteorder: Literal["little", "big"] = "little" if content[:2] == b"II" else "big"
     order = "<" if byteorder == "little" else ">"
     is_big = content[2:4] in (b"+\0", b"\0+")
@@ -213,7 +217,7 @@ def _tag_bytes(content: bytes) -> float:
         seen.add(start)
         count = min(int.from_bytes(content[start : start + head], byteorder), room)
         tags = np.frombuffer(content, entry, count, start + head)
-        sizes = tags["count"] * _TAG_TYPE_BYTES[np.minimum(tags["type"], 18) % 19]
+        sizes = tags["count"] * type_bytes[np.minimum(tags["type"], 18) % 19]
         total += float(sizes[(sizes > word) & (sizes <= len(content))].sum())
         is_pointer = np.isin(tags["tag"], _SUB_DIRECTORY_TAGS)
         waiting += [int(value) for value in tags["value"][is_pointer][:8]]

@@ -10,7 +10,6 @@ import re
 import struct
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 from PIL import Image
 
 from imgclf.errors import ArgumentError
@@ -18,19 +17,20 @@ from imgclf.errors import ArgumentError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import numpy.typing as npt
     from PIL import ImageFile
 
     from imgclf.data.policy import InputPolicy, ResizeMode
 
-__all__ = ["draft", "image_of_array", "orientation_of", "to_pixels", "upright_size"]
+__all__ = ["draft", "image_of_array", "orientation_of", "to_target", "upright_size"]
 
 _Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 
-def to_pixels(
+def to_target(
     image: Image.Image, policy: InputPolicy, orientation: int = 1, box: _Box | None = None
-) -> npt.NDArray[np.uint8]:
+) -> Image.Image:
     """Flatten, resize, turn upright and pad an image: the way that every source goes.
 
     Args:
@@ -40,17 +40,20 @@ def to_pixels(
         box: Box of the picture within `image` if it is not all of it; see `draft`.
 
     Returns:
-        uint8 array of shape `policy.pixel_shape`, ``(height, width, channels)``, 0 to 255.
+        An image of the policy's size, of mode L for one channel and RGB for three.
     """
     flat = _flatten(image, policy)
     # Turning comes after resizing, when there is little left to turn.
     shown, size = _fit(
         box[2:] if box else flat.size, _stored_size(policy, orientation), policy.resize
     )
-    small = flat.resize(size, Image.Resampling.BILINEAR, box=shown, reducing_gap=2.0)
+    is_of_size = flat.size == size and (box is None or box[2:] == size)
+    small = flat
+    if not is_of_size:
+        small = flat.resize(size, Image.Resampling.BILINEAR, box=shown, reducing_gap=2.0)
     if orientation in _TURNS:
         small = small.transpose(_TURNS[orientation])
-    return np.array(_pad(small, policy), dtype=np.uint8).reshape(policy.pixel_shape)
+    return _pad(small, policy)
 
 
 def draft(image: ImageFile.ImageFile, policy: InputPolicy, orientation: int) -> _Box | None:
@@ -65,6 +68,10 @@ def draft(image: ImageFile.ImageFile, policy: InputPolicy, orientation: int) -> 
         The box of the whole picture in reduced pixels; its sides may be fractions.
     """
     target = _stored_size(policy, orientation)
+    ratios = image.width / target[0], image.height / target[1]
+    largest_reduction = (max(ratios) if policy.resize == "pad" else min(ratios)) / 2
+    if policy.channels != 1 and largest_reduction < 2:
+        return None  # Small files are many: asking libjpeg for nothing takes as long as reading.
     (left, top, right, bottom), (width, height) = _fit(image.size, target, policy.resize)
     # How large the *whole* image would be at twice the target's scale; 1e-6 is for rounding.
     wanted_width = math.ceil(2 * width * image.width / (right - left) - 1e-6)
@@ -96,14 +103,14 @@ def image_of_array(array: npt.NDArray[Any]) -> Image.Image:
             "uint16 (0 to 65535) or float (0 to 1)."
         )
     values = array[..., 0] if array.shape[2:] == (1,) else array
-    return Image.fromarray(values if values.dtype == np.uint8 else _as_8_bit(values))
+    return Image.fromarray(values if values.dtype == "uint8" else _as_8_bit(values))
 
 
 def _has_known_range(array: npt.NDArray[Any]) -> bool:
     """Tell whether dtype and values of an array say what is black and what is white."""
     if array.dtype.kind == "f":
         return bool(((array >= 0) & (array <= 1)).all())
-    return array.dtype.kind == "b" or array.dtype in (np.uint8, np.uint16)
+    return array.dtype.kind == "b" or array.dtype in ("uint8", "uint16")
 
 
 # --- Orientation -----------------------------------------------------------------------------
@@ -196,6 +203,8 @@ def _flatten(image: Image.Image, policy: InputPolicy) -> Image.Image:
 
 def _narrow(image: Image.Image) -> Image.Image:
     """Convert 16-bit, 32-bit and float grey to 8 bits, with its transparent value if it has one."""
+    import numpy as np
+
     values = np.asarray(image)
     grey = Image.fromarray(_as_8_bit(values))
     key = image.info.get("transparency")
@@ -211,6 +220,8 @@ def _as_8_bit(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     Floats within 0..1: times 255. Everything else has no known white, so that the smallest
     value becomes 0 and the largest 255; values that are not finite count as 0.
     """
+    import numpy as np  # Here: few images need it, and workers start faster without.
+
     if values.dtype == np.bool_:
         return np.where(values, np.uint8(_MAX_8_BIT), np.uint8(0))
     is_float = values.dtype.kind == "f"

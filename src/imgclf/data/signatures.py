@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from PIL import Image
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 __all__ = ["SIGNATURE_BYTES", "SIGNATURE_SIDE", "sign"]
 
@@ -18,15 +12,17 @@ SIGNATURE_SIDE = 16
 SIGNATURE_BYTES = SIGNATURE_SIDE * SIGNATURE_SIDE * 3
 
 
-def sign(pixels: NDArray[np.uint8]) -> bytes:
-    """Shrink decoded pixels to a signature.
+def sign(image: Image.Image) -> bytes:
+    """Shrink a decoded image to a signature.
 
     Args:
-        pixels: ``(height, width, channels)``, uint8; 1 or 3 channels.
+        image: As the decoder gives it, of mode L or RGB.
 
     Returns:
         The bytes of ``(16, 16, 3)``, uint8: the mean colour of each of 256 areas.
     """
-    image = Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0])
-    tiny = image.resize((SIGNATURE_SIDE, SIGNATURE_SIDE), Image.Resampling.BOX)
-    return tiny.convert("RGB").tobytes()
+    if image.width % SIGNATURE_SIDE or image.height % SIGNATURE_SIDE:
+        tiny = image.resize((SIGNATURE_SIDE, SIGNATURE_SIDE), Image.Resampling.BOX)
+    else:  # The same in half the time, which counts for small files.
+        tiny = image.reduce((image.width // SIGNATURE_SIDE, image.height // SIGNATURE_SIDE))
+    return (tiny if tiny.mode == "RGB" else tiny.convert("RGB")).tobytes()

@@ -87,14 +87,16 @@ class _Job:
             return {"sha256": sha256, "reason": "out_of_memory", "message": message}
         try:
             if self.pixels is not None:
-                _write_row(self.pixels, row, image.pixels.tobytes())
+                _write_row(self.pixels, row, image.image.tobytes())
             if self.signatures is not None:
-                _write_row(self.signatures, row, sign(image.pixels))
+                _write_row(self.signatures, row, sign(image.image))
         except OSError as error:
             return {"fatal": error.strerror}
         facts = [getattr(image.facts, name) for name in _FACTS]
         return {"sha256": sha256, "facts": facts}
 
+
+_to_json = json.JSONEncoder(check_circular=False).encode
 
 _FACTS = [field.name for field in fields(ImageFacts)]  # astuple copies, several times as slow
 
@@ -115,7 +117,7 @@ def _write_row(file: IO[bytes], row: int, content: bytes) -> None:
 
 def _answer(answers: IO[bytes], answer: dict[str, Any]) -> None:
     # One write for each answer: after a crash, what was answered is complete.
-    answers.write(json.dumps(answer).encode() + b"\n")
+    answers.write(_to_json(answer).encode() + b"\n")
 
 
 def _open_rows(path: str | None) -> IO[bytes] | None:
