@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Batches"]
 
+SMALL_PIXELS = 48 * 48
+"""Up to so many pixels an image is varied in microseconds, most of them Python's own: a second
+thread would wait for the first one's lock, and both are slower than one."""
+
+SMALL_AHEAD = 4
+"""Batches of small images that are made ahead: threads are woken up less often."""
+
 
 class Batches(tf.data.Dataset):
     """Batches of images and labels; a `tf.data.Dataset` that knows what is in it.
@@ -169,8 +176,11 @@ class Batches(tf.data.Dataset):
             labels.set_shape((None, self._source.targets.shape[1]))
             return images, labels
 
-        threads = min(2, available_processors())
-        dataset = places.map(load, num_parallel_calls=threads, deterministic=True).prefetch(threads)
+        height, width = self.policy.image_size
+        is_small = height * width <= SMALL_PIXELS
+        threads = 1 if is_small else min(2, available_processors())
+        ahead = SMALL_AHEAD if is_small else threads
+        dataset = places.map(load, num_parallel_calls=threads, deterministic=True).prefetch(ahead)
         options = tf.data.Options()
         # The autotuner's thread holds up the end of every second epoch or so, by seconds.
         options.autotune.enabled = False
