@@ -1,7 +1,7 @@
 """The best accuracy found in a given time: imgclf tune beside KerasTuner used plainly.
 
 Usage: python benchmarks/tuning.py FOLDER [--budget-s 900] [--image-size 96] [--epochs 10]
-           [--rounds 3] [--max-trials 1000] [--recipe recipe] [--only NAME ...]
+           [--rounds 3] [--max-trials 1000] [--recipe recipe] [--only NAME ...] [--side-by-side]
 
 FOLDER holds train/ and val/ with one sub-folder per class. Both ways search the same space of the
 same network (three_conv): learning rate 1e-4 to 1e-2 in equal ratios, 16, 32, 48 or 64 filters, max
@@ -12,7 +12,9 @@ or average pooling; at random, Adam, batches of 32, augmentation by zoom, shift 
 - kerastuner: `keras_tuner.RandomSearch` with `image_dataset_from_directory` and augmentation
   layers, as the documentation of Keras shows it.
 
-The ways run alternately, each in a process of its own and with another seed in each round.
+The ways run alternately, each in a process of its own and with another seed in each round; with
+--side-by-side both at the same time, each on half of the processors, which change hands each round:
+whatever else the machine does weighs on both alike, and it takes half as long.
 Printed are the best validation accuracy of each search with its interval, the medians, the number
 of trials, and for imgclf the gain over the defaults with its noise band and the overhead of a
 trial: its wall time less that of its `fit`, from the second trial on.
@@ -22,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import statistics
@@ -29,6 +32,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +50,15 @@ def main() -> None:
         return
     results: dict[str, list[dict[str, Any]]] = {way: [] for way in arguments.only or WAYS}
     for seed in range(arguments.rounds):
-        for way, found in results.items():
-            found.append(measure(way, arguments, seed))
-            print_search(way, found[-1])
+        shares = share_processors(len(results), seed) if arguments.side_by_side else ALL_PROCESSORS
+        with ThreadPoolExecutor(len(results) if arguments.side_by_side else 1) as running:
+            searches = [
+                running.submit(measure, way, arguments, seed, processors)
+                for way, processors in zip(results, shares, strict=False)
+            ]
+            for (way, found), search in zip(results.items(), searches, strict=True):
+                found.append(search.result())
+                print_search(way, found[-1])
     for way, found in results.items():
         best = statistics.median(item["accuracy"] for item in found)
         trials = statistics.median(item["trials"] for item in found)
@@ -66,13 +76,26 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--max-trials", type=int, default=1000)
     parser.add_argument("--recipe", default="recipe")
     parser.add_argument("--only", nargs="*", choices=WAYS)
+    parser.add_argument("--side-by-side", action="store_true")
     parser.add_argument("--way", choices=["kerastuner"], help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def measure(way: str, arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """Run one search in a process of its own."""
+ALL_PROCESSORS = itertools.repeat(None)
+
+
+def share_processors(count: int, turn: int) -> list[list[int]]:
+    """Deal this machine's processors out to `count` searches, to others each turn."""
+    processors = sorted(os.sched_getaffinity(0))
+    shares = [processors[first::count] for first in range(count)]
+    return shares[turn % count :] + shares[: turn % count]
+
+
+def measure(
+    way: str, arguments: argparse.Namespace, seed: int, processors: list[int] | None
+) -> dict[str, Any]:
+    """Run one search in a process of its own, on some processors or, by None, on all."""
     shared = ["--image-size", arguments.image_size, "--epochs", arguments.epochs, "--seed", seed,
               "--max-trials", arguments.max_trials]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
@@ -85,6 +108,8 @@ def measure(way: str, arguments: argparse.Namespace, seed: int) -> dict[str, Any
             start = [sys.executable, __file__]
             more = ["--way", way, "--budget-s", arguments.budget_s]
         command = [*start, str(arguments.folder.resolve()), *map(str, [*shared, *more])]
+        if processors is not None:
+            command = ["taskset", "--cpu-list", ",".join(map(str, processors)), *command]
         began_s = time.monotonic()
         done = subprocess.run(  # noqa: S603
             command, capture_output=True, text=True, check=False, cwd=folder,

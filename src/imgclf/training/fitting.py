@@ -29,6 +29,7 @@ from imgclf.training.checkpoints import (
     restore,
 )
 from imgclf.training.devices import divisible_batch_size, num_replicas
+from imgclf.training.normalisation import fused_normalisation
 from imgclf.training.optimizers import make_optimizer
 from imgclf.training.precision import (
     Precision,
@@ -179,7 +180,11 @@ def fit(
         watching.append(writer)
     figures = {name: list(values) for name, values in state.history.items()} if state else {}
     history = keras.callbacks.History()
-    with training_precision(model, chosen), _progress(verbose, train) as drawing:
+    with (
+        training_precision(model, chosen),
+        fused_normalisation(model),
+        _progress(verbose, train) as drawing,
+    ):
         try:
             for part in _parts(state, epochs, steps):
                 stream = _stream(train, part, steps)
