@@ -8,6 +8,8 @@ FOLDER holds train/ and val/ with one sub-folder per class. All ways train the s
 
 - recipe: the origin's code: ImageDataGenerator, flow_from_directory, Keras' default compile;
 - keras: Keras' documented way: image_dataset_from_directory, augmentation layers in the pipeline;
+- torch: PyTorch's and torchvision's documented way, with two workers, channels_last, and bfloat16
+  where the processor is fast at it; takes part where both are installed;
 - imgclf: make_generators and fit; its pixels are decoded once, before the first epoch.
 
 The ways run alternately, each time in a process of its own, so that a busy machine is unfair to
@@ -18,6 +20,7 @@ and whether the loss fell. The recipe needs SciPy: pip install -e '.[bench]'.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -26,7 +29,7 @@ import sys
 import time
 from pathlib import Path
 
-WAYS = ("recipe", "keras", "imgclf")
+WAYS = ("recipe", "keras", "torch", "imgclf")
 
 
 def main() -> None:
@@ -35,7 +38,7 @@ def main() -> None:
     if arguments.way:
         print(json.dumps(run_way(arguments.way, arguments)))
         return
-    ways = arguments.only or WAYS
+    ways = arguments.only or [way for way in WAYS if way != "torch" or has_torch()]
     results: dict[str, list[dict[str, list[float]]]] = {way: [] for way in ways}
     for _ in range(arguments.rounds):
         for way in ways:
@@ -56,6 +59,14 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def has_torch() -> bool:
+    """Whether PyTorch and torchvision are installed; says so where they are not."""
+    found = all(importlib.util.find_spec(name) for name in ("torch", "torchvision"))
+    if not found:
+        print("torch or torchvision is not installed: measured without", file=sys.stderr)
+    return found
+
+
 def measure(way: str, arguments: argparse.Namespace) -> dict[str, list[float]]:
     """Run one way in a process of its own."""
     command = [sys.executable, __file__, str(arguments.folder), "--way", way]
@@ -71,7 +82,8 @@ def measure(way: str, arguments: argparse.Namespace) -> dict[str, list[float]]:
 
 def run_way(way: str, arguments: argparse.Namespace) -> dict[str, list[float]]:
     """Train in this process; return the seconds and the loss of each epoch."""
-    return {"recipe": run_recipe, "keras": run_keras, "imgclf": run_imgclf}[way](arguments)
+    run = {"recipe": run_recipe, "keras": run_keras, "torch": run_torch, "imgclf": run_imgclf}
+    return run[way](arguments)
 
 
 def epoch_timer():
@@ -160,6 +172,78 @@ def fit_plainly(model, train, val, epochs: int) -> dict[str, list[float]]:
     model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
     history = model.fit(train, validation_data=val, epochs=epochs, callbacks=[timer], verbose=0)
     return {"seconds": timer.seconds, "loss": history.history["loss"]}
+
+
+def run_torch(arguments: argparse.Namespace) -> dict[str, list[float]]:
+    """Train as PyTorch's tutorials do, with what they recommend for processors."""
+    import torch
+    from torchvision import datasets, transforms
+
+    from imgclf.training.precision import choose_precision
+
+    size = (arguments.image_size, arguments.image_size)
+    varied = [transforms.RandomAffine(0, scale=(0.8, 1.2), shear=0.2)]
+    loaders = {
+        split: torch.utils.data.DataLoader(
+            datasets.ImageFolder(
+                arguments.folder / split,
+                transforms.Compose(
+                    [
+                        transforms.Resize(size),
+                        *(varied if split == "train" else []),
+                        transforms.ToTensor(),
+                    ]
+                ),
+            ),
+            batch_size=arguments.batch_size,
+            shuffle=split == "train",
+            num_workers=2,
+            persistent_workers=True,
+        )
+        for split in ("train", "val")
+    }
+    model = torch_model(arguments.image_size).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    cross_entropy = torch.nn.BCEWithLogitsLoss()
+    in_bfloat16 = choose_precision("auto") == "mixed_bfloat16"
+
+    def loss_of(images, labels):
+        images = images.to(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16):
+            logits = model(images)
+        return cross_entropy(logits.float()[:, 0], labels.float())
+
+    seconds, losses = [], []
+    for _ in range(arguments.epochs):
+        began_s, total = time.perf_counter(), 0.0
+        model.train()
+        for images, labels in loaders["train"]:
+            optimizer.zero_grad()
+            loss = loss_of(images, labels)
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(labels)
+        model.eval()
+        with torch.no_grad():
+            for images, labels in loaders["val"]:
+                loss_of(images, labels)
+        seconds.append(time.perf_counter() - began_s)
+        losses.append(total / len(loaders["train"].dataset))
+    return {"seconds": seconds, "loss": losses}
+
+
+def torch_model(size: int):
+    """Build three_conv in PyTorch; its head gives a logit."""
+    from torch import nn
+
+    layers: list[nn.Module] = []
+    channels, side = 3, size
+    for filters in (32, 32, 64):
+        layers += [nn.Conv2d(channels, filters, 3), nn.ReLU(), nn.MaxPool2d(2)]
+        channels, side = filters, (side - 2) // 2
+    layers += [nn.Flatten(), nn.Linear(channels * side * side, 64), nn.ReLU()]
+    layers += [nn.Linear(64, 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, 1)]
+    return nn.Sequential(*layers)
 
 
 def run_imgclf(arguments: argparse.Namespace) -> dict[str, list[float]]:

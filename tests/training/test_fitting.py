@@ -14,7 +14,7 @@ import tensorflow as tf
 import imgclf
 from imgclf.data.augmentation import Augmentation
 from imgclf.errors import ArgumentError, TrainingError
-from imgclf.training.fitting import balanced_class_weights
+from imgclf.training.objective import balanced_class_weights
 from imgclf.training.soft_labels import weigh_classes
 
 

@@ -7,14 +7,11 @@ import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 from rich.console import Console
 
 from imgclf.data.generators import Batches
@@ -30,7 +27,9 @@ from imgclf.training.checkpoints import (
 )
 from imgclf.training.devices import divisible_batch_size, num_replicas
 from imgclf.training.normalisation import fused_normalisation
+from imgclf.training.objective import choose_class_weights, choose_loss
 from imgclf.training.optimizers import make_optimizer
+from imgclf.training.passes import count_steps, parts_of, stream_of
 from imgclf.training.precision import (
     Precision,
     choose_jit_compile,
@@ -142,37 +141,28 @@ def fit(
     chosen = choose_precision(precision)
     _require_fit(model, train)
     _require_shares(train, val)
-    steps = _count_steps(train, steps_per_epoch)
-    if steps_per_execution > 1 and (
-        steps is None or steps % steps_per_execution or checkpoint_dir is not None
-    ):
-        raise ArgumentError(
-            f"steps_per_execution={steps_per_execution} needs an epoch of a multiple of so many "
-            f"steps (this one has {steps}) and no checkpoint_dir: leave it out."
-        )
+    steps = count_steps(train, steps_per_epoch)
+    _require_whole_executions(steps_per_execution, steps, checkpoint_dir)
     if not model.compiled or model in _compiled_here:
-        made = make_optimizer(
-            model,
-            optimizer,
-            learning_rate,
-            weight_decay=weight_decay,
-            average_over=epochs * (steps or 1) if average_weights else None,
-            accumulate_steps=accumulate_steps,
-        )
-        loss = _choose_loss(model, train, label_smoothing)
-        compiled_step = choose_jit_compile(jit_compile)
         model.compile(
-            made,
-            loss,
+            make_optimizer(
+                model,
+                optimizer,
+                learning_rate,
+                weight_decay=weight_decay,
+                average_over=epochs * (steps or 1) if average_weights else None,
+                accumulate_steps=accumulate_steps,
+            ),
+            choose_loss(model, train, label_smoothing),
             metrics=[choose_accuracy(model)],
-            jit_compile=compiled_step,
+            jit_compile=choose_jit_compile(jit_compile),
             steps_per_execution=steps_per_execution,
         )
         _compiled_here.add(model)
     averaged = AveragedWeights() if model.optimizer.use_ema else None
     best = BestEpoch(patience, averaged.measured if averaged else keras.Model.get_weights)
     state = _resume(model, train, best, checkpoint_dir)
-    weights = _class_weights(class_weight, train)
+    weights = choose_class_weights(class_weight, train)
     watching: list[keras.callbacks.Callback] = [_StopAtNaN(), best]
     watching += [averaged] if averaged else []
     if checkpoint_dir is not None:
@@ -186,8 +176,8 @@ def fit(
         _progress(verbose, train) as drawing,
     ):
         try:
-            for part in _parts(state, epochs, steps):
-                stream = _stream(train, part, steps)
+            for part in parts_of(state, epochs, steps):
+                stream = stream_of(train, part, steps)
                 keras_weights = weights
                 if weights is not None and isinstance(train, Batches):
                     stream = weigh_classes(stream, weights, train.num_classes)
@@ -215,34 +205,6 @@ def fit(
     history.epoch = list(range(len(next(iter(figures.values()), []))))
     history.best_epoch = best.best_epoch
     return history
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A call of Keras' fit: whole epochs, or the rest of one that was cut.
-
-    Attributes:
-        first_epoch: Counted from 0.
-        last_epoch: The one behind the last.
-        first_step: Steps of the first epoch that are done already.
-        steps: Steps of each epoch; None where Keras counts them itself.
-    """
-
-    first_epoch: int
-    last_epoch: int
-    first_step: int
-    steps: int | None
-
-
-def _parts(state: TrainingState | None, epochs: int, steps: int | None) -> Iterator[_Part]:
-    """Divide what is left of a training into calls of Keras' fit."""
-    first = state.epoch if state else 0
-    if state and state.step and steps:
-        yield _Part(first, first + 1, state.step, steps - state.step)
-        first += 1
-    # A training that is done already still makes the call, which gives its history.
-    if first < epochs or not (state and state.step):
-        yield _Part(first, epochs, 0, steps)
 
 
 def _resume(
@@ -273,6 +235,19 @@ def _require_counts(**counts: int | None) -> None:
             raise ArgumentError(f"{name}={count!r} is not accepted: give a whole number from 1 on.")
 
 
+def _require_whole_executions(
+    steps_per_execution: int, steps: int | None, checkpoint_dir: str | os.PathLike[str] | None
+) -> None:
+    """Refuse several steps at once where an epoch or a checkpoint would end between them."""
+    if steps_per_execution > 1 and (
+        steps is None or steps % steps_per_execution or checkpoint_dir is not None
+    ):
+        raise ArgumentError(
+            f"steps_per_execution={steps_per_execution} needs an epoch of a multiple of so many "
+            f"steps (this one has {steps}) and no checkpoint_dir: leave it out."
+        )
+
+
 def _require_fit(model: keras.Model, train: tf.data.Dataset) -> None:
     """Refuse data that the network cannot read, before Keras says so in forty lines."""
     if not isinstance(train, tf.data.Dataset):
@@ -295,25 +270,6 @@ def _require_fit(model: keras.Model, train: tf.data.Dataset) -> None:
         )
 
 
-def _choose_loss(
-    model: keras.Model, train: tf.data.Dataset, label_smoothing: float
-) -> keras.losses.Loss:
-    """Choose the cross-entropy that fits head and labels (D8)."""
-    activation = getattr(model.layers[-1], "activation", None)
-    from_logits = activation is keras.activations.linear
-    if model.output_shape[-1] == 1:
-        return keras.losses.BinaryCrossentropy(from_logits, label_smoothing)
-    label_shape = train.element_spec[1].shape
-    if label_shape.rank == 1 or label_shape[-1] == 1:
-        if label_smoothing:
-            raise ArgumentError(
-                "label_smoothing needs one-hot labels, which batches of make_generators have; "
-                f"these are class indices of shape {tuple(label_shape)}."
-            )
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-    return keras.losses.CategoricalCrossentropy(from_logits, label_smoothing)
-
-
 def _require_shares(*data: tf.data.Dataset | None) -> None:
     """Refuse batches of which one device of several would get nothing."""
     batches = [item for item in data if isinstance(item, Batches)]
@@ -327,64 +283,8 @@ def _require_shares(*data: tf.data.Dataset | None) -> None:
             )
 
 
-def _count_steps(train: tf.data.Dataset, steps_per_epoch: int | None) -> int | None:
-    """Count the batches of an epoch; None where only Keras can, in the first one."""
-    if steps_per_epoch is not None:
-        return steps_per_epoch
-    if isinstance(train, Batches):
-        return train.steps_per_epoch
-    cardinality = int(train.cardinality())
-    if cardinality == tf.data.INFINITE_CARDINALITY:
-        raise ArgumentError(
-            "train has no end: give steps_per_epoch, the number of batches that make an epoch."
-        )
-    return None if cardinality == tf.data.UNKNOWN_CARDINALITY else cardinality
-
-
-def _stream(train: tf.data.Dataset, part: _Part, steps: int | None) -> tf.data.Dataset:
-    """Return batches from a place of the training on, which never run out."""
-    if isinstance(train, Batches):
-        done = part.first_epoch * (steps or train.steps_per_epoch) + part.first_step
-        return train.stream(*divmod(done, train.steps_per_epoch))
-    return train if steps is None else train.repeat()
-
-
 def _limited(val: tf.data.Dataset | None, validation_steps: int | None) -> tf.data.Dataset | None:
     return val if val is None or validation_steps is None else val.take(validation_steps)
-
-
-def _class_weights(
-    class_weight: Mapping[int, float] | str | None, train: tf.data.Dataset
-) -> dict[int, float] | None:
-    if class_weight is None or isinstance(class_weight, Mapping):
-        return None if class_weight is None else dict(class_weight)
-    if class_weight != "balanced" or not isinstance(train, Batches):
-        raise ArgumentError(
-            f"class_weight={class_weight!r} is not accepted: give a weight for each class index, "
-            "or 'balanced' with batches of make_generators."
-        )
-    if train.plan.oversample:
-        raise ArgumentError(
-            "class_weight='balanced' and oversample=True would make up for rare classes twice: "
-            "give one of them."
-        )
-    return balanced_class_weights(train.labels, train.num_classes)
-
-
-def balanced_class_weights(labels: NDArray[np.int64], num_classes: int) -> dict[int, float]:
-    """Weigh classes so that each counts as much in the loss as if all were equally frequent.
-
-    The formula is scikit-learn's ``"balanced"`` (King and Zeng 2001).
-
-    Args:
-        labels: ``(num_images,)`` class indices.
-        num_classes: Number of classes; each must occur.
-
-    Returns:
-        The weight of each class; their mean over the images is 1.
-    """
-    counts = np.bincount(labels, minlength=num_classes)
-    return {label: len(labels) / (num_classes * int(n)) for label, n in enumerate(counts)}
 
 
 @contextmanager

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import keras
 import tensorflow as tf
+
+from imgclf.training.precision import forget_traces
 
 __all__ = ["fused_normalisation"]
 
@@ -34,13 +35,13 @@ def fused_normalisation(model: keras.Model) -> Iterator[None]:
         for layer in layers:
             layer.call = functools.partial(_call, layer)
         if layers:
-            _forget_traces(model)
+            forget_traces(model)
         yield
     finally:
         for layer in layers:
             vars(layer).pop("call", None)
         if layers:
-            _forget_traces(model)
+            forget_traces(model)
 
 
 def _can_be_fused(layer: keras.layers.Layer) -> bool:
@@ -80,8 +81,3 @@ def _call(
     for average, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         average.assign(average * layer.momentum + value * (1.0 - layer.momentum))
     return tf.cast(outputs, layer.compute_dtype)
-
-
-def _forget_traces(model: Any) -> None:
-    """Drop the compiled functions, which were traced with the other computation."""
-    model.train_function = model.test_function = model.predict_function = None

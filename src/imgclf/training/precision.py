@@ -17,6 +17,7 @@ __all__ = [
     "choose_jit_compile",
     "choose_precision",
     "float32_results",
+    "forget_traces",
     "training_precision",
 ]
 
@@ -96,13 +97,13 @@ def training_precision(model: keras.Model, precision: str) -> Iterator[None]:
                 if layer is not output_layer and layer.dtype_policy.name == "float32":
                     changed.append((layer, layer.dtype_policy))
                     layer.dtype_policy = keras.DTypePolicy(precision)
-            _forget_traces(model)
+            forget_traces(model)
         yield
     finally:
         for layer, policy in changed:
             layer.dtype_policy = policy
         if changed:
-            _forget_traces(model)
+            forget_traces(model)
 
 
 @contextmanager
@@ -116,6 +117,10 @@ def float32_results() -> Iterator[None]:
         tf.config.experimental.enable_tensor_float_32_execution(enabled)
 
 
-def _forget_traces(model: keras.Model) -> None:
-    """Drop the compiled functions, which were traced in the other precision."""
+def forget_traces(model: Any) -> None:
+    """Drop a model's compiled functions, which were traced in another way of computing.
+
+    Args:
+        model: A Keras model; its next step is traced anew.
+    """
     model.train_function = model.test_function = model.predict_function = None

@@ -19,13 +19,14 @@ from imgclf.data.store import StoreMode
 from imgclf.errors import ArgumentError
 from imgclf.models import origin_of
 from imgclf.options import is_pretrained
-from imgclf.training.fitting import balanced_class_weights, fit
+from imgclf.training.fitting import fit
 from imgclf.training.frozen_features import (
     DividedNetwork,
     compute_features,
     divide_network,
     feature_batches,
 )
+from imgclf.training.objective import balanced_class_weights
 from imgclf.training.precision import Precision
 from imgclf.training.progress import TrainingProgress
 from imgclf.training.schedules import Schedule, make_schedule

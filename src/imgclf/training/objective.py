@@ -1,0 +1,92 @@
+"""What a training makes small: the loss, and what each class weighs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from imgclf.data.generators import Batches
+from imgclf.errors import ArgumentError
+
+__all__ = ["balanced_class_weights", "choose_class_weights", "choose_loss"]
+
+
+def choose_loss(
+    model: keras.Model, train: tf.data.Dataset, label_smoothing: float
+) -> keras.losses.Loss:
+    """Choose the cross-entropy that fits head and labels (D8).
+
+    Args:
+        model: A classifier; its last layer says whether it gives probabilities or logits.
+        train: Batches of images and labels.
+        label_smoothing: Share of each label, 0 to 1 (exclusive), that is spread over all classes.
+
+    Returns:
+        Binary cross-entropy for one unit, categorical for more: sparse where labels are indices.
+
+    Raises:
+        ArgumentError: Labels that are indices cannot be smoothed.
+    """
+    activation = getattr(model.layers[-1], "activation", None)
+    from_logits = activation is keras.activations.linear
+    if model.output_shape[-1] == 1:
+        return keras.losses.BinaryCrossentropy(from_logits, label_smoothing)
+    label_shape = train.element_spec[1].shape
+    if label_shape.rank == 1 or label_shape[-1] == 1:
+        if label_smoothing:
+            raise ArgumentError(
+                "label_smoothing needs one-hot labels, which batches of make_generators have; "
+                f"these are class indices of shape {tuple(label_shape)}."
+            )
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
+    return keras.losses.CategoricalCrossentropy(from_logits, label_smoothing)
+
+
+def choose_class_weights(
+    class_weight: Mapping[int, float] | str | None, train: tf.data.Dataset
+) -> dict[int, float] | None:
+    """Choose the weight of each class in the loss.
+
+    Args:
+        class_weight: By class index, ``"balanced"`` or None.
+        train: Batches; ``"balanced"`` needs those of `make_generators`.
+
+    Returns:
+        The weights by class index; None where all weigh the same.
+
+    Raises:
+        ArgumentError: ``"balanced"`` cannot be worked out, or comes on top of oversampling.
+    """
+    if class_weight is None or isinstance(class_weight, Mapping):
+        return None if class_weight is None else dict(class_weight)
+    if class_weight != "balanced" or not isinstance(train, Batches):
+        raise ArgumentError(
+            f"class_weight={class_weight!r} is not accepted: give a weight for each class index, "
+            "or 'balanced' with batches of make_generators."
+        )
+    if train.plan.oversample:
+        raise ArgumentError(
+            "class_weight='balanced' and oversample=True would make up for rare classes twice: "
+            "give one of them."
+        )
+    return balanced_class_weights(train.labels, train.num_classes)
+
+
+def balanced_class_weights(labels: NDArray[np.int64], num_classes: int) -> dict[int, float]:
+    """Weigh classes so that each counts as much in the loss as if all were equally frequent.
+
+    The formula is scikit-learn's ``"balanced"`` (King and Zeng 2001).
+
+    Args:
+        labels: ``(num_images,)`` class indices.
+        num_classes: Number of classes; each must occur.
+
+    Returns:
+        The weight of each class; their mean over the images is 1.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    return {label: len(labels) / (num_classes * int(n)) for label, n in enumerate(counts)}
