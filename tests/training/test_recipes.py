@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import imgclf
 from imgclf.errors import ArgumentError
 from imgclf.settings import Settings, recipe_settings
-from imgclf.training.muon import KernelMuon, normalised_kernels
+from imgclf.training.muon import KernelMuon, even_out, normalised_kernels
 from imgclf.training.optimizers import (
     OPTIMIZERS,
     average_momentum,
@@ -124,6 +124,27 @@ def test_muon_is_for_kernels_that_a_normalisation_follows() -> None:
     kernels = normalised_kernels(mixed)
     assert kernels
     assert not any("hidden" in path or "head" in path for path in kernels)
+
+
+@pytest.mark.parametrize("shape", [(216, 24), (24, 216), (40, 40), (27, 24)])
+@pytest.mark.parametrize(("steps", "tolerance"), [(1, 1e-5), (3, 1e-4), (5, 5e-3)])
+def test_evening_out_is_keras_newton_schulz(
+    shape: tuple[int, int], steps: int, tolerance: float
+) -> None:
+    """The polynomial of the Gram matrix gives what Keras' iteration gives, in any shape."""
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=shape) @ np.diag(np.geomspace(1, 1e-4, shape[1]))
+    keras_own = keras.optimizers.Muon()
+    polynomial = (keras_own.muon_a, keras_own.muon_b, keras_own.muon_c)
+    expected = keras_own.zeropower_via_newtonschulz5(matrix.astype("float32"), steps)
+    found = np.array(even_out(matrix.astype("float32"), steps, polynomial))
+    found *= np.linalg.norm(expected) / np.linalg.norm(found)
+    np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
+def test_evening_out_nothing_gives_nothing() -> None:
+    """A gradient of zeros, as dead units have, stays zero and finite."""
+    assert not np.any(even_out(np.zeros((9, 4), "float32"), 3, (3.4, -4.8, 2.0)))
 
 
 def test_muon_evens_out_the_directions_of_a_step() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["KernelMuon", "normalised_kernels"]
+__all__ = ["KernelMuon", "even_out", "normalised_kernels"]
 
 FEWEST_UNITS = 8
 """Kernels with fewer inputs or outputs, such as depthwise ones, have no spectrum to even out."""
@@ -81,13 +81,51 @@ class KernelMuon(keras.optimizers.Muon):
         """Move one kernel along its sphere."""
         self.assign(m, ops.add(gradient, ops.multiply(m, self.momentum)))
         direction = ops.add(gradient, self.momentum * m) if self.nesterov else m
-        even = self.zeropower_via_newtonschulz5(
-            ops.reshape(direction, (-1, variable.shape[-1])), self.ns_steps
+        even = even_out(
+            ops.reshape(direction, (-1, variable.shape[-1])),
+            self.ns_steps,
+            (self.muon_a, self.muon_b, self.muon_c),
         )
         length = _length(variable)
         step = ops.reshape(even, variable.shape) * (lr * length / _length(even))
         moved = variable - step
         self.assign(variable, moved * (length / _length(moved)))
+
+
+def even_out(matrix: Any, steps: int, polynomial: tuple[float, float, float]) -> Any:
+    """Bring the singular values of a matrix close to each other: a Newton-Schulz iteration.
+
+    Each step maps every singular value s to ``a s + b s^3 + c s^5`` (Jordan et al. 2024). Keras'
+    ``zeropower_via_newtonschulz5`` multiplies the whole matrix in each step; all steps together
+    are one polynomial of its smaller Gram matrix, and working that out first takes a half to a
+    third of the time for kernels of convolutions, which are many times as long as wide.
+
+    Args:
+        matrix: float32 ``(rows, columns)``.
+        steps: From 1 on.
+        polynomial: ``(a, b, c)``.
+
+    Returns:
+        ``(rows, columns)``, up to its length what Keras gives, whose matrix is divided by its
+        length first.
+    """
+    a, b, c = polynomial
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    transposed = ops.transpose(matrix)
+    gram = ops.matmul(transposed, matrix) if is_tall else ops.matmul(matrix, transposed)
+    gram = gram / (ops.trace(gram) + TINY)  # the trace is the squared length
+    identity = ops.eye(gram.shape[0], dtype=gram.dtype)
+    product = identity
+    for step in range(steps):
+        factor = a * identity + b * gram + c * ops.matmul(gram, gram)
+        product = factor if step == 0 else ops.matmul(factor, product)
+        if step < steps - 1:  # All these matrices commute.
+            gram = ops.matmul(ops.matmul(factor, gram), factor)
+    return ops.matmul(matrix, product) if is_tall else ops.matmul(product, matrix)
+
+
+TINY = 1e-20
+"""Keeps the direction of a gradient of zeros zero."""
 
 
 def normalised_kernels(model: keras.Model) -> frozenset[str]:
