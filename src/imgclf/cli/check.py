@@ -96,7 +96,8 @@ def _print_report(console: Console, report: DataReport, directory: Path) -> None
     if report.classes:
         console.print()
         console.print(_class_table(report))
-    for name, counts in (("Formats", report.formats), ("Sizes", report.sizes)):
+    facts = {"Formats": report.formats, "Pixel formats": report.modes, "Sizes": report.sizes}
+    for name, counts in facts.items():
         if counts:
             shown = ", ".join(f"{value} ({count:,})" for value, count in list(counts.items())[:4])
             more = f" and {len(counts) - 4} more" if len(counts) > 4 else ""

@@ -320,11 +320,12 @@ def _copies(inspected: Inspected) -> Iterator[Finding]:
             _some(map(_equation, leaking)),
         )
     if plain:
-        surplus = sum(len(group) - 1 for group in plain)
+        surplus = [picture for group in plain for picture in group[1:]]
         yield Finding(
             "copies",
             "note",
-            f"{surplus} surplus copies of {_count(plain, 'picture')} within a class.",
+            f"{_count(surplus, 'surplus copy', 'surplus copies')} of {_count(plain, 'picture')} "
+            "within a class.",
             "Nothing has to be done: copies always stay on one side of a split.",
             _some(map(_equation, plain)),
         )
