@@ -317,3 +317,19 @@ def test_a_short_time_limit_does_not_count_the_start(photos: list[Path]) -> None
     began = time.monotonic()
     assert reasons(scan_paths(photos, scan_limits=ScanLimits(time_s=0.2))) == {}
     assert time.monotonic() - began < 60
+
+
+def test_a_worker_starts_without_heavy_libraries(tmp_path: Path, make_image: MakeImage) -> None:
+    """Neither NumPy, OpenCV nor TensorFlow is imported for a common photo: workers start fast."""
+    photo = make_image(tmp_path / "photo.jpg")
+    script = (
+        "import sys\n"
+        "from imgclf.data import worker\n"
+        "from imgclf.data.decoding import decode_with_facts\n"
+        "from imgclf.data.policy import InputPolicy\n"
+        f"image = decode_with_facts({str(photo)!r}, InputPolicy((8, 8)))\n"
+        "assert len(worker.sign(image.image)) == 768\n"
+        "assert not {'numpy', 'cv2', 'tensorflow'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
