@@ -305,13 +305,6 @@ def test_modules_in_the_current_folder_do_not_disturb(
     assert reasons(scan_paths([path])) == {}
 
 
-def test_workers_never_import_tensorflow() -> None:
-    """The decoding process stays small: no TensorFlow, Keras or OpenCV in it."""
-    code = "import sys, imgclf.data.worker; print([m for m in ('tensorflow', 'keras', 'cv2') if m in sys.modules])"  # fmt: skip  # noqa: E501
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 def test_a_short_time_limit_does_not_count_the_start(photos: list[Path]) -> None:
     """The limit is for a file: importing Python's libraries on a busy machine may take longer."""
     began = time.monotonic()
