@@ -181,7 +181,7 @@ def make_model(options: Any, shape: tuple[int, int, int]) -> Any:
     stack = [keras.Input(shape), layers.RandomZoom(0.1), layers.RandomTranslation(0.1, 0.1),
              layers.RandomFlip("horizontal"), layers.Rescaling(1 / 255)]  # fmt: skip
     for width in (filters, filters, 2 * filters):
-        stack += [layers.Conv2D(width, 3, activation="relu"), pool()]
+        stack += [layers.Conv2D(width, 3, activation="relu"), pool(2)]
     stack += [layers.Flatten(), layers.Dense(64, activation="relu"),
               layers.Dense(64, activation="relu"), layers.Dropout(0.5),
               layers.Dense(1, activation="sigmoid")]  # fmt: skip
