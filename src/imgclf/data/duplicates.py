@@ -65,9 +65,11 @@ def group_copies(
     position = coarse.reshape(len(coarse), -1) @ _axis(coarse)
     order = np.argsort(position, kind="stable")
     usable, coarse, position = usable[order], coarse[order], position[order]
+    ours = _factors(coarse, -2.0)
+    theirs = [_factors(points) for points in (coarse, coarse[:, :, ::-1])]
     for left, right in _neighbouring_blocks(position, distance):
         for mirrored in (False, True):
-            pairs = _close_pairs(coarse, left, right, distance, mirrored=mirrored)
+            pairs = _close_pairs(ours, theirs[mirrored], left, right, distance)
             pairs = groups.not_joined(usable[pairs])
             groups.join(_copies(signatures, pairs, distance, mirrored=mirrored))
     return groups.roots(np.arange(len(signatures)))
@@ -86,7 +88,20 @@ def _contrast(signatures: NDArray[np.uint8]) -> NDArray[np.float32]:
     contrast = np.zeros(len(signatures), np.float32)
     for first in range(0, len(signatures), BLOCK):  # Blocks keep the memory flat.
         tiles = _tiles(signatures[first : first + BLOCK])
-        contrast[first : first + BLOCK] = np.sqrt(tiles.var(axis=(1, 2)).mean(axis=1))
+        contrast[first : first + BLOCK] = _contrast_of(tiles - _mean_colour(tiles))
+    return contrast
+
+
+def _mean_colour(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean over the areas, ``(num_images, 1, 1, 3)``."""
+    colour: NDArray[np.float32] = tiles.reshape(len(tiles), -1, 3).mean(axis=1)
+    return colour[:, None, None]
+
+
+def _contrast_of(structure: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the root mean square of each picture's deviations from its mean colour."""
+    flat = structure.reshape(len(structure), -1)
+    contrast: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", flat, flat) / SIGNATURE_BYTES)
     return contrast
 
 
@@ -97,10 +112,11 @@ def _points(signatures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray
         float32 ``(num_images, 16, 16, 3)`` and ``(num_images, 3)``.
     """
     tiles = _tiles(signatures)
-    colour = tiles.mean(axis=(1, 2))
+    colour = _mean_colour(tiles)
+    tiles -= colour
     # 4 levels more than the contrast: noise in a dull picture must not count as structure.
-    scale = (_contrast(signatures) + 4) * np.sqrt(SIGNATURE_BYTES)
-    return (tiles - colour[:, None, None]) / scale[:, None, None, None], colour / 64
+    tiles /= (_contrast_of(tiles) + 4)[:, None, None, None] * np.float32(SIGNATURE_BYTES**0.5)
+    return tiles, colour[:, 0, 0] / 64
 
 
 def _coarse(signatures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -144,16 +160,35 @@ def _neighbouring_blocks(
             yield slice(left, left + BLOCK), slice(right, right + BLOCK)
 
 
+def _factors(coarse: NDArray[np.float32], factor: float = 1.0) -> NDArray[np.float32]:
+    """Write points so that one matrix product gives the squared distances between them.
+
+    Args:
+        coarse: ``(num_images, ...)``.
+        factor: 1 for the right side, -2 for the left one.
+
+    Returns:
+        float32 ``(num_images, coordinates + 2)``: |a - b|^2 is -2 a times b, |a|^2 and |b|^2.
+    """
+    points = coarse.reshape(len(coarse), -1)
+    squares, ones = (points**2).sum(axis=1)[:, None], np.ones((len(points), 1), np.float32)
+    lengths = (ones, squares) if factor == 1 else (squares, ones)
+    return np.concatenate([factor * points, *lengths], axis=1, dtype=np.float32)
+
+
 def _close_pairs(
-    coarse: NDArray[np.float32], left: slice, right: slice, distance: float, *, mirrored: bool
+    ours: NDArray[np.float32],
+    theirs: NDArray[np.float32],
+    left: slice,
+    right: slice,
+    distance: float,
 ) -> NDArray[np.int64]:
     """Return ``(num_pairs, 2)`` places of pictures whose coarse versions are near enough."""
-    ours, theirs = coarse[left], coarse[right]
-    theirs = theirs[:, :, ::-1] if mirrored else theirs
-    ours, theirs = ours.reshape(len(ours), -1), theirs.reshape(len(theirs), -1)
-    squares = (ours**2).sum(axis=1)[:, None] + (theirs**2).sum(axis=1) - 2 * ours @ theirs.T
+    # Nearly all of the search is spent here: as few passes as possible over all the products.
+    squares = ours[left] @ theirs[right].T
     # The product of long sums is exact to about 1e-5 only; the next step decides.
-    first, second = np.nonzero(squares <= distance**2 + 1e-3)
+    near = np.flatnonzero(squares <= distance**2 + 1e-3)
+    first, second = np.divmod(near, squares.shape[1])
     pairs = np.stack([first + left.start, second + right.start], axis=1)
     return pairs[pairs[:, 0] < pairs[:, 1]]
 
