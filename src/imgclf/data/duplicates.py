@@ -116,7 +116,7 @@ def _points(signatures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray
     tiles -= colour
     # 4 levels more than the contrast: noise in a dull picture must not count as structure.
     tiles /= (_contrast_of(tiles) + 4)[:, None, None, None] * np.float32(SIGNATURE_BYTES**0.5)
-    return tiles, colour[:, 0, 0] / 64
+    return tiles, colour[:, 0, 0] / np.float32(64)
 
 
 def _coarse(signatures: NDArray[np.uint8]) -> NDArray[np.float32]:
