@@ -122,3 +122,20 @@ def _by_brute_force(signatures: np.ndarray, distance: float) -> np.ndarray:
                     low, high = sorted((groups[one], groups[other]))
                     groups[groups == high] = low
     return groups
+
+
+def test_many_pictures_of_like_things_are_compared_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Comparing whole blocks finds the same copies as comparing pair by pair, mirrored ones too."""
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 256, (16, 16, 3))
+    signatures = base + rng.integers(-40, 41, (60, 16, 16, 3))
+    signatures[7], signatures[31] = signatures[40], signatures[12][:, ::-1]
+    signatures = signatures.clip(0, 255).astype(np.uint8).reshape(60, -1)
+    one_by_one = group_copies(signatures, 0.2)
+    monkeypatch.setattr("imgclf.data.duplicates.MANY_PAIRS", 0)
+    np.testing.assert_array_equal(group_copies(signatures, 0.2), one_by_one)
+    assert one_by_one[40] == 7
+    assert one_by_one[31] == one_by_one[12]
+    assert 2 < len(np.unique(one_by_one)) < 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,13 @@ BLOCK = 1024
 
 COARSE_SIDE = 4
 
+MARGIN = 1e-3
+"""The product of the coarse versions is exact to about 1e-5 only; the next step decides."""
+
+MANY_PAIRS = 3000
+"""From so many near pairs of two blocks on, as studio pictures of like things have them, comparing
+all their pictures at once is faster than pair by pair."""
+
 
 def group_copies(
     signatures: NDArray[np.uint8], distance: float = SIMILAR_PICTURE
@@ -67,11 +75,21 @@ def group_copies(
     usable, coarse, position = usable[order], coarse[order], position[order]
     ours = _factors(coarse, -2.0)
     theirs = [_factors(points) for points in (coarse, coarse[:, :, ::-1])]
+
+    @lru_cache(maxsize=2)  # A block on the left stays while those on its right change.
+    def whole(first: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return _points(signatures[usable[first : first + BLOCK]])
+
     for left, right in _neighbouring_blocks(position, distance):
         for mirrored in (False, True):
-            pairs = _close_pairs(ours, theirs[mirrored], left, right, distance)
-            pairs = groups.not_joined(usable[pairs])
-            groups.join(_copies(signatures, pairs, distance, mirrored=mirrored))
+            near = _near(ours[left], theirs[mirrored][right], distance**2 + MARGIN)
+            if len(near) > MANY_PAIRS:
+                near = _copies_among(whole(left.start), whole(right.start), distance, mirrored)
+            pairs = usable[near + np.array([left.start, right.start])]
+            pairs = groups.not_joined(pairs[pairs[:, 0] != pairs[:, 1]])
+            if len(near) <= MANY_PAIRS:
+                pairs = _copies(signatures, pairs, distance, mirrored=mirrored)
+            groups.join(pairs)
     return groups.roots(np.arange(len(signatures)))
 
 
@@ -176,21 +194,30 @@ def _factors(coarse: NDArray[np.float32], factor: float = 1.0) -> NDArray[np.flo
     return np.concatenate([factor * points, *lengths], axis=1, dtype=np.float32)
 
 
-def _close_pairs(
-    ours: NDArray[np.float32],
-    theirs: NDArray[np.float32],
-    left: slice,
-    right: slice,
-    distance: float,
+def _near(
+    ours: NDArray[np.float32], theirs: NDArray[np.float32], limit: float
 ) -> NDArray[np.int64]:
-    """Return ``(num_pairs, 2)`` places of pictures whose coarse versions are near enough."""
+    """Return ``(num_pairs, 2)`` rows of two sets of `_factors` whose squared distance is small."""
     # Nearly all of the search is spent here: as few passes as possible over all the products.
-    squares = ours[left] @ theirs[right].T
-    # The product of long sums is exact to about 1e-5 only; the next step decides.
-    near = np.flatnonzero(squares <= distance**2 + 1e-3)
-    first, second = np.divmod(near, squares.shape[1])
-    pairs = np.stack([first + left.start, second + right.start], axis=1)
-    return pairs[pairs[:, 0] < pairs[:, 1]]
+    near = np.flatnonzero(ours @ theirs.T <= limit)
+    return np.stack(np.divmod(near, len(theirs)), axis=1, dtype=np.int64)
+
+
+def _copies_among(
+    left: tuple[NDArray[np.float32], NDArray[np.float32]],
+    right: tuple[NDArray[np.float32], NDArray[np.float32]],
+    distance: float,
+    mirrored: bool,
+) -> NDArray[np.int64]:
+    """Return the rows of two blocks, as `_points` gives them, that are copies: all at once."""
+    ours, theirs = (
+        _factors(np.concatenate([structure.reshape(len(colour), -1), colour], axis=1), factor)
+        for structure, colour, factor in (
+            (*left, -2.0),
+            (right[0][:, :, ::-1] if mirrored else right[0], right[1], 1.0),
+        )
+    )
+    return _near(ours, theirs, distance**2)
 
 
 def _copies(
