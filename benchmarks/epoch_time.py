@@ -179,7 +179,7 @@ def run_torch(arguments: argparse.Namespace) -> dict[str, list[float]]:
     import torch
     from torchvision import datasets, transforms
 
-    from imgclf.training.precision import choose_precision
+    from imgclf.machine import cpu_flags
 
     size = (arguments.image_size, arguments.image_size)
     varied = [transforms.RandomAffine(0, scale=(0.8, 1.2), shear=0.2)]
@@ -205,7 +205,7 @@ def run_torch(arguments: argparse.Namespace) -> dict[str, list[float]]:
     model = torch_model(arguments.image_size).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     cross_entropy = torch.nn.BCEWithLogitsLoss()
-    in_bfloat16 = choose_precision("auto") == "mixed_bfloat16"
+    in_bfloat16 = bool(cpu_flags() & {"amx_bf16", "avx512_bf16"})
 
     def loss_of(images, labels):
         images = images.to(memory_format=torch.channels_last)
