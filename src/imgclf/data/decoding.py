@@ -255,6 +255,8 @@ def _content_of_path(path: str | os.PathLike[str], limits: DecodingLimits) -> by
         with open(path, "rb", buffering=0) as stream:  # noqa: PTH123
             # Not max_bytes at once: Python would set aside as much memory for each file.
             content = stream.read(status.st_size + 1)
+            while len(content) < status.st_size and (more := stream.read(status.st_size)):
+                content += more  # Some network disks give less than they are asked for.
             if len(content) > status.st_size:  # It has grown since.
                 content += stream.read(limits.max_bytes + 1 - len(content))
             return _within(limits, content)

@@ -83,11 +83,12 @@ def group_copies(
     for left, right in _neighbouring_blocks(position, distance):
         for mirrored in (False, True):
             near = _near(ours[left], theirs[mirrored][right], distance**2 + MARGIN)
-            if len(near) > MANY_PAIRS:
+            are_many = len(near) > MANY_PAIRS
+            if are_many:
                 near = _copies_among(whole(left.start), whole(right.start), distance, mirrored)
             pairs = usable[near + np.array([left.start, right.start])]
             pairs = groups.not_joined(pairs[pairs[:, 0] != pairs[:, 1]])
-            if len(near) <= MANY_PAIRS:
+            if not are_many:
                 pairs = _copies(signatures, pairs, distance, mirrored=mirrored)
             groups.join(pairs)
     return groups.roots(np.arange(len(signatures)))
