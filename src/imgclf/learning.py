@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from imgclf.training.budget import BudgetPlan, KeepBudget
 from imgclf.training.checkpoints import newest_state, remove_states
 from imgclf.training.devices import choose_strategy, divisible_batch_size
 from imgclf.training.fitting import fit
-from imgclf.training.optimizers import choose_optimizer, usual_rate
+from imgclf.training.optimizers import AVERAGED_SHARE, choose_optimizer, usual_rate
 from imgclf.training.precision import choose_precision
 from imgclf.training.rate_finder import find_learning_rate
 from imgclf.training.rate_picture import rate_picture
@@ -296,7 +297,7 @@ def _fit(
         "class_weight": settings.class_weight,
         "weight_decay": settings.weight_decay,
         "label_smoothing": settings.label_smoothing,
-        "average_weights": settings.average_weights,
+        "average_weights": _averaged_weights(task, settings.epochs * data.train.steps_per_epoch),
         "accumulate_steps": settings.accumulate_steps,
         "patience": settings.patience,
         "callbacks": callbacks,
@@ -327,6 +328,13 @@ def _fit(
             f"The memory does not hold a step of {settings.batch_size} images: try --batch-size "
             f"{max(1, settings.batch_size // 2)}, or --batch-size auto, or smaller images."
         ) from error
+
+
+def _averaged_weights(task: Task, planned_steps: int) -> bool | int:
+    """Return whether weights are averaged; with a budget, over how many of the planned steps."""
+    if task.budget is None or not task.settings.average_weights:
+        return task.settings.average_weights
+    return math.ceil(AVERAGED_SHARE * planned_steps)
 
 
 def _has_two_phases(model: keras.Model, settings: Settings) -> bool:

@@ -159,3 +159,11 @@ def test_a_budget_that_is_no_time_is_refused(two_classes: Path) -> None:
     """Zero seconds are refused before anything is measured."""
     with pytest.raises(ArgumentError, match="budget_s=-1"):
         imgclf.train(two_classes, budget_s=-1)
+
+
+def test_averages_look_back_over_the_planned_steps(two_classes: Path) -> None:
+    """Where the clock ends a training long before its epochs, averages span what was planned."""
+    train, val = imgclf.make_generators(two_classes, image_size=(24, 24), batch_size=8)
+    model = imgclf.build_model("three_conv", (24, 24, 3), filters=8, hidden_units=8)
+    imgclf.fit(model, train, val, epochs=1, average_weights=40)
+    assert model.optimizer.ema_momentum == pytest.approx(1 - 1 / 40)

@@ -28,7 +28,7 @@ from imgclf.training.checkpoints import (
 from imgclf.training.devices import divisible_batch_size, num_replicas
 from imgclf.training.normalisation import fused_normalisation
 from imgclf.training.objective import choose_class_weights, choose_loss
-from imgclf.training.optimizers import make_optimizer
+from imgclf.training.optimizers import AVERAGED_SHARE, make_optimizer
 from imgclf.training.passes import count_steps, parts_of, stream_of
 from imgclf.training.precision import (
     Precision,
@@ -58,7 +58,7 @@ def fit(
     class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
     weight_decay: float | None = None,
     label_smoothing: float = 0.0,
-    average_weights: bool = False,
+    average_weights: bool | int = False,
     accumulate_steps: int = 1,
     steps_per_execution: int = 1,
     patience: int | None = None,
@@ -95,7 +95,8 @@ def fit(
         label_smoothing: Share of each label, 0 to 1 (exclusive), that is spread over all classes
             (Szegedy et al. 2015, arXiv:1512.00567).
         average_weights: Whether validation and the result take a moving average of the weights
-            over the last twentieth of the training.
+            over the last twentieth of the training, or over how many steps where another than
+            `epochs` ends it.
         accumulate_steps: Batches whose mean gradient makes one change of the weights, from 1 on:
             large batches in little memory.
         steps_per_execution: Steps that TensorFlow makes before it comes back to Python, a divisor
@@ -150,7 +151,7 @@ def fit(
                 optimizer,
                 learning_rate,
                 weight_decay=weight_decay,
-                average_over=epochs * (steps or 1) if average_weights else None,
+                average_over=_averaged_training(average_weights, epochs * (steps or 1)),
                 accumulate_steps=accumulate_steps,
             ),
             choose_loss(model, train, label_smoothing),
@@ -246,6 +247,13 @@ def _require_whole_executions(
             f"steps_per_execution={steps_per_execution} needs an epoch of a multiple of so many "
             f"steps (this one has {steps}) and no checkpoint_dir: leave it out."
         )
+
+
+def _averaged_training(average_weights: bool | int, num_steps: int) -> int | None:
+    """Return the steps of a training whose last share is averaged; None averages nothing."""
+    if average_weights is True:
+        return num_steps
+    return round(average_weights / AVERAGED_SHARE) if average_weights else None
 
 
 def _require_fit(model: keras.Model, train: tf.data.Dataset) -> None:
