@@ -31,7 +31,7 @@ class Row:
     Attributes:
         budget: The time, as `imgclf train --budget` takes it.
         aim: The accuracy to reach.
-        arguments: Further arguments, chosen on a part of the training images.
+        arguments: Further arguments, never chosen on the test images.
     """
 
     budget: str
