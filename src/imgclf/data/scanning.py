@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ScanLimits", "ScannedFile", "available_processors", "facts_of", "scan_files"]
 
-CHUNK_FILES = 128
+CHUNK_FILES = 256
 """Files that a worker is given at a time, at most."""
 
 SHARES = 4
@@ -34,11 +34,9 @@ all of them end together."""
 FILES_PER_WORKER = 32
 """For fewer files another worker is not worth its start."""
 
-FEW_FILES = 16
-"""With more files than that before it, a worker is left in peace for `PAUSE_S`."""
-
-PAUSE_S = 0.004
-"""Answers are read together: woken up for each, this process would take the workers' time."""
+LONGEST_PAUSE_S = 0.02
+"""Answers are read together, with pauses: woken up for each, this process would take the workers'
+time."""
 
 POLL_S = 0.1
 """How often the waiting thread reports progress and looks for workers that hang."""
@@ -287,11 +285,13 @@ class _RunningScan:
         if not self._send(worker, [(row, self.paths[row]) for row in rows]):
             return False
         answers = _stream(worker.process.stdout).fileno()
-        unread = b""
+        unread, given, began_s = b"", len(rows), time.monotonic()
         while rows:
             self._expect(worker, rows[0])
-            if len(rows) > FEW_FILES:
-                time.sleep(PAUSE_S)
+            if done := given - len(rows):
+                # Half of what the others will take, so that the worker never waits for its next.
+                pause_s = (time.monotonic() - began_s) / done * len(rows) / 2
+                time.sleep(min(pause_s, LONGEST_PAUSE_S))
             read = os.read(answers, PIPE_BYTES)
             if not read:
                 return False
@@ -301,7 +301,9 @@ class _RunningScan:
                     why = answer["fatal"]
                     self.fail(f"The pixels cannot be stored ({why}): free some disk space.")
                     return False
-                self._record_answer(rows.popleft(), answer)
+                facts = facts_of(*answer.pop("facts")) if "facts" in answer else None
+                self.results[rows.popleft()] = ScannedFile(**answer, facts=facts)
+            self._count(len(lines))
         self._expect(worker, None)
         return True
 
@@ -331,22 +333,21 @@ class _RunningScan:
             # Its answer may come in the moment of the kill: then the next file was never begun.
             if worker.row == row:
                 message = f"{path}: decoding took longer than {self.time_limit_s:g} s."
-                self._record(rows.popleft(), ScannedFile("", "time_out", message))
+                self._give_up(rows.popleft(), "time_out", message)
         elif row not in self.suspects:
             # Others kill processes too, the system does when memory runs out: once is no proof.
             self.suspects.add(row)
         else:
             message = f"{path}: decoding ended its process (status {worker.process.returncode})."
-            self._record(rows.popleft(), ScannedFile("", "worker_died", message))
+            self._give_up(rows.popleft(), "worker_died", message)
 
-    def _record_answer(self, row: int, answer: dict[str, Any]) -> None:
-        facts = facts_of(*answer.pop("facts")) if "facts" in answer else None
-        self._record(row, ScannedFile(**answer, facts=facts))
+    def _give_up(self, row: int, reason: str, message: str) -> None:
+        self.results[row] = ScannedFile("", reason, message)
+        self._count(1)
 
-    def _record(self, row: int, result: ScannedFile) -> None:
-        self.results[row] = result
+    def _count(self, done: int) -> None:
         with self._lock:
-            self.num_done += 1
+            self.num_done += done
 
     def _close(self, worker: _Worker) -> None:
         with self._lock:

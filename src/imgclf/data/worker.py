@@ -109,10 +109,10 @@ def _named(path: str, message: str) -> str:
 
 def _write_row(file: IO[bytes], row: int, content: bytes) -> None:
     """Write all bytes of a row; a raw write may take only a part of them."""
-    left = memoryview(content)
-    file.seek(row * len(left))
-    while left:
-        left = left[file.write(left) :]
+    file.seek(row * len(content))
+    written = file.write(content)
+    while written < len(content):
+        written += file.write(memoryview(content)[written:])
 
 
 def _answer(answers: IO[bytes], answer: dict[str, Any]) -> None:
