@@ -131,10 +131,17 @@ def test_every_iteration_is_the_next_epoch(two_folders: tuple[Path, Path]) -> No
     assert repeated == one_by_one
 
 
-def test_a_stream_equals_iteration(two_folders: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("image_size", [(8, 8), (64, 64)])
+def test_a_stream_equals_iteration(
+    two_folders: tuple[Path, Path], image_size: tuple[int, int]
+) -> None:
     """stream(epoch, step) starts anywhere and gives the very batches of iterating that far."""
-    train, _ = make_generators(*two_folders, **SMALL, augment="strong")
+    settings = {**SMALL, "image_size": image_size}
+    train, _ = make_generators(*two_folders, **settings, augment="strong")
     iterated = [images.numpy().tobytes() for _ in range(3) for images, _ in train]
+    steps = range(train.steps_per_epoch)
+    alone = [train.source.load(epoch, step)[0] for epoch in range(3) for step in steps]
+    assert iterated == [images.tobytes() for images in alone]
     streamed = [images.numpy().tobytes() for images, _ in train.stream().take(9)]
     assert streamed == iterated
     middle = [images.numpy().tobytes() for images, _ in train.stream(1, 2).take(4)]

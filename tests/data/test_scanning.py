@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -137,6 +138,26 @@ def test_signatures_tell_pictures_apart(tmp_path: Path, photos: list[Path]) -> N
     assert distances.argmin() == 3
     assert distances[3] < 8
     assert np.delete(distances, 3).min() > 16
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(32, 48), (16, 150), (720, 640)])
+def test_signatures_made_together_are_those_made_alone(
+    tmp_path: Path, photos: list[Path], size: tuple[int, int], channels: Literal[1, 3]
+) -> None:
+    """Whether pixels are stored, and many images signed at once, changes no byte of a signature."""
+    policy = InputPolicy(size, channels=channels)
+    paths = [*map(str, photos[:20]), str(tmp_path / "gone.png")]
+    found = []
+    for stored in (False, True):
+        pixels, signatures = tmp_path / "pixels", tmp_path / "signatures"
+        pixels.write_bytes(bytes(len(paths) * size[0] * size[1] * channels))
+        signatures.write_bytes(bytes(len(paths) * SIGNATURE_BYTES))
+        files = {"pixel_file": str(pixels)} if stored else {}
+        scan_files(paths, policy, signature_file=str(signatures), **files)
+        found.append(signatures.read_bytes())
+    assert found[0] == found[1]
+    assert len(set(found[0])) > 16
 
 
 def test_bad_files_get_reason_codes(tmp_path: Path, photos: list[Path]) -> None:

@@ -24,6 +24,10 @@ SMALL_PIXELS = 48 * 48
 """Up to so many pixels an image is varied in microseconds, most of them Python's own: a second
 thread would wait for the first one's lock, and both are slower than one."""
 
+SMALL_TOGETHER = 512
+"""Small images that are loaded in one call, however many batches they are: handing a batch over to
+TensorFlow costs nearly as much as varying 32 of them."""
+
 SMALL_AHEAD = 4
 """Batches of small images that are made ahead: threads are woken up less often."""
 
@@ -167,21 +171,53 @@ class Batches(tf.data.Dataset):
 
     def _load(self, places: tf.data.Dataset) -> tf.data.Dataset:
         """Turn (epoch, step) into batches, in a few threads, in order."""
-
-        def load(epoch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            images, labels = tf.numpy_function(
-                self._source.load, [epoch, step], (tf.uint8, tf.float32), stateful=False
-            )
-            images.set_shape((None, *self.input_shape))
-            labels.set_shape((None, self._source.targets.shape[1]))
-            return images, labels
-
         height, width = self.policy.image_size
-        is_small = height * width <= SMALL_PIXELS
-        threads = 1 if is_small else min(2, available_processors())
-        ahead = SMALL_AHEAD if is_small else threads
-        dataset = places.map(load, num_parallel_calls=threads, deterministic=True).prefetch(ahead)
+        if height * width <= SMALL_PIXELS:
+            dataset = self._load_small(places)
+        else:
+            threads = min(2, available_processors())
+            dataset = places.map(self._load_one, num_parallel_calls=threads, deterministic=True)
+            dataset = dataset.prefetch(threads)
         options = tf.data.Options()
         # The autotuner's thread holds up the end of every second epoch or so, by seconds.
         options.autotune.enabled = False
         return dataset.with_options(options)
+
+    def _load_one(self, epoch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = tf.numpy_function(
+            self._source.load, [epoch, step], (tf.uint8, tf.float32), stateful=False
+        )
+        return self._of_known_shape(images, labels)
+
+    def _load_small(self, places: tf.data.Dataset) -> tf.data.Dataset:
+        """Load several batches in one call, by one thread, and part them again."""
+
+        def load(
+            epochs: NDArray[np.int64], steps: NDArray[np.int64]
+        ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
+            batches = [self._source.load(*place) for place in zip(epochs, steps, strict=True)]
+            images, labels = zip(*batches, strict=True)
+            ends = np.cumsum([0, *map(len, labels)])
+            return np.concatenate(images), np.concatenate(labels), ends
+
+        def part(images: tf.Tensor, labels: tf.Tensor, ends: tf.Tensor) -> tf.data.Dataset:
+            ends.set_shape((None,))
+
+            def batch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                first, end = ends[number], ends[number + 1]
+                return self._of_known_shape(images[first:end], labels[first:end])
+
+            return tf.data.Dataset.range(tf.size(ends, tf.int64) - 1).map(batch)
+
+        def load_together(epochs: tf.Tensor, steps: tf.Tensor) -> Any:
+            types = (tf.uint8, tf.float32, tf.int64)
+            return tf.numpy_function(load, [epochs, steps], types, stateful=False)
+
+        together = places.batch(max(1, SMALL_TOGETHER // self.batch_size))
+        loaded = together.map(load_together, num_parallel_calls=1, deterministic=True)
+        return loaded.prefetch(1).flat_map(part).prefetch(SMALL_AHEAD)
+
+    def _of_known_shape(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images.set_shape((None, *self.input_shape))
+        labels.set_shape((None, self._source.targets.shape[1]))
+        return images, labels

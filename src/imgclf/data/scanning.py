@@ -11,10 +11,11 @@ import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import IO, TYPE_CHECKING, Any
 
 from imgclf.data.decoding import DecodingLimits, ImageFacts
+from imgclf.data.signatures import can_sign_rows, sign_rows
 from imgclf.errors import DataError
 
 if TYPE_CHECKING:
@@ -121,16 +122,20 @@ def scan_files(
         DataError: The disk is full, or workers cannot be started.
     """
     scan_limits = scan_limits or ScanLimits()
+    sign = None
+    if pixel_file and signature_file and can_sign_rows(policy):
+        # Many stored images are signed together, by the thread that has them stored.
+        sign = partial(sign_rows, pixel_file, signature_file, policy=policy)
     order = {
         "policy": asdict(policy),
         "limits": asdict(limits or DecodingLimits()),
         "pixel_file": pixel_file,
-        "signature_file": signature_file,
+        "signature_file": signature_file if sign is None else None,
         "memory_limit_bytes": scan_limits.memory_bytes,
     }
     wanted = num_workers or available_processors()
     count = max(1, min(wanted, -(-len(paths) // FILES_PER_WORKER)))
-    scan = _RunningScan(paths, order, scan_limits.time_s, worker_module, count)
+    scan = _RunningScan(paths, order, scan_limits.time_s, worker_module, count, sign)
     threads = [threading.Thread(target=scan.work, daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()
@@ -186,6 +191,8 @@ class _RunningScan:
     time_limit_s: float
     worker_module: str
     num_workers: int
+    sign: Callable[[range], None] | None
+    """Signs rows of which the pixels are stored."""
     results: list[ScannedFile | None] = field(init=False)
     next_row: int = 0
     num_done: int = 0
@@ -208,13 +215,16 @@ class _RunningScan:
         """Scan chunks until none is left, with a fresh worker after each one that died."""
         worker: _Worker | None = None
         try:
-            while rows := self._take_chunk():
+            while chunk := self._take_chunk():
+                rows = deque(chunk)
                 while rows and not self.stopped:
                     worker = worker or self._start()
                     if not self._scan_chunk(worker, rows):
                         self._close(worker)
                         self._blame(worker, rows)
                         worker = None
+                if self.sign is not None and not self.stopped:
+                    self._sign_chunk(self.sign, chunk)
         except Exception as error:  # noqa: BLE001 - whatever it is must reach the caller
             self.fail(f"The decoding processes cannot work: {error}.")
         finally:
@@ -244,14 +254,17 @@ class _RunningScan:
                 self.failure = message
         self.stop()
 
-    def _take_chunk(self) -> deque[int]:
+    def _fail_to_store(self, why: str) -> None:
+        self.fail(f"The pixels cannot be stored ({why}): free some disk space.")
+
+    def _take_chunk(self) -> range:
         with self._lock:
             if self.stopped:
-                return deque()
+                return range(0)
             first = self.next_row
             share = (len(self.paths) - first) // (SHARES * self.num_workers)
             self.next_row = min(first + max(1, min(share, CHUNK_FILES)), len(self.paths))
-            return deque(range(first, self.next_row))
+            return range(first, self.next_row)
 
     def _start(self) -> _Worker:
         """Start a worker; one that somebody kills before its first file is replaced."""
@@ -298,14 +311,19 @@ class _RunningScan:
             *lines, unread = (unread + read).split(b"\n")
             for answer in json.loads(b"[%b]" % b",".join(lines)):
                 if "fatal" in answer:
-                    why = answer["fatal"]
-                    self.fail(f"The pixels cannot be stored ({why}): free some disk space.")
+                    self._fail_to_store(answer["fatal"])
                     return False
                 facts = facts_of(*answer.pop("facts")) if "facts" in answer else None
                 self.results[rows.popleft()] = ScannedFile(**answer, facts=facts)
             self._count(len(lines))
         self._expect(worker, None)
         return True
+
+    def _sign_chunk(self, sign: Callable[[range], None], chunk: range) -> None:
+        try:
+            sign(chunk)
+        except OSError as error:
+            self._fail_to_store(error.strerror or str(error))
 
     def _expect(self, worker: _Worker, row: int | None) -> None:
         """Note which file a worker is at; waiting for work is not hanging."""
