@@ -26,6 +26,7 @@ from imgclf.training.checkpoints import (
     restore,
 )
 from imgclf.training.devices import divisible_batch_size, num_replicas
+from imgclf.training.gelu import fused_gelu
 from imgclf.training.normalisation import fused_normalisation
 from imgclf.training.objective import choose_class_weights, choose_loss
 from imgclf.training.optimizers import AVERAGED_SHARE, make_optimizer
@@ -174,6 +175,7 @@ def fit(
     with (
         training_precision(model, chosen),
         fused_normalisation(model),
+        fused_gelu(model, steps * epochs if steps else None),
         _progress(verbose, train) as drawing,
     ):
         try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
 
-from imgclf.training.precision import forget_traces
+from imgclf.training.layer_calls import exchanged_calls
 
 __all__ = ["fused_normalisation"]
 
@@ -26,22 +25,8 @@ def fused_normalisation(model: keras.Model) -> Iterator[None]:
     Args:
         model: A built network. Layers of classes derived from Keras' stay as they are.
     """
-    layers = [
-        layer
-        for layer in model._flatten_layers(include_self=False)  # noqa: SLF001 - reaches nested ones
-        if _can_be_fused(layer)
-    ]
-    try:
-        for layer in layers:
-            layer.call = functools.partial(_call, layer)
-        if layers:
-            forget_traces(model)
+    with exchanged_calls(model, _call, _can_be_fused):
         yield
-    finally:
-        for layer in layers:
-            vars(layer).pop("call", None)
-        if layers:
-            forget_traces(model)
 
 
 def _can_be_fused(layer: keras.layers.Layer) -> bool:
@@ -52,7 +37,6 @@ def _can_be_fused(layer: keras.layers.Layer) -> bool:
         and layer.input_spec.ndim == 4
         and layer.axis in (-1, 3)
         and not (layer.synchronized or layer.renorm)
-        and "call" not in vars(layer)
     )
 
 
