@@ -91,9 +91,16 @@ def test_many_copies_are_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**31), st.sampled_from([0.1, 0.2, 0.35]), st.integers(2, 90))
-def test_the_search_finds_exactly_the_near_pairs(seed: int, distance: float, count: int) -> None:
-    """Sorting and the coarse version rule nothing out that a comparison of all pairs finds."""
+@given(
+    st.integers(0, 2**31), st.sampled_from([0.1, 0.2, 0.35]), st.integers(2, 90), st.integers(0, 90)
+)
+def test_the_search_finds_exactly_the_near_pairs(
+    seed: int, distance: float, count: int, first: int
+) -> None:
+    """Sorting and the coarse version rule nothing out that a comparison of all pairs finds.
+
+    Nor of those pairs of which one is among the later pictures, where only these are wanted.
+    """
     random = np.random.default_rng(seed)
     centres = random.integers(0, 256, (5, SIGNATURE_BYTES))
     spread = random.choice([3, 20, 40], (count, 1)) * random.standard_normal(
@@ -106,15 +113,17 @@ def test_the_search_finds_exactly_the_near_pairs(seed: int, distance: float, cou
     duplicates.BLOCK = 16
     try:
         found = group_copies(near, distance)
+        found_of_some = group_copies(near, distance, first=first)
     finally:
         duplicates.BLOCK = original
     np.testing.assert_array_equal(found, _by_brute_force(near, distance))
+    np.testing.assert_array_equal(found_of_some, _by_brute_force(near, distance, first))
 
 
-def _by_brute_force(signatures: np.ndarray, distance: float) -> np.ndarray:
+def _by_brute_force(signatures: np.ndarray, distance: float, first: int = 0) -> np.ndarray:
     groups = np.arange(len(signatures))
     structure, colour = duplicates._points(signatures)
-    for one in range(len(signatures)):
+    for one in range(first, len(signatures)):
         for other in range(one):
             base = float(((colour[one] - colour[other]) ** 2).sum())
             for turned in (structure[other], structure[other][:, ::-1]):

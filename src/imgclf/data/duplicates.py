@@ -45,7 +45,7 @@ all their pictures at once is faster than pair by pair."""
 
 
 def group_copies(
-    signatures: NDArray[np.uint8], distance: float = SIMILAR_PICTURE
+    signatures: NDArray[np.uint8], distance: float = SIMILAR_PICTURE, *, first: int = 0
 ) -> NDArray[np.int64]:
     """Group pictures so that each one and its copies are together.
 
@@ -57,6 +57,8 @@ def group_copies(
         signatures: uint8 ``(num_images, SIGNATURE_BYTES)``, see `imgclf.data.signatures`.
         distance: `SAME_PICTURE`, `SIMILAR_PICTURE` or any other up to 1: the root mean square
             difference of two pictures relative to their contrast.
+        first: Only the copies of the pictures from this one on are looked for; two earlier ones
+            come into one group where they are copies of the same later one.
 
     Returns:
         ``(num_images,)`` group numbers; each is the index of one of the group's pictures.
@@ -67,26 +69,30 @@ def group_copies(
     """
     groups = Groups(len(signatures))
     usable = np.flatnonzero(_contrast(signatures) >= MIN_CONTRAST)
-    if not len(usable):
+    if not len(usable) or usable[-1] < first:
         return groups.roots(np.arange(len(signatures)))
     coarse = _coarse(signatures[usable])
     position = coarse.reshape(len(coarse), -1) @ _axis(coarse)
     order = np.argsort(position, kind="stable")
     usable, coarse, position = usable[order], coarse[order], position[order]
-    ours = _factors(coarse, -2.0)
+    wanted = np.flatnonzero(usable >= first)
+    ours = _factors(coarse[wanted], -2.0)
     theirs = [_factors(points) for points in (coarse, coarse[:, :, ::-1])]
+    rows = usable[wanted], usable
 
     @lru_cache(maxsize=2)  # A block on the left stays while those on its right change.
-    def whole(first: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return _points(signatures[usable[first : first + BLOCK]])
+    def whole(side: int, start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return _points(signatures[rows[side][start : start + BLOCK]])
 
-    for left, right in _neighbouring_blocks(position, distance):
+    for left, right in _neighbouring_blocks(position[wanted], position, distance):
         for mirrored in (False, True):
             near = _near(ours[left], theirs[mirrored][right], distance**2 + MARGIN)
             are_many = len(near) > MANY_PAIRS
             if are_many:
-                near = _copies_among(whole(left.start), whole(right.start), distance, mirrored)
-            pairs = usable[near + np.array([left.start, right.start])]
+                near = _copies_among(
+                    whole(0, left.start), whole(1, right.start), distance, mirrored
+                )
+            pairs = np.stack([rows[0][left][near[:, 0]], rows[1][right][near[:, 1]]], axis=1)
             pairs = groups.not_joined(pairs[pairs[:, 0] != pairs[:, 1]])
             if not are_many:
                 pairs = _copies(signatures, pairs, distance, mirrored=mirrored)
@@ -168,12 +174,18 @@ def _axis(coarse: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _neighbouring_blocks(
-    position: NDArray[np.float32], distance: float
+    wanted: NDArray[np.float32], position: NDArray[np.float32], distance: float
 ) -> Iterator[tuple[slice, slice]]:
-    """Yield all pairs of blocks that may hold copies of each other, each block with itself too."""
-    for left in range(0, len(position), BLOCK):
-        reach = position[min(left + BLOCK, len(position)) - 1] + distance
-        for right in range(left, len(position), BLOCK):
+    """Yield all pairs of blocks of both that may hold copies of each other.
+
+    Where all are wanted, each block with itself and with those behind it are all pairs.
+    """
+    for left in range(0, len(wanted), BLOCK):
+        reach = wanted[min(left + BLOCK, len(wanted)) - 1] + distance
+        begin = left
+        if len(wanted) < len(position):
+            begin = int(np.searchsorted(position, wanted[left] - distance))
+        for right in range(begin, len(position), BLOCK):
             if position[right] > reach:
                 break
             yield slice(left, left + BLOCK), slice(right, right + BLOCK)

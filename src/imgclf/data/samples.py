@@ -287,7 +287,8 @@ def drop_leaks(
     if held_out_signatures is not None and known_signatures is not None:
         ours = held_out_signatures[[sample.row for sample in held_out]]
         theirs = known_signatures[[sample.row for sample in known]]
-        groups = group_copies(np.concatenate([theirs, ours]), SAME_PICTURE)
+        both = np.concatenate([theirs, ours])
+        groups = group_copies(both, SAME_PICTURE, first=len(known))
         is_new &= ~np.isin(groups[len(known) :], groups[: len(known)])
     fresh = [sample for sample, its_new in zip(held_out, is_new, strict=True) if its_new]
     return fresh, len(held_out) - len(fresh)
