@@ -15,7 +15,14 @@ from imgclf.errors import ArgumentError, ImageError
 from imgclf.models import build_model
 from imgclf.settings import Settings
 from imgclf.speed import mega_flop
-from imgclf.training.budget import IMAGE_SIZES, BudgetPlan, StepCost, measure_steps, plan_budget
+from imgclf.training.budget import (
+    END_LOOKS,
+    IMAGE_SIZES,
+    BudgetPlan,
+    StepCost,
+    measure_steps,
+    plan_budget,
+)
 from imgclf.training.optimizers import choose_optimizer
 
 if TYPE_CHECKING:
@@ -93,6 +100,7 @@ def budget_of(plan: Plan, settings: Settings, budget_s: float) -> BudgetPlan:
         # Where operations cannot be counted they are taken to grow with the area.
         lambda size: mega_flop(build(size)) or float(size[0] * size[1]),
         cost,
+        end_looks=END_LOOKS + settings.mirrored_prediction,
     )
 
 

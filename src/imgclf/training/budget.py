@@ -16,13 +16,21 @@ from imgclf.errors import ArgumentError
 from imgclf.training.fitting import fit
 from imgclf.training.schedules import WARM_UP_SHARE
 
-__all__ = ["IMAGE_SIZES", "BudgetPlan", "KeepBudget", "StepCost", "measure_steps", "plan_budget"]
+__all__ = [
+    "END_LOOKS",
+    "IMAGE_SIZES",
+    "BudgetPlan",
+    "KeepBudget",
+    "StepCost",
+    "measure_steps",
+    "plan_budget",
+]
 
 IMAGE_SIZES = (32, 48, 64, 80, 96, 128, 160, 192, 224)
 """Sides, in pixels, that a plan chooses from."""
 
 END_LOOKS = 3
-"""How often the held-out images are looked at after the last step."""
+"""How often the held-out images are looked at after the last step; once more for each mirror."""
 
 RESERVE_S = 3.0
 """Seconds that are kept for writing bundle and report."""
@@ -98,6 +106,8 @@ def plan_budget(
     sizes: Sequence[tuple[int, int]],
     work: Callable[[tuple[int, int]], float],
     cost: Callable[[tuple[int, int]], StepCost],
+    *,
+    end_looks: int = END_LOOKS,
 ) -> BudgetPlan:
     """Choose the largest images that can still be gone through as often as wanted.
 
@@ -113,6 +123,7 @@ def plan_budget(
         sizes: ``(height, width)``, from small to large.
         work: Counts the operations for an image of a size; only their proportions matter.
         cost: Measures a size, which takes some seconds; called for as few as possible.
+        end_looks: How often the held-out images are looked at after the last step.
 
     Returns:
         The plan.
@@ -126,7 +137,7 @@ def plan_budget(
 
     def plan(size: tuple[int, int], step: StepCost) -> BudgetPlan:
         epoch_s = num_train * step.train_s + num_held_out * step.predict_s
-        after_s = END_LOOKS * num_held_out * step.predict_s + RESERVE_S
+        after_s = end_looks * num_held_out * step.predict_s + RESERVE_S
         rest_s = left_s - (time.monotonic() - began_s) - after_s
         return BudgetPlan(size, max(1, int(rest_s / epoch_s)), after_s)
 
