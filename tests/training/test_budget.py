@@ -43,8 +43,8 @@ def test_the_largest_images_that_can_be_seen_often_enough(
 
 def test_what_comes_after_the_last_step_is_set_aside() -> None:
     """Mirrored predictions, one more look at the held-out images, leave as much less for steps."""
-    plain = plan_budget(60, 1_000, 5_000, 40, SIZES[:1], area, cost)
-    mirrored = plan_budget(60, 1_000, 5_000, 40, SIZES[:1], area, cost, end_looks=4)
+    plain = plan_budget(61, 1_000, 5_000, 40, SIZES[:1], area, cost)
+    mirrored = plan_budget(61, 1_000, 5_000, 40, SIZES[:1], area, cost, end_looks=4)
     assert mirrored.after_s - plain.after_s == pytest.approx(5_000 * 3e-4)
     assert mirrored.epochs < plain.epochs
 
