@@ -71,6 +71,22 @@ def test_a_short_training_compiles_nothing(steps: int | None) -> None:
         assert "call" not in vars(model.get_layer("activation"))
 
 
+def test_a_tensorflow_without_compiler_trains_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where XLA is missing, layers stay as they are."""
+
+    def fail(_values: tf.Tensor) -> None:
+        raise tf.errors.UnimplementedError(None, None, "no XLA here")
+
+    monkeypatch.setattr(gelu, "_forward", fail)
+    gelu._has_compiler.cache_clear()
+    model = network()
+    try:
+        with fused_gelu(model, gelu.FEWEST_STEPS):
+            assert "call" not in vars(model.get_layer("activation"))
+    finally:
+        gelu._has_compiler.cache_clear()
+
+
 def test_other_activations_are_left_alone() -> None:
     """GELU's approximation by a tangent, and every other activation, stay TensorFlow's."""
     image = keras.Input((4, 4, 3), name="image")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -15,6 +16,8 @@ from imgclf.training.devices import num_replicas
 from imgclf.training.layer_calls import exchanged_calls
 
 __all__ = ["fused_gelu"]
+
+_logger = logging.getLogger(__name__)
 
 FEWEST_STEPS = 200
 """XLA compiles each layer for each size of batch, which takes as long as a few dozen steps."""
@@ -37,9 +40,21 @@ def fused_gelu(model: keras.Model, steps: int | None) -> Iterator[None]:
         and steps >= FEWEST_STEPS
         and num_replicas() == 1
         and not tf.config.list_physical_devices("GPU")  # There XLA compiles the whole step.
+        and _has_compiler()
     )
     with exchanged_calls(model, _call, _is_exact_gelu) if worth_it else nullcontext():
         yield
+
+
+@functools.cache
+def _has_compiler() -> bool:
+    """Whether this TensorFlow can compile for the CPU; some builds have no XLA."""
+    try:
+        _forward(tf.zeros(1))
+    except tf.errors.OpError as error:
+        _logger.info("GELU stays TensorFlow's own, XLA does not compile it: %s", error.message)
+        return False
+    return True
 
 
 def _is_exact_gelu(layer: keras.layers.Layer) -> bool:
