@@ -43,8 +43,8 @@ AIRNET = ("--arch", "airnet", "--recipe", "best", "--augment", "light")
 """As airbench does: mirrored predictions and averaged weights, flips and shifts alone."""
 
 NARROW = ("--set", "filters=24")
-"""With 24 filters the passes that the recipe would make, 14 or 15, nearly fit into ten minutes on two
-cores with AVX-512; with the default 32, half of them."""
+"""With 24 filters the passes that the recipe would make, 14 or 15, nearly fit into ten minutes on
+two cores with AVX-512; with the default 32, half of them."""
 
 ROWS = {
     "cats-dogs-3m": Row("3m", 0.80),
