@@ -40,10 +40,18 @@ def fused_gelu(model: keras.Model, steps: int | None) -> Iterator[None]:
         and steps >= FEWEST_STEPS
         and num_replicas() == 1
         and not tf.config.list_physical_devices("GPU")  # There XLA compiles the whole step.
+    )
+    with exchanged_calls(model, _call, _can_be_fused) if worth_it else nullcontext():
+        yield
+
+
+def _can_be_fused(layer: keras.layers.Layer) -> bool:
+    """Whether a layer is exact GELU and nothing else."""
+    return (
+        type(layer) is keras.layers.Activation
+        and layer.activation is keras.activations.gelu
         and _has_compiler()
     )
-    with exchanged_calls(model, _call, _is_exact_gelu) if worth_it else nullcontext():
-        yield
 
 
 @functools.cache
@@ -55,10 +63,6 @@ def _has_compiler() -> bool:
         _logger.info("GELU stays TensorFlow's own, XLA does not compile it: %s", error.message)
         return False
     return True
-
-
-def _is_exact_gelu(layer: keras.layers.Layer) -> bool:
-    return type(layer) is keras.layers.Activation and layer.activation is keras.activations.gelu
 
 
 def _call(_layer: keras.layers.Activation, inputs: tf.Tensor) -> tf.Tensor:
