@@ -80,18 +80,20 @@ def group_copies(
     theirs = [_factors(points) for points in (coarse, coarse[:, :, ::-1])]
     rows = usable[wanted], usable
 
-    @lru_cache(maxsize=2)  # A block on the left stays while those on its right change.
-    def whole(side: int, start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return _points(signatures[rows[side][start : start + BLOCK]])
+    @lru_cache(maxsize=3)  # A block on the left stays while those on its right change.
+    def whole(side: int, start: int, mirrored: bool) -> NDArray[np.float32]:
+        structure, colour = _points(signatures[rows[side][start : start + BLOCK]])
+        structure = structure[:, :, ::-1] if mirrored else structure
+        points = np.concatenate([_flat(structure), colour], axis=1)
+        return _factors(points, 1.0 if side else -2.0)
 
     for left, right in _neighbouring_blocks(position[wanted], position, distance):
         for mirrored in (False, True):
             near = _near(ours[left], theirs[mirrored][right], distance**2 + MARGIN)
             are_many = len(near) > MANY_PAIRS
             if are_many:
-                near = _copies_among(
-                    whole(0, left.start), whole(1, right.start), distance, mirrored
-                )
+                everything = whole(0, left.start, False), whole(1, right.start, mirrored)
+                near = _near(*everything, distance**2)
             pairs = np.stack([rows[0][left][near[:, 0]], rows[1][right][near[:, 1]]], axis=1)
             pairs = groups.not_joined(pairs[pairs[:, 0] != pairs[:, 1]])
             if not are_many:
@@ -226,23 +228,6 @@ def _near(
     # Nearly all of the search is spent here: as few passes as possible over all the products.
     near = np.flatnonzero(ours @ theirs.T <= limit)
     return np.stack(np.divmod(near, len(theirs)), axis=1, dtype=np.int64)
-
-
-def _copies_among(
-    left: tuple[NDArray[np.float32], NDArray[np.float32]],
-    right: tuple[NDArray[np.float32], NDArray[np.float32]],
-    distance: float,
-    mirrored: bool,
-) -> NDArray[np.int64]:
-    """Return the rows of two blocks, as `_points` gives them, that are copies: all at once."""
-    ours, theirs = (
-        _factors(np.concatenate([structure.reshape(len(colour), -1), colour], axis=1), factor)
-        for structure, colour, factor in (
-            (*left, -2.0),
-            (right[0][:, :, ::-1] if mirrored else right[0], right[1], 1.0),
-        )
-    )
-    return _near(ours, theirs, distance**2)
 
 
 def _copies(
