@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from imgclf.errors import ArgumentError
 from imgclf.training.fitting import fit
+from imgclf.training.gelu import FEWEST_STEPS, fused_gelu
 from imgclf.training.schedules import WARM_UP_SHARE
 
 __all__ = [
@@ -88,7 +89,8 @@ def measure_steps(model: keras.Model, batch_size: int, **fit_settings: Any) -> S
     batches = tf.data.Dataset.from_tensors((noise, labels)).repeat()
     clock = _Clock()
     steps = WARM_UP_STEPS + MEASURED_STEPS
-    fit(model, batches, epochs=1, steps_per_epoch=steps, callbacks=[clock], **fit_settings)
+    with fused_gelu(model, FEWEST_STEPS):  # As in the training to come, which has more steps.
+        fit(model, batches, epochs=1, steps_per_epoch=steps, callbacks=[clock], **fit_settings)
     train_s = clock.steps_s[-1] - clock.steps_s[WARM_UP_STEPS - 1]
     call = tf.function(lambda images: model(images, training=False), jit_compile=False)
     call(noise)

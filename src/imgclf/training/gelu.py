@@ -15,7 +15,7 @@ import tensorflow as tf
 from imgclf.training.devices import num_replicas
 from imgclf.training.layer_calls import exchanged_calls
 
-__all__ = ["fused_gelu"]
+__all__ = ["FEWEST_STEPS", "fused_gelu"]
 
 _logger = logging.getLogger(__name__)
 
