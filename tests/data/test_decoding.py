@@ -745,10 +745,10 @@ def test_metadata_bombs_end_quickly() -> None:
     """Compressed text and profiles that unfold to gigabytes cost neither time nor memory."""
     bomb = zlib.compress(bytes(50_000_000), 9)
     header = (b"IHDR", struct.pack(">LLBBBBB", 8, 8, 8, 0, 0, 0, 0))
-    start = time.monotonic()
+    start = time.process_time()  # A busy machine may take longer.
     for kind in (b"zTXt", b"iCCP"):
         assert reason_of(png_of(header, (kind, b"name\0\0" + bomb))) in ("corrupt", "truncated")
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_exif_bomb_in_a_jpeg_costs_nothing() -> None:
@@ -756,9 +756,9 @@ def test_exif_bomb_in_a_jpeg_costs_nothing() -> None:
     count = 5000
     tags = [struct.pack("<HHLL", 1000 + n, 1, 50_000, 8) for n in range(count)]
     block = b"Exif\0\0II*\0" + struct.pack("<LH", 8, count) + b"".join(tags) + bytes(4)
-    start = time.monotonic()
+    start = time.process_time()  # A busy machine may take longer.
     assert decode(encoded(picture(), "JPEG", exif=block), SMALL).shape == (24, 32, 3)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_animations_of_many_frames_cost_one_frame() -> None:
@@ -766,9 +766,9 @@ def test_animations_of_many_frames_cost_one_frame() -> None:
     content = encoded(picture("P"), "GIF")
     first_frame = content[content.index(b",\0\0\0\0") : -1]
     animation = content[:-1] + first_frame * 10_000 + b";"
-    start = time.monotonic()
+    start = time.process_time()  # A busy machine may take longer.
     assert np.array_equal(decode(animation, SMALL), decode(content, SMALL))
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 # --- Manners ---------------------------------------------------------------------------------

@@ -157,6 +157,6 @@ def test_inputs_are_left_as_they_were() -> None:
 def test_sixty_thousand_images_of_a_hundred_classes_are_quick() -> None:
     """Every figure of a large test set takes about a third of a second, here at most three."""
     labels, probabilities = make_predictions(100, num_images=60_000)
-    start = time.perf_counter()
+    start = time.process_time()  # A busy machine may take longer.
     metrics.measure(labels, probabilities, [str(index) for index in range(100)])
-    assert time.perf_counter() - start < 3.0
+    assert time.process_time() - start < 3.0
