@@ -75,13 +75,13 @@ def _gelu(inputs: tf.Tensor) -> tuple[tf.Tensor, Any]:
     return _forward(inputs), functools.partial(_backward, inputs)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)  # type: ignore[untyped-decorator]
+@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
 def _forward(inputs: tf.Tensor) -> tf.Tensor:
     values = tf.cast(inputs, tf.float32)
     return tf.cast(values * _probability(values), inputs.dtype)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)  # type: ignore[untyped-decorator]
+@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
 def _backward(inputs: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
     values = tf.cast(inputs, tf.float32)
     density = tf.exp(-0.5 * values * values) / math.sqrt(2 * math.pi)
