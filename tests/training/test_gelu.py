@@ -10,29 +10,17 @@ import tensorflow as tf
 import imgclf
 from imgclf.training import gelu
 from imgclf.training.gelu import fused_gelu
+from one_layer_network import network_around, train_three_steps
 
 
 def network(dtype: str = "float32") -> keras.Model:
     """Build a network of one convolution with GELU."""
-    keras.utils.set_random_seed(0)
-    image = keras.Input((8, 6, 3), name="image")
-    features = keras.layers.Conv2D(5, 3, name="conv")(image)
-    features = keras.layers.Activation("gelu", name="activation", dtype=dtype)(features)
-    features = keras.layers.GlobalAveragePooling2D()(features)
-    return keras.Model(image, keras.layers.Dense(3, activation="softmax", name="head")(features))
+    return network_around(keras.layers.Activation("gelu", name="activation", dtype=dtype))
 
 
 def train(model: keras.Model, *, fused: bool) -> list[np.ndarray]:
-    """Make three steps, the last on a smaller batch; returns all weights."""
-    rng = np.random.default_rng(1)
-    images = rng.normal(0, 2, (20, 8, 6, 3)).astype(np.float32)
-    labels = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 20)]
-    model.compile(keras.optimizers.SGD(0.5), "categorical_crossentropy", jit_compile=False)
-    with fused_gelu(model, gelu.FEWEST_STEPS if fused else None):
-        assert ("call" in vars(model.get_layer("activation"))) is fused
-        model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
-    assert "call" not in vars(model.get_layer("activation"))
-    return model.get_weights()
+    """Make three steps, in loops or as TensorFlow computes them; returns all weights."""
+    return train_three_steps(model, fused_gelu(model, gelu.FEWEST_STEPS if fused else None))
 
 
 def test_the_same_training() -> None:
@@ -40,6 +28,20 @@ def test_the_same_training() -> None:
     ours, keras_own = (train(network(), fused=fused) for fused in (True, False))
     for one, other in zip(ours, keras_own, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_layers_are_given_back() -> None:
+    """After a training, and after an exception in one, every layer computes by itself again."""
+    model = network()
+    layer = model.get_layer("activation")
+
+    def stop() -> None:
+        assert "call" in vars(layer)
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"), fused_gelu(model, gelu.FEWEST_STEPS):
+        stop()
+    assert "call" not in vars(layer)
 
 
 def test_bfloat16_stays_close() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import keras
 import numpy as np
 import pytest
@@ -9,30 +11,18 @@ import tensorflow as tf
 
 import imgclf
 from imgclf.training.normalisation import fused_normalisation
+from one_layer_network import network_around, train_three_steps
 
 
 def network(**settings: object) -> keras.Model:
     """Build a network of one convolution and one batch normalisation."""
-    keras.utils.set_random_seed(0)
-    image = keras.Input((8, 6, 3), name="image")
-    features = keras.layers.Conv2D(5, 3, name="conv")(image)
-    features = keras.layers.BatchNormalization(name="norm", **settings)(features)
-    features = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(features))
-    return keras.Model(image, keras.layers.Dense(3, activation="softmax", name="head")(features))
+    layer = keras.layers.BatchNormalization(name="norm", **settings)
+    return network_around(layer, keras.layers.ReLU())
 
 
 def train(model: keras.Model, *, fused: bool) -> list[np.ndarray]:
-    """Make three steps, the last on a smaller batch; returns all weights."""
-    rng = np.random.default_rng(1)
-    images = rng.normal(3, 2, (20, 8, 6, 3)).astype(np.float32)
-    labels = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 20)]
-    model.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy", jit_compile=False)
-    if fused:
-        with fused_normalisation(model):
-            model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
-    else:
-        model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
-    return model.get_weights()
+    """Make three steps, with the kernel or as Keras computes them; returns all weights."""
+    return train_three_steps(model, fused_normalisation(model) if fused else nullcontext())
 
 
 @pytest.mark.parametrize(
