@@ -116,9 +116,10 @@ def train(
 ) -> Classifier:
     """Train a classifier on a folder of images: the whole way, with good defaults.
 
-    One folder of class folders is divided 70/15/15 into training, validation and test images;
-    ``train/``, ``val/`` and ``test/`` inside it are taken as they are. The validation images choose
-    the best epoch, the test images give the figure in ``classifier.figures``.
+    One folder of class folders is divided 70/15/15 into training, validation and test images, with
+    5,000 for validation at the most; ``train/``, ``val/`` and ``test/`` inside it are taken as they
+    are. The validation images choose the best epoch, the test images give the figure in
+    ``classifier.figures``.
 
     Args:
         directory: The folder.

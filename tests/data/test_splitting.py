@@ -74,6 +74,21 @@ def test_shares_are_met() -> None:
     assert abs(splits.count("val") / 10_000 - 0.15) < 0.01
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_crowd_of_likes_is_learned_from(seed: int) -> None:
+    """Images that count as one and would fill a held-out side are training images, by any seed."""
+    keys, labels = keys_of(200), [number % 2 for number in range(200)]
+    splits = divide([*keys, *["alike"] * 60], [*labels, *[1] * 60], seed)
+    assert set(splits[200:]) == {"train"}
+    assert splits[:200] == divide(keys, labels, seed)
+
+
+def test_classes_of_crowds_alone_are_divided_all_the_same() -> None:
+    """Where every group is large, each side still gets one."""
+    splits = divide([f"{number % 3}" for number in range(60)], [0] * 60)
+    assert set(splits) == {"train", "val", "test"}
+
+
 def test_another_seed_divides_otherwise() -> None:
     """The seed decides, and the same seed decides the same."""
     keys, labels = keys_of(300), [number % 3 for number in range(300)]

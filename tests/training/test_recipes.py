@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import imgclf
 from imgclf.errors import ArgumentError
-from imgclf.settings import Settings, recipe_settings
+from imgclf.settings import Settings, make_plan, recipe_settings
 from imgclf.training.muon import KernelMuon, even_out, normalised_kernels
 from imgclf.training.optimizers import (
     OPTIMIZERS,
@@ -59,6 +59,24 @@ def test_predictions_are_mirrored_only_where_training_images_are(two_classes: Pa
     """`best` takes the mean over mirror images, unless left and right are to be told apart."""
     assert Settings(**recipe_settings("best", two_classes)).mirrored_prediction
     assert not Settings(**recipe_settings("best", two_classes, augment="none")).mirrored_prediction
+
+
+def test_the_validation_part_of_a_large_folder_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """15 % of a folder choose the epoch, until they are as many as choosing needs."""
+    monkeypatch.setattr("imgclf.settings.MOST_VAL_IMAGES", 30)
+    for number in range(120):
+        for name in ("cat", "dog"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / f"{number}.png").touch()
+        if number == 99:
+            few = Settings(**recipe_settings("fast", tmp_path))
+    many = Settings(**recipe_settings("fast", tmp_path))
+    assert make_plan(tmp_path, few).val_split == 0.15
+    assert make_plan(tmp_path, many).val_split == 30 / 240
+    mine = Settings(**recipe_settings("fast", tmp_path, val_split=0.3))
+    assert make_plan(tmp_path, mine).val_split == 0.3
 
 
 def small_model(**options: Any) -> keras.Model:

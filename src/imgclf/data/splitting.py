@@ -30,7 +30,8 @@ def assign_splits(
     An image's side depends on its own key and the seed alone, so images with the same content are
     never on two sides, and new images move no old ones. Each class is divided by the same rule;
     where a small class would have nothing on one side, the image whose hash lies
-    nearest is moved there.
+    nearest is moved there. Images with one key that would fill a held-out side of their class by
+    themselves are learned from: a side of little else would choose, or be, a figure of one kind.
 
     Args:
         keys: ``(num_images,)`` content keys; images with equal keys stay together.
@@ -55,19 +56,38 @@ def assign_splits(
             "give numbers between 0 and 1 that leave some images for training."
         )
     sides: dict[str, Split] = dict(settled or {})
-    by_class: dict[int, set[str]] = defaultdict(set)
+    by_class: dict[int, Counter[str]] = defaultdict(Counter)
     for key, label in zip(keys, labels, strict=True):
-        by_class[label].add(key)
+        by_class[label][key] += 1
+    alike = _too_many_alike(by_class, fractions)
     for label in sorted(by_class):
         # A key with conflicting labels keeps the side that its first class gave it.
-        fresh = sorted(by_class[label] - sides.keys(), key=lambda key: _position(key, seed))
-        taken = {sides[key] for key in by_class[label] & sides.keys()}
-        sides.update(_divide(fresh, taken, fractions, seed, class_names[label]))
+        fresh = sorted(by_class[label].keys() - sides.keys(), key=lambda key: _position(key, seed))
+        taken = {sides[key] for key in by_class[label].keys() & sides.keys()}
+        sides.update(_divide(fresh, taken, alike, fractions, seed, class_names[label]))
     return [sides[key] for key in keys]
 
 
+def _too_many_alike(
+    by_class: Mapping[int, Counter[str]], fractions: Mapping[Split, float]
+) -> set[str]:
+    """Find keys whose images would fill the smallest held-out side of a class by themselves."""
+    share = min(fractions.values(), default=1.0)
+    return {
+        key
+        for counts in by_class.values()
+        for key, count in counts.items()
+        if count > max(1, share * counts.total())
+    }
+
+
 def _divide(
-    keys: list[str], taken: set[Split], fractions: dict[Split, float], seed: int, name: str
+    keys: list[str],
+    taken: set[Split],
+    alike: set[str],
+    fractions: dict[Split, float],
+    seed: int,
+    name: str,
 ) -> dict[str, Split]:
     """Divide the keys of one class, given in the order of their positions."""
     wanted: list[Split] = [*fractions, "train"]
@@ -76,10 +96,12 @@ def _divide(
             f"Class {name!r} has {len(keys)} different images; {len(wanted)} are needed, one for "
             f"each of {', '.join(wanted)}: add images, or give separate folders."
         )
-    sides = {key: _side(_position(key, seed), fractions) for key in keys}
+    sides: dict[str, Split] = {
+        key: "train" if key in alike else _side(_position(key, seed), fractions) for key in keys
+    }
     for split in wanted:
         if split not in sides.values() and split not in taken:
-            nearest = _nearest(split, keys, sides, taken, fractions, seed)
+            nearest = _nearest(split, keys, sides, taken, alike, fractions, seed)
             sides |= {nearest: split} if nearest else {}
     return sides
 
@@ -105,6 +127,7 @@ def _nearest(
     keys: list[str],
     sides: dict[str, Split],
     taken: set[Split],
+    alike: set[str],
     fractions: dict[Split, float],
     seed: int,
 ) -> str | None:
@@ -114,4 +137,5 @@ def _nearest(
     edges = [sum(list(fractions.values())[:index]) for index in range(len(names))] + [1.0]
     middle = (edges[names.index(split)] + edges[names.index(split) + 1]) / 2
     spare = [key for key in keys if counts[sides[key]] > 1 or sides[key] in taken]
+    spare = [key for key in spare if key not in alike] or spare
     return min(spare, key=lambda key: abs(_position(key, seed) - middle), default=None)
