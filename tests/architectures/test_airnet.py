@@ -36,3 +36,13 @@ def test_grey_images_and_large_ones_have_their_own_beginning() -> None:
     assert grey.get_layer("whiten").kernel.shape == (2, 2, 1, 8)
     large = imgclf.build_model("airnet", (130, 150, 3), filters=8)
     assert large.get_layer("shrink").output.shape[1:3] == (32, 37)
+
+
+def test_a_third_convolution_has_a_shortcut() -> None:
+    """What the first convolution of a block gives reaches its end past the two others."""
+    model = imgclf.build_model("airnet", (32, 32, 3), filters=8, convolutions=3)
+    first = model.get_layer("block2_1_activation").output
+    assert any(first is tensor for tensor in model.get_layer("block2_add").input)
+    plain = imgclf.build_model("airnet", (32, 32, 3), filters=8)
+    assert model.count_params() > 1.5 * plain.count_params()
+    assert not any("add" in layer.name for layer in plain.layers)

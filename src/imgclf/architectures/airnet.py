@@ -39,6 +39,7 @@ def airnet(
     num_classes: int,
     *,
     filters: Annotated[int, Int(8, 256, search=[16, 32, 64])] = 32,
+    convolutions: Annotated[int, Int(2, 3)] = 2,
     dropout: Annotated[float, Float(0.0, 0.9)] = 0.0,
     activation: Annotated[Literal["gelu", "relu"], Choice(search=["gelu", "relu"])] = "gelu",
 ) -> keras.Model:
@@ -48,6 +49,8 @@ def airnet(
         input_shape: ``(height, width, channels)``.
         num_classes: 2 or more.
         filters: Filters of the first block; the others have 4 times as many.
+        convolutions: Of each block: 2 as in airbench94, or 3 with a shortcut around the last two as
+            in airbench96, which learns more from as many passes.
         dropout: Share of features silenced in training, before the head; the source has none.
         activation: Activation after each batch normalisation.
 
@@ -66,13 +69,19 @@ def airnet(
         24 if input_shape[2] > 1 else 8, 2, kernel_initializer=_whitening, name="whiten"
     )(features)
     features = keras.layers.Activation(activation, name="whiten_activation")(features)
+    shortcut = features
     for block, width in enumerate((1, 4, 4), start=1):
-        name = f"block{block}"
-        features = _identity_convolution(features, width * filters, f"{name}_1_conv")
-        features = keras.layers.MaxPooling2D(2, name=f"{name}_pooling")(features)
-        features = _blocks.normalise_and_activate(features, activation, f"{name}_1")
-        features = _identity_convolution(features, width * filters, f"{name}_2_conv")
-        features = _blocks.normalise_and_activate(features, activation, f"{name}_2")
+        for number in range(1, convolutions + 1):
+            name = f"block{block}_{number}"
+            features = _identity_convolution(features, width * filters, f"{name}_conv")
+            if number == 1:
+                features = keras.layers.MaxPooling2D(2, name=f"block{block}_pooling")(features)
+            features = _blocks.normalise(features, f"{name}_norm")
+            if number == 3:
+                features = keras.layers.Add(name=f"block{block}_add")([features, shortcut])
+            features = keras.layers.Activation(activation, name=f"{name}_activation")(features)
+            if number == 1:
+                shortcut = features
     features = _blocks.global_pooling(features, "max")
     features = keras.layers.Dropout(dropout, name="dropout")(features)
     return _blocks.classifier(image, features, num_classes, "airnet", head_variance=0.01)
