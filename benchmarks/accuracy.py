@@ -46,11 +46,11 @@ LARGE_BATCHES = ("--batch-size", "256", "--optimizer", "muon", "--learning-rate"
 """A little better than 128 with 0.15 on validation parts of both data sets, and a little faster."""
 
 NARROW = ("--set", "filters=24", "--set", "convolutions=3")
-"""Narrow enough for ten passes or so in ten minutes on two cores with AVX-512. Twelve passes of two
-convolutions a block learned the training images hardly better than the others."""
+"""Narrow enough for seven or eight passes in ten minutes on two cores with AVX-512. On validation
+images a third convolution a block gave 0.3 (Fashion-MNIST) and 0.9 points at as many passes."""
 
 WIDER = ("--set", "filters=40", "--set", "convolutions=3")
-"""The same in thirty minutes."""
+"""The same for thirteen passes in thirty minutes."""
 
 ROWS = {
     "cats-dogs-3m": Row("3m", 0.80),

@@ -26,7 +26,7 @@ def train_three_steps(
     rng = np.random.default_rng(1)
     images = rng.normal(3, 2, (20, 8, 6, 3)).astype(np.float32)
     labels = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 20)]
-    model.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy", jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.5), "categorical_crossentropy", jit_compile=False)
     with exchanged:
         model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
     return model.get_weights()

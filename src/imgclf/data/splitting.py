@@ -32,6 +32,7 @@ def assign_splits(
     where a small class would have nothing on one side, the image whose hash lies
     nearest is moved there. Images with one key that would fill a held-out side of their class by
     themselves are learned from: a side of little else would choose, or be, a figure of one kind.
+    Such a group can change sides as its class grows or shrinks around it, unless it is settled.
 
     Args:
         keys: ``(num_images,)`` content keys; images with equal keys stay together.
