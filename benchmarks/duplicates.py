@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from imgclf.data.decoding import decode_with_facts
-from imgclf.data.duplicates import SAME_PICTURE, SIMILAR_PICTURE, group_copies
-from imgclf.data.folder import read_folder
-from imgclf.data.policy import InputPolicy
-from imgclf.data.signatures import SIGNATURE_BYTES, sign
+from imgclf.data.division.duplicates import SAME_PICTURE, SIMILAR_PICTURE, group_copies
+from imgclf.data.pixels.decoder import decode_with_facts
+from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.data.pixels.signatures import SIGNATURE_BYTES, sign
+from imgclf.data.reading.layout import read_folder
 
 WAYS: dict[str, Callable[[bytes], bytes]] = {
     "identical": lambda content: content,

@@ -179,7 +179,7 @@ def run_torch(arguments: argparse.Namespace) -> dict[str, list[float]]:
     import torch
     from torchvision import datasets, transforms
 
-    from imgclf.machine import cpu_flags
+    from imgclf.machine.hardware import cpu_flags
 
     size = (arguments.image_size, arguments.image_size)
     varied = [transforms.RandomAffine(0, scale=(0.8, 1.2), shear=0.2)]

@@ -28,10 +28,10 @@ from typing import Any
 import keras
 
 import imgclf
-from imgclf.demo import unpack_images
-from imgclf.training.fitting import fit
+from imgclf.data.demo import unpack_images
+from imgclf.training.loop import fit
 from imgclf.training.two_phase import fit_two_phase
-from imgclf.transfer import frozen_convolutions
+from imgclf.workflow.transfer import frozen_convolutions
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import sys
 import numpy as np
 
 import imgclf
-from imgclf.evaluation.label_issues import find_label_issues
+from imgclf.reports.label_issues import find_label_issues
 
 NUM_PLANTED = 200
 NUM_LOOKED_AT = 300

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from imgclf.data.decoding import decode
-from imgclf.data.policy import InputPolicy
+from imgclf.data.pixels.decoder import decode
+from imgclf.data.pixels.input_policy import InputPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -99,7 +99,7 @@ def rate(batches: Iterable[tuple[object, object]], seconds: float) -> float:
 
 def some_paths(arguments: argparse.Namespace) -> list[str]:
     """Choose the files that are scanned, from all classes."""
-    from imgclf.data.folder import read_folder
+    from imgclf.data.reading.layout import read_folder
 
     folder = read_folder(arguments.folder)
     every = -(-len(folder.files) // arguments.most_scanned)
@@ -129,9 +129,9 @@ def pillow_alone(arguments: argparse.Namespace) -> float:
 
 def scan(arguments: argparse.Namespace) -> float:
     """Scan the same files with two workers, pixels and signatures included."""
-    from imgclf.data.policy import InputPolicy
-    from imgclf.data.scanning import scan_files
-    from imgclf.data.signatures import SIGNATURE_BYTES
+    from imgclf.data.pixels.input_policy import InputPolicy
+    from imgclf.data.pixels.signatures import SIGNATURE_BYTES
+    from imgclf.data.store.scan import scan_files
 
     paths = some_paths(arguments)
     policy = InputPolicy((arguments.image_size, arguments.image_size))

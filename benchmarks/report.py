@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 
 import imgclf
-from imgclf.data.folder import read_folder
-from imgclf.evaluation.metrics import measure
-from imgclf.evaluation.report import write_report
+from imgclf.data.reading.layout import read_folder
 from imgclf.evaluation.results import Evaluation
-from imgclf.evaluation.run_record import write_predictions, write_record
-from imgclf.run_folder import split_csv
+from imgclf.figures.metrics import measure
+from imgclf.reports.report import write_report
+from imgclf.runs.folder import split_csv
+from imgclf.runs.record import write_predictions, write_record
 
 
 def main() -> None:

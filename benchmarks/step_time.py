@@ -66,14 +66,14 @@ def main() -> None:
 @contextlib.contextmanager
 def whatever_the_steps() -> Iterator[None]:
     """Exchange GELU in trainings as short as these, too."""
-    with mock.patch("imgclf.training.gelu.FEWEST_STEPS", 0):
+    with mock.patch("imgclf.training.kernels.gelu.FEWEST_STEPS", 0):
         yield
 
 
 @contextlib.contextmanager
 def keras_gelu() -> Iterator[None]:
     """Leave GELU as TensorFlow computes it."""
-    with mock.patch("imgclf.training.gelu.FEWEST_STEPS", math.inf):
+    with mock.patch("imgclf.training.kernels.gelu.FEWEST_STEPS", math.inf):
         yield
 
 
@@ -97,7 +97,7 @@ def as_keras() -> Iterator[None]:
     with (
         keras_iteration(),
         mock.patch(
-            "imgclf.training.fitting.fused_normalisation", return_value=contextlib.nullcontext()
+            "imgclf.training.loop.fused_normalisation", return_value=contextlib.nullcontext()
         ),
     ):
         yield

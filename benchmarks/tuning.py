@@ -36,7 +36,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from imgclf.evaluation.intervals import wilson_interval
+from imgclf.figures.intervals import wilson_interval
 
 WAYS = ("imgclf", "kerastuner")
 BATCH_SIZE = 32

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import imgclf
-from imgclf.evaluation.familiarity import UNFAMILIAR_BELOW
+from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import imgclf
-from imgclf.demo import unpack_images
+from imgclf.data.demo import unpack_images
 
 folder = Path(sys.argv[1]) if len(sys.argv) > 1 else unpack_images(Path("quickstart-images"))
 

@@ -68,7 +68,7 @@ def three_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(two_classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Return the one small training that tests share: a `TrainingRun` with its run folder."""
-    from imgclf.workflow import Settings, run_training
+    from imgclf.workflow.training import Settings, run_training
 
     settings = Settings(
         architecture="three_conv",

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import pytest
 
+from imgclf.classifiers.loader import load
+from imgclf.conformance.reload import reload_bundle, save_bundle
 from imgclf.errors import BundleError, UnknownArchitectureError
-from imgclf.loading import load
-from imgclf.models import build_model
 from imgclf.options import Choice, Int
-from imgclf.registry import find_architectures
-from imgclf.reloading import reload_bundle, save_bundle
 from imgclf.testing import ConformanceReport, Finding, check_architecture
+from imgclf.zoo.builder import build_model
+from imgclf.zoo.registry import find_architectures
 from plugin_folders import SOUND_PLUGIN, install
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Makes src/imgclf/demo/fashion_mnist.zip from Debian's package dataset-fashion-mnist.
+"""Makes src/imgclf/data/demo/fashion_mnist.zip from Debian's package dataset-fashion-mnist.
 
 Usage: python tools/make_demo_images.py
 
@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 SOURCE = Path("/usr/share/datasets/fashion-mnist")
-TARGET = Path(__file__).parents[1] / "src/imgclf/demo/fashion_mnist.zip"
+TARGET = Path(__file__).parents[1] / "src/imgclf/data/demo/fashion_mnist.zip"
 CLASS_NAMES = (
     "t-shirt", "trouser", "pullover", "dress", "coat",
     "sandal", "shirt", "sneaker", "bag", "ankle-boot",

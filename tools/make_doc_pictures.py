@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgclf.data.augmentation import augment, resolve_augmentation
-from imgclf.demo import unpack_images
+from imgclf.data.batches.augmentation import augment, resolve_augmentation
+from imgclf.data.demo import unpack_images
 
 FOLDER = Path(__file__).parents[1] / "docs/pictures"
 TRAININGS = FOLDER / "trainings.json"

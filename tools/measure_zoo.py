@@ -14,14 +14,14 @@ import os
 import tempfile
 from pathlib import Path
 
-from imgclf.demo import unpack_images
+from imgclf.data.demo import unpack_images
 from imgclf.errors import PluginError
-from imgclf.models import build_model, smallest_side
+from imgclf.machine.precision import choose_precision
 from imgclf.options import Weights
-from imgclf.registry import describe_architecture, find_architectures, load_architecture
-from imgclf.speed import measure_speed, mega_flop
-from imgclf.training.precision import choose_precision
-from imgclf.workflow import Settings, run_training
+from imgclf.training.speed import measure_speed, mega_flop
+from imgclf.workflow.training import Settings, run_training
+from imgclf.zoo.builder import build_model, smallest_side
+from imgclf.zoo.registry import describe_architecture, find_architectures, load_architecture
 
 PAGE = Path(__file__).parents[1] / "docs/architectures.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"

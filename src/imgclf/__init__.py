@@ -10,15 +10,16 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from imgclf.runtime import prepare_tensorflow
+from imgclf.machine.startup import prepare_tensorflow
 
 if TYPE_CHECKING:
-    from imgclf.classifier import Classifier, Prediction
-    from imgclf.data.augmentation import Augmentation
-    from imgclf.data.checking import DataReport, check
-    from imgclf.data.findings import Finding
-    from imgclf.data.generators import Batches, make_generators
-    from imgclf.data.policy import InputPolicy
+    from imgclf.classifiers.classifier import Classifier, Prediction
+    from imgclf.classifiers.loader import load
+    from imgclf.data.batches.augmentation import Augmentation
+    from imgclf.data.batches.generators import Batches, make_generators
+    from imgclf.data.checks.data_report import DataReport, check
+    from imgclf.data.checks.findings import Finding
+    from imgclf.data.pixels.input_policy import InputPolicy
     from imgclf.errors import (
         AccuracyError,
         ArgumentError,
@@ -39,30 +40,29 @@ if TYPE_CHECKING:
         UnknownArchitectureError,
         WeightsError,
     )
-    from imgclf.evaluation.evaluating import Evaluation, evaluate
-    from imgclf.evaluation.relabelling import Relabelling, relabel
-    from imgclf.loading import load
-    from imgclf.models import build_model
+    from imgclf.evaluation.evaluator import Evaluation, evaluate
     from imgclf.options import Choice, Float, Int, Weights
-    from imgclf.registry import (
+    from imgclf.reports.corrected_labels import Relabelling, relabel
+    from imgclf.training.loop import fit
+    from imgclf.training.rate_finder import RateFinding, find_learning_rate
+    from imgclf.training.two_phase import fit_two_phase
+    from imgclf.tuning.tuner import TuningResult, tune
+    from imgclf.workflow.training import train
+    from imgclf.zoo.builder import build_model
+    from imgclf.zoo.registry import (
         ArchitectureDescription,
         describe_architecture,
         list_architectures,
     )
-    from imgclf.training.fitting import fit
-    from imgclf.training.rate_finder import RateFinding, find_learning_rate
-    from imgclf.training.two_phase import fit_two_phase
-    from imgclf.tuning.tuner import TuningResult, tune
-    from imgclf.workflow import train
 
 _ROOMS = {
-    "imgclf.classifier": ("Classifier", "Prediction"),
-    "imgclf.loading": ("load",),
-    "imgclf.data.augmentation": ("Augmentation",),
-    "imgclf.data.checking": ("DataReport", "check"),
-    "imgclf.data.findings": ("Finding",),
-    "imgclf.data.generators": ("Batches", "make_generators"),
-    "imgclf.data.policy": ("InputPolicy",),
+    "imgclf.classifiers.classifier": ("Classifier", "Prediction"),
+    "imgclf.classifiers.loader": ("load",),
+    "imgclf.data.batches.augmentation": ("Augmentation",),
+    "imgclf.data.checks.data_report": ("DataReport", "check"),
+    "imgclf.data.checks.findings": ("Finding",),
+    "imgclf.data.batches.generators": ("Batches", "make_generators"),
+    "imgclf.data.pixels.input_policy": ("InputPolicy",),
     "imgclf.errors": (
         "AccuracyError",
         "ArgumentError",
@@ -83,16 +83,16 @@ _ROOMS = {
         "UnknownArchitectureError",
         "WeightsError",
     ),
-    "imgclf.evaluation.evaluating": ("Evaluation", "evaluate"),
-    "imgclf.evaluation.relabelling": ("Relabelling", "relabel"),
-    "imgclf.models": ("build_model",),
+    "imgclf.evaluation.evaluator": ("Evaluation", "evaluate"),
+    "imgclf.reports.corrected_labels": ("Relabelling", "relabel"),
+    "imgclf.zoo.builder": ("build_model",),
     "imgclf.options": ("Choice", "Float", "Int", "Weights"),
-    "imgclf.registry": ("ArchitectureDescription", "describe_architecture", "list_architectures"),
-    "imgclf.training.fitting": ("fit",),
+    "imgclf.zoo.registry": ("ArchitectureDescription", "describe_architecture", "list_architectures"),
+    "imgclf.training.loop": ("fit",),
     "imgclf.training.rate_finder": ("RateFinding", "find_learning_rate"),
     "imgclf.training.two_phase": ("fit_two_phase",),
     "imgclf.tuning.tuner": ("TuningResult", "tune"),
-    "imgclf.workflow": ("train",),
+    "imgclf.workflow.training": ("train",),
 }
 # Without this, Python prints warnings of a library that nobody listens to on standard error.
 logging.getLogger("imgclf").addHandler(logging.NullHandler())

@@ -154,7 +154,7 @@ class ImageError(ImgclfError, ValueError):
     """One image cannot be decoded.
 
     Attributes:
-        reason: A short stable code such as ``"truncated"``; see `imgclf.data.decoding`.
+        reason: A short stable code such as ``"truncated"``; see `imgclf.data.pixels.decoder`.
 
     Example:
         >>> try:                                                            # doctest: +SKIP

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imgclf.conformance import CHECKS, Subject
+from imgclf.conformance.kit import CHECKS, Subject
 from imgclf.errors import ContractError, ImgclfError, OptionError, PluginError, in_one_line
-from imgclf.models import build_unloaded, smallest_side
-from imgclf.registry import load_architecture
-from imgclf.speed import measure_speed
+from imgclf.training.speed import measure_speed
+from imgclf.zoo.builder import build_unloaded, smallest_side
+from imgclf.zoo.registry import load_architecture
 
 if TYPE_CHECKING:
     from collections.abc import Callable

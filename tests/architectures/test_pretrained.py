@@ -15,10 +15,12 @@ import pytest
 from typer.testing import CliRunner
 
 import imgclf
-from imgclf.bundle import read_bundle
+from imgclf.classifiers.bundle import read_bundle
+from imgclf.classifiers.loader import load
 from imgclf.cli._parameters import parse_options
 from imgclf.cli.main import app
-from imgclf.conformance import CHECKS, Subject
+from imgclf.conformance.kit import CHECKS, Subject
+from imgclf.conformance.reload import save_bundle
 from imgclf.errors import (
     ArgumentError,
     BundleError,
@@ -26,10 +28,8 @@ from imgclf.errors import (
     PluginError,
     WeightsError,
 )
-from imgclf.loading import load
-from imgclf.models import named_weights
-from imgclf.registry import load_architecture
-from imgclf.reloading import save_bundle
+from imgclf.zoo.builder import named_weights
+from imgclf.zoo.registry import load_architecture
 
 SHAPE = (32, 32, 3)
 
@@ -187,7 +187,7 @@ def test_a_backbone_keeps_the_contract_in_short() -> None:
 
 def test_frozen_averages_run_in_inference_mode(saved: Path) -> None:
     """Batch normalisation of a frozen backbone neither uses nor learns a batch's averages."""
-    from imgclf.transfer import frozen_convolutions
+    from imgclf.workflow.transfer import frozen_convolutions
 
     model = imgclf.build_model("mobilenet_v3", SHAPE, weights=str(saved), dropout=0.0)
     images = np.random.default_rng(0).integers(0, 256, (4, *SHAPE), np.uint8)

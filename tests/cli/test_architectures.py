@@ -9,7 +9,7 @@ import pytest
 
 import imgclf
 from imgclf.errors import BundleError
-from imgclf.registry import load_architecture
+from imgclf.zoo.registry import load_architecture
 from plugin_folders import SOUND_PLUGIN
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ import imgclf
 import imgclf.errors
 from docs.code_blocks import PAGES, ROOT, blocks_of, commands_of
 from imgclf.cli.main import app
-from imgclf.data.decoding import REASONS
-from imgclf.registry import find_architectures
+from imgclf.data.pixels.decoder import REASONS
+from imgclf.zoo.registry import find_architectures
 
 DOCS = ROOT / "docs"
 FIRST_READ = (

@@ -11,8 +11,8 @@ import pytest
 
 import imgclf
 from imgclf.errors import ArgumentError
-from imgclf.speed import mega_flop
 from imgclf.training.budget import KeepBudget, StepCost, plan_budget
+from imgclf.training.speed import mega_flop
 
 SIZES = [(32, 32), (64, 64), (128, 128)]
 

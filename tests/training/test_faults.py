@@ -76,7 +76,7 @@ RACER = textwrap.dedent(
     """
     import sys, time
     from imgclf.errors import RunFolderError
-    from imgclf.run_folder import open_run_folder
+    from imgclf.runs.folder import open_run_folder
     print("ready", flush=True)
     sys.stdin.readline()
     try:

@@ -10,7 +10,7 @@ import pytest
 
 import imgclf
 from imgclf.errors import ArgumentError
-from imgclf.training.rate_picture import rate_picture
+from imgclf.training.rate_plot import rate_picture
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import imgclf
 from imgclf.errors import ArgumentError
-from imgclf.settings import Settings, make_plan, recipe_settings
+from imgclf.runs.settings import Settings, make_plan, recipe_settings
 from imgclf.training.muon import KernelMuon, even_out, normalised_kernels
 from imgclf.training.optimizers import (
     OPTIMIZERS,
@@ -65,7 +65,7 @@ def test_the_validation_part_of_a_large_folder_stays_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """15 % of a folder choose the epoch, until they are as many as choosing needs."""
-    monkeypatch.setattr("imgclf.settings.MOST_VAL_IMAGES", 30)
+    monkeypatch.setattr("imgclf.runs.settings.MOST_VAL_IMAGES", 30)
     for number in range(120):
         for name in ("cat", "dog"):
             (tmp_path / name).mkdir(exist_ok=True)

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 import imgclf
-from imgclf.data import cache
+from imgclf.data.store import cache
 from imgclf.errors import ArgumentError
-from imgclf.models import named_weights, origin_of
-from imgclf.settings import recipe_settings
+from imgclf.runs.settings import recipe_settings
 from imgclf.training import frozen_features
-from imgclf.training.fitting import fit
 from imgclf.training.frozen_features import compute_features, divide_network
-from imgclf.training.stopping import StopOnRequest
+from imgclf.training.loop import fit
+from imgclf.training.stop_request import StopOnRequest
 from imgclf.training.two_phase import fit_two_phase, in_two_phases
-from imgclf.transfer import frozen_convolutions
-from imgclf.workflow import Settings, run_training
+from imgclf.workflow.training import Settings, run_training
+from imgclf.workflow.transfer import frozen_convolutions
+from imgclf.zoo.builder import named_weights, origin_of
 from pretrained_network import save_tiny_weights, tiny
 
 

@@ -99,7 +99,7 @@ def trial_server(plugin: str) -> Iterator[Any]:
 @pytest.fixture
 def one_server(trial_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the searches of a test share the server process."""
-    from imgclf.tuning import pools
+    from imgclf.tuning import pool as pools
 
     monkeypatch.setattr(pools, "Workers", lambda _count: nullcontext(trial_server))
 

@@ -20,9 +20,9 @@ import imgclf
 from imgclf.errors import ArgumentError, TuningError
 from imgclf.tuning.addresses import parse_address, require_private
 from imgclf.tuning.chief import Chief
-from imgclf.tuning.pools import Pool, Team, open_pool
-from imgclf.tuning.settings import RefitOrder, TrialOrder, TrialSettings, default_candidate
-from imgclf.tuning.wire import PROTOCOL, read_event, read_order, write_order
+from imgclf.tuning.messages import PROTOCOL, read_event, read_order, write_order
+from imgclf.tuning.pool import Pool, Team, open_pool
+from imgclf.tuning.trial_settings import RefitOrder, TrialOrder, TrialSettings, default_candidate
 
 EVERYBODY = "0.0.0.0"  # noqa: S104 - asked about, never listened on
 

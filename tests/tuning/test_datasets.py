@@ -13,8 +13,8 @@ import tensorflow as tf
 
 import imgclf
 from imgclf.errors import ArgumentError, DataError
+from imgclf.tuning.dataset_server import borrowed_batches, lent_dataset
 from imgclf.tuning.datasets import plan_datasets
-from imgclf.tuning.lending import borrowed_batches, lent_dataset
 
 
 def pixels(count: int, num_classes: int = 2) -> tuple[Any, Any]:

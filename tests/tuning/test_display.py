@@ -9,8 +9,8 @@ from rich.console import Console
 
 from imgclf.tuning.display import SearchDisplay, fitting_names
 from imgclf.tuning.search import Limits
-from imgclf.tuning.settings import TrialSettings
 from imgclf.tuning.space import make_space
+from imgclf.tuning.trial_settings import TrialSettings
 from imgclf.tuning.trials import Candidate, Trial
 
 

@@ -127,7 +127,7 @@ def test_grids_of_ranges_hold_both_ends() -> None:
 
 def test_training_names_are_those_that_fit_and_the_presets_know() -> None:
     """What the light module lists is what the heavy ones accept."""
-    from imgclf.data.augmentation import PRESETS
+    from imgclf.data.batches.augmentation import PRESETS
     from imgclf.training.optimizers import OPTIMIZERS
 
     options = {option.name: option.range for option in TRAINING_OPTIONS}
@@ -140,7 +140,7 @@ def test_spaces_are_checked_without_heavy_libraries() -> None:
     script = (
         "import sys\n"
         "from imgclf.tuning.space import make_space\n"
-        "from imgclf.tuning import proposing, search, settings, study, workers\n"
+        "from imgclf.tuning import proposals as proposing; from imgclf.tuning import trial_settings as settings; from imgclf.tuning import search, study, workers\n"
         "make_space('three_conv,resnet9')\n"
         "names = ('tensorflow', 'keras', 'numpy', 'keras_tuner', 'PIL')\n"
         "print([name for name in names if name in sys.modules])\n"

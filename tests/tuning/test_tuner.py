@@ -19,7 +19,7 @@ import pytest
 
 import imgclf
 from imgclf.errors import ArgumentError, StudyError, TuningError
-from imgclf.tuning import pools as pools_module
+from imgclf.tuning import pool as pools_module
 from imgclf.tuning import workers as workers_module
 
 

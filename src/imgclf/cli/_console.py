@@ -14,9 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from imgclf.data.samples import Quarantined
-    from imgclf.evaluation.metrics import ClassificationMetrics
+    from imgclf.data.division.samples import Quarantined
     from imgclf.evaluation.results import Evaluation
+    from imgclf.figures.metrics import ClassificationMetrics
 
 __all__ = [
     "ScanBar",

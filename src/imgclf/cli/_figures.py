@@ -30,7 +30,7 @@ CURVE_CELLS = 50
 
 def print_confusion(console: Console, evaluation: Evaluation) -> None:
     """Print the matrix, where it fits, and the most frequent mistakes."""
-    from imgclf.evaluation.counting import most_confused_pairs
+    from imgclf.figures.confusion import most_confused_pairs
 
     pairs = most_confused_pairs(evaluation.metrics.confusion, k=MOST_PAIRS)
     if not pairs:

@@ -12,7 +12,7 @@ import typer
 
 from imgclf.errors import ArgumentError, DataNotFoundError
 from imgclf.options import Value, Weights, parse_option
-from imgclf.registry import list_architectures, load_architecture
+from imgclf.zoo.registry import list_architectures, load_architecture
 
 __all__ = [
     "ArchitectureName",

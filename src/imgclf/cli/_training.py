@@ -19,15 +19,15 @@ from imgclf.cli._console import (
     shown_path,
 )
 from imgclf.cli._figures import print_confusion, print_learning_curve
-from imgclf.runtime import silenced_stderr
+from imgclf.machine.startup import silenced_stderr
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from imgclf.cli._signals import StopSwitch
-    from imgclf.data.generators import ImageData
+    from imgclf.data.batches.generators import ImageData
     from imgclf.training.budget import BudgetPlan
-    from imgclf.workflow import TrainingRun, Watcher
+    from imgclf.workflow.training import TrainingRun, Watcher
 
 __all__ = ["finish", "load_tensorflow", "make_watcher", "print_data", "print_summary"]
 
@@ -37,9 +37,9 @@ def load_tensorflow(console: Console, deterministic: bool = False) -> None:
     if console.is_terminal:
         console.print("[dim]Loading TensorFlow ...[/]", end="\r")
     with silenced_stderr():
-        import imgclf.workflow
+        import imgclf.workflow.training
     if deterministic:
-        imgclf.workflow.enable_determinism()
+        imgclf.workflow.training.enable_determinism()
 
 
 def finish(run: TrainingRun, switch: StopSwitch, as_json: bool) -> None:
@@ -61,7 +61,7 @@ def finish(run: TrainingRun, switch: StopSwitch, as_json: bool) -> None:
 
 def make_watcher(console: Console, scanning: ScanBar, switch: StopSwitch) -> Watcher:
     """Draw a training on `console` as it goes on; `switch` ends it in good order."""
-    from imgclf.workflow import Watcher
+    from imgclf.workflow.training import Watcher
 
     def scanned(data: ImageData) -> None:
         scanning.close()

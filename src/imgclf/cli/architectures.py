@@ -12,10 +12,10 @@ from rich.table import Table
 
 from imgclf.cli._console import error_console, print_json, result_console, shown_path
 from imgclf.cli._parameters import ArchitectureName, JsonFlag
+from imgclf.conformance.template import write_plugin
+from imgclf.machine.startup import silenced_stderr
 from imgclf.options import Choice, Option, Weights
-from imgclf.registry import describe_architecture, find_architectures, load_architecture
-from imgclf.runtime import silenced_stderr
-from imgclf.scaffold import write_plugin
+from imgclf.zoo.registry import describe_architecture, find_architectures, load_architecture
 
 app = typer.Typer(
     no_args_is_help=True,

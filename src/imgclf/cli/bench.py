@@ -15,7 +15,7 @@ from imgclf.cli._training import load_tensorflow
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from imgclf.throughput import Throughput
+    from imgclf.runs.throughput import Throughput
 
 
 def bench(
@@ -50,13 +50,13 @@ def bench(
 
     Example: `imgclf bench photos/ --arch three_conv --image-size 150`
     """
-    from imgclf.data.folder import read_folder
+    from imgclf.data.reading.layout import read_folder
 
     size, options = parse_image_size(image_size), parse_options(arch, set_ or [])
     read_folder(directory)  # Both are refused before TensorFlow is loaded.
     console = error_console()
     load_tensorflow(console)
-    from imgclf.throughput import measure_throughput
+    from imgclf.runs.throughput import measure_throughput
 
     with ScanBar(console) as scanning:
         result = measure_throughput(

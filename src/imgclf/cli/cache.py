@@ -23,7 +23,7 @@ def list_(as_json: JsonFlag = False) -> None:
 
     Example: `imgclf cache list`
     """
-    from imgclf.data.cache import MAX_CACHE_BYTES, cache_folder, list_cache
+    from imgclf.data.store.cache import MAX_CACHE_BYTES, cache_folder, list_cache
 
     entries = list_cache()
     total = sum(entry.size_bytes for entry in entries)
@@ -57,7 +57,7 @@ def clear(as_json: JsonFlag = False) -> None:
 
     Example: `imgclf cache clear`
     """
-    from imgclf.data.cache import clear_cache
+    from imgclf.data.store.cache import clear_cache
 
     freed = clear_cache()
     if as_json:

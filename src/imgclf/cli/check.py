@@ -16,8 +16,8 @@ from imgclf.cli._parameters import JsonFlag, parse_image_size
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from imgclf.data.checking import DataReport
-    from imgclf.data.findings import Finding
+    from imgclf.data.checks.data_report import DataReport
+    from imgclf.data.checks.findings import Finding
 
 MOST_CLASSES = 20
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
@@ -62,8 +62,8 @@ def check(
 
     Example: `imgclf check photos/`
     """
-    from imgclf.data.checking import check as look
-    from imgclf.data.preview import save_preview
+    from imgclf.data.checks.data_report import check as look
+    from imgclf.data.checks.preview import save_preview
 
     size = parse_image_size(image_size)
     with ScanBar(error_console()) as scanning:

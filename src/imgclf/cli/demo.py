@@ -29,16 +29,16 @@ def demo(
 
     Example: `imgclf demo`
     """
-    from imgclf.demo import unpack_images
+    from imgclf.data.demo import unpack_images
 
     console = error_console()
     images = unpack_images(directory / "images")
     console.print(f"The images lie in [bold]{escape(shown_path(images))}[/]")
     load_tensorflow(console)
-    from imgclf.evaluation.evaluating import evaluate
-    from imgclf.loading import load
-    from imgclf.run_folder import default_run_folder
-    from imgclf.workflow import Settings, run_training
+    from imgclf.classifiers.loader import load
+    from imgclf.evaluation.evaluator import evaluate
+    from imgclf.runs.folder import default_run_folder
+    from imgclf.workflow.training import Settings, run_training
 
     settings = Settings(
         architecture="resnet9",

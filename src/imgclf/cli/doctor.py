@@ -12,7 +12,7 @@ from imgclf.cli._console import error_console, print_json, result_console, shown
 from imgclf.cli._parameters import JsonFlag
 
 if TYPE_CHECKING:
-    from imgclf.diagnosis.diagnosing import Diagnosis
+    from imgclf.doctor.diagnosis import Diagnosis
 
 
 def doctor(as_json: JsonFlag = False) -> None:
@@ -22,7 +22,7 @@ def doctor(as_json: JsonFlag = False) -> None:
 
     Example: `imgclf doctor`
     """
-    from imgclf.diagnosis.diagnosing import diagnose
+    from imgclf.doctor.diagnosis import diagnose
 
     console = error_console()
     if console.is_terminal:

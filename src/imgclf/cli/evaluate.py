@@ -23,13 +23,13 @@ from imgclf.cli._console import (
 from imgclf.cli._figures import print_confusion
 from imgclf.cli._parameters import BundlePath, JsonFlag, MinPrecision
 from imgclf.errors import AccuracyError
-from imgclf.runtime import silenced_stderr
+from imgclf.machine.startup import silenced_stderr
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from imgclf.bundle import DataRecord
-    from imgclf.data.found import ImageFolder
+    from imgclf.classifiers.bundle import DataRecord
+    from imgclf.data.reading.image_folder import ImageFolder
     from imgclf.evaluation.results import Evaluation
 
 
@@ -67,8 +67,8 @@ def evaluate(
 
     Example: `imgclf evaluate pets.imgclf photos/test --assert-accuracy 0.9`
     """
-    from imgclf.bundle import read_bundle
-    from imgclf.data.folder import read_folder
+    from imgclf.classifiers.bundle import read_bundle
+    from imgclf.data.reading.layout import read_folder
 
     if as_json and as_csv:
         raise typer.BadParameter("give --json or --csv, not both.")
@@ -79,8 +79,8 @@ def evaluate(
     if split_file is None and not all_images:
         split_file = split_of_training(bundle, read.manifest.data, folder)
     with silenced_stderr():
-        from imgclf.evaluation.evaluating import evaluate as measure
-        from imgclf.loading import load
+        from imgclf.classifiers.loader import load
+        from imgclf.evaluation.evaluator import evaluate as measure
 
     with ScanBar(error_console()) as scanning:
         result = measure(
@@ -108,7 +108,7 @@ def evaluate(
 
 def split_of_training(bundle: Path, data: DataRecord | None, folder: ImageFolder) -> Path | None:
     """Find the division beside a bundle, where the folder is the one that it was trained on."""
-    from imgclf.data.recorded import read_split
+    from imgclf.data.division.recorded_split import read_split
 
     path = bundle.parent / "split.csv"
     if data is None or not path.is_file():

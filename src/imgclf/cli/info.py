@@ -11,7 +11,7 @@ from imgclf.cli._console import print_json, result_console
 from imgclf.cli._parameters import BundlePath, JsonFlag
 
 if TYPE_CHECKING:
-    from imgclf.bundle import Manifest
+    from imgclf.classifiers.bundle import Manifest
 
 
 def info(bundle: BundlePath, as_json: JsonFlag = False) -> None:
@@ -19,7 +19,7 @@ def info(bundle: BundlePath, as_json: JsonFlag = False) -> None:
 
     Example: `imgclf info pets.imgclf`
     """
-    from imgclf.bundle import read_bundle
+    from imgclf.classifiers.bundle import read_bundle
 
     content = read_bundle(bundle)
     num_parameters = sum(tensor.size for tensor in content.weights.values())

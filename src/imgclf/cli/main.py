@@ -93,7 +93,7 @@ def _show_plugin_warnings() -> None:
     """Print what the library logs about broken or conflicting plugins; verbs show the rest."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("Warning: %(message)s"))
-    for name in ("imgclf.registry", "imgclf.isolation"):
+    for name in ("imgclf.zoo.registry", "imgclf.zoo.isolation"):
         logging.getLogger(name).addHandler(handler)
 
 

@@ -17,10 +17,10 @@ from rich.table import Table
 from imgclf.cli._console import error_console, print_json, result_console, shown_path
 from imgclf.cli._parameters import BundlePath, JsonFlag, MinPrecision
 from imgclf.errors import DataError, DataNotFoundError
-from imgclf.runtime import silenced_stderr
+from imgclf.machine.startup import silenced_stderr
 
 if TYPE_CHECKING:
-    from imgclf.classifier import Classifier, Prediction
+    from imgclf.classifiers.classifier import Classifier, Prediction
 
 BAR_CELLS = 10
 
@@ -45,14 +45,14 @@ def predict(
 
     Example: `imgclf predict pets.imgclf holiday/ cat.jpg --csv > labels.csv`
     """
-    from imgclf.bundle import read_bundle
+    from imgclf.classifiers.bundle import read_bundle
 
     if as_json and as_csv:
         raise typer.BadParameter("give --json or --csv, not both.")
     sources = expand_paths(paths)
     read_bundle(bundle)  # Refused before TensorFlow is loaded.
     with silenced_stderr():
-        from imgclf.loading import load
+        from imgclf.classifiers.loader import load
 
     left_out = _LeftOut()
     logger = logging.getLogger("imgclf")

@@ -14,7 +14,7 @@ from imgclf.cli._console import print_json, result_console, shown_path
 from imgclf.cli._parameters import JsonFlag
 
 if TYPE_CHECKING:
-    from imgclf.evaluation.relabelling import Relabelling
+    from imgclf.reports.corrected_labels import Relabelling
 
 MOST_LISTED = 20
 
@@ -43,7 +43,7 @@ def relabel(
 
     Example: `imgclf relabel runs/pets suspects.csv`
     """
-    from imgclf.evaluation.relabelling import relabel as write_corrected
+    from imgclf.reports.corrected_labels import relabel as write_corrected
 
     done = write_corrected(run, suspects, output=output)
     if as_json:

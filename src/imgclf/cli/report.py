@@ -12,10 +12,10 @@ from rich.table import Table
 
 from imgclf.cli._console import print_json, result_console, shown_path
 from imgclf.cli._parameters import JsonFlag, require_path
-from imgclf.runtime import silenced_stderr
+from imgclf.machine.startup import silenced_stderr
 
 if TYPE_CHECKING:
-    from imgclf.evaluation.comparing import Comparison
+    from imgclf.reports.comparison import Comparison
 
 
 def report(
@@ -51,7 +51,7 @@ def report(
         compare_two(runs[0], runs[1], output, as_json)
         return
     with silenced_stderr():
-        from imgclf.evaluation.report import write_report
+        from imgclf.reports.report import write_report
 
     page = write_report(runs[0])
     if as_json:
@@ -63,9 +63,9 @@ def report(
 def compare_two(first: Path, second: Path, output: Path | None, as_json: bool) -> None:
     """Print two runs side by side, and whether their difference is more than chance."""
     with silenced_stderr():
-        from imgclf.evaluation.comparing import compare_runs
-        from imgclf.evaluation.comparison_page import write_comparison
-        from imgclf.evaluation.run_record import read_run
+        from imgclf.reports.comparison import compare_runs
+        from imgclf.reports.comparison_page import write_comparison
+        from imgclf.runs.record import read_run
 
     left, right = read_run(first), read_run(second)
     found = compare_runs(left, right)
@@ -78,7 +78,7 @@ def compare_two(first: Path, second: Path, output: Path | None, as_json: bool) -
 
 def print_comparison(found: Comparison, runs: tuple[Path, Path], page: Path) -> None:
     """Print accuracies, the images that one has right and the other wrong, and the test."""
-    from imgclf.evaluation.comparison_page import verdict
+    from imgclf.reports.comparison_page import verdict
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold")

@@ -28,13 +28,13 @@ from imgclf.cli._parameters import (
 from imgclf.cli._signals import StopSwitch
 from imgclf.cli._training import finish, load_tensorflow, make_watcher
 from imgclf.options import WITHOUT_WEIGHTS, Weights
-from imgclf.registry import load_architecture
+from imgclf.zoo.registry import load_architecture
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from imgclf.options import Value
-    from imgclf.workflow import TrainingRun
+    from imgclf.workflow.training import TrainingRun
 
 FIXED_BY_BUNDLE = ("arch", "set_", "image_size", "grey", "resize")
 """Parameters that `--from` takes from the bundle."""
@@ -295,11 +295,11 @@ def train(
     if start_from is None:
         _mention_weights(console, arch, fixed["options"])
     load_tensorflow(console, deterministic)
-    from imgclf.data.augmentation import resolve_augmentation
-    from imgclf.loading import load
-    from imgclf.run_folder import default_run_folder
-    from imgclf.settings import Settings, recipe_settings, settings_of
-    from imgclf.workflow import run_training
+    from imgclf.classifiers.loader import load
+    from imgclf.data.batches.augmentation import resolve_augmentation
+    from imgclf.runs.folder import default_run_folder
+    from imgclf.runs.settings import Settings, recipe_settings, settings_of
+    from imgclf.workflow.training import run_training
 
     chosen = recipe_settings(recipe, directory, **chosen, **fixed)
     if mixup or cutmix:
@@ -339,7 +339,7 @@ def _given(context: typer.Context) -> list[str]:
 
 def _architecture_of(bundle: Path) -> str:
     """Check a bundle to go on from, before TensorFlow is loaded."""
-    from imgclf.bundle import read_bundle
+    from imgclf.classifiers.bundle import read_bundle
 
     return read_bundle(bundle).manifest.architecture.name
 
@@ -358,7 +358,7 @@ def _mention_weights(console: Console, architecture: str, options: Mapping[str, 
 
 def _check_folders(directory: Path, val: Path | None, test: Path | None) -> None:
     """Refuse folders that cannot be trained on, before TensorFlow is loaded."""
-    from imgclf.data.folder import read_folder
+    from imgclf.data.reading.layout import read_folder
 
     for folder, fewest in ((directory, 2), (val, 1), (test, 1)):
         if folder is not None:
@@ -367,12 +367,12 @@ def _check_folders(directory: Path, val: Path | None, test: Path | None) -> None
 
 def _resume(run_dir: Path) -> tuple[TrainingRun, StopSwitch]:
     """Go on with a run."""
-    from imgclf.run_folder import read_config
+    from imgclf.runs.folder import read_config
 
     require_path(run_dir)
     console = error_console()
     load_tensorflow(console, read_config(run_dir).get("deterministic", False))
-    from imgclf.workflow import resume_training
+    from imgclf.workflow.training import resume_training
 
     switch = StopSwitch()
     with ScanBar(console) as scanning:

@@ -171,12 +171,12 @@ def tune(
 
     Example: `imgclf tune photos/ --arch three_conv --max-trials 10 --space filters=16,32`
     """
-    from imgclf.data.folder import read_folder
-    from imgclf.tuning.pools import open_pool
-    from imgclf.tuning.proposing import require_strategy
+    from imgclf.data.reading.layout import read_folder
+    from imgclf.tuning.pool import open_pool
+    from imgclf.tuning.proposals import require_strategy
     from imgclf.tuning.search import Limits
-    from imgclf.tuning.settings import TrialSettings
     from imgclf.tuning.space import make_space, parse_spaces
+    from imgclf.tuning.trial_settings import TrialSettings
 
     # Everything is refused here that can be without TensorFlow.
     size, budget_s = parse_image_size(image_size), parse_budget(budget)
@@ -212,7 +212,7 @@ def tune(
         ),
     ) as pool:  # fmt: skip
         load_tensorflow(console)
-        from imgclf.settings import Settings, make_plan, recipe_settings
+        from imgclf.runs.settings import Settings, make_plan, recipe_settings
         from imgclf.tuning.candidates import settle_optimizer
         from imgclf.tuning.tuner import TuningOrder, data_digest, run_tuning
 

@@ -32,7 +32,7 @@ def tune_worker(
     Example: `imgclf tune-worker --chief 10.0.0.5:7777`
     """
     from imgclf.tuning.addresses import parse_address
-    from imgclf.tuning.joining import join_search
+    from imgclf.tuning.remote_worker import join_search
 
     console = error_console()
     count = join_search(

@@ -9,14 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imgclf.bundle import Figures
-from imgclf.data.samples import Quarantined
-from imgclf.evaluation.abstention import Selective
-from imgclf.evaluation.counting import most_confused_pairs
-from imgclf.evaluation.familiarity import UNFAMILIAR_BELOW
-from imgclf.evaluation.intervals import Interval
-from imgclf.evaluation.metrics import ClassificationMetrics
-from imgclf.evaluation.predictions import predicted_classes
+from imgclf.classifiers.abstention import Selective
+from imgclf.classifiers.bundle import Figures
+from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW
+from imgclf.data.division.samples import Quarantined
+from imgclf.figures.confusion import most_confused_pairs
+from imgclf.figures.intervals import Interval
+from imgclf.figures.metrics import ClassificationMetrics
+from imgclf.figures.predictions import predicted_classes
 
 __all__ = ["Evaluation"]
 

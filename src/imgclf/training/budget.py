@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from imgclf.errors import ArgumentError
-from imgclf.training.fitting import fit
-from imgclf.training.gelu import FEWEST_STEPS, fused_gelu
+from imgclf.training.kernels.gelu import FEWEST_STEPS, fused_gelu
+from imgclf.training.loop import fit
 from imgclf.training.schedules import WARM_UP_SHARE
 
 __all__ = [

@@ -13,12 +13,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from imgclf.data.decoding import DECODER_VERSION
-from imgclf.data.feature_store import keep_features
-from imgclf.data.generators import Batches
-from imgclf.data.store import StoreMode
+from imgclf.data.batches.generators import Batches
+from imgclf.data.pixels.decoder import DECODER_VERSION
+from imgclf.data.store.feature_store import keep_features
+from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import ArgumentError
-from imgclf.training.precision import float32_results
+from imgclf.machine.precision import float32_results
 
 __all__ = ["DividedNetwork", "compute_features", "divide_network", "feature_batches"]
 
@@ -101,7 +101,7 @@ def compute_features(
     Args:
         frozen: The frozen part of a `DividedNetwork`.
         batches: The images.
-        mode: Where the features are kept; see `imgclf.data.feature_store.keep_features`.
+        mode: Where the features are kept; see `imgclf.data.store.feature_store.keep_features`.
         progress: Called now and then with the number of images done and in all.
 
     Returns:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from imgclf.errors import ArgumentError, TrainingError
-from imgclf.training.fitting import fit
+from imgclf.training.loop import fit
 
 __all__ = ["RateFinding", "find_learning_rate"]
 

@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from imgclf.data.generators import Batches
-from imgclf.data.store import StoreMode
+from imgclf.data.batches.generators import Batches
+from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import ArgumentError
-from imgclf.models import origin_of
+from imgclf.machine.precision import Precision
 from imgclf.options import is_pretrained
-from imgclf.training.fitting import fit
 from imgclf.training.frozen_features import (
     DividedNetwork,
     compute_features,
     divide_network,
     feature_batches,
 )
+from imgclf.training.loop import fit
 from imgclf.training.objective import balanced_class_weights
-from imgclf.training.precision import Precision
 from imgclf.training.progress import TrainingProgress
 from imgclf.training.schedules import Schedule, make_schedule
-from imgclf.training.stopping import StopOnRequest
+from imgclf.training.stop_request import StopOnRequest
+from imgclf.zoo.builder import origin_of
 
 __all__ = ["FINE_TUNE_EPOCHS", "fit_two_phase", "in_two_phases"]
 

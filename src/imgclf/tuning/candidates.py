@@ -9,16 +9,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from imgclf.data.augmentation import resolve_augmentation
-from imgclf.data.generators import Batches, Plan
-from imgclf.models import build_model
-from imgclf.training.fitting import fit
+from imgclf.data.batches.augmentation import resolve_augmentation
+from imgclf.data.batches.generators import Batches, Plan
+from imgclf.training.loop import fit
 from imgclf.training.optimizers import choose_optimizer, usual_rate
 from imgclf.training.schedules import make_schedule
 from imgclf.training.two_phase import fit_two_phase, in_two_phases
 from imgclf.tuning.datasets import DatasetPlan
-from imgclf.tuning.settings import TrialSettings
+from imgclf.tuning.trial_settings import TrialSettings
 from imgclf.tuning.trials import Candidate
+from imgclf.zoo.builder import build_model
 
 __all__ = [
     "TrialImages",

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from imgclf.errors import TuningError
-from imgclf.tuning.settings import RefitOrder, TrialOrder
+from imgclf.tuning.messages import PROTOCOL, Connection, read_event, study_mark, write_order
 from imgclf.tuning.study import ATTEMPT
-from imgclf.tuning.wire import PROTOCOL, Connection, read_event, study_mark, write_order
+from imgclf.tuning.trial_settings import RefitOrder, TrialOrder
 
 __all__ = ["NOBODY_S", "Chief"]
 

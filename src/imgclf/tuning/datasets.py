@@ -14,14 +14,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from imgclf.data.augmentation import Augmentation
-from imgclf.data.batching import BatchSource, encode_labels
-from imgclf.data.generators import Batches, Plan
-from imgclf.data.policy import InputPolicy
-from imgclf.data.samples import Sample
-from imgclf.data.store import StoredPixels
+from imgclf.data.batches.augmentation import Augmentation
+from imgclf.data.batches.generators import Batches, Plan
+from imgclf.data.batches.source import BatchSource, encode_labels
+from imgclf.data.division.samples import Sample
+from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.data.store.pixel_store import StoredPixels
 from imgclf.errors import ArgumentError
-from imgclf.tuning.lending import borrowed_batches, lent_dataset
+from imgclf.tuning.dataset_server import borrowed_batches, lent_dataset
 from imgclf.tuning.space import Space
 
 __all__ = ["FIXED_DIMENSIONS", "DatasetPlan", "plan_datasets", "require_searchable"]

@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.errors import ArgumentError, TuningError
-from imgclf.tuning.pools import Pool
-from imgclf.tuning.proposing import Proposal, Proposer, Strategy
-from imgclf.tuning.settings import (
+from imgclf.tuning.pool import Pool
+from imgclf.tuning.proposals import Proposal, Proposer, Strategy
+from imgclf.tuning.space import Space
+from imgclf.tuning.study import Study
+from imgclf.tuning.trial_settings import (
     TrialOrder,
     TrialSettings,
     default_candidate,
     make_candidate,
     values_of,
 )
-from imgclf.tuning.space import Space
-from imgclf.tuning.study import Study
 from imgclf.tuning.trials import Candidate, Trial, completed
 
 if TYPE_CHECKING:
-    from imgclf.data.generators import Plan
+    from imgclf.data.batches.generators import Plan
     from imgclf.tuning.datasets import DatasetPlan
 
 __all__ = ["Limits", "Search", "Watcher"]

@@ -9,7 +9,6 @@ from typing import Any
 
 from imgclf.errors import ArgumentError, OptionError
 from imgclf.options import Option, Value
-from imgclf.registry import Architecture, load_architecture
 from imgclf.tuning.dimensions import (
     TRAINING_OPTIONS,
     USUAL_RATE,
@@ -18,6 +17,7 @@ from imgclf.tuning.dimensions import (
     find_option,
     parse_dimension,
 )
+from imgclf.zoo.registry import Architecture, load_architecture
 
 __all__ = ["Space", "make_space", "parse_spaces"]
 

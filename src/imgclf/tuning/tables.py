@@ -10,16 +10,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from imgclf.atomic import write_atomically
-from imgclf.evaluation.intervals import wilson_interval
+from imgclf.figures.intervals import wilson_interval
 from imgclf.tuning.importance import importance
-from imgclf.tuning.pictures import study_page
-from imgclf.tuning.settings import TrialSettings
 from imgclf.tuning.space import Space
 from imgclf.tuning.study import Study
+from imgclf.tuning.study_page import study_page
+from imgclf.tuning.trial_settings import TrialSettings
 from imgclf.tuning.trials import Trial, best_trial, rank
 
 if TYPE_CHECKING:
-    from imgclf.data.generators import Plan
+    from imgclf.data.batches.generators import Plan
     from imgclf.tuning.datasets import DatasetPlan
 
 __all__ = ["best_settings", "trial_rows", "write_tables"]
@@ -64,9 +64,9 @@ def best_settings(
 ) -> dict[str, Any]:
     """Return everything that `imgclf.train` needs to do what a trial did.
 
-    Its keys are those of `imgclf.settings.Settings`.
+    Its keys are those of `imgclf.runs.settings.Settings`.
     """
-    from imgclf.data.augmentation import PRESETS
+    from imgclf.data.batches.augmentation import PRESETS
 
     training = trial.candidate.training
     names = [name for name, preset in PRESETS.items() if preset == plan.augmentation]

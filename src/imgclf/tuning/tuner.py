@@ -15,20 +15,20 @@ from typing import Any
 import tensorflow as tf
 
 from imgclf.atomic import write_atomically
-from imgclf.data.generators import Batches, Plan
+from imgclf.data.batches.generators import Batches, Plan
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
-from imgclf.run_folder import split_csv
+from imgclf.runs.folder import split_csv
 from imgclf.tuning.datasets import DatasetPlan, plan_datasets, require_searchable
-from imgclf.tuning.pools import Pool, open_pool
-from imgclf.tuning.proposing import Strategy, require_strategy
-from imgclf.tuning.results import TuningResult, measure_search
+from imgclf.tuning.outcome import TuningResult, measure_search
+from imgclf.tuning.pool import Pool, open_pool
+from imgclf.tuning.proposals import Strategy, require_strategy
 from imgclf.tuning.search import Limits, Search, Watcher
-from imgclf.tuning.settings import TrialSettings, default_candidate
 from imgclf.tuning.space import Space, make_space
 from imgclf.tuning.study import Study, open_study, study_key
 from imgclf.tuning.tables import write_tables
 from imgclf.tuning.tensorboard import TrialLogs
+from imgclf.tuning.trial_settings import TrialSettings, default_candidate
 from imgclf.tuning.trials import Trial
 
 __all__ = ["TuningOrder", "TuningResult", "data_digest", "run_tuning", "tune"]
@@ -117,7 +117,7 @@ def tune(
         chief_address: ``"HOST:PORT"`` at which ``imgclf tune-worker`` may join from other machines;
             `workers` may be 0 then. The port has no password: it belongs on a private network.
         allow_network: Accept an address that other machines can reach.
-        **settings: Fields of `imgclf.tuning.settings.TrialSettings`, such as ``seed``,
+        **settings: Fields of `imgclf.tuning.trial_settings.TrialSettings`, such as ``seed``,
             ``executions``, ``patience``, ``optimizer`` and ``max_parameters``.
 
     Returns:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
 from imgclf.errors import TuningError
-from imgclf.tuning.server import LENGTH_BYTES
+from imgclf.tuning.trial_server import LENGTH_BYTES
 
 __all__ = ["Order", "Workers"]
 
@@ -145,7 +145,7 @@ class Workers:
     def _start(self) -> None:
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _end
         process = subprocess.Popen(
-            [sys.executable, "-m", "imgclf.tuning.server"],
+            [sys.executable, "-m", "imgclf.tuning.trial_server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

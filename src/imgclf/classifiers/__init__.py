@@ -1,0 +1,1 @@
+"""A trained network with its classes and input policy, and its file."""

@@ -1,0 +1,375 @@
+"""A trained network together with its classes and its input policy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from imgclf.classifiers.abstention import find_threshold
+from imgclf.classifiers.bundle import CalibrationRecord, DataRecord, Figures
+from imgclf.classifiers.calibration import apply_temperature
+from imgclf.classifiers.explanation import Explanation, grad_cam, occlusion
+from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW, Familiarity
+from imgclf.classifiers.features import feature_tensors
+from imgclf.classifiers.fingerprints import TrainingTraces
+from imgclf.classifiers.inference import make_engine
+from imgclf.classifiers.packer import pack
+from imgclf.data.batches.generators import Batches
+from imgclf.data.pixels.decoder import Source, decode
+from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.data.pixels.sources import as_missing, decode_sources, expand_sources
+from imgclf.errors import ArgumentError, ImageError
+
+__all__ = ["Classifier", "Prediction"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a classifier says of one image.
+
+    Attributes:
+        path: The image's path; None for an image that was given as pixels or bytes.
+        label: Name of the most probable class; of equals the first.
+        probability: Its probability, 0 to 1.
+        probabilities: The probability of every class, by name, in the classifier's order.
+        accepted: Whether the probability reaches the threshold of the precision that was asked
+            for; always true where none was. `label` is the most probable class either way.
+        familiarity: How much the image resembles the training images: the share of validation
+            images that lie at least as far from them, 0 to 1; None where the classifier does not
+            know.
+
+    Example:
+        >>> prediction = clf.predict("new.jpg")[0]                   # doctest: +SKIP
+        >>> prediction.label, prediction.probability                 # doctest: +SKIP
+    """
+
+    path: str | None
+    label: str
+    probability: float
+    probabilities: Mapping[str, float]
+    accepted: bool = True
+    familiarity: float | None = None
+
+    @property
+    def unfamiliar(self) -> bool:
+        """Whether the image is less like the training images than 95 % of validation images."""
+        return self.familiarity is not None and self.familiarity < UNFAMILIAR_BELOW
+
+
+class Classifier:
+    """A network that knows the names of its classes and how to read any image.
+
+    Attributes:
+        model: The Keras model.
+        class_names: Names of the classes, in the order of the outputs.
+        policy: How images are resized and which channels they have.
+        figures: What was measured on held-out images, if anything was.
+        data: Which images it was trained on, if that is known.
+        calibration: Temperature and thresholds, fitted on validation images; every prediction is
+            calibrated with it. None leaves the network's own probabilities.
+        traces: What is remembered of the training images, to recognise them in an evaluation.
+        familiarity: What training images look like to the network, to flag images that are unlike
+            them; None flags none.
+
+    Example:
+        >>> clf = imgclf.Classifier(model, train)            # doctest: +SKIP
+        >>> clf.predict("new.jpg")[0].label                  # doctest: +SKIP
+        'cat'
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        batches: Batches,
+        *,
+        figures: Figures | None = None,
+        data: DataRecord | None = None,
+    ) -> None:
+        """Join a network and what it was trained on.
+
+        Args:
+            model: A float32 classifier whose last layer is a sigmoid or a softmax.
+            batches: What `imgclf.make_generators` returned: they carry classes and input policy.
+            figures: What was measured on held-out images.
+            data: Which images it was trained on.
+
+        Raises:
+            ArgumentError: `batches` carries no classes, or the model does not fit it.
+        """
+        if not isinstance(batches, Batches):
+            raise ArgumentError(
+                f"{type(batches).__name__} carries no class names: pass the batches that "
+                "imgclf.make_generators returned, Classifier(model, train)."
+            )
+        self._set(model, batches.class_names, batches.policy, figures, data)
+
+    @classmethod
+    def of_parts(
+        cls,
+        model: keras.Model,
+        class_names: Sequence[str],
+        policy: InputPolicy,
+        figures: Figures | None = None,
+        data: DataRecord | None = None,
+    ) -> Classifier:
+        """Join a network with classes and policy that no batches carry, as a bundle does.
+
+        Args:
+            model: A float32 classifier whose last layer is a sigmoid or a softmax.
+            class_names: Names of the classes, in the order of the outputs.
+            policy: How images are read.
+            figures: What was measured on held-out images.
+            data: Which images it was trained on.
+
+        Returns:
+            The classifier.
+
+        Raises:
+            ArgumentError: The model does not fit classes and policy.
+        """
+        classifier = cls.__new__(cls)
+        classifier._set(model, class_names, policy, figures, data)  # noqa: SLF001 - its own
+        return classifier
+
+    def _set(
+        self,
+        model: keras.Model,
+        class_names: Sequence[str],
+        policy: InputPolicy,
+        figures: Figures | None,
+        data: DataRecord | None,
+    ) -> None:
+        units = 1 if len(class_names) == 2 else len(class_names)
+        if tuple(model.input_shape[1:]) != policy.input_shape or model.output_shape[-1] != units:
+            raise ArgumentError(
+                f"The model turns {tuple(model.input_shape[1:])} into {model.output_shape[-1]} "
+                f"outputs; {len(class_names)} classes of {policy.input_shape} images need {units}: "
+                "build it with build_model(name, train.input_shape, num_classes=train.num_classes)."
+            )
+        self.model = model
+        self.class_names = tuple(class_names)
+        self.policy = policy
+        self.figures = figures
+        self.data = data
+        self.calibration: CalibrationRecord | None = None
+        self.traces: TrainingTraces | None = None
+        self.familiarity: Familiarity | None = None
+        self.mirrored = False
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether predictions are the mean over each image and its mirror image."""
+        return self._mirrored
+
+    @mirrored.setter
+    def mirrored(self, mirrored: bool) -> None:
+        self._mirrored = mirrored
+        self._engine = make_engine(self.model, self.policy, mirrored=mirrored)
+
+    def __repr__(self) -> str:
+        """Show classes and input."""
+        return f"<Classifier {self.model.name!r} of {self.class_names} on {self.policy.image_size}>"
+
+    def predict(
+        self,
+        images: Source | Sequence[Source],
+        *,
+        strict: bool = True,
+        min_precision: float | None = None,
+    ) -> list[Prediction]:
+        """Classify images.
+
+        Args:
+            images: A path, a folder (all images in it and below), the content of a file as
+                bytes, a PIL image, a uint8 array ``(height, width, channels)`` in RGB, or a list of
+                these.
+            strict: Raise at the first image that cannot be decoded; False leaves such images out
+                and names them in a log warning.
+            min_precision: Accept only answers as sure as those of which this share was right on
+                the validation images, above 0 and at most 1; the others have ``accepted`` false.
+                None accepts all.
+
+        Returns:
+            One prediction for each image, in order; a folder's images in the order of their paths.
+
+        Raises:
+            DataNotFoundError: A path does not exist.
+            ImageError: An image cannot be decoded and `strict` is set.
+            DataError: A folder holds no image.
+            ArgumentError: `min_precision` cannot be reached.
+
+        Example:
+            >>> clf = imgclf.load("pets.imgclf")                            # doctest: +SKIP
+            >>> [(p.path, p.label) for p in clf.predict("holiday/")]        # doctest: +SKIP
+        """
+        threshold = 0.0 if min_precision is None else self.threshold(min_precision)
+        kept: list[str | None] = []
+        rows, familiarities = self.judge_pixels(
+            decode_sources(expand_sources(images), self.policy, kept, strict=strict)
+        )
+        known = familiarities if familiarities is not None else [None] * len(rows)
+        return [
+            self._prediction(path, row, threshold, familiarity)
+            for path, row, familiarity in zip(kept, rows, known, strict=True)
+        ]
+
+    def explain(self, image: Source, *, label: str | None = None) -> Explanation:
+        """Show which parts of an image spoke for a class.
+
+        Grad-CAM, or occlusion for networks without convolutions.
+
+        Args:
+            image: A path, bytes, a PIL image or an array, as for `predict`.
+            label: The class to explain; None takes the most probable one.
+
+        Returns:
+            A heat map with the image as the network read it; ``explanation.overlay()`` is a picture
+            of both.
+
+        Raises:
+            ImageError: The image cannot be decoded.
+            ArgumentError: `label` is not a class.
+
+        Example:
+            >>> clf.explain("new.jpg").overlay().save("why.png")            # doctest: +SKIP
+        """
+        if label is not None and label not in self.class_names:
+            raise ArgumentError(f"label={label!r} is no class: give one of {self.class_names}.")
+        try:
+            pixels = decode(image, self.policy)
+        except ImageError as error:
+            raise as_missing(error) from error
+        row = self.predict_pixels([pixels[np.newaxis]])[0]
+        index = int(row.argmax()) if label is None else self.class_names.index(label)
+        heatmap, method = self._heatmap(pixels, index)
+        return Explanation(self.class_names[index], float(row[index]), heatmap, pixels, method)
+
+    def _heatmap(
+        self, pixels: NDArray[np.uint8], index: int
+    ) -> tuple[NDArray[np.float32], Literal["grad_cam", "occlusion"]]:
+        maps = grad_cam(self.model, self.policy, pixels[np.newaxis], np.array([index]))
+        if maps is not None:
+            return maps[0], "grad_cam"
+        return occlusion(lambda batch: self.predict_pixels([batch]), pixels, index), "occlusion"
+
+    def predict_pixels(self, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
+        """Classify images that are already decoded and resized.
+
+        Args:
+            batches: Arrays ``(batch, height, width, channels)``, uint8, 0..255, of the policy's
+                size; always channels last.
+
+        Returns:
+            float64 ``(num_images, num_classes)``, rows sum to 1.
+        """
+        return self._calibrated(self._engine(batches))
+
+    def judge_pixels(
+        self, batches: Iterable[NDArray[np.uint8]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Classify decoded images, and say of each how familiar it looks, in the same pass.
+
+        Args:
+            batches: As for `predict_pixels`.
+
+        Returns:
+            The probabilities, float64 ``(num_images, num_classes)``; and the familiarity, float64
+            ``(num_images,)``, 0 to 1, as in `Prediction`, or None where the classifier does not
+            know.
+        """
+        familiarity = self.familiarity
+        if familiarity is None:
+            return self.predict_pixels(batches), None
+        measured: list[NDArray[np.float64]] = []
+        probabilities = self._engine(
+            batches, lambda features: measured.append(familiarity.measure(features))
+        )
+        return self._calibrated(probabilities), np.concatenate([np.zeros(0), *measured])
+
+    def features(self, batches: Iterable[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        """Return what the network makes of decoded images before its head.
+
+        Args:
+            batches: As for `predict_pixels`.
+
+        Returns:
+            float32 ``(num_images, features)`` of each layer that `imgclf.classifiers.features` finds: the last
+            map of each size, averaged over its places, then what the head reads.
+        """
+        sizes = self.feature_sizes
+        chunks = [[np.zeros((0, size), np.float32) for size in sizes]]
+        self._engine(batches, chunks.append)
+        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+
+    @property
+    def feature_sizes(self) -> list[int]:
+        """Number of features of each array that `features` returns."""
+        return [tensor.shape[-1] for tensor in feature_tensors(self.model)]
+
+    def uncalibrated(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the network's own probabilities for decoded images, as `predict_pixels` does."""
+        return self._engine([pixels])
+
+    def _calibrated(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.calibration is None or not len(probabilities):
+            return probabilities
+        return apply_temperature(probabilities, self.calibration.temperature)
+
+    def threshold(self, min_precision: float) -> float:
+        """Return how sure an answer must be, for this share of such answers to be right.
+
+        Args:
+            min_precision: Wanted share, above 0 and at most 1.
+
+        Returns:
+            The lowest accepted probability; it was chosen on the validation images.
+
+        Raises:
+            ArgumentError: The classifier has no thresholds, or none that reaches the precision.
+        """
+        if self.calibration is None:
+            raise ArgumentError(
+                "This classifier has no thresholds, because it was not calibrated on validation "
+                "images: train it with imgclf.train, or leave min_precision out."
+            )
+        table = [(entry.min_precision, entry.value) for entry in self.calibration.thresholds]
+        return find_threshold(table, min_precision)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Save the classifier as one bundle, whole or not at all.
+
+        Args:
+            path: The file, by custom with the ending ``.imgclf``; its folder must exist.
+
+        Returns:
+            The path.
+
+        Raises:
+            BundleError: The file cannot be written, or the network was not built by
+                `imgclf.build_model`, so that nobody could build it again.
+
+        Example:
+            >>> clf.save("pets.imgclf")                                     # doctest: +SKIP
+        """
+        return pack(self, path)
+
+    def _prediction(
+        self,
+        path: str | None,
+        row: NDArray[np.float64],
+        threshold: float,
+        familiarity: float | None,
+    ) -> Prediction:
+        best = int(row.argmax())
+        top = float(row[best])
+        probabilities = dict(zip(self.class_names, row.tolist(), strict=True))
+        label, accepted = self.class_names[best], top >= threshold
+        familiar = None if familiarity is None else float(familiarity)
+        return Prediction(path, label, top, probabilities, accepted, familiar)

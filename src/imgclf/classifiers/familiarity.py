@@ -1,0 +1,244 @@
+"""How much an image resembles the training images, so that a tree is not just "99 % cat".
+
+Of each of a network's feature layers but the last two, a few typical training images are kept for
+every class: the centres of k-means over standardised features. An image's distance is that to the
+nearest of them, a compact form of nearest neighbours (Y. Sun et al., "Out-of-Distribution Detection
+with Deep Nearest Neighbors", ICML 2022, arXiv:2204.06507). The last two layers know little but what
+tells the classes apart (V. Papyan et al., "Prevalence of neural collapse", PNAS 2020): there, other
+things lie *nearer* to the classes than their own images do.
+
+The logarithms of the layers' distances, in units of their spread over the validation images, are
+averaged. What that average means is read off the validation images too: the share of them that
+lie at least as far away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgclf.figures.predictions import FloatArray, Labels
+
+__all__ = ["UNFAMILIAR_BELOW", "Familiarity", "fit_familiarity"]
+
+UNFAMILIAR_BELOW = 0.05
+"""Familiarity below which an image is flagged: 95 % of the validation images are kept."""
+
+MOST_FEATURES = 512
+"""Features of a layer that are looked at; of more, evenly chosen ones."""
+
+MOST_SCORES = 1001
+"""Scores of validation images that are kept; of more, their quantiles."""
+
+SMALLEST = 1e-12
+"""Added to distances before their logarithm, and to spreads before a division."""
+
+CENTRES_PER_CLASS = 4
+"""Kinds of pictures that a class is thought to consist of."""
+
+ROUNDS = 10
+"""Rounds of k-means; most of the way is made in the first few."""
+
+NUM_COLLAPSED = 2
+"""Layers at the end, the last map and what the head reads, that are not looked at."""
+
+LAYER_TENSORS = ("columns", "offset", "scale", "centres", "log_distance")
+
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerStatistics:
+    """What is kept of one feature layer.
+
+    Attributes:
+        columns: int64 ``(chosen,)``, the features that are looked at.
+        offset: float32 ``(chosen,)``, their mean over the training images.
+        scale: float32 ``(chosen,)``, one over their spread there.
+        centres: float32 ``(num_centres, chosen)``, typical images, shifted and scaled.
+        log_distance: float32 ``(2,)``, mean and spread of the logarithm over validation images.
+    """
+
+    columns: NDArray[np.int64]
+    offset: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    centres: NDArray[np.float32]
+    log_distance: NDArray[np.float32]
+
+    def log_distances(self, features: NDArray[np.float32]) -> FloatArray:
+        """Return the logarithm of each image's squared distance to the nearest centre."""
+        values = (features[:, self.columns] - self.offset).astype(np.float64) * self.scale
+        nearest = _squared_distances(values, self.centres.astype(np.float64)).min(axis=1)
+        distances: FloatArray = np.log(np.maximum(nearest, 0) + SMALLEST)
+        return distances
+
+    def scores(self, features: NDArray[np.float32]) -> FloatArray:
+        """Return the distances in units of their spread over validation images."""
+        mean, spread = self.log_distance.astype(np.float64)
+        scores: FloatArray = (self.log_distances(features) - mean) / spread
+        return scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Familiarity:
+    """What a classifier keeps to recognise images that are unlike its training images.
+
+    Attributes:
+        layers: Statistics of the first feature layers, in the order of `imgclf.classifiers.features`.
+        validation_scores: float32 ``(count,)``, ascending.
+    """
+
+    layers: tuple[LayerStatistics, ...]
+    validation_scores: NDArray[np.float32]
+
+    def measure(self, features: Sequence[NDArray[np.float32]]) -> FloatArray:
+        """Say how familiar images look.
+
+        Args:
+            features: ``(num_images, features)`` of each layer.
+
+        Returns:
+            float64 ``(num_images,)``: the share of validation images that lie at least as far from
+            the training images, 0 to 1.
+        """
+        scores = _mean_scores(self.layers, features).astype(np.float32)
+        nearer = np.searchsorted(self.validation_scores, scores, side="left")
+        shares: FloatArray = 1 - nearer / self.validation_scores.size
+        return shares
+
+    def to_tensors(self) -> dict[str, NDArray[Any]]:
+        """Return the content of the bundle's member."""
+        tensors: dict[str, NDArray[Any]] = {"validation_scores": self.validation_scores}
+        for index, layer in enumerate(self.layers):
+            tensors |= {f"{index}/{name}": getattr(layer, name) for name in LAYER_TENSORS}
+        return tensors
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], sizes: Sequence[int]) -> Familiarity:
+        """Read what `to_tensors` returned.
+
+        Args:
+            tensors: The content of the bundle's member.
+            sizes: Number of features of each of the network's layers.
+
+        Returns:
+            The statistics.
+
+        Raises:
+            ValueError: The tensors do not fit the network.
+        """
+        sizes = _told_by(sizes)
+        names = {f"{index}/{name}" for index in range(len(sizes)) for name in LAYER_TENSORS}
+        if set(tensors) != {"validation_scores", *names}:
+            raise ValueError("other tensors than those of the network's layers")
+        scores = tensors["validation_scores"]
+        if scores.dtype != np.float32 or scores.ndim != 1 or not scores.size:
+            raise ValueError("no validation scores")
+        layers = []
+        for index, size in enumerate(sizes):
+            layer = LayerStatistics(*(tensors[f"{index}/{name}"] for name in LAYER_TENSORS))
+            _check_layer(layer, size)
+            layers.append(layer)
+        return cls(tuple(layers), scores)
+
+
+def fit_familiarity(
+    train_features: Sequence[NDArray[np.float32]],
+    labels: Labels,
+    val_features: Sequence[NDArray[np.float32]],
+    num_classes: int,
+) -> Familiarity | None:
+    """Learn what training images look like to a network, and how far validation images lie.
+
+    Args:
+        train_features: ``(num_train, features)`` of each layer, of plain training images.
+        labels: Integer ``(num_train,)``, their classes.
+        val_features: ``(num_val, features)`` of each layer, of images that were not learned from.
+        num_classes: Number of classes.
+
+    Returns:
+        The statistics; None where there is no layer, or features are not finite.
+    """
+    given = (*train_features, *val_features)
+    if not given or not all(np.isfinite(values).all() for values in given):
+        return None
+    pairs = zip(_told_by(train_features), _told_by(val_features), strict=True)
+    layers = [_fit_layer(train, labels, val, num_classes) for train, val in pairs]
+    scores = np.sort(_mean_scores(layers, val_features)).astype(np.float32)
+    if scores.size > MOST_SCORES:
+        scores = np.quantile(scores, np.linspace(0, 1, MOST_SCORES)).astype(np.float32)
+    return Familiarity(tuple(layers), scores)
+
+
+def _fit_layer(
+    train: NDArray[np.float32], labels: Labels, val: NDArray[np.float32], num_classes: int
+) -> LayerStatistics:
+    size = train.shape[1]
+    columns = np.unique(np.linspace(0, size - 1, min(size, MOST_FEATURES)).astype(np.int64))
+    offset = train[:, columns].mean(axis=0)
+    spread = train[:, columns].std(axis=0)
+    spread[spread < SMALLEST] = 1.0  # a silent feature tells nothing, and divides nothing
+    scale = (1 / spread).astype(np.float32)
+    values = (train[:, columns] - offset).astype(np.float64) * scale
+    known = [values[labels == label] for label in range(num_classes)]
+    centres = np.concatenate([_centres(images) for images in known if len(images)])
+    unit = np.array([0, 1], np.float32)
+    raw = LayerStatistics(columns, offset, scale, centres.astype(np.float32), unit)
+    distances = raw.log_distances(val)
+    measured = np.array([distances.mean(), distances.std() + SMALLEST], np.float32)
+    return replace(raw, log_distance=measured)
+
+
+def _centres(values: FloatArray) -> FloatArray:
+    """Find the centres of k-means (Lloyd's rounds), from images that stand evenly in the order."""
+    first = np.linspace(0, len(values) - 1, min(len(values), CENTRES_PER_CLASS)).astype(np.int64)
+    centres = values[first]
+    for _ in range(ROUNDS):
+        nearest = _squared_distances(values, centres).argmin(axis=1)
+        for index in np.unique(nearest):
+            centres[index] = values[nearest == index].mean(axis=0)
+    return centres
+
+
+def _squared_distances(values: FloatArray, centres: FloatArray) -> FloatArray:
+    """Return ``(num_values, num_centres)`` squared distances."""
+    products = values @ centres.T
+    squared: FloatArray = (values**2).sum(axis=1)[:, None] - 2 * products + (centres**2).sum(axis=1)
+    return squared
+
+
+def _told_by(layers: Sequence[_Item]) -> Sequence[_Item]:
+    """Keep the layers that tell strange images; of few, the first."""
+    return layers[: max(1, len(layers) - NUM_COLLAPSED)]
+
+
+def _mean_scores(
+    layers: Sequence[LayerStatistics], features: Sequence[NDArray[np.float32]]
+) -> FloatArray:
+    pairs = zip(layers, _told_by(features), strict=True)
+    scores: FloatArray = np.mean([layer.scores(values) for layer, values in pairs], axis=0)
+    return scores
+
+
+def _check_layer(layer: LayerStatistics, size: int) -> None:
+    chosen = layer.columns.size
+    wanted = {
+        "columns": (np.int64, (chosen,)),
+        "offset": (np.float32, (chosen,)),
+        "scale": (np.float32, (chosen,)),
+        "centres": (np.float32, (max(1, len(layer.centres)), chosen)),
+        "log_distance": (np.float32, (2,)),
+    }
+    for name, (dtype, shape) in wanted.items():
+        tensor = getattr(layer, name)
+        if tensor.dtype != dtype or tensor.shape != shape:
+            raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, not {shape}")
+    if not chosen or layer.columns.min() < 0 or layer.columns.max() >= size:
+        raise ValueError(f"columns that a layer of {size} features does not have")
+    if not layer.log_distance[1] > 0:
+        raise ValueError("a spread that is not above 0")

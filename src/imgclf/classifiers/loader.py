@@ -1,0 +1,147 @@
+"""A classifier from its bundle, after all of it was verified."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from imgclf.classifiers.bundle import Bundle, Manifest, read_bundle
+from imgclf.classifiers.classifier import Classifier
+from imgclf.classifiers.familiarity import Familiarity
+from imgclf.classifiers.fingerprints import TrainingTraces
+from imgclf.errors import BundleError, ImgclfError, PluginError, UnknownArchitectureError
+from imgclf.zoo.builder import rebuild_model
+from imgclf.zoo.provenance import WeightsFile
+from imgclf.zoo.registry import load_architecture
+
+__all__ = ["load"]
+
+PROBE_TOLERANCE = 1e-4
+"""Largest difference between the probe's stored output and the one on this machine."""
+
+_logger = logging.getLogger(__name__)
+
+
+def load(
+    path: str | os.PathLike[str], *, architecture: Callable[..., keras.Model] | None = None
+) -> Classifier:
+    """Load a classifier from a bundle, after verifying all of it.
+
+    Args:
+        path: A ``.imgclf`` file.
+        architecture: The architecture function, for a bundle whose architecture is not installed
+            as a plugin. Where its source file is not the one that the bundle was made with, a log
+            warning says so; the probe decides whether it still builds the same network.
+
+    Returns:
+        The classifier; its predictions are those of the one that was saved.
+
+    Raises:
+        DataNotFoundError: The file does not exist.
+        BundleError: It is not a bundle, damaged, of a newer format, or needs a package that is
+            not installed; the message names the package.
+
+    Example:
+        >>> clf = imgclf.load("pets.imgclf")          # doctest: +SKIP
+        >>> clf.predict("new.jpg")                    # doctest: +SKIP
+    """
+    bundle = read_bundle(path)
+    manifest = bundle.manifest
+    changed = _source_change(manifest, architecture)
+    try:
+        policy = manifest.input.to_policy()
+        model = rebuild_model(
+            architecture or manifest.architecture.name,
+            policy,
+            len(manifest.class_names),
+            manifest.architecture.options,
+            bundle.weights,
+            {
+                name: WeightsFile(file.name, file.sha256)
+                for name, file in manifest.architecture.weights_files.items()
+            },
+        )
+    except (UnknownArchitectureError, PluginError) as error:
+        raise BundleError(_missing_plugin(path, manifest, error)) from error
+    except ImgclfError as error:
+        raise BundleError(f"The bundle {path} cannot be built: {error}{changed}") from error
+    classifier = Classifier.of_parts(
+        model, manifest.class_names, policy, manifest.figures, manifest.data
+    )
+    classifier.calibration = manifest.calibration
+    classifier.mirrored = manifest.mirrored
+    if bundle.training is not None:
+        classifier.traces = TrainingTraces.from_tensors(
+            bundle.training, len(manifest.class_names), policy.channels
+        )
+    if bundle.familiarity is not None:
+        classifier.familiarity = _read_familiarity(classifier, bundle.familiarity, path)
+    _verify_probe(classifier, bundle, path, changed)
+    if changed:
+        _logger.warning("The bundle %s gives the outputs that it was saved with.%s", path, changed)
+    return classifier
+
+
+def _source_change(manifest: Manifest, architecture: Callable[..., keras.Model] | None) -> str:
+    """Say that a function's file is another one than when the bundle was made; empty if not."""
+    recorded = manifest.architecture.source_sha256
+    if architecture is None or recorded is None:
+        return ""
+    loaded = load_architecture(architecture)
+    if loaded.source_sha256 == recorded:
+        return ""
+    found = (loaded.source_sha256 or "none")[:12]
+    return (
+        f" The source file of {loaded.name!r} has changed since: its sha256 is {found}..., the "
+        f"bundle was made with {recorded[:12]}...."
+    )
+
+
+def _read_familiarity(
+    classifier: Classifier, tensors: Mapping[str, NDArray[Any]], path: str | os.PathLike[str]
+) -> Familiarity:
+    try:
+        return Familiarity.from_tensors(tensors, classifier.feature_sizes)
+    except ValueError as error:
+        raise BundleError(
+            f"The bundle {path} is damaged (its familiarity has {error}): copy or train it again."
+        ) from error
+
+
+def _missing_plugin(path: str | os.PathLike[str], manifest: Manifest, error: ImgclfError) -> str:
+    record = manifest.architecture
+    if record.distribution is None:
+        return (
+            f"The bundle {path} needs the architecture function {record.name!r}, which was never "
+            "installed: give it as load(path, architecture=function)."
+        )
+    if record.distribution == "imgclf" and isinstance(error, PluginError):
+        return f"The bundle {path} cannot be built. {error}"  # An extra is missing.
+    return (
+        f"The bundle {path} needs the architecture {record.name!r} of the package "
+        f"{record.distribution} {record.version}: pip install {record.distribution}. ({error})"
+    )
+
+
+def _verify_probe(
+    classifier: Classifier, bundle: Bundle, path: str | os.PathLike[str], changed: str
+) -> None:
+    """Run the stored input and compare: the last check that this is the same classifier."""
+    image, expected = bundle.probe.get("image"), bundle.probe.get("output")
+    shape = classifier.policy.pixel_shape
+    if image is None or expected is None or image.dtype != np.uint8 or image.shape[1:] != shape:
+        raise BundleError(f"The bundle {path} is damaged (its probe): copy or train it again.")
+    found = classifier.uncalibrated(image)
+    difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
+    if not difference <= PROBE_TOLERANCE:
+        raise BundleError(
+            f"The bundle {path} gives other results here than where it was saved (by "
+            f"{difference:.2g}, accepted is {PROBE_TOLERANCE:g}): its architecture "
+            f"{bundle.manifest.architecture.name!r} has changed since.{changed}"
+        )

@@ -1,0 +1,112 @@
+"""A classifier as a bundle: what is written, and the probe by which it is known again."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgclf.classifiers.bundle import write_bundle
+from imgclf.data.pixels.decoder import DECODER_VERSION
+from imgclf.errors import BundleError
+from imgclf.zoo.builder import named_weights, origin_of
+
+if TYPE_CHECKING:
+    from imgclf.classifiers.classifier import Classifier
+    from imgclf.data.pixels.input_policy import InputPolicy
+
+__all__ = ["pack"]
+
+
+def pack(classifier: Classifier, path: str | os.PathLike[str]) -> Path:
+    """Write a classifier as one bundle; see `Classifier.save`.
+
+    Args:
+        classifier: The classifier.
+        path: The file; its folder must exist.
+
+    Returns:
+        The path.
+
+    Raises:
+        BundleError: The file cannot be written, or nobody could build the network again.
+    """
+    origin = origin_of(classifier.model)
+    if origin is None:
+        raise BundleError(
+            "Only networks that build_model made can be saved as a bundle, because a bundle "
+            "holds no code: make it an architecture function and pass that to build_model."
+        )
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise BundleError(f"The folder {target.parent} does not exist: make it first.")
+    registration = origin.architecture.registration
+    manifest = {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "architecture": {
+            "name": origin.architecture.name,
+            "distribution": registration and registration.distribution,
+            "version": registration and registration.version,
+            "source_sha256": origin.architecture.source_sha256,
+            "options": dict(origin.options),
+            "weights_files": {name: asdict(file) for name, file in origin.weights_files.items()},
+        },
+        "class_names": list(classifier.class_names),
+        "input": _policy_record(classifier.policy),
+        "versions": _versions(),
+        "figures": classifier.figures,
+        "data": classifier.data,
+        "calibration": classifier.calibration,
+        "mirrored": classifier.mirrored,
+    }
+    weights = {
+        name: np.asarray(variable) for name, variable in named_weights(classifier.model).items()
+    }
+    traces, familiarity = classifier.traces, classifier.familiarity
+    write_bundle(
+        target,
+        manifest,
+        weights,
+        _probe(classifier),
+        training=None if traces is None else traces.to_tensors(),
+        familiarity=None if familiarity is None else familiarity.to_tensors(),
+    )
+    return target
+
+
+def _probe(classifier: Classifier) -> dict[str, NDArray[Any]]:
+    """Make an input that reaches all levels of brightness, and the network's own output."""
+    rng = np.random.default_rng(0)
+    shape = classifier.policy.pixel_shape
+    noise = rng.integers(0, 256, (2, *shape), np.uint8)
+    ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], shape).astype(np.uint8)
+    image = np.concatenate([noise, ramp[None], 255 - ramp[None]])
+    return {"image": image, "output": classifier.uncalibrated(image).astype(np.float32)}
+
+
+def _policy_record(policy: InputPolicy) -> dict[str, Any]:
+    return {
+        "height": policy.image_size[0],
+        "width": policy.image_size[1],
+        "channels": policy.channels,
+        "resize": policy.resize,
+        "data_format": policy.data_format,
+        "background": list(policy.background),
+        "decoder_version": DECODER_VERSION,
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "imgclf": version("imgclf"),
+        "keras": version("keras"),
+        "tensorflow": version("tensorflow"),
+        "python": platform.python_version(),
+    }

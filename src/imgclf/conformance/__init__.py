@@ -1,0 +1,1 @@
+"""The kit that checks an architecture, and the template that a plugin begins with."""

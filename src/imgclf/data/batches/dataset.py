@@ -1,0 +1,223 @@
+"""Batches of an image folder, as a `tf.data.Dataset`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from imgclf.data.store.scan import available_processors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from imgclf.data.batches.plan import Plan
+    from imgclf.data.batches.source import BatchSource
+    from imgclf.data.division.samples import Sample
+    from imgclf.data.pixels.input_policy import InputPolicy
+
+__all__ = ["Batches"]
+
+SMALL_PIXELS = 48 * 48
+"""Up to so many pixels an image is varied in microseconds, most of them Python's own: a second
+thread would wait for the first one's lock, and both are slower than one."""
+
+SMALL_TOGETHER = 512
+"""Small images that are loaded in one call, however many batches they are: handing a batch over to
+TensorFlow costs nearly as much as varying 32 of them."""
+
+SMALL_AHEAD = 4
+"""Batches of small images that are made ahead: threads are woken up less often."""
+
+
+class Batches(tf.data.Dataset):
+    """Batches of images and labels; a `tf.data.Dataset` that knows what is in it.
+
+    Images are uint8 ``(batch, height, width, channels)``, 0..255 (``channels_first`` on request);
+    labels are float32, ``(batch, 1)`` for two classes (1 is the second name) and one-hot
+    ``(batch, num_classes)`` for more; between 0 and 1 where MixUp or CutMix mix images. Training
+    batches come in a new order each time they are iterated over; iteration n gives the same batches
+    in every process with the same seed.
+
+    Example:
+        >>> train, val = imgclf.make_generators("photos/")           # doctest: +SKIP
+        >>> train.class_names, train.num_samples                     # doctest: +SKIP
+        >>> images, labels = next(iter(train))                       # doctest: +SKIP
+    """
+
+    def __init__(
+        self, source: BatchSource, class_names: Sequence[str], samples: Sequence[Sample], plan: Plan
+    ) -> None:
+        self._source = source
+        self._class_names = tuple(class_names)
+        self._samples = tuple(samples)
+        self._plan = plan
+        self._epoch = -1
+        self._dataset = self._every_epoch()
+        super().__init__(self._dataset._variant_tensor)  # noqa: SLF001 - how datasets are derived
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes; a label is an index into them."""
+        return self._class_names
+
+    @property
+    def file_paths(self) -> tuple[str, ...]:
+        """``(num_samples,)`` absolute paths, in unshuffled order."""
+        return tuple(sample.path for sample in self._samples)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """``(num_samples,)`` class indices, in the order of `file_paths`."""
+        return self._source.labels
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """``(num_samples,)`` what is known of each image, in the order of `file_paths`."""
+        return self._samples
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self._class_names)
+
+    @property
+    def num_samples(self) -> int:
+        """Different images; one of a rare class can come several times in an epoch."""
+        return self._source.num_samples
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Images per epoch: `num_samples`, or more where rare classes are oversampled."""
+        return self._source.images_per_epoch
+
+    @property
+    def batch_size(self) -> int:
+        """Images per batch; the last one of an epoch may be smaller."""
+        return self._source.batch_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches per epoch: samples / batch size, rounded up."""
+        return self._source.steps_per_epoch
+
+    @property
+    def policy(self) -> InputPolicy:
+        """What every image was turned into; a classifier records it."""
+        return self._plan.policy
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one image, for `imgclf.build_model`."""
+        return self._plan.policy.input_shape
+
+    @property
+    def plan(self) -> Plan:
+        """What the batches were made from: frozen, picklable, buildable again."""
+        return self._plan
+
+    @property
+    def source(self) -> BatchSource:
+        """Any batch as NumPy arrays, as a function of epoch and step."""
+        return self._source
+
+    def stream(self, epoch: int = 0, step: int = 0) -> tf.data.Dataset:
+        """Return all batches from one place on, epoch after epoch, without end.
+
+        Args:
+            epoch: First epoch, counted from 0.
+            step: First batch in it, counted from 0.
+
+        Returns:
+            A dataset without end; any number of steps may be taken from it.
+        """
+        steps = self.steps_per_epoch
+        places = tf.data.Dataset.range(epoch * steps + step, np.iinfo(np.int64).max)
+        return self._load(places.map(lambda place: (place // steps, place % steps)))
+
+    def pixels(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the plain images, unshuffled and not augmented, a batch at a time.
+
+        Yields:
+            uint8 ``(batch, height, width, channels)``, in the order of `file_paths`.
+        """
+        for first in range(0, self.num_samples, self.batch_size):
+            yield self._source.pixels.rows(self._source.rows[first : first + self.batch_size])
+
+    @property
+    def element_spec(self) -> Any:
+        """Types and shapes of a batch."""
+        return self._dataset.element_spec
+
+    def _inputs(self) -> list[tf.data.Dataset]:
+        return [self._dataset]
+
+    def _every_epoch(self) -> tf.data.Dataset:
+        """Each iteration is the next epoch; transformations such as ``repeat`` keep that."""
+
+        def next_epoch() -> np.int64:
+            self._epoch += 1
+            return np.int64(self._epoch)
+
+        def places(_: tf.Tensor) -> tf.data.Dataset:
+            epoch = tf.numpy_function(next_epoch, [], tf.int64)
+            steps = tf.data.Dataset.range(self.steps_per_epoch)
+            return steps.map(lambda step: (epoch, step))
+
+        batches = self._load(tf.data.Dataset.range(1).flat_map(places))
+        return batches.apply(tf.data.experimental.assert_cardinality(self.steps_per_epoch))
+
+    def _load(self, places: tf.data.Dataset) -> tf.data.Dataset:
+        """Turn (epoch, step) into batches, in a few threads, in order."""
+        height, width = self.policy.image_size
+        if height * width <= SMALL_PIXELS:
+            dataset = self._load_small(places)
+        else:
+            threads = min(2, available_processors())
+            dataset = places.map(self._load_one, num_parallel_calls=threads, deterministic=True)
+            dataset = dataset.prefetch(threads)
+        options = tf.data.Options()
+        # The autotuner's thread holds up the end of every second epoch or so, by seconds.
+        options.autotune.enabled = False
+        return dataset.with_options(options)
+
+    def _load_one(self, epoch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = tf.numpy_function(
+            self._source.load, [epoch, step], (tf.uint8, tf.float32), stateful=False
+        )
+        return self._of_known_shape(images, labels)
+
+    def _load_small(self, places: tf.data.Dataset) -> tf.data.Dataset:
+        """Load several batches in one call, by one thread, and part them again."""
+
+        def load(
+            epochs: NDArray[np.int64], steps: NDArray[np.int64]
+        ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
+            batches = [self._source.load(*place) for place in zip(epochs, steps, strict=True)]
+            images, labels = zip(*batches, strict=True)
+            ends = np.cumsum([0, *map(len, labels)])
+            return np.concatenate(images), np.concatenate(labels), ends
+
+        def part(images: tf.Tensor, labels: tf.Tensor, ends: tf.Tensor) -> tf.data.Dataset:
+            ends.set_shape((None,))
+
+            def batch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                first, end = ends[number], ends[number + 1]
+                return self._of_known_shape(images[first:end], labels[first:end])
+
+            return tf.data.Dataset.range(tf.size(ends, tf.int64) - 1).map(batch)
+
+        def load_together(epochs: tf.Tensor, steps: tf.Tensor) -> Any:
+            types = (tf.uint8, tf.float32, tf.int64)
+            return tf.numpy_function(load, [epochs, steps], types, stateful=False)
+
+        together = places.batch(max(1, SMALL_TOGETHER // self.batch_size))
+        loaded = together.map(load_together, num_parallel_calls=1, deterministic=True)
+        return loaded.prefetch(1).flat_map(part).prefetch(SMALL_AHEAD)
+
+    def _of_known_shape(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images.set_shape((None, *self.input_shape))
+        labels.set_shape((None, self._source.targets.shape[1]))
+        return images, labels

@@ -1,0 +1,166 @@
+"""Batches as a pure function of (epoch, step): which images, in which order, how varied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgclf.data.batches.augmentation import Augmentation, augment
+from imgclf.data.batches.mixtures import mix
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from imgclf.data.pixels.input_policy import DataFormat
+    from imgclf.data.store.pixel_store import PixelSource
+
+__all__ = ["BatchSource", "encode_labels"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchSource:
+    """Makes any batch of any epoch without knowing the ones before it.
+
+    Attributes:
+        pixels: Where decoded images come from.
+        rows: ``(num_samples,)``, which images of `pixels` belong to the data set.
+        labels: ``(num_samples,)`` class indices.
+        num_classes: 2 or more.
+        batch_size: Images per batch; the last batch of an epoch may be smaller.
+        shuffled: Whether each epoch has an order of its own.
+        augmentation: How images are varied.
+        data_format: Order of the axes of a batch.
+        seed: Decides order and augmentation.
+        varied_once: Whether every epoch is varied in the same way, as validation images are.
+        oversampled: Whether images of rare classes come several times in an epoch, each time varied
+            in another way, so that all classes are equally frequent. Only with `shuffled`.
+    """
+
+    pixels: PixelSource
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    num_classes: int
+    batch_size: int
+    shuffled: bool
+    augmentation: Augmentation
+    data_format: DataFormat
+    seed: int
+    varied_once: bool = False
+    oversampled: bool = False
+    targets: NDArray[np.float32] = field(init=False)
+    members: tuple[NDArray[np.int64], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Encode all labels once, and part the images by class."""
+        classes = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
+        object.__setattr__(self, "targets", encode_labels(self.labels, self.num_classes))
+        object.__setattr__(self, "members", tuple(classes))
+
+    @property
+    def num_samples(self) -> int:
+        """Different images of the data set."""
+        return len(self.rows)
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Images per epoch, those counted again that come again."""
+        if not self.oversampled:
+            return len(self.rows)
+        return len(self.members) * max(len(images) for images in self.members)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches per epoch: images / batch size, rounded up."""
+        return -(-self.images_per_epoch // self.batch_size)
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Return which image stands at each place of an epoch.
+
+        Args:
+            epoch: Counted from 0.
+
+        Returns:
+            int64 ``(images_per_epoch,)``, indices into `rows`.
+        """
+        if self.shuffled:
+            place = _epoch_order(self.images_per_epoch, self.seed, int(epoch))
+        else:
+            place = np.arange(self.num_samples)
+        return self._images_at(place, int(epoch))[0]
+
+    def load(self, epoch: int, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Make one batch.
+
+        Args:
+            epoch: Counted from 0.
+            step: Counted from 0, below `steps_per_epoch`.
+
+        Returns:
+            Images, uint8 ``(batch, height, width, channels)`` (or channels first), 0..255, and
+            labels, float32 ``(batch, 1)`` for two classes or one-hot ``(batch, num_classes)``;
+            between 0 and 1 where images are mixed.
+        """
+        places = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        if self.shuffled:
+            place = _epoch_order(self.images_per_epoch, self.seed, epoch)[places]
+        else:
+            place = np.arange(self.num_samples)[places]
+        chosen, turn = self._images_at(place, epoch)
+        epoch = 0 if self.varied_once else epoch
+        images = augment(
+            self.pixels.rows(self.rows[chosen]),
+            self.rows[chosen] + turn * _NEXT_TURN,
+            self.augmentation,
+            seed=self.seed,
+            epoch=epoch,
+        )
+        images, targets = mix(
+            images, self.targets[chosen], self.augmentation, seed=self.seed, epoch=epoch, step=step
+        )
+        if self.data_format == "channels_first":
+            images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        return images, targets
+
+    def _images_at(
+        self, place: NDArray[np.int64], epoch: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which image stands at each place of an epoch, and its how many-th turn it is."""
+        if not self.oversampled:
+            return place, np.zeros_like(place)
+        largest = self.images_per_epoch // len(self.members)
+        which_class, number = np.divmod(place, largest)
+        chosen, turn = np.empty_like(place), np.empty_like(place)
+        for index, images in enumerate(self.members):
+            ours = which_class == index
+            turn[ours], member = np.divmod(number[ours], len(images))
+            # Each epoch begins elsewhere, so that the last, shorter turn comes to all of them.
+            chosen[ours] = images[(member + epoch * largest) % len(images)]
+        return chosen, turn
+
+
+_NEXT_TURN = 2**40
+"""Added to an image's number when it comes again in an epoch: it is then varied in another way."""
+
+
+def encode_labels(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.float32]:
+    """Encode class indices as the head is trained on them (D8).
+
+    Args:
+        labels: ``(num_images,)`` class indices.
+        num_classes: 2 or more.
+
+    Returns:
+        float32 ``(num_images, 1)``, 1 for the second class, for two classes; one-hot
+        ``(num_images, num_classes)`` for more.
+    """
+    if num_classes == 2:
+        return labels.astype(np.float32)[:, None]
+    return np.eye(num_classes, dtype=np.float32)[labels]
+
+
+@lru_cache(maxsize=4)  # The feeding threads work on one epoch, at its end on two.
+def _epoch_order(num_samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed % 2**63, epoch)).permutation(num_samples)

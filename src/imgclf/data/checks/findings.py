@@ -1,0 +1,409 @@
+"""What a person should know about a folder of images before training on it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgclf.data.division.duplicates import SAME_PICTURE, group_copies
+from imgclf.data.pixels.decoder import REASONS, ImageFacts
+from imgclf.data.reading.image_folder import SPLIT_FOLDERS, ImageFolder
+
+__all__ = ["MIN_MEASURED", "Finding", "Inspected", "Picture", "find_all"]
+
+Severity = Literal["error", "warning", "note"]
+
+MOST_EXAMPLES = 5
+
+MAX_IMBALANCE = 3.0
+"""Ratio of the largest to the smallest class beyond which training should make up for it."""
+
+MIN_SIDES = 3
+"""Different pictures that a class needs to have one in each of train, val and test."""
+
+FEW_PICTURES = 20
+"""Below this many pictures in a class nothing can be learned or measured well."""
+
+MIN_MEASURED = 140
+"""Held-out images for a 95 % interval narrower than 10 points at 90 % accuracy (Wilson)."""
+
+GIVEAWAY_SHARE = 0.95
+"""Share of a class that has a property, and of the others that has not, for it to be a label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a person should know about a folder.
+
+    Attributes:
+        code: A short stable name, such as ``"conflicting_labels"``.
+        severity: ``"error"`` where nothing can be trained, ``"warning"`` where the result would be
+            worse or less trustworthy, ``"note"`` otherwise.
+        what: One sentence that says what was found.
+        remedy: One sentence that says what to do.
+        examples: Up to five places, relative to the folder.
+
+    Example:
+        >>> for finding in imgclf.check("photos/").findings:         # doctest: +SKIP
+        ...     print(finding.severity, finding.what, finding.remedy)
+    """
+
+    code: str
+    severity: Severity
+    what: str
+    remedy: str
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One usable image.
+
+    Attributes:
+        path: Relative to the folder.
+        label: Index of its class.
+        split: The split whose folder it lies in; None without split folders.
+        sha256: Hash of its content.
+        facts: What it was before it was decoded.
+    """
+
+    path: str
+    label: int
+    split: str | None
+    sha256: str
+    facts: ImageFacts
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """All that is known of a folder.
+
+    Attributes:
+        folder: Its layout, classes and files.
+        problem: Why it cannot be trained on at all; empty where it can.
+        pictures: Its usable images.
+        signatures: uint8 ``(num_pictures, SIGNATURE_BYTES)``.
+        unusable: ``(path, reason code)`` of each other file.
+        near_duplicates: Whether to look for copies that are not the same file.
+    """
+
+    folder: ImageFolder
+    problem: str
+    pictures: Sequence[Picture] = ()
+    signatures: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    unusable: Sequence[tuple[str, str]] = ()
+    near_duplicates: bool = True
+
+    @cached_property
+    def copies(self) -> list[list[Picture]]:
+        """Groups of two and more pictures that are the same."""
+        if self.near_duplicates and self.pictures:
+            keys = group_copies(self.signatures, SAME_PICTURE).tolist()
+        else:
+            keys = list(range(len(self.pictures)))
+        first: dict[str, int] = {}
+        groups: dict[int, list[Picture]] = defaultdict(list)
+        for key, picture in zip(keys, self.pictures, strict=True):
+            groups[first.setdefault(picture.sha256, key)].append(picture)
+        return [group for group in groups.values() if len(group) > 1]
+
+    @cached_property
+    def num_different(self) -> dict[int, int]:
+        """Different pictures of each class."""
+        counts = Counter(picture.label for picture in self.pictures)
+        for group in self.copies:
+            counts.subtract({label: n - 1 for label, n in Counter(p.label for p in group).items()})
+        return {label: counts[label] for label in range(len(self.folder.class_names))}
+
+
+def find_all(inspected: Inspected) -> tuple[Finding, ...]:
+    """Look for everything that a person should know.
+
+    Args:
+        inspected: What the folder holds.
+
+    Returns:
+        The findings, errors first, then warnings, then notes.
+    """
+    found = [finding for finder in _FINDERS for finding in finder(inspected)]
+    order = ("error", "warning", "note")
+    return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+
+
+# --- The folder ------------------------------------------------------------------------------
+
+
+def _problem(inspected: Inspected) -> Iterator[Finding]:
+    if inspected.problem:
+        what, _, remedy = inspected.problem.rpartition(": ")
+        yield Finding("not_trainable", "error", _sentence(what), _sentence(remedy))
+
+
+_IGNORED = {
+    "hidden": ("hidden files or folders", "Nothing has to be done."),
+    "system": ("files that the operating system left", "Nothing has to be done."),
+    "unknown_ending": (
+        "files whose names do not end like an image's",
+        "Rename them if they are images, for example to .jpg or .png.",
+    ),
+    "no_class": (
+        "files beside the class folders",
+        "Move them into the folder of their class if they are images.",
+    ),
+    "empty_folder": ("folders without any image", "Remove them, or put images into them."),
+    "beside_splits": (
+        "things beside the split folders",
+        "Move them into train/, val/ or test/ if they are to be used.",
+    ),
+    "link_loop": ("links that lead back up", "Remove them: they hold other classes too."),
+    "linked_twice": ("links to folders that were read already", "Remove them."),
+    "unsafe_path": (
+        "members of the ZIP file whose names lead out of it",
+        "Do not unpack it before you know who made it.",
+    ),
+    "link_in_zip": ("links in the ZIP file", "Pack the files that they lead to."),
+    "stored_twice": (
+        "members of the ZIP file whose names are taken already",
+        "Pack the folder again.",
+    ),
+    "unreadable": (
+        "files, folders or links that cannot be read",
+        "Correct their permissions, or remove them.",
+    ),
+}
+
+
+def _ignored(inspected: Inspected) -> Iterator[Finding]:
+    paths: dict[str, list[str]] = defaultdict(list)
+    for item in inspected.folder.left_out:
+        paths[item.reason].append(item.path)
+    for reason, found in sorted(paths.items()):
+        words, remedy = _IGNORED[reason]
+        what = f"Ignored {len(found)}: {words}."
+        told = reason in ("unreadable", "unsafe_path", "stored_twice")
+        severity: Severity = "warning" if told else "note"
+        yield Finding(f"ignored_{reason}", severity, what, remedy, _some(found))
+
+
+def _unusable(inspected: Inspected) -> Iterator[Finding]:
+    paths: dict[str, list[str]] = defaultdict(list)
+    for path, reason in inspected.unusable:
+        paths[reason].append(path)
+    for reason, found in sorted(paths.items()):
+        words, remedy = re.split(r"[;:] ", REASONS[reason], maxsplit=1)
+        what = f"{_count(found, 'file')} cannot be used: {words}."
+        yield Finding(f"unusable_{reason}", "warning", what, _sentence(remedy), _some(found))
+
+
+def _misread_splits(inspected: Inspected) -> Iterator[Finding]:
+    folder = inspected.folder
+    odd = [name for name in folder.class_names if name.lower() in SPLIT_FOLDERS]
+    if folder.layout == "classes" and odd:
+        yield Finding(
+            "class_named_like_split",
+            "warning",
+            f"The folder {odd[0]!r} was taken for a class.",
+            "If it holds class folders, put the other folders elsewhere, or into train/ or val/.",
+            tuple(odd),
+        )
+
+
+# --- Classes ---------------------------------------------------------------------------------
+
+
+def _small_classes(inspected: Inspected) -> Iterator[Finding]:
+    names = inspected.folder.class_names
+    counts = inspected.num_different if inspected.pictures else {}
+    divided = inspected.folder.layout == "classes"
+    tiny = [names[label] for label, n in counts.items() if n < (MIN_SIDES if divided else 1)]
+    if tiny and not inspected.problem:
+        yield Finding(
+            "class_too_small",
+            "error",
+            f"{_count(tiny, 'class', 'classes')} with fewer than {MIN_SIDES} different pictures "
+            "cannot be divided into train, val and test.",
+            "Add images to these classes, or remove their folders.",
+            _some(tiny),
+        )
+    few = [names[label] for label, n in counts.items() if n < FEW_PICTURES]
+    few = [name for name in few if name not in tiny]
+    if few:
+        yield Finding(
+            "few_images",
+            "warning",
+            f"{_count(few, 'class', 'classes')} with fewer than {FEW_PICTURES} different pictures.",
+            "Add images: so few can hardly be learned, or measured.",
+            _some(few),
+        )
+
+
+def _imbalance(inspected: Inspected) -> Iterator[Finding]:
+    counts = Counter(p.label for p in inspected.pictures if p.split in (None, "train"))
+    if len(counts) < 2:
+        return
+    (most, largest), (least, smallest) = counts.most_common()[0], counts.most_common()[-1]
+    if largest > MAX_IMBALANCE * smallest:
+        names = inspected.folder.class_names
+        yield Finding(
+            "class_imbalance",
+            "warning",
+            f"Class {names[most]!r} has {largest / smallest:.1f} times as many images as "
+            f"{names[least]!r} ({largest} and {smallest}).",
+            "Train with --balanced or --oversample, and look at the recall of each class.",
+        )
+
+
+def _missing_in_split(inspected: Inspected) -> Iterator[Finding]:
+    names = inspected.folder.class_names
+    for split in sorted(inspected.folder.splits):
+        present = {picture.label for picture in inspected.pictures if picture.split == split}
+        missing = [name for label, name in enumerate(names) if label not in present]
+        if missing:
+            yield Finding(
+                "class_missing_in_split",
+                "error" if split == "train" else "warning",
+                f"{split}/ has no usable image of {_count(missing, 'class', 'classes')}.",
+                "Add some: a class without images cannot be learned or measured.",
+                _some(missing),
+            )
+
+
+def _few_to_measure(inspected: Inspected) -> Iterator[Finding]:
+    splits = inspected.folder.splits
+    measured = "test" if "test" in splits else "val" if "val" in splits else None
+    held_out = sum(picture.split == measured for picture in inspected.pictures)
+    if measured is None:
+        held_out = round(0.15 * len(inspected.pictures))
+    if 0 < held_out < MIN_MEASURED:
+        yield Finding(
+            "few_held_out",
+            "note",
+            f"About {held_out} held-out images: the accuracy will be known to no better than "
+            "10 points.",
+            f"Read the interval beside each figure; {MIN_MEASURED} images narrow it.",
+        )
+
+
+# --- Copies ----------------------------------------------------------------------------------
+
+
+def _copies(inspected: Inspected) -> Iterator[Finding]:
+    plain, conflicting, leaking = [], [], []
+    for group in inspected.copies:
+        if len({picture.label for picture in group}) > 1:
+            conflicting.append(group)
+        elif len({picture.split for picture in group}) > 1:
+            leaking.append(group)
+        else:
+            plain.append(group)
+    if conflicting:
+        yield Finding(
+            "conflicting_labels",
+            "warning",
+            f"{_count(conflicting, 'picture')} in more than one class.",
+            "Delete the copies in the wrong class: they teach and measure nonsense.",
+            _some(map(_equation, conflicting)),
+        )
+    if leaking:
+        yield Finding(
+            "copies_across_splits",
+            "warning",
+            f"{_count(leaking, 'picture')} in more than one of train/, val/ and test/.",
+            "Training leaves them out of the held-out images; delete them there.",
+            _some(map(_equation, leaking)),
+        )
+    if plain:
+        surplus = [picture for group in plain for picture in group[1:]]
+        yield Finding(
+            "copies",
+            "note",
+            f"{_count(surplus, 'surplus copy', 'surplus copies')} of {_count(plain, 'picture')} "
+            "within a class.",
+            "Nothing has to be done: copies always stay on one side of a split.",
+            _some(map(_equation, plain)),
+        )
+
+
+def _equation(group: Sequence[Picture]) -> str:
+    more = f" and {len(group) - 2} more" if len(group) > 2 else ""
+    different = [p for p in group[1:] if (p.label, p.split) != (group[0].label, group[0].split)]
+    return f"{group[0].path} = {(different or group[1:])[0].path}{more}"
+
+
+# --- What gives a label away -----------------------------------------------------------------
+
+_PROPERTIES: dict[str, Callable[[ImageFacts], str]] = {
+    "format": lambda facts: facts.format,
+    "pixel format": lambda facts: facts.mode,
+    "size": lambda facts: f"{facts.width} x {facts.height}",
+    "EXIF orientation": lambda facts: str(facts.orientation),
+}
+
+
+def _giveaways(inspected: Inspected) -> Iterator[Finding]:
+    names = inspected.folder.class_names
+    totals = Counter(picture.label for picture in inspected.pictures)
+    for name, value_of in _PROPERTIES.items():
+        counts = Counter((p.label, value_of(p.facts)) for p in inspected.pictures)
+        overall = Counter(value_of(picture.facts) for picture in inspected.pictures)
+        for (label, value), count in counts.most_common():
+            others = len(inspected.pictures) - totals[label]
+            alone = count >= GIVEAWAY_SHARE * totals[label] and others > 0
+            if alone and overall[value] - count <= (1 - GIVEAWAY_SHARE) * others:
+                yield Finding(
+                    "label_given_away",
+                    "warning",
+                    f"The {name} {value} tells class {names[label]!r} from all others.",
+                    "Save all classes in the same way: a network may learn this instead of what "
+                    "the images show.",
+                )
+                break
+
+
+def _rotated(inspected: Inspected) -> Iterator[Finding]:
+    turned = [picture.path for picture in inspected.pictures if picture.facts.orientation > 1]
+    if turned:
+        yield Finding(
+            "rotated_by_exif",
+            "note",
+            f"{_count(turned, 'image')} stored turned or mirrored, with an EXIF note of it.",
+            "Nothing has to be done: they are turned upright, in training as in prediction.",
+            _some(turned),
+        )
+
+
+_FINDERS: tuple[Callable[[Inspected], Iterator[Finding]], ...] = (
+    _problem,
+    _small_classes,
+    _missing_in_split,
+    _unusable,
+    _copies,
+    _giveaways,
+    _imbalance,
+    _misread_splits,
+    _ignored,
+    _rotated,
+    _few_to_measure,
+)
+
+
+def _count(things: Sequence[object], one: str, many: str = "") -> str:
+    return f"{len(things)} {one if len(things) == 1 else many or one + 's'}"
+
+
+def _some(texts: Iterable[str]) -> tuple[str, ...]:
+    """Take the first few, with bytes that are no text made printable."""
+    printable = (text.encode("utf-8", "surrogateescape") for text in texts)
+    shown = [text.decode("utf-8", "backslashreplace") for text in printable]
+    return tuple(shown[:MOST_EXAMPLES])
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."

@@ -1,0 +1,108 @@
+"""A contact sheet: a few images of each class as the network gets to see them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from imgclf.data.batches.augmentation import Augmentation, augment, resolve_augmentation
+from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.data.reading.layout import read_folder
+from imgclf.data.store.pixel_store import Store, StoreMode, open_store
+from imgclf.errors import ArgumentError
+
+__all__ = ["save_preview"]
+
+IMAGES_PER_CLASS = 3
+VERSIONS = 3
+"""Varied versions beside each image."""
+
+MOST_CLASSES = 30
+GAP = 4
+LINE = 16
+"""Height of a line of text, in pixels."""
+
+
+def save_preview(
+    directory: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    image_size: tuple[int, int] = (96, 96),
+    augmentation: str | Augmentation = "light",
+    seed: int = 0,
+    store: StoreMode = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Draw images of each class, each followed by varied versions of it.
+
+    Args:
+        directory: A folder of class folders, or of ``train/`` and others.
+        path: The file to write, ending in ``.png`` or ``.jpg``; an existing one is replaced.
+        image_size: ``(height, width)`` in pixels.
+        augmentation: A preset's name or an `Augmentation`.
+        seed: Chooses images and variations.
+        store: Where decoded pixels are kept.
+        progress: Called while scanning with the number of files done and in all.
+
+    Returns:
+        `path`.
+
+    Raises:
+        DataError: The folder cannot be used.
+        ArgumentError: `path` cannot be written.
+    """
+    varied = resolve_augmentation(augmentation)
+    folder = read_folder(directory, min_classes=1)
+    opened = open_store(folder, InputPolicy(image_size), mode=store, progress=progress)
+    sheet = _draw(opened, varied, seed)
+    try:
+        sheet.save(path)
+    except (OSError, ValueError) as error:
+        raise ArgumentError(
+            f"The preview cannot be written to {os.fspath(path)!r} ({error}): give a file in an "
+            "existing folder that ends in .png."
+        ) from error
+    return Path(path)
+
+
+def _draw(store: Store, varied: Augmentation, seed: int) -> Image.Image:
+    height, width = store.pixels.rows(_chosen(store, 0, seed)[:1]).shape[1:3]
+    names = store.folder.class_names[:MOST_CLASSES]
+    columns = IMAGES_PER_CLASS * (1 + VERSIONS)
+    size = columns * (width + GAP) + 2 * GAP, len(names) * (height + LINE + GAP) + LINE
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    pen.text((GAP, 2), f"Each image, then {VERSIONS} varied versions of it", fill="grey")
+    for label, name in enumerate(names):
+        top = LINE + label * (height + LINE + GAP)
+        pen.text((GAP, top), name.encode("latin-1", "replace").decode("latin-1"), fill="black")
+        for column, pixels in enumerate(_row(store, varied, label, seed)):
+            sheet.paste(Image.fromarray(pixels), (GAP + column * (width + GAP), top + LINE))
+    return sheet
+
+
+def _row(store: Store, varied: Augmentation, label: int, seed: int) -> list[NDArray[np.uint8]]:
+    """Return a class' images, each followed by its versions."""
+    shown: list[NDArray[np.uint8]] = []
+    for row in _chosen(store, label, seed):
+        rows = np.array([row])
+        image = store.pixels.rows(rows)
+        versions = [augment(image, rows, varied, seed=seed, epoch=n)[0] for n in range(VERSIONS)]
+        shown += [image[0], *versions]
+    return shown
+
+
+def _chosen(store: Store, label: int, seed: int) -> NDArray[np.int64]:
+    """Choose usable training images of a class."""
+    usable = [
+        row
+        for row, (file, result) in enumerate(zip(store.folder.files, store.scanned, strict=True))
+        if file.label == label and result.accepted and file.split in (None, "train")
+    ]
+    order = np.random.default_rng(abs(seed)).permutation(len(usable))[:IMAGES_PER_CLASS]
+    return np.array(usable, np.int64)[order]

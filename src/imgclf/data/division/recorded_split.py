@@ -1,0 +1,137 @@
+"""A division that was written down, so that later trainings and measurements keep to it (D9)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from imgclf.errors import DataError, DataNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from imgclf.data.division.samples import Sample
+    from imgclf.data.reading.layout import Split
+
+__all__ = ["RecordedSplit", "keep_held_out", "read_rows", "read_split"]
+
+COLUMNS = ("path", "sha256", "class", "split")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSplit:
+    """Which image went where.
+
+    Attributes:
+        by_sha256: Split of each file content.
+        by_path: Split of each path, for files that were saved again since.
+    """
+
+    by_sha256: Mapping[str, Split]
+    by_path: Mapping[str, Split]
+
+    def side_of(self, sample: Sample) -> Split | None:
+        """Return the split of an image; None where it was not there yet."""
+        return self.by_sha256.get(sample.sha256) or self.by_path.get(sample.path)
+
+    @property
+    def held_out(self) -> Split:
+        """The side that gives the figures: test, or validation where there is no test."""
+        return "test" if "test" in self.by_sha256.values() else "val"
+
+
+def read_split(path: str | os.PathLike[str]) -> RecordedSplit:
+    """Read the ``split.csv`` of a run folder.
+
+    Args:
+        path: A CSV file with the columns path, sha256, class and split.
+
+    Returns:
+        The division.
+
+    Raises:
+        DataNotFoundError: The file does not exist.
+        DataError: It is no such file, or gives one content two sides; the message names the line.
+    """
+    by_sha256: dict[str, Split] = {}
+    by_path: dict[str, Split] = {}
+    for line, row in read_rows(path):
+        split = cast("Split", row["split"])
+        if by_sha256.setdefault(row["sha256"], split) != split:
+            raise DataError(
+                f"{path}, line {line}: the content of {row['path']!r} is already in "
+                f"{by_sha256[row['sha256']]}: give the same file one side."
+            )
+        by_path[row["path"]] = split
+    return RecordedSplit(by_sha256, by_path)
+
+
+def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Read the lines of a division, with their numbers.
+
+    Args:
+        path: A CSV file with the columns path, sha256, class and split.
+
+    Yields:
+        The line's number and its columns; ``split`` is train, val or test.
+
+    Raises:
+        DataNotFoundError: The file does not exist.
+        DataError: It is no such file; the message names the line.
+    """
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
+    if set(COLUMNS) - set(reader.fieldnames or ()):
+        raise DataError(f"{path} is not a division: its columns must be {', '.join(COLUMNS)}.")
+    for row in reader:
+        if row["split"] not in ("train", "val", "test"):
+            raise DataError(
+                f"{path}, line {reader.line_num}: split {row['split']!r} is not accepted: "
+                "give train, val or test."
+            )
+        yield reader.line_num, row
+
+
+def keep_held_out(
+    samples: Sequence[Sample], path: str | os.PathLike[str]
+) -> tuple[list[Sample], str]:
+    """Keep the images that a run recorded as held out, whatever else lies in the folder.
+
+    Args:
+        samples: Images of a folder, such as the one that the run was trained on.
+        path: The run's ``split.csv``.
+
+    Returns:
+        The images of its test split (or its validation split, where it has no test), and a remark
+        that says so.
+
+    Raises:
+        DataNotFoundError: The file does not exist.
+        DataError: It is no such file, or none of the images is in that split.
+    """
+    recorded = read_split(path)
+    side = recorded.held_out
+    kept = [sample for sample in samples if recorded.side_of(sample) == side]
+    if not kept:
+        raise DataError(
+            f"None of these {len(samples)} images is a {side} image in {os.fspath(path)}: give the "
+            "folder of that run, or leave the division out."
+        )
+    caution = ", which also chose the epoch" if side == "val" else ""
+    remark = (
+        f"Measured on the {len(kept)} {side} images of {os.fspath(path)}{caution}; "
+        f"{len(samples) - len(kept)} other images left out."
+    )
+    return kept, remark
+
+
+def _text(path: str | os.PathLike[str]) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8", "surrogateescape")
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"The division {path} does not exist: check the path.") from error
+    except OSError as error:
+        raise DataError(f"The division {path} cannot be read ({error.strerror}).") from error

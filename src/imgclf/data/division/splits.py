@@ -1,0 +1,142 @@
+"""Dividing images into train, validation and test by what they contain, not by chance."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from imgclf.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from imgclf.data.reading.layout import Split
+
+__all__ = ["assign_splits"]
+
+
+def assign_splits(
+    keys: Sequence[str],
+    labels: Sequence[int],
+    class_names: Sequence[str],
+    *,
+    fractions: dict[Split, float],
+    seed: int,
+    settled: Mapping[str, Split] | None = None,
+) -> list[Split]:
+    """Divide images by a hash of their content.
+
+    An image's side depends on its own key and the seed alone, so images with the same content are
+    never on two sides, and new images move no old ones. Each class is divided by the same rule;
+    where a small class would have nothing on one side, the image whose hash lies
+    nearest is moved there. Images with one key that would fill a held-out side of their class by
+    themselves are learned from: a side of little else would choose, or be, a figure of one kind.
+    Such a group can change sides as its class grows or shrinks around it, unless it is settled.
+
+    Args:
+        keys: ``(num_images,)`` content keys; images with equal keys stay together.
+        labels: ``(num_images,)`` class indices.
+        class_names: Names of the classes, for messages.
+        fractions: Share of each split cut off, for example ``{"test": 0.15, "val": 0.15}``; what
+            is left is ``"train"``.
+        seed: Other seeds give other divisions.
+        settled: Sides of keys that must not move, from an earlier division.
+
+    Returns:
+        ``(num_images,)`` split names.
+
+    Raises:
+        ArgumentError: The shares are not between 0 and 1 or leave nothing to train on.
+        DataError: A class has too few different images for every side to get one, and no side of
+            it is settled.
+    """
+    if not all(0 < share < 1 for share in fractions.values()) or sum(fractions.values()) >= 1:
+        raise ArgumentError(
+            f"The shares {fractions} are not accepted: "
+            "give numbers between 0 and 1 that leave some images for training."
+        )
+    sides: dict[str, Split] = dict(settled or {})
+    by_class: dict[int, Counter[str]] = defaultdict(Counter)
+    for key, label in zip(keys, labels, strict=True):
+        by_class[label][key] += 1
+    alike = _too_many_alike(by_class, fractions)
+    for label in sorted(by_class):
+        # A key with conflicting labels keeps the side that its first class gave it.
+        fresh = sorted(by_class[label].keys() - sides.keys(), key=lambda key: _position(key, seed))
+        taken = {sides[key] for key in by_class[label].keys() & sides.keys()}
+        sides.update(_divide(fresh, taken, alike, fractions, seed, class_names[label]))
+    return [sides[key] for key in keys]
+
+
+def _too_many_alike(
+    by_class: Mapping[int, Counter[str]], fractions: Mapping[Split, float]
+) -> set[str]:
+    """Find keys whose images would fill the smallest held-out side of a class by themselves."""
+    share = min(fractions.values(), default=1.0)
+    return {
+        key
+        for counts in by_class.values()
+        for key, count in counts.items()
+        if count > max(1, share * counts.total())
+    }
+
+
+def _divide(
+    keys: list[str],
+    taken: set[Split],
+    alike: set[str],
+    fractions: dict[Split, float],
+    seed: int,
+    name: str,
+) -> dict[str, Split]:
+    """Divide the keys of one class, given in the order of their positions."""
+    wanted: list[Split] = [*fractions, "train"]
+    if not taken and len(keys) < len(wanted):
+        raise DataError(
+            f"Class {name!r} has {len(keys)} different images; {len(wanted)} are needed, one for "
+            f"each of {', '.join(wanted)}: add images, or give separate folders."
+        )
+    sides: dict[str, Split] = {
+        key: "train" if key in alike else _side(_position(key, seed), fractions) for key in keys
+    }
+    for split in wanted:
+        if split not in sides.values() and split not in taken:
+            nearest = _nearest(split, keys, sides, taken, alike, fractions, seed)
+            sides |= {nearest: split} if nearest else {}
+    return sides
+
+
+def _position(key: str, seed: int) -> float:
+    """Map a key to a number in [0, 1), uniformly."""
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8,
+                             key=(seed % 2**64).to_bytes(8, "big"))  # fmt: skip
+    return int.from_bytes(digest.digest(), "big") / 2**64
+
+
+def _side(position: float, fractions: dict[Split, float]) -> Split:
+    low = 0.0
+    for split, share in fractions.items():
+        low += share
+        if position < low:
+            return split
+    return "train"
+
+
+def _nearest(
+    split: Split,
+    keys: list[str],
+    sides: dict[str, Split],
+    taken: set[Split],
+    alike: set[str],
+    fractions: dict[Split, float],
+    seed: int,
+) -> str | None:
+    """Choose the image that lies nearest to an empty side and is not the last of its own."""
+    counts = Counter(sides.values())
+    names: list[Split] = [*fractions, "train"]
+    edges = [sum(list(fractions.values())[:index]) for index in range(len(names))] + [1.0]
+    middle = (edges[names.index(split)] + edges[names.index(split) + 1]) / 2
+    spare = [key for key in keys if counts[sides[key]] > 1 or sides[key] in taken]
+    spare = [key for key in spare if key not in alike] or spare
+    return min(spare, key=lambda key: abs(_position(key, seed) - middle), default=None)

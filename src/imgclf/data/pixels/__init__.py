@@ -1,0 +1,1 @@
+"""From a file to the uint8 pixels that a network reads."""

@@ -1,0 +1,215 @@
+"""Understanding a folder of images: its layout, its classes, its files, and what is left out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgclf.data.reading.archives import find_archive
+from imgclf.data.reading.image_folder import SPLIT_FOLDERS, FoundFile, ImageFolder, LeftOut, Split
+from imgclf.data.reading.table import find_tables, is_table, read_table
+from imgclf.data.reading.trees import open_tree
+from imgclf.data.reading.walk import Walk, is_image_name, is_wanted, wanted_folders
+from imgclf.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imgclf.data.reading.image_folder import Layout
+    from imgclf.data.reading.trees import Tree
+
+__all__ = [
+    "FoundFile",
+    "ImageFolder",
+    "LeftOut",
+    "Split",
+    "find_images",
+    "is_collection",
+    "match_classes",
+    "read_folder",
+]
+
+
+def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> ImageFolder:
+    """Read which images a folder holds; nothing is opened or decoded.
+
+    Two layouts are understood: one folder of class folders, or ``train/`` with any of ``val/``
+    (``valid/``, ``validation/``) and ``test/``, each with the class folders inside. A CSV file
+    that lists the images is the third; see `imgclf.data.reading.table`. A ZIP file of any of these is read
+    without being unpacked; a folder that holds all of it may lie between.
+
+    Args:
+        directory: The folder, the CSV file or the ZIP file.
+        min_classes: Fewest classes that are accepted.
+
+    Returns:
+        Its layout, classes and files.
+
+    Raises:
+        DataNotFoundError: The folder does not exist.
+        DataError: It is a file, cannot be read, or holds no class folders with images; the
+            message says what was found and what to change.
+    """
+    if is_table(directory):
+        table = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
+        folder = read_table(open_tree(table.parent), table.name)
+    else:
+        tree = _open_root(directory)
+        tables = find_tables(tree) if tree.kind == "zip" else []
+        folder = read_table(tree, tables[0]) if len(tables) == 1 else _read_layout(tree)
+    _require_classes(folder, min_classes)
+    return folder
+
+
+def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list[FoundFile], str]:
+    """Give a folder's files the label numbers of another set of classes, by name (D7).
+
+    Args:
+        folder: A validation, test or evaluation folder.
+        class_names: The classes of the training folder or the bundle.
+
+    Returns:
+        The files with labels that index `class_names`, and a warning (empty when none) that
+        names classes which have no folder here.
+
+    Raises:
+        DataError: The folder has a class that `class_names` has not.
+    """
+    unknown = [name for name in folder.class_names if name not in class_names]
+    if unknown:
+        raise DataError(
+            f"{folder.root} has class folders that the classifier does not know: "
+            f"{_names(unknown)}. Known classes: {_names(class_names)}."
+        )
+    missing = [name for name in class_names if name not in folder.class_names]
+    warning = f"{folder.root} has no images of: {_names(missing)}." if missing else ""
+    labels = [class_names.index(name) for name in folder.class_names]
+    files = [replace(file, label=labels[file.label]) for file in folder.files]
+    return files, warning
+
+
+def _open_root(directory: str | os.PathLike[str]) -> Tree:
+    """Open a folder or ZIP file; where a ZIP file holds one folder with all else in it, that one.
+
+    Who packs the folder ``photos`` gets ``photos/cat/1.jpg``.
+    """
+    tree = open_tree(directory)
+    while tree.kind == "zip":
+        wanted = [entry for entry in tree.entries("") if is_wanted(entry)]
+        if len(wanted) != 1 or not wanted[0].is_dir() or wanted[0].name.lower() in SPLIT_FOLDERS:
+            break
+        inner = open_tree(tree.root / wanted[0].name)
+        if not (wanted_folders(inner, "") or find_tables(inner)):
+            break
+        tree = inner
+    return tree
+
+
+def _read_layout(tree: Tree) -> ImageFolder:
+    splits = _split_folders(tree)
+    walk = Walk(tree)
+    if splits:
+        for name in sorted(splits):
+            walk.read_classes(name, splits[name])
+        walk.leave_out_siblings(splits)
+    else:
+        walk.read_classes("", None)
+    class_names = tuple(sorted({file.class_name for file in walk.found}, key=os.fsencode))
+    labels = {name: label for label, name in enumerate(class_names)}
+    files = []
+    while walk.found:  # One by one, so that there is never all of both.
+        file = walk.found.pop()
+        files.append(FoundFile(file.path, labels[file.class_name], file.split, file.version))
+    files.sort(key=lambda file: os.fsencode(file.path))
+    layout: Layout = "splits" if splits else "classes"
+    left_out = tuple(walk.left_out)
+    return ImageFolder(tree.root, layout, class_names, tuple(files), left_out, tree.kind)
+
+
+def _split_folders(tree: Tree) -> dict[str, Split]:
+    """Find ``train/``, ``val/``, ``test/``; empty where the folders are classes."""
+    folders = wanted_folders(tree, "")
+    found = {name: SPLIT_FOLDERS[name.lower()] for name in folders if name.lower() in SPLIT_FOLDERS}
+    # A lone train/ that holds class folders is no class itself.
+    alone = len(found) == 1 == len(folders) and any(wanted_folders(tree, name) for name in found)
+    if len(found) <= 1 and not alone:
+        return {}
+    for split in set(found.values()):
+        names = sorted(name for name in found if found[name] == split)
+        if len(names) > 1:
+            raise DataError(
+                f"{tree.root} has {_names(names)}, which mean the same: keep one of them."
+            )
+    if "train" not in found.values():
+        raise DataError(
+            f"{tree.root} has {_names(sorted(found))} but no train/: put the training images into "
+            "train/, with one sub-folder per class."
+        )
+    return found
+
+
+def _require_classes(folder: ImageFolder, min_classes: int) -> None:
+    """Refuse a folder with too few classes, in words that fit what was found instead."""
+    for name in folder.class_names:
+        if not name.isprintable():  # Class names are written into bundles and shown to people.
+            raise DataError(
+                f"The class folder {name!r} in {folder.root} has characters that are no text: "
+                "rename it."
+            )
+    if len(folder.class_names) >= min_classes:
+        return
+    root = folder.root
+    remedy = "put the images into one sub-folder per class, for example cats/ and dogs/"
+    if not folder.class_names:
+        loose = [item.path for item in folder.left_out if is_image_name(item.path)]
+        if loose:
+            raise DataError(f"{root} has {len(loose)} images but no class folders: {remedy}.")
+        raise DataError(f"{root} has no images: {remedy}.")
+    only = folder.class_names[0]
+    inner = _inner_folders(folder)
+    hint = f", or give {root / only}, which has the folders {_names(inner)}" if inner else ""
+    raise DataError(
+        f"{root} has one class folder with images, {only!r}; a classifier needs two: "
+        f"{remedy}{hint}."
+    )
+
+
+def _inner_folders(folder: ImageFolder) -> list[str]:
+    """List folders with images inside the only class: the usual sign of one level too many."""
+    if folder.layout == "splits":
+        return []
+    below = [file.path.partition("/")[2] for file in folder.files]
+    names = sorted({path.partition("/")[0] for path in below if "/" in path})
+    return names if len(names) > 1 else []
+
+
+def _names(names: Sequence[str], most: int = 10) -> str:
+    """Join names for a message, ten at most."""
+    shown = ", ".join(repr(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def is_collection(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path is that of many images: a folder, a ZIP file, or a folder in one."""
+    if os.path.isdir(path):  # noqa: PTH112 - takes bytes that are no text
+        return True
+    place = find_archive(os.fsdecode(path))
+    return place is not None and not is_image_name(place.member)
+
+
+def find_images(directory: str | os.PathLike[str]) -> list[str]:
+    """Find all files in a folder and below that look like images, whatever folders they lie in.
+
+    Args:
+        directory: The folder or ZIP file.
+
+    Returns:
+        Paths that begin with `directory`, byte-sorted; hidden and system files are left out.
+    """
+    tree = open_tree(directory)
+    walk = Walk(tree)
+    walk.read_tree()
+    paths = sorted((file.path for file in walk.found), key=os.fsencode)
+    return [os.path.join(directory, path) for path in paths]  # noqa: PTH118 - as it was given

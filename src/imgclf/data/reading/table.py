@@ -1,0 +1,117 @@
+"""A CSV file that lists images and their classes, in place of class folders."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgclf.data.reading.image_folder import (
+    SPLIT_FOLDERS,
+    FoundFile,
+    ImageFolder,
+    LeftOut,
+    version_of,
+)
+from imgclf.data.reading.walk import is_wanted
+from imgclf.errors import DataError, ImageError
+
+if TYPE_CHECKING:
+    from imgclf.data.reading.image_folder import Layout
+    from imgclf.data.reading.trees import Tree
+
+__all__ = ["find_tables", "is_table", "read_table"]
+
+REQUIRED = ("path", "label")
+OPTIONAL = ("split", "group")
+
+
+def is_table(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path is that of a CSV file."""
+    return Path(path).suffix.lower() == ".csv" and Path(path).is_file()
+
+
+def find_tables(tree: Tree) -> list[str]:
+    """Find CSV files beside the folders of a tree that have the columns of a list of images."""
+    found = []
+    for entry in tree.entries(""):
+        if is_wanted(entry) and entry.name.lower().endswith(".csv") and not entry.is_dir():
+            with suppress(DataError):
+                columns = csv.DictReader(io.StringIO(_text(tree, entry.name))).fieldnames or ()
+                found += [entry.name] if set(REQUIRED) <= set(columns) else []
+    return found
+
+
+def read_table(tree: Tree, name: str) -> ImageFolder:
+    """Read which images a CSV file lists; nothing is opened or decoded.
+
+    The columns ``path`` (relative to the CSV file's folder, or absolute) and ``label`` are needed;
+    ``split`` (train, val or test) and ``group`` (images of one group stay on one side) are not.
+
+    Args:
+        tree: The folder or ZIP file that the CSV file lies in.
+        name: The CSV file, UTF-8.
+
+    Returns:
+        Its images, as if they lay in class folders.
+
+    Raises:
+        DataError: The file is no such table; the message names the line.
+    """
+    path = tree.root / name
+    rows = _rows(path, _text(tree, name))
+    class_names = tuple(sorted({row["label"] for _, row in rows}, key=os.fsencode))
+    has_splits = any(row.get("split") for _, row in rows)
+    files: list[FoundFile] = []
+    left_out: list[LeftOut] = []
+    for line, row in rows:
+        split = SPLIT_FOLDERS.get((row.get("split") or "").lower())
+        if has_splits and split is None:
+            raise DataError(
+                f"{path}, line {line}: split {row.get('split')!r} is not accepted: "
+                "give train, val or test in every line, or in none."
+            )
+        try:
+            info = tree.status(row["path"])
+        except (OSError, ValueError):
+            left_out.append(LeftOut(row["path"], "unreadable"))
+            continue
+        label, group = class_names.index(row["label"]), row.get("group") or ""
+        files.append(FoundFile(row["path"], label, split, version_of(info), group))
+    files.sort(key=lambda file: os.fsencode(file.path))
+    layout: Layout = "splits" if has_splits else "classes"
+    return ImageFolder(tree.root, layout, class_names, tuple(files), tuple(left_out), tree.kind)
+
+
+def _text(tree: Tree, name: str) -> str:
+    try:
+        return tree.read(name).decode("utf-8-sig", "surrogateescape")
+    except (OSError, ImageError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{tree.root / name} cannot be read ({reason}).") from error
+
+
+def _rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
+    """Read the lines with their numbers; every path stands in one line only."""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if set(REQUIRED) - set(reader.fieldnames or ()):
+        raise DataError(
+            f"{path} has the columns {', '.join(reader.fieldnames or ()) or 'none'}: "
+            f"it needs {' and '.join(REQUIRED)}, and may have {' and '.join(OPTIONAL)}."
+        )
+    rows: list[tuple[int, dict[str, str]]] = []
+    seen: dict[str, int] = {}
+    for row in reader:
+        line = reader.line_num
+        if not row["path"] or not row["label"]:
+            raise DataError(f"{path}, line {line}: path or label is missing: fill in both.")
+        if (before := seen.setdefault(row["path"], line)) != line:
+            raise DataError(
+                f"{path}, line {line}: {row['path']!r} stands in line {before} already: "
+                "list each image once."
+            )
+        rows.append((line, row))
+    return rows

@@ -1,0 +1,232 @@
+"""A tree of folders and files, wherever it lies: on the disk, or inside a ZIP file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, Protocol
+
+from imgclf.data.reading.archives import Archive, find_archive, open_archive
+from imgclf.errors import DataError, DataNotFoundError
+
+__all__ = ["DiskTree", "Entry", "FileStatus", "Tree", "ZipTree", "open_tree"]
+
+
+class FileStatus(Protocol):
+    """What tells one version of a file from the next."""
+
+    @property
+    def st_size(self) -> int:
+        """Size in bytes."""
+
+    @property
+    def st_mtime_ns(self) -> int:
+        """Time of the last change to its content."""
+
+    @property
+    def st_ctime_ns(self) -> int:
+        """Time of the last change to its entry."""
+
+
+class Entry(Protocol):
+    """One thing in a folder; an `os.DirEntry` is one."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the folder."""
+
+    def is_dir(self) -> bool:
+        """Tell whether it is a folder, or a link to one."""
+
+    def stat(self) -> FileStatus:
+        """Return its status; `OSError` where it cannot be read."""
+
+
+class Tree(Protocol):
+    """Folders and files below one root; all paths are relative to it, with ``/``."""
+
+    @property
+    def root(self) -> Path:
+        """The absolute path that every path below begins with."""
+
+    @property
+    def kind(self) -> Literal["folder", "zip"]:
+        """Where it lies."""
+
+    @property
+    def left_out(self) -> Sequence[tuple[str, str]]:
+        """What cannot be in any folder of it: path and reason."""
+
+    def entries(self, folder: str) -> list[Entry]:
+        """List a folder, byte-sorted; `OSError` where it cannot be read."""
+
+    def status(self, path: str) -> FileStatus:
+        """Return the status of a file; `OSError` where there is none."""
+
+    def identity(self, folder: str) -> Hashable:
+        """Return what is equal for two paths to one folder; `OSError` where it cannot be read."""
+
+    def above(self, folder: str) -> frozenset[Hashable]:
+        """Return the identities of all folders above a folder."""
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a small file; `OSError` where it cannot be read."""
+
+
+class DiskTree:
+    """A folder on the disk; links are followed."""
+
+    kind: Literal["folder"] = "folder"
+    left_out: Sequence[tuple[str, str]] = ()
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def entries(self, folder: str) -> list[Entry]:
+        """List a folder."""
+        with os.scandir(self.root / folder) as entries:
+            return sorted(entries, key=lambda entry: os.fsencode(entry.name))
+
+    def status(self, path: str) -> FileStatus:
+        """Return the status of a file."""
+        return (self.root / path).stat()
+
+    def identity(self, folder: str | Path) -> Hashable:
+        """Return device and number of a folder."""
+        info = (self.root / folder).stat()
+        return info.st_dev, info.st_ino
+
+    def above(self, folder: str) -> frozenset[Hashable]:
+        """Return the identities of all folders above, up to the disk's own root."""
+        found: set[Hashable] = set()
+        for parent in (self.root / folder).parents:
+            with suppress(OSError):  # One that cannot be looked at is none that was come from.
+                found.add(self.identity(parent))
+        return frozenset(found)
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file."""
+        return (self.root / path).read_bytes()
+
+
+class ZipTree:
+    """The members of a ZIP file, as if they lay in folders; nothing is unpacked."""
+
+    kind: Literal["zip"] = "zip"
+
+    def __init__(self, archive: Archive, inner: str) -> None:
+        self.root = archive.path / inner
+        self._archive = archive
+        self._inner = inner
+        self._folders: dict[str, dict[str, Entry]] = {"": {}}
+        clashes = [name for name in archive.members if not self._add(name)]
+        prefix = f"{inner}/" if inner else ""
+        self.left_out: Sequence[tuple[str, str]] = [
+            (path.removeprefix(prefix), reason)
+            for path, reason in [*archive.left_out, *((name, "stored_twice") for name in clashes)]
+            if path.startswith(prefix) or reason == "unsafe_path"
+        ]
+
+    def entries(self, folder: str) -> list[Entry]:
+        """List a folder."""
+        path = self._full(folder)
+        if path not in self._folders:
+            raise FileNotFoundError(2, "no such folder in the ZIP file", folder)
+        found = self._folders[path].values()
+        return sorted(found, key=lambda entry: os.fsencode(entry.name))
+
+    def status(self, path: str) -> FileStatus:
+        """Return the status of a member."""
+        return self._archive.status(self._full(path))
+
+    def identity(self, folder: str) -> Hashable:
+        """Return the folder's path: there are no links."""
+        return self._full(folder)
+
+    def above(self, folder: str) -> frozenset[Hashable]:  # noqa: ARG002 - as for a folder on disk
+        """Return nothing: no link leads up."""
+        return frozenset()
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a member."""
+        return self._archive.read(self._full(path), MAX_TABLE_BYTES)
+
+    def _full(self, path: str) -> str:
+        """Return a path from the top of the ZIP file."""
+        joined = Path(self._inner, path).as_posix()
+        return "" if joined == "." else joined
+
+    def _add(self, path: str) -> bool:
+        """Enter a member and the folders above it; False where a file is in the way of a folder."""
+        is_folder = path.endswith("/")
+        above, _, name = path.rstrip("/").rpartition("/")
+        if above and not self._add(f"{above}/"):
+            return False
+        there = self._folders[above].get(name)
+        if there is not None:
+            return is_folder and there.is_dir()
+        self._folders[above][name] = _Member(name, path.rstrip("/"), is_folder, self._archive)
+        if is_folder:
+            self._folders[path.rstrip("/")] = {}
+        return True
+
+
+MAX_TABLE_BYTES = 1024**3
+
+
+class _Member:
+    """One file or folder in a ZIP file."""
+
+    def __init__(self, name: str, path: str, is_folder: bool, archive: Archive) -> None:
+        self.name = name
+        self._path = path
+        self._is_folder = is_folder
+        self._archive = archive
+
+    def is_dir(self) -> bool:
+        """Tell whether it is a folder."""
+        return self._is_folder
+
+    def stat(self) -> FileStatus:
+        """Return its status."""
+        return self._archive.status(self._path)
+
+
+def open_tree(directory: str | os.PathLike[str]) -> Tree:
+    """Open a folder, a ZIP file, or a folder in a ZIP file (``photos.zip/train``).
+
+    Args:
+        directory: Its path.
+
+    Returns:
+        The tree.
+
+    Raises:
+        DataNotFoundError: There is no such folder or file.
+        DataError: It is a file of another kind, a ZIP file that is damaged or refused for its size,
+            or it cannot be read.
+    """
+    root = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
+    tree: Tree
+    if (place := find_archive(root)) is not None:
+        tree = ZipTree(open_archive(place.archive), place.member)
+    elif not root.exists():
+        raise DataNotFoundError(
+            f"The folder {root} does not exist: give a folder with one sub-folder per class."
+        )
+    elif not root.is_dir():
+        raise DataError(
+            f"{root} is a file: give a folder with one sub-folder per class, a .zip file of such a "
+            "folder, or a .csv file."
+        )
+    else:
+        tree = DiskTree(root)
+    try:
+        tree.entries("")
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"The folder {root} does not exist: check the path.") from error
+    except OSError as error:
+        raise DataError(f"The folder {root} cannot be read ({error.strerror}).") from error
+    return tree

@@ -1,0 +1,163 @@
+"""Walking through class folders: every file below them is found, or left out with a reason."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from imgclf.data.reading.image_folder import LeftOut, version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from imgclf.data.reading.image_folder import Split
+    from imgclf.data.reading.trees import Entry, Tree
+
+__all__ = ["Walk", "WalkedFile", "is_image_name", "is_wanted", "wanted_folders"]
+
+IMAGE_ENDINGS = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+        *(".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"),
+    }
+)
+"""Endings, in lower case, of files that the scan tries to decode; content decides after that."""
+
+SYSTEM_NAMES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"})
+"""What operating systems and file servers leave in folders."""
+
+
+class WalkedFile(NamedTuple):
+    """A file that looks like an image, before the classes have their numbers."""
+
+    path: str
+    class_name: str
+    split: Split | None
+    version: int
+
+
+class Walk:
+    """Collects classes and files of one tree; the only state is what was found so far."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.found: list[WalkedFile] = []
+        self.left_out = [
+            LeftOut(path, reason) for path, reason in tree.left_out if _is_wanted_path(path)
+        ]
+
+    def read_classes(self, prefix: str, split: Split | None) -> None:
+        """Read the class folders below ``root/prefix``."""
+        for entry in self._entries(prefix):
+            path = _join(prefix, entry.name)
+            if not is_wanted(entry):
+                self._leave_out(path, entry)
+            elif _is_folder(entry):
+                before = len(self.found)
+                self._read_files(path, entry.name, split)
+                if len(self.found) == before:
+                    self.left_out.append(LeftOut(path, "empty_folder"))
+            else:
+                self.left_out.append(LeftOut(path, "no_class"))
+
+    def read_tree(self) -> None:
+        """Read all files below the root as one class without a name."""
+        self._read_files("", "", None)
+
+    def leave_out_siblings(self, splits: Iterable[str]) -> None:
+        """Record what lies beside the split folders."""
+        for entry in self._entries(""):
+            if entry.name not in splits:
+                if is_wanted(entry):
+                    self.left_out.append(LeftOut(entry.name, "beside_splits"))
+                else:
+                    self._leave_out(entry.name, entry)
+
+    def _read_files(self, class_folder: str, class_name: str, split: Split | None) -> None:
+        """Read a class folder and all folders below it, each once, however links lead to it."""
+        # A link up to the root would bring all other classes into this one.
+        waiting = [(class_folder, self.tree.above(class_folder))]
+        read: set[object] = set()
+        while waiting:
+            folder, above = waiting.pop()
+            try:
+                identity = self.tree.identity(folder)
+            except OSError:
+                self.left_out.append(LeftOut(folder, "unreadable"))
+                continue
+            if identity in above or identity in read:
+                reason = "link_loop" if identity in above else "linked_twice"
+                self.left_out.append(LeftOut(folder, reason))
+                continue
+            read.add(identity)
+            for entry in self._entries(folder):
+                path = _join(folder, entry.name)
+                if not is_wanted(entry):
+                    self._leave_out(path, entry)
+                elif _is_folder(entry):
+                    waiting.append((path, above | {identity}))
+                elif not is_image_name(path):
+                    self.left_out.append(LeftOut(path, "unknown_ending"))
+                else:
+                    self._add(path, class_name, split, entry)
+
+    def _add(self, path: str, class_name: str, split: Split | None, entry: Entry) -> None:
+        try:
+            info = entry.stat()
+        except OSError:  # A link that points nowhere, or to itself.
+            self.left_out.append(LeftOut(path, "unreadable"))
+            return
+        self.found.append(WalkedFile(path, class_name, split, version_of(info)))
+
+    def _leave_out(self, path: str, entry: Entry) -> None:
+        reason = "system" if entry.name in SYSTEM_NAMES else "hidden"
+        self.left_out.append(LeftOut(path, reason))
+
+    def _entries(self, folder: str) -> list[Entry]:
+        try:
+            return self.tree.entries(folder)
+        except OSError:
+            self.left_out.append(LeftOut(folder, "unreadable"))
+            return []
+
+
+def wanted_folders(tree: Tree, folder: str) -> list[str]:
+    """List the folders in a folder that are not hidden; none where it cannot be read."""
+    try:
+        entries = tree.entries(folder)
+    except OSError:
+        return []
+    return [entry.name for entry in entries if is_wanted(entry) and _is_folder(entry)]
+
+
+def is_wanted(entry: Entry) -> bool:
+    """Tell a file or folder that a person put there from what systems leave behind."""
+    return _is_wanted_name(entry.name)
+
+
+def is_image_name(path: str) -> bool:
+    """Tell whether a name ends like an image's."""
+    return os.path.splitext(path)[1].lower() in IMAGE_ENDINGS  # noqa: PTH122
+
+
+def _is_wanted_name(name: str) -> bool:
+    return not name.startswith(".") and name not in SYSTEM_NAMES
+
+
+def _is_wanted_path(path: str) -> bool:
+    """Tell whether no part of a path is hidden; parts that lead elsewhere are told of."""
+    return all(
+        _is_wanted_name(part) or part in (".", "..") for part in path.replace("\\", "/").split("/")
+    )
+
+
+def _is_folder(entry: Entry) -> bool:
+    """Tell whether it is a folder or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}/{name}" if prefix else name

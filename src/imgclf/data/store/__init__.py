@@ -1,0 +1,1 @@
+"""The scan and its worker processes; pixels and features on disk."""

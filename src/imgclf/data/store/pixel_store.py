@@ -1,0 +1,356 @@
+"""Decoded pixels of a folder, kept in one memory-mapped file (D5)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, astuple, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from imgclf.data.pixels.decoder import DECODER_VERSION, DecodingLimits, decode
+from imgclf.data.pixels.signatures import SIGNATURE_BYTES
+from imgclf.data.store import cache
+from imgclf.data.store.row_files import memory_file, new_file
+from imgclf.data.store.scan import (
+    ScanLimits,
+    ScannedFile,
+    available_processors,
+    facts_of,
+    scan_files,
+)
+from imgclf.errors import ArgumentError, DataError, ImageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from imgclf.data.pixels.input_policy import InputPolicy
+    from imgclf.data.reading.layout import ImageFolder
+
+__all__ = ["PixelSource", "Store", "StoreMode", "open_store"]
+
+StoreMode = Literal["auto", "memory", "disk", "off"]
+Progress = Callable[[int, int], None]
+
+STORE_VERSION = 4
+"""Raised when the layout of the files changes; part of the key."""
+
+MEMORY_SHARE = 0.4
+"""Share of the free memory (or disk) that ``"auto"`` lets pixels take."""
+
+
+_logger = logging.getLogger(__name__)
+
+
+class _NoRoomError(DataError):
+    """Pixels do not fit where they were to be kept."""
+
+
+class PixelSource(Protocol):
+    """Where batches take decoded pixels from."""
+
+    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return images, ``(len(indices), height, width, channels)``, 0..255."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPixels:
+    """Pixels in one array, usually a memory-mapped file."""
+
+    array: NDArray[np.uint8]
+
+    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Copy images out of the array."""
+        return self.array[indices]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedPixels:
+    """Pixels that are decoded again each time, by the same decoder, for folders too big to keep."""
+
+    paths: Sequence[str]
+    policy: InputPolicy
+    limits: DecodingLimits
+    pool: ThreadPoolExecutor
+
+    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Decode images in threads; Pillow releases the interpreter while it decodes."""
+        return np.stack(list(self.pool.map(self._decode, indices)))
+
+    def _decode(self, index: int) -> NDArray[np.uint8]:
+        try:
+            return decode(self.paths[index], self.policy, self.limits)
+        except ImageError as error:
+            raise DataError(
+                f"{error} It was readable when the folder was scanned: leave the folder as it is "
+                "while training."
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """All that was learned by scanning one folder.
+
+    Attributes:
+        folder: The folder that was scanned.
+        scanned: ``(num_files,)`` results, in the order of ``folder.files``.
+        signatures: uint8 ``(num_files, SIGNATURE_BYTES)``, by which copies are recognised.
+        pixels: Where the pixels of the accepted files come from, by index into ``folder.files``.
+        mode: What was decided: ``"memory"``, ``"disk"`` or ``"off"``.
+        reused: Whether an earlier scan was found, so that nothing had to be decoded.
+    """
+
+    folder: ImageFolder
+    scanned: tuple[ScannedFile, ...]
+    signatures: NDArray[np.uint8]
+    pixels: PixelSource
+    mode: StoreMode
+    reused: bool
+
+
+def open_store(
+    folder: ImageFolder,
+    policy: InputPolicy,
+    *,
+    mode: StoreMode = "auto",
+    limits: DecodingLimits | None = None,
+    scan_limits: ScanLimits | None = None,
+    progress: Progress | None = None,
+) -> Store:
+    """Scan a folder, or find the pixels of an earlier scan of the same files.
+
+    Args:
+        folder: What `imgclf.data.reading.layout.read_folder` returned.
+        policy: What every image is turned into.
+        mode: ``"disk"`` keeps pixels in the cache folder for later runs, ``"memory"`` for this
+            process only, ``"off"`` decodes them again in each epoch; ``"auto"`` takes the first
+            that fits.
+        limits: Caps on a file's bytes and pixels.
+        scan_limits: Caps on the time and memory that a file may cost.
+        progress: Called now and then with the number of files done and in all.
+
+    Returns:
+        The store.
+
+    Raises:
+        ArgumentError: `mode` is none of these.
+        DataError: The pixels do not fit where `mode` says, or workers cannot be started.
+    """
+    if mode not in ("auto", "memory", "disk", "off"):
+        raise ArgumentError(
+            f"store={mode!r} is not accepted: give 'auto', 'memory', 'disk' or 'off'."
+        )
+    limits = limits or DecodingLimits()
+    size_bytes = len(folder.files) * int(np.prod(policy.pixel_shape))
+    key = _key(folder, policy, limits)
+    place = cache.cache_folder() / key
+    if mode in ("auto", "disk") and (kept := _open_kept(place, folder, policy)):
+        return kept
+    scanner = _Scanner(folder, policy, limits, scan_limits, progress)
+    if mode == "auto":
+        return _open_where_it_fits(scanner, place, size_bytes)
+    if mode == "disk":
+        return scanner.to_disk(place, size_bytes)
+    if mode == "memory":
+        return scanner.to_memory(size_bytes)
+    return scanner.to_nowhere()
+
+
+def _open_where_it_fits(scanner: _Scanner, place: Path, size_bytes: int) -> Store:
+    """Try the disk, then the memory, then nothing; an estimate can be wrong, as under a quota."""
+    if size_bytes <= _room_on_disk():
+        try:
+            return scanner.to_disk(place, size_bytes)
+        except _NoRoomError as error:
+            _logger.warning("%s Going on without it.", error)
+    if size_bytes <= MEMORY_SHARE * _free_memory_bytes():
+        try:
+            return scanner.to_memory(size_bytes)
+        except _NoRoomError as error:
+            _logger.warning("%s Going on without it.", error)
+    return scanner.to_nowhere()
+
+
+def _key(folder: ImageFolder, policy: InputPolicy, limits: DecodingLimits) -> str:
+    """Name the pixels by all that decides them; a file's entry stands for its content."""
+    decided_by = asdict(policy)
+    del decided_by["data_format"]  # Axes are turned when batches are made.
+    digest = hashlib.sha256()
+    header = (
+        STORE_VERSION,
+        DECODER_VERSION,
+        decided_by,
+        asdict(limits),
+        str(folder.root.resolve()),
+    )
+    digest.update(json.dumps(header, sort_keys=True).encode())
+    for file in folder.files:
+        entry = f"\n{file.path}\0{file.version}"
+        digest.update(entry.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]
+
+
+def _room_on_disk() -> float:
+    """Return the bytes that pixels may take on the cache's disk; 0 where nothing can be written."""
+    place = cache.cache_folder()
+    existing = next(parent for parent in (place, *place.parents) if parent.exists())
+    if not os.access(existing, os.W_OK):
+        return 0
+    return min(MEMORY_SHARE * shutil.disk_usage(existing).free, cache.MAX_CACHE_BYTES)
+
+
+def _free_memory_bytes() -> int:
+    """Return the memory that programs may still take; 0 where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    available = [line for line in lines if line.startswith("MemAvailable:")]
+    return int(available[0].split()[1]) * 1024 if available else 0
+
+
+def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> Store | None:
+    """Open the pixels of an earlier scan; None where there are none, or not whole ones."""
+    num_files = len(folder.files)
+    try:
+        scanned = _read_index(place / "index.jsonl")
+        if len(scanned) != num_files:
+            return None
+        pixels = _map(place / "pixels.u8", (num_files, *policy.pixel_shape))
+        signatures = _map(place / "signatures.u8", (num_files, SIGNATURE_BYTES))
+        cache.mark_used(place)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # Absent, evicted in this moment, or of another make: scan again.
+    return Store(folder, scanned, signatures, StoredPixels(pixels), "disk", reused=True)
+
+
+def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Map a file of pixels; `ValueError` where it is not of just this size."""
+    if path.stat().st_size != int(np.prod(shape)):
+        raise ValueError(path)
+    return np.memmap(path, np.uint8, "r", shape=shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scanner:
+    """One scan that is about to happen; each method puts the pixels elsewhere."""
+
+    folder: ImageFolder
+    policy: InputPolicy
+    limits: DecodingLimits
+    scan_limits: ScanLimits | None
+    progress: Progress | None
+
+    def to_disk(self, place: Path, size_bytes: int) -> Store:
+        """Fill a new cache entry beside its final place, then move it there in one step."""
+        partial = place.with_name(
+            f"{place.name}{cache.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}"
+        )
+        try:
+            cache.make_room(size_bytes)
+            partial.mkdir(parents=True)
+            with (
+                new_file(partial / "pixels.u8", size_bytes) as pixels,
+                new_file(partial / "signatures.u8", self.signature_bytes) as signatures,
+            ):
+                _write_index(partial / "index.jsonl", self._scan(pixels, signatures))
+            self._publish(partial, place)
+        except OSError as error:
+            raise _NoRoomError(
+                f"The pixels of {self.folder.root} cannot be kept in {place.parent} "
+                f"({error.strerror}): free some space, set IMGCLF_CACHE_DIR, or use the store "
+                "'memory' or 'off'."
+            ) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        kept = _open_kept(place, self.folder, self.policy)
+        if kept is None:  # Evicted or cleared by another process in this moment.
+            return self.to_memory(size_bytes)
+        return replace(kept, reused=False)
+
+    def to_memory(self, size_bytes: int) -> Store:
+        """Fill a nameless file that lives in memory where the system has such files."""
+        shape = (len(self.folder.files), *self.policy.pixel_shape)
+        try:
+            with (
+                memory_file(size_bytes) as pixels,
+                memory_file(self.signature_bytes) as signatures,
+            ):
+                scanned = self._scan(pixels.path, signatures.path)
+                stored = StoredPixels(pixels.read().reshape(shape))
+                return self._store(scanned, signatures.read(), stored, "memory")
+        except (OSError, MemoryError) as error:
+            raise _NoRoomError(
+                f"The pixels of {self.folder.root} need {size_bytes / 1e9:.1f} GB, which do not "
+                f"fit into memory ({error}): use the store 'disk' or 'off'."
+            ) from error
+
+    def to_nowhere(self) -> Store:
+        """Check the files and decode them again whenever they are asked for."""
+        with memory_file(self.signature_bytes) as signatures:
+            scanned = self._scan(None, signatures.path)
+            looks = signatures.read()
+        pool = ThreadPoolExecutor(available_processors(), thread_name_prefix="imgclf-decode")
+        pixels = StreamedPixels(self.folder.paths, self.policy, self.limits, pool)
+        return self._store(scanned, looks, pixels, "off")
+
+    @property
+    def signature_bytes(self) -> int:
+        """Size of all signatures."""
+        return len(self.folder.files) * SIGNATURE_BYTES
+
+    def _store(
+        self,
+        scanned: tuple[ScannedFile, ...],
+        signatures: NDArray[np.uint8],
+        pixels: PixelSource,
+        mode: StoreMode,
+    ) -> Store:
+        looks = signatures.reshape(-1, SIGNATURE_BYTES)
+        return Store(self.folder, scanned, looks, pixels, mode, reused=False)
+
+    def _publish(self, partial: Path, place: Path) -> None:
+        """Move a finished entry to its place; where another process was faster, keep its own."""
+        try:
+            partial.rename(place)
+        except OSError:
+            if _open_kept(place, self.folder, self.policy) is None:
+                shutil.rmtree(place, ignore_errors=True)  # Damaged, or half cleared.
+                partial.rename(place)
+
+    def _scan(self, pixels: Path | None, signatures: Path) -> tuple[ScannedFile, ...]:
+        return scan_files(
+            self.folder.paths,
+            self.policy,
+            pixel_file=None if pixels is None else str(pixels),
+            signature_file=str(signatures),
+            limits=self.limits,
+            scan_limits=self.scan_limits,
+            progress=self.progress,
+        )
+
+
+def _write_index(path: Path, scanned: Sequence[ScannedFile]) -> None:
+    """Write a line for each file, so that reading and writing never hold all of the text."""
+    with path.open("w", encoding="utf-8") as file:
+        for result in scanned:
+            facts = result.facts and astuple(result.facts)
+            file.write(json.dumps([result.sha256, result.reason, result.message, facts]) + "\n")
+
+
+def _read_index(path: Path) -> tuple[ScannedFile, ...]:
+    with path.open(encoding="utf-8") as file:
+        lines = (json.loads(line) for line in file)
+        return tuple(
+            ScannedFile(sha256, reason, message, facts_of(*facts) if facts else None)
+            for sha256, reason, message, facts in lines
+        )

@@ -1,0 +1,192 @@
+"""Measuring a classifier on images that it did not learn from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgclf.classifiers.abstention import Selective
+from imgclf.classifiers.classifier import Classifier
+from imgclf.classifiers.fingerprints import short_hashes, tiny_thumbnails
+from imgclf.data.batches.generators import Batches
+from imgclf.data.division.recorded_split import keep_held_out
+from imgclf.data.division.samples import Quarantined, Sample, collect_samples
+from imgclf.data.reading.layout import match_classes, read_folder
+from imgclf.data.store.pixel_store import open_store
+from imgclf.errors import ArgumentError, DataError
+from imgclf.evaluation.results import Evaluation
+from imgclf.figures.metrics import measure
+
+__all__ = ["Evaluation", "evaluate", "evaluate_pixels"]
+
+EVALUATE_AT_ONCE = 64
+"""Images that are read from the store at a time."""
+
+
+def evaluate(
+    classifier: Classifier,
+    images: str | os.PathLike[str] | Batches,
+    *,
+    split_file: str | os.PathLike[str] | None = None,
+    min_precision: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Measure a classifier on a folder of images, in float32, with its own preprocessing.
+
+    Args:
+        classifier: What to measure.
+        images: A folder with one sub-folder per class, matched to the classifier's classes by
+            name, or a ZIP or CSV file in its place; or batches of `imgclf.make_generators`, whose
+            images are taken plain.
+        split_file: The ``split.csv`` of a run: of the folder, only the images are measured that
+            it records as test images (as validation images where there is no test).
+        min_precision: Also measure what remains when the classifier abstains as
+            `Classifier.predict` does; above 0 and at most 1.
+        progress: Called while a folder is scanned with the number of files done and in all.
+
+    Returns:
+        The figures. Unreadable images are left out and listed.
+
+    Raises:
+        DataNotFoundError: The folder does not exist.
+        DataError: It has no usable images, or a class that the classifier does not know; or none
+            of its images is held out in `split_file`.
+        ArgumentError: The batches have other classes or another size than the classifier, or
+            `min_precision` cannot be reached.
+
+    Example:
+        >>> result = imgclf.evaluate(clf, "data/test")       # doctest: +SKIP
+        >>> result.accuracy, result.interval                 # doctest: +SKIP
+    """
+    if min_precision is not None:
+        classifier.threshold(min_precision)  # Refused before anything is read.
+    if isinstance(images, Batches):
+        _require_same(classifier, images)
+        if split_file is not None:
+            raise ArgumentError("split_file belongs to a folder; batches are divided already.")
+        return _measured(classifier, images.samples, images.pixels(), min_precision=min_precision)
+    folder = read_folder(images, min_classes=1)
+    if folder.layout == "splits" and split_file is None:
+        raise DataError(
+            f"{folder.root} holds {', '.join(sorted(folder.splits))}: give one of them, "
+            f"for example {folder.root / sorted(folder.splits)[0]}."
+        )
+    files, warning = match_classes(folder, classifier.class_names)
+    store = open_store(folder, classifier.policy, progress=progress)
+    samples, quarantined = collect_samples(store, files)
+    warnings = [warning] if warning else []
+    if split_file is not None:
+        samples, remark = keep_held_out(samples, split_file)
+        warnings.append(remark)
+    rows = np.array([sample.row for sample in samples], np.int64)
+    pixels = (
+        store.pixels.rows(rows[first : first + EVALUATE_AT_ONCE])
+        for first in range(0, len(rows), EVALUATE_AT_ONCE)
+    )
+    return _measured(classifier, samples, pixels, quarantined, warnings, min_precision)
+
+
+def evaluate_pixels(
+    classifier: Classifier,
+    batches: Iterable[NDArray[np.uint8]],
+    labels: Sequence[int],
+    paths: Sequence[str],
+) -> Evaluation:
+    """Measure a classifier on images that are already decoded to its policy.
+
+    Args:
+        classifier: What to measure.
+        batches: Arrays ``(batch, height, width, channels)``, uint8, 0..255.
+        labels: ``(num_images,)`` true indices into the classifier's classes.
+        paths: ``(num_images,)`` where the images come from.
+
+    Returns:
+        The figures.
+    """
+    samples = [
+        Sample(row, path, int(label), "", None)
+        for row, (path, label) in enumerate(zip(paths, labels, strict=True))
+    ]
+    return _measured(classifier, samples, batches)
+
+
+def _require_same(classifier: Classifier, batches: Batches) -> None:
+    if batches.class_names != classifier.class_names or batches.policy != classifier.policy:
+        raise ArgumentError(
+            f"The batches have the classes {batches.class_names} and the size "
+            f"{batches.policy.image_size}; the classifier has {classifier.class_names} and "
+            f"{classifier.policy.image_size}: give a folder instead, it is matched by name."
+        )
+
+
+def _measured(
+    classifier: Classifier,
+    samples: Sequence[Sample],
+    pixels: Iterable[NDArray[np.uint8]],
+    quarantined: Sequence[Quarantined] = (),
+    warnings: Sequence[str] = (),
+    min_precision: float | None = None,
+) -> Evaluation:
+    labels = np.array([sample.label for sample in samples], np.int64)
+    guesses: list[NDArray[np.int64]] = []
+    probabilities, familiarity = classifier.judge_pixels(_watched(classifier, pixels, guesses))
+    num_seen = _count_seen(classifier, samples)
+    return Evaluation(
+        metrics=measure(labels, probabilities, classifier.class_names),
+        class_names=classifier.class_names,
+        paths=tuple(sample.path for sample in samples),
+        labels=labels,
+        probabilities=probabilities,
+        quarantined=tuple(quarantined),
+        warnings=(*warnings, *_seen_warning(num_seen, len(samples))),
+        nearest_mean_accuracy=_share_right(guesses, labels),
+        num_seen=num_seen,
+        selective=_selective(classifier, labels, probabilities, min_precision),
+        familiarity=familiarity,
+    )
+
+
+def _watched(
+    classifier: Classifier,
+    pixels: Iterable[NDArray[np.uint8]],
+    guesses: list[NDArray[np.int64]],
+) -> Iterator[NDArray[np.uint8]]:
+    """Pass batches on; on the way, classify each by the nearest mean thumbnail."""
+    for batch in pixels:
+        if classifier.traces is not None:
+            guesses.append(classifier.traces.nearest_class(tiny_thumbnails(batch)))
+        yield batch
+
+
+def _count_seen(classifier: Classifier, samples: Sequence[Sample]) -> int:
+    if classifier.traces is None:
+        return 0
+    known = (sample.sha256 for sample in samples if sample.sha256)
+    return classifier.traces.count_seen(short_hashes(known))
+
+
+def _seen_warning(num_seen: int, num_images: int) -> list[str]:
+    text = (
+        f"{num_seen} of these {num_images} images were training images: the accuracy is not one "
+        "that new images will see. The split.csv of the run leaves them out."
+    )
+    return [text] if num_seen else []
+
+
+def _share_right(guesses: Sequence[NDArray[np.int64]], labels: NDArray[np.int64]) -> float | None:
+    return float((np.concatenate(guesses) == labels).mean()) if guesses else None
+
+
+def _selective(
+    classifier: Classifier,
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    min_precision: float | None,
+) -> Selective | None:
+    if min_precision is None:
+        return None
+    threshold = classifier.threshold(min_precision)
+    return Selective.measure(labels, probabilities, min_precision, threshold)

@@ -1,0 +1,1 @@
+"""Figures as plain arithmetic: from labels and probabilities to numbers."""

@@ -1,0 +1,1 @@
+"""The machine: processor, memory, devices, number formats, and how TensorFlow starts."""

@@ -1,0 +1,60 @@
+"""Filling a page: one HTML file with its styles, its one script and its data, asking no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+__all__ = ["fill_page", "shown_name", "shown_share"]
+
+
+def fill_page(
+    template: str, scripts: Sequence[str], values: Mapping[str, str], content: Mapping[str, Any]
+) -> str:
+    """Fill a template; nothing that comes from a run is ever markup.
+
+    Args:
+        template: Name of the HTML file in the folder ``template``.
+        scripts: Names of the scripts there, which become one, in this order.
+        values: Texts for the template's places by name; they are escaped here.
+        content: What the script draws, as plain values for JSON.
+
+    Returns:
+        The whole page.
+    """
+    folder = files("imgclf.reports").joinpath("template")
+    script = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in scripts)
+    # The page may run this one script and no other, whatever a name managed to smuggle in.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    places = {
+        **{name: html.escape(text) for name, text in values.items()},
+        "script_hash": f"sha256-{digest}",
+        "style": folder.joinpath("page.css").read_text(encoding="utf-8"),
+        "data": _json_for_script(content),
+        "script": script,
+    }
+    pieces = folder.joinpath(template).read_text(encoding="utf-8").split("{{")
+    # Split first, so that a value that looks like a placeholder is never filled in itself.
+    filled = [places[name] + rest for name, rest in (piece.split("}}", 1) for piece in pieces[1:])]
+    return pieces[0] + "".join(filled)
+
+
+def shown_name(name: str) -> str:
+    """Return a file name as text; bytes that are none are shown as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def shown_share(share: float, digits: int = 1) -> str:
+    """Return a share, 0 to 1, as per cent, as the page's script writes it."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def _json_for_script(content: Mapping[str, Any]) -> str:
+    """Return JSON that cannot end the script element that it stands in."""
+    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

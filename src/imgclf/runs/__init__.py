@@ -1,0 +1,1 @@
+"""A training's settings, its run folder, and what is recorded there."""

@@ -1,0 +1,1 @@
+"""How the layers of a network compute while it is trained."""

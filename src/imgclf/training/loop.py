@@ -1,0 +1,328 @@
+"""Fitting a network to batches of images."""
+
+from __future__ import annotations
+
+import math
+import os
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+from rich.console import Console
+
+from imgclf.data.batches.generators import Batches
+from imgclf.errors import ArgumentError, TrainingError
+from imgclf.machine.devices import divisible_batch_size, num_replicas
+from imgclf.machine.precision import (
+    Precision,
+    choose_jit_compile,
+    choose_precision,
+    training_precision,
+)
+from imgclf.training.best_epoch import BestEpoch
+from imgclf.training.checkpoints import (
+    INTERVAL_S,
+    CheckpointWriter,
+    TrainingState,
+    newest_state,
+    restore,
+)
+from imgclf.training.kernels.gelu import fused_gelu
+from imgclf.training.kernels.normalisation import fused_normalisation
+from imgclf.training.objective import choose_class_weights, choose_loss
+from imgclf.training.optimizers import AVERAGED_SHARE, make_optimizer
+from imgclf.training.progress import TrainingProgress
+from imgclf.training.soft_labels import choose_accuracy, weigh_classes
+from imgclf.training.steps import count_steps, parts_of, stream_of
+from imgclf.training.weight_average import AveragedWeights
+
+__all__ = ["fit"]
+
+_compiled_here: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Models that `fit` compiled itself; the user's own compile is recognised by its absence."""
+
+
+def fit(
+    model: keras.Model,
+    train: tf.data.Dataset,
+    val: tf.data.Dataset | None = None,
+    *,
+    epochs: int = 20,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
+    optimizer: str | keras.optimizers.Optimizer = "adam",
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
+    class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+    weight_decay: float | None = None,
+    label_smoothing: float = 0.0,
+    average_weights: bool | int = False,
+    accumulate_steps: int = 1,
+    steps_per_execution: int = 1,
+    patience: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    precision: Precision = "auto",
+    jit_compile: bool | Literal["auto"] = "auto",
+    checkpoint_dir: str | os.PathLike[str] | None = None,
+    checkpoint_interval_s: float = INTERVAL_S,
+    verbose: int | bool = 0,
+) -> keras.callbacks.History:
+    """Fit a network to batches of images, and keep the weights of its best epoch.
+
+    The loss follows from the output layer: binary cross-entropy for one sigmoid unit, categorical
+    cross-entropy for more. A model that you have compiled yourself keeps its optimizer, loss
+    and metrics. With `val`, the model ends with the weights of the epoch of the best
+    validation accuracy, also after an exception or Ctrl-C.
+
+    Args:
+        model: What `imgclf.build_model` returns, or any Keras classifier.
+        train: What `imgclf.make_generators` returns, or any `tf.data.Dataset` of
+            ``(images, labels)``.
+        val: Validation batches of the same kind.
+        epochs: Passes over the training images, from 1 on.
+        learning_rate: A number above 0 or a Keras schedule. An optimizer *object* keeps its own.
+        optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"``, ``"sgd"`` (Nesterov momentum 0.9), or a
+            Keras optimizer.
+        steps_per_epoch: Batches per epoch; None is samples / batch size, rounded up. Any number
+            works: the images are gone through again and again.
+        validation_steps: Most validation batches per epoch; None takes all.
+        class_weight: Weight of each class in the loss, by class index; ``"balanced"`` weighs
+            classes by the inverse of their frequency.
+        weight_decay: Share of each kernel, 0 to 1, that a step of rate 1 takes away; None is the
+            optimizer's own: 0.004 for ``"adamw"``, none for the others.
+        label_smoothing: Share of each label, 0 to 1 (exclusive), that is spread over all classes
+            (Szegedy et al. 2015, arXiv:1512.00567).
+        average_weights: Whether validation and the result take a moving average of the weights
+            over the last twentieth of the training, or over how many steps where another than
+            `epochs` ends it.
+        accumulate_steps: Batches whose mean gradient makes one change of the weights, from 1 on:
+            large batches in little memory.
+        steps_per_execution: Steps that TensorFlow makes before it comes back to Python, a divisor
+            of the steps per epoch; callbacks see every so many. Worth it where steps take
+            milliseconds.
+        patience: Epochs without a better one after which the training ends; None never ends it
+            early.
+        callbacks: Any Keras callbacks.
+        precision: Of the training steps: ``"auto"``, ``"float32"`` or ``"mixed_bfloat16"``. The
+            model is float32 before and after; the figures in the history are in training
+            precision, `imgclf.evaluate` always computes in float32.
+        jit_compile: Whether XLA compiles the step; ``"auto"`` never does on a CPU, where it is
+            slower.
+        checkpoint_dir: A folder where the whole state is saved after each epoch, and within one.
+            A training that finds a state there goes on from it exactly, with the same images in
+            the same order; `train` must be batches of `imgclf.make_generators`.
+        checkpoint_interval_s: Seconds between two states within an epoch.
+        verbose: 1 draws the progress on standard error.
+
+    Returns:
+        Keras' history; its ``best_epoch`` counts from 0 and is None without `val`.
+
+    Raises:
+        ArgumentError: An argument is out of range, or data and model do not fit each other.
+        TrainingError: The loss is not a number any more; the message names step and rate.
+
+    Example:
+        >>> history = imgclf.fit(model, train, val, epochs=20)    # doctest: +SKIP
+        >>> history.history["val_accuracy"][history.best_epoch]   # doctest: +SKIP
+    """
+    _require_counts(
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        validation_steps=validation_steps,
+        accumulate_steps=accumulate_steps,
+        steps_per_execution=steps_per_execution,
+        patience=patience,
+    )
+    if not 0 <= label_smoothing < 1:
+        raise ArgumentError(
+            f"label_smoothing={label_smoothing!r} is not accepted: give a number from 0 to 1."
+        )
+    chosen = choose_precision(precision)
+    _require_fit(model, train)
+    _require_shares(train, val)
+    steps = count_steps(train, steps_per_epoch)
+    _require_whole_executions(steps_per_execution, steps, checkpoint_dir)
+    if not model.compiled or model in _compiled_here:
+        model.compile(
+            make_optimizer(
+                model,
+                optimizer,
+                learning_rate,
+                weight_decay=weight_decay,
+                average_over=_averaged_training(average_weights, epochs * (steps or 1)),
+                accumulate_steps=accumulate_steps,
+            ),
+            choose_loss(model, train, label_smoothing),
+            metrics=[choose_accuracy(model)],
+            jit_compile=choose_jit_compile(jit_compile),
+            steps_per_execution=steps_per_execution,
+        )
+        _compiled_here.add(model)
+    averaged = AveragedWeights() if model.optimizer.use_ema else None
+    best = BestEpoch(patience, averaged.measured if averaged else keras.Model.get_weights)
+    state = _resume(model, train, best, checkpoint_dir)
+    weights = choose_class_weights(class_weight, train)
+    watching: list[keras.callbacks.Callback] = [_StopAtNaN(), best]
+    watching += [averaged] if averaged else []
+    if checkpoint_dir is not None:
+        writer = CheckpointWriter(Path(checkpoint_dir), best, state, checkpoint_interval_s)
+        watching.append(writer)
+    figures = {name: list(values) for name, values in state.history.items()} if state else {}
+    history = keras.callbacks.History()
+    with (
+        training_precision(model, chosen),
+        fused_normalisation(model),
+        fused_gelu(model, steps * epochs if steps else None),
+        _progress(verbose, train) as drawing,
+    ):
+        try:
+            for part in parts_of(state, epochs, steps):
+                stream = stream_of(train, part, steps)
+                keras_weights = weights
+                if weights is not None and isinstance(train, Batches):
+                    stream = weigh_classes(stream, weights, train.num_classes)
+                    keras_weights = None
+                history = model.fit(
+                    stream,
+                    initial_epoch=part.first_epoch,
+                    epochs=part.last_epoch,
+                    steps_per_epoch=part.steps,
+                    shuffle=False,  # the batches come shuffled; Keras warns otherwise
+                    validation_data=_limited(val, validation_steps),
+                    class_weight=keras_weights,
+                    callbacks=[*callbacks, *watching, *drawing],
+                    verbose=0,
+                )
+                for name, values in history.history.items():
+                    figures.setdefault(name, []).extend(values)
+                if model.stop_training:
+                    break
+        finally:
+            best.restore()
+    if averaged and not best.weights:
+        averaged.put_in_place()
+    history.history = figures
+    history.epoch = list(range(len(next(iter(figures.values()), []))))
+    history.best_epoch = best.best_epoch
+    return history
+
+
+def _resume(
+    model: keras.Model,
+    train: tf.data.Dataset,
+    best: BestEpoch,
+    checkpoint_dir: str | os.PathLike[str] | None,
+) -> TrainingState | None:
+    """Take up the newest state of an earlier training, if there is one."""
+    if checkpoint_dir is None:
+        return None
+    if not isinstance(train, Batches):
+        raise ArgumentError(
+            "checkpoint_dir needs batches of make_generators: a plain dataset cannot go on from "
+            "the place where it stopped."
+        )
+    state = newest_state(Path(checkpoint_dir))
+    if state is not None:
+        restore(model, state)
+        best.best_epoch, best.score = state.best_epoch, state.best_score
+        best.weights = state.best_weights
+    return state
+
+
+def _require_counts(**counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None and (isinstance(count, bool) or not count >= 1 or count % 1):
+            raise ArgumentError(f"{name}={count!r} is not accepted: give a whole number from 1 on.")
+
+
+def _require_whole_executions(
+    steps_per_execution: int, steps: int | None, checkpoint_dir: str | os.PathLike[str] | None
+) -> None:
+    """Refuse several steps at once where an epoch or a checkpoint would end between them."""
+    if steps_per_execution > 1 and (
+        steps is None or steps % steps_per_execution or checkpoint_dir is not None
+    ):
+        raise ArgumentError(
+            f"steps_per_execution={steps_per_execution} needs an epoch of a multiple of so many "
+            f"steps (this one has {steps}) and no checkpoint_dir: leave it out."
+        )
+
+
+def _averaged_training(average_weights: bool | int, num_steps: int) -> int | None:
+    """Return the steps of a training whose last share is averaged; None averages nothing."""
+    if average_weights is True:
+        return num_steps
+    return round(average_weights / AVERAGED_SHARE) if average_weights else None
+
+
+def _require_fit(model: keras.Model, train: tf.data.Dataset) -> None:
+    """Refuse data that the network cannot read, before Keras says so in forty lines."""
+    if not isinstance(train, tf.data.Dataset):
+        raise ArgumentError(
+            f"train is {type(train).__name__}; give what make_generators returns, or another "
+            "tf.data.Dataset of (images, labels)."
+        )
+    if not isinstance(train, Batches):
+        return
+    if tuple(model.input_shape[1:]) != train.input_shape:
+        raise ArgumentError(
+            f"The model reads images of shape {tuple(model.input_shape[1:])}, the batches have "
+            f"{train.input_shape}: build it with build_model(name, train.input_shape)."
+        )
+    units = 1 if train.num_classes == 2 else train.num_classes
+    if model.output_shape[-1] != units:
+        raise ArgumentError(
+            f"The model has {model.output_shape[-1]} output units, {train.num_classes} classes "
+            f"need {units}: build it with num_classes=train.num_classes."
+        )
+
+
+def _require_shares(*data: tf.data.Dataset | None) -> None:
+    """Refuse batches of which one device of several would get nothing."""
+    batches = [item for item in data if isinstance(item, Batches)]
+    counts = [item.num_samples for item in batches]
+    for item in batches:
+        divisible = divisible_batch_size(item.batch_size, counts, num_replicas())
+        if divisible != item.batch_size:
+            raise ArgumentError(
+                f"batch_size={item.batch_size} would leave one of {num_replicas()} devices "
+                f"without an image in the last batch: make the batches with {divisible}."
+            )
+
+
+def _limited(val: tf.data.Dataset | None, validation_steps: int | None) -> tf.data.Dataset | None:
+    return val if val is None or validation_steps is None else val.take(validation_steps)
+
+
+@contextmanager
+def _progress(verbose: int | bool, train: tf.data.Dataset) -> Iterator[list[TrainingProgress]]:
+    if not verbose:
+        yield []
+        return
+    batch_size = train.batch_size if isinstance(train, Batches) else 1
+    drawing = TrainingProgress(Console(stderr=True), batch_size)
+    try:
+        yield [drawing]
+    finally:
+        drawing.close()
+
+
+class _StopAtNaN(keras.callbacks.Callback):
+    """Ends a training whose loss is not a number: nothing after that step can be right."""
+
+    def on_train_batch_end(
+        self,
+        batch: int,  # noqa: ARG002 - Keras names it
+        logs: Mapping[str, float] | None = None,
+    ) -> None:
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            optimizer = self.model.optimizer
+            step, rate = int(optimizer.iterations.numpy()), float(optimizer.learning_rate.numpy())
+            raise TrainingError(
+                f"The loss became {loss} at step {step} with learning rate {rate:.2g}: try a "
+                "tenth of that rate."
+            )

@@ -1,0 +1,172 @@
+"""What a search has found, and how it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from imgclf.classifiers.loader import load
+from imgclf.data.batches.generators import Plan
+from imgclf.errors import TuningError
+from imgclf.evaluation.evaluator import Evaluation, evaluate
+from imgclf.options import Value
+from imgclf.tuning.candidates import build_images
+from imgclf.tuning.datasets import DatasetPlan
+from imgclf.tuning.gain import Gain, paired_gain
+from imgclf.tuning.importance import importance
+from imgclf.tuning.study import Study
+from imgclf.tuning.tables import best_settings, trial_rows
+from imgclf.tuning.trial_settings import RefitOrder
+from imgclf.tuning.trials import Trial, best_trial
+
+if TYPE_CHECKING:
+    from imgclf.tuning.pool import Pool
+    from imgclf.tuning.tuner import TuningOrder
+
+__all__ = ["TuningResult", "measure_search"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TuningResult:
+    """What a search has found.
+
+    Attributes:
+        best: The best trial, by its mean validation accuracy.
+        options: The best trial's value for every option of its architecture.
+        learning_rate: The best trial's learning rate.
+        settings: All that `imgclf.train` needs to repeat it: ``train(folder, **settings)``.
+        bundle: The best trial's classifier, with the weights that were measured.
+        table: One row per trial, the best first.
+        trials: All trials, by number.
+        evaluation: What the bundle gives on the images of `split`, in float32.
+        split: ``"test"``; or ``"val"`` where there are no test images: those also chose the trial.
+        gain: Over the defaults of the best trial's architecture; None where these have no result.
+        importance: Share of the variance that each option explains; empty below six trials.
+        refit_accuracies: Test accuracy of each refit on training and validation images, the first
+            of which is ``refit.imgclf`` in `study_dir`; empty without ``refit``.
+        study_dir: The folder with all of it.
+
+    Example:
+        >>> result = imgclf.tune("three_conv", train, val, max_trials=10)    # doctest: +SKIP
+        >>> clf = imgclf.load(result.bundle)                                 # doctest: +SKIP
+        >>> longer = imgclf.train("photos/", **{**result.settings, "epochs": 20})  # doctest: +SKIP
+    """
+
+    best: Trial
+    options: Mapping[str, Value]
+    learning_rate: float
+    settings: Mapping[str, Any]
+    bundle: Path
+    table: list[dict[str, Any]]
+    trials: tuple[Trial, ...]
+    evaluation: Evaluation
+    split: Literal["test", "val"]
+    gain: Gain | None
+    importance: Mapping[str, float]
+    refit_accuracies: tuple[float, ...]
+    study_dir: Path
+
+
+def measure_search(
+    order: TuningOrder, study: Study, plan: Plan | DatasetPlan, workers: Pool
+) -> TuningResult:
+    """Measure the best trial of a search on images that did not choose it, and save it.
+
+    Args:
+        order: What was searched.
+        study: All trials.
+        plan: The study's images.
+        workers: The processes that refit, where that was asked for.
+
+    Returns:
+        What was found.
+
+    Raises:
+        TuningError: No trial came to a result, or a refit failed.
+    """
+    best = best_trial(study.trials)
+    if best is None:
+        reasons = "; ".join(dict.fromkeys(trial.reason for trial in study.trials))
+        raise TuningError(f"No trial came to a result: {reasons or 'none was begun'}.")
+    evaluation, split = _evaluate(study, plan, best)
+    bundle = _save_best(study, best, evaluation, split)
+    return TuningResult(
+        best=best,
+        options=best.candidate.options,
+        learning_rate=best.candidate.training["learning_rate"],
+        settings=best_settings(best, plan, order.settings),
+        bundle=bundle,
+        table=trial_rows(study.trials, order.space),
+        trials=study.trials,
+        evaluation=evaluation,
+        split=split,
+        gain=_gain(order, study, plan, best, evaluation),
+        importance=importance(study.trials, order.space),
+        refit_accuracies=_refit(order, study, plan, best, workers),
+        study_dir=study.folder,
+    )
+
+
+def _evaluate(
+    study: Study, plan: Plan | DatasetPlan, trial: Trial
+) -> tuple[Evaluation, Literal["test", "val"]]:
+    images = build_images(plan, trial.candidate)
+    classifier = load(study.bundle(trial.number))
+    return evaluate(classifier, images.test or images.val), "test" if images.test else "val"
+
+
+def _save_best(
+    study: Study, best: Trial, evaluation: Evaluation, split: Literal["test", "val"]
+) -> Path:
+    """Save the best classifier once more, with the figure that did not choose it."""
+    classifier = load(study.bundle(best.number))
+    classifier.figures = evaluation.figures(split)
+    return classifier.save(study.folder / "best.imgclf")
+
+
+def _gain(
+    order: TuningOrder,
+    study: Study,
+    plan: Plan | DatasetPlan,
+    best: Trial,
+    evaluation: Evaluation,
+) -> Gain | None:
+    """Compare with the defaults of the same architecture, on the same images."""
+    number = order.space.architectures.index(best.candidate.architecture)
+    defaults = study.trials[number]
+    if defaults.status != "completed" or defaults.number != number:
+        return None
+    other, split = _evaluate(study, plan, defaults)
+    return paired_gain(
+        evaluation.predicted == evaluation.labels, other.predicted == other.labels, split
+    )
+
+
+def _refit(
+    order: TuningOrder, study: Study, plan: Plan | DatasetPlan, best: Trial, workers: Pool
+) -> tuple[float, ...]:
+    """Train the best candidate with several seeds on all images but the test images."""
+    if isinstance(plan, DatasetPlan):  # `run_tuning` has refused to refit on these.
+        return ()
+    accuracies: dict[int, float] = {}
+    waiting = list(range(order.refit))
+    while waiting or len(accuracies) < order.refit:
+        while waiting and workers.num_idle:
+            number = waiting.pop(0)
+            # The first one is the result: choosing the best by its test accuracy would flatter it.
+            bundle = "" if number else str(study.folder / "refit.imgclf")
+            log = str(study.folder / "logs" / f"refit-{number}.txt")
+            seed = order.settings.seed + number
+            workers.run(number, RefitOrder(plan, best.candidate, order.settings, seed, bundle, log))
+        for number, event in workers.events(timeout_s=1.0):
+            if "accuracy" in event:
+                accuracies[number] = event["accuracy"]
+            elif "lost" in event:
+                waiting.append(number)
+            elif "error" in event:
+                raise TuningError(f"The refit failed: {event['error']}: {event['message']}")
+            elif event.get("ended") and number not in accuracies:
+                raise TuningError(f"The refit's process ended with status {event['ended']}.")
+    return tuple(accuracies[number] for number in sorted(accuracies))

@@ -1,0 +1,83 @@
+"""Training the best candidate once more, on training and validation images together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgclf.classifiers.classifier import Classifier
+from imgclf.data.batches.generators import Batches, ImageData
+from imgclf.data.store.pixel_store import PixelSource
+from imgclf.errors import ArgumentError
+from imgclf.evaluation.evaluator import evaluate
+from imgclf.tuning.candidates import build_network, candidate_plan, fit_network
+from imgclf.tuning.trial_settings import RefitOrder
+
+__all__ = ["join_batches", "refit"]
+
+
+def refit(order: RefitOrder, report: Callable[[dict[str, Any]], None]) -> None:
+    """Train with a seed on training and validation images, and measure on the test images.
+
+    No image is left to choose an epoch: the last one counts, at the end of the schedule.
+
+    Args:
+        order: What to do.
+        report: Called with ``{"accuracy": ...}``, the accuracy on the test images.
+
+    Raises:
+        ArgumentError: There are no test images, so that nothing could be said of the result.
+    """
+    data = candidate_plan(order.plan, order.candidate).build()
+    if data.test is None:
+        raise ArgumentError("Without test images a refit cannot be measured: give some.")
+    train = join_batches(data)
+    model = build_network(order.candidate, train, order.seed)
+    fit_network(model, order.candidate, order.settings, train, train.steps_per_epoch)
+    classifier = Classifier(model, data.train)
+    evaluation = evaluate(classifier, data.test)
+    classifier.figures = evaluation.figures("test")
+    if order.bundle:
+        classifier.save(Path(order.bundle))
+    report({"accuracy": evaluation.accuracy})
+
+
+def join_batches(data: ImageData) -> Batches:
+    """Return batches of the training and the validation images together, varied like training."""
+    first, second = data.train.source, data.val.source
+    boundary = int(first.rows.max()) + 1
+    source = replace(
+        first,
+        pixels=_JoinedPixels(first.pixels, second.pixels, boundary),
+        rows=np.concatenate([first.rows, second.rows + boundary]),
+        labels=np.concatenate([first.labels, second.labels]),
+    )
+    samples = (*data.train.samples, *data.val.samples)
+    return Batches(source, data.train.class_names, samples, data.train.plan)
+
+
+@dataclass(frozen=True, slots=True)
+class _JoinedPixels:
+    """The rows of two sources, one after the other."""
+
+    first: PixelSource
+    second: PixelSource
+    boundary: int
+
+    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return images in the order of the indices."""
+        in_second = indices >= self.boundary
+        if not in_second.any():
+            return self.first.rows(indices)
+        if in_second.all():
+            return self.second.rows(indices - self.boundary)
+        head = self.first.rows(indices[~in_second])
+        images = np.empty((len(indices), *head.shape[1:]), np.uint8)
+        images[~in_second] = head
+        images[in_second] = self.second.rows(indices[in_second] - self.boundary)
+        return images

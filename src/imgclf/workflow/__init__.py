@@ -1,0 +1,1 @@
+"""The way from a folder of images to a classifier."""

@@ -1,0 +1,342 @@
+"""From images and settings to a fitted network: the middle of the way that `workflow` goes."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import keras
+import tensorflow as tf
+
+from imgclf.atomic import write_atomically
+from imgclf.classifiers.classifier import Classifier
+from imgclf.data.batches.generators import ImageData, Plan
+from imgclf.errors import ArgumentError, OutOfMemoryError
+from imgclf.machine.devices import choose_strategy, divisible_batch_size
+from imgclf.machine.precision import choose_precision
+from imgclf.runs.folder import write_config
+from imgclf.runs.settings import Settings, to_config
+from imgclf.training.budget import BudgetPlan, KeepBudget
+from imgclf.training.checkpoints import newest_state, remove_states
+from imgclf.training.loop import fit
+from imgclf.training.optimizers import AVERAGED_SHARE, choose_optimizer, usual_rate
+from imgclf.training.rate_finder import find_learning_rate
+from imgclf.training.rate_plot import rate_picture
+from imgclf.training.schedules import make_schedule
+from imgclf.training.stop_request import StopOnRequest
+from imgclf.training.trackers import make_trackers
+from imgclf.training.two_phase import fit_two_phase, in_two_phases
+from imgclf.workflow.time_budget import budget_of
+from imgclf.workflow.transfer import copy_weights, frozen_convolutions
+from imgclf.zoo.builder import build_model, build_unloaded, origin_of
+
+__all__ = ["Learned", "Task", "Watcher", "learn", "plan_task"]
+
+_logger = logging.getLogger(__name__)
+
+MOST_PLANS = 10
+"""How many times the planned epochs a training with a budget may make before its time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who is told how a training goes on; each does nothing by default.
+
+    Attributes:
+        scanning: Called with the number of files done and in all.
+        scanned: Called with the images once they are known.
+        planned: Called with the plan of a training that has a budget.
+        rate_found: Called with the learning rate that was measured.
+        callbacks: Keras callbacks.
+        verbose: Whether the training's progress is drawn on standard error.
+        stop_requested: Asked after each step; True ends the training in good order.
+    """
+
+    scanning: Callable[[int, int], None] | None = None
+    scanned: Callable[[ImageData], None] = lambda _data: None
+    planned: Callable[[BudgetPlan], None] = lambda _plan: None
+    rate_found: Callable[[float], None] = lambda _rate: None
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    verbose: bool = False
+    stop_requested: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be learned, and where to.
+
+    Attributes:
+        plan: The images.
+        settings: Every choice.
+        folder: The run folder; None writes nothing.
+        budget: How a given time is going to be spent; None without one.
+        began_s: When that time began, on the monotonic clock.
+    """
+
+    plan: Plan
+    settings: Settings
+    folder: Path | None
+    budget: BudgetPlan | None
+    began_s: float
+
+    def record(self) -> None:
+        """Write every value into the run folder."""
+        if self.folder is not None:
+            precision = choose_precision(self.settings.precision)
+            write_config(self.folder, to_config(self.plan, self.settings, precision))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """What came of a task.
+
+    Attributes:
+        model: The fitted network, with the weights of its best epoch.
+        data: The images, in the batches that fitted into memory and devices.
+        history: Keras' history.
+        settings: Every choice, with what was measured on the way.
+    """
+
+    model: keras.Model
+    data: ImageData
+    history: keras.callbacks.History
+    settings: Settings
+
+
+def plan_task(plan: Plan, settings: Settings, folder: Path | None, watcher: Watcher) -> Task:
+    """Choose what a time budget leaves open; without one everything is chosen already.
+
+    Args:
+        plan: The images.
+        settings: Every choice.
+        folder: The run folder, if any.
+        watcher: Is told the plan.
+
+    Returns:
+        The task.
+
+    Raises:
+        ArgumentError: A budget and two phases contradict each other.
+    """
+    began_s = time.monotonic()
+    if settings.budget_s is not None and settings.two_phase:
+        raise ArgumentError("two_phase and a budget cannot be given together: leave one out.")
+    if settings.budget_s is None:
+        return Task(plan, settings, folder, None, began_s)
+    budget = budget_of(plan, settings, settings.budget_s)
+    settings = replace(
+        settings, image_size=budget.image_size, epochs=budget.epochs, size_by_budget=False
+    )
+    plan = replace(plan, policy=replace(plan.policy, image_size=budget.image_size))
+    watcher.planned(budget)
+    return Task(plan, settings, folder, budget, began_s)
+
+
+def learn(
+    task: Task,
+    data: ImageData,
+    watcher: Watcher,
+    stopping: StopOnRequest,
+    start_from: Classifier | None = None,
+) -> Learned:
+    """Build a network and fit it, on every device, in batches that fit into memory.
+
+    Args:
+        task: What is to be learned.
+        data: Its images.
+        watcher: Who is told how it goes on.
+        stopping: Ends the training in good order.
+        start_from: A classifier to go on from.
+
+    Returns:
+        The fitted network.
+
+    Raises:
+        OutOfMemoryError: The memory does not hold a step, and the batch size may not be changed.
+    """
+    strategy = choose_strategy()
+    wanted = task.settings.batch_size
+    while True:
+        splits = (data.train, data.val, data.test)
+        counts = [batches.num_samples for batches in splits if batches is not None]
+        wanted = divisible_batch_size(wanted, counts, strategy.num_replicas_in_sync)
+        if wanted != task.plan.batch_size:
+            task, data = _in_batches_of(wanted, task)
+        try:
+            with strategy.scope():
+                return _attempt(task, data, watcher, stopping, start_from)
+        except OutOfMemoryError:
+            if not task.settings.shrink_batch or wanted == 1:
+                raise
+            wanted //= 2
+            _logger.warning("The memory does not hold a step; going on with batches of %d.", wanted)
+            if task.folder is not None:
+                remove_states(task.folder / "checkpoints")
+
+
+def _in_batches_of(batch_size: int, task: Task) -> tuple[Task, ImageData]:
+    """Make other batches of the same images; their pixels are in the store already."""
+    plan = replace(task.plan, batch_size=batch_size)
+    task = replace(task, plan=plan, settings=replace(task.settings, batch_size=batch_size))
+    task.record()
+    return task, plan.build()
+
+
+def _attempt(
+    task: Task,
+    data: ImageData,
+    watcher: Watcher,
+    stopping: StopOnRequest,
+    start_from: Classifier | None,
+) -> Learned:
+    model = _build(task.settings, data, start_from)
+    task = _with_optimizer(task, model)
+    settings = task.settings
+    trackers = make_trackers(task.folder, tensorboard=settings.tensorboard, mlflow=settings.mlflow)
+    callbacks = [*watcher.callbacks, *trackers, stopping]
+    with frozen_convolutions(model, settings.freeze):
+        if settings.learning_rate == "auto":
+            rate = _measure_rate(model, data, task)
+            watcher.rate_found(rate)
+            task = replace(task, settings=replace(settings, learning_rate=rate))
+            task.record()
+        callbacks += _keep_budget(task)
+        history = _fit(model, data, task, callbacks, watcher.verbose)
+    return Learned(model, data, history, task.settings)
+
+
+def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -> keras.Model:
+    options: dict[str, Any] = dict(settings.options)
+    if start_from is None:
+        return build_model(
+            settings.architecture,
+            data.train.input_shape,
+            data.train.num_classes,
+            data_format=settings.data_format,
+            seed=settings.seed,
+            **options,
+        )
+    origin = origin_of(start_from.model)
+    model = build_unloaded(
+        settings.architecture,
+        data.train.input_shape,
+        data.train.num_classes,
+        data_format=settings.data_format,
+        seed=settings.seed,
+        options=options,
+        weights_files=origin.weights_files if origin else None,
+    )
+    copy_weights(start_from.model, start_from.class_names, model, data.train.class_names)
+    return model
+
+
+def _with_optimizer(task: Task, model: keras.Model) -> Task:
+    """Choose what the settings leave to the network: its optimizer and that one's usual rate."""
+    settings = task.settings
+    optimizer = settings.optimizer
+    if optimizer == "auto":
+        optimizer = choose_optimizer(model)
+    rate = settings.learning_rate
+    if rate is None:
+        rate = usual_rate(optimizer)
+    chosen = replace(settings, optimizer=optimizer, learning_rate=rate)
+    if chosen != settings:
+        task = replace(task, settings=chosen)
+        task.record()
+    return task
+
+
+def _measure_rate(model: keras.Model, data: ImageData, task: Task) -> float:
+    """Measure the learning rate, and leave its picture in the run folder."""
+    settings = task.settings
+    # In two phases the rate is that of the head.
+    with frozen_convolutions(model, _has_two_phases(model, settings)):
+        finding = find_learning_rate(
+            model,
+            data.train,
+            optimizer=settings.optimizer,
+            weight_decay=settings.weight_decay,
+            label_smoothing=settings.label_smoothing,
+            precision=settings.precision,
+        )
+    if task.folder is not None:
+        write_atomically(task.folder / "learning_rate.svg", rate_picture(finding).encode())
+    return finding.suggestion
+
+
+def _keep_budget(task: Task) -> list[keras.callbacks.Callback]:
+    """Return the clock of a training that has a budget; a resumed one has the rest of it."""
+    settings = task.settings
+    if task.budget is None or settings.budget_s is None:
+        return []
+    state = newest_state(task.folder / "checkpoints") if task.folder is not None else None
+    done = min(1.0, state.epoch / settings.epochs) if state else 0.0
+    left_s = settings.budget_s * (1 - done) - (time.monotonic() - task.began_s)
+    rate = cast("float", settings.learning_rate)
+    return [KeepBudget(rate, left_s - task.budget.after_s, done, settings.epochs)]
+
+
+def _fit(
+    model: keras.Model,
+    data: ImageData,
+    task: Task,
+    callbacks: Sequence[keras.callbacks.Callback],
+    verbose: bool,
+) -> keras.callbacks.History:
+    settings = task.settings
+    rate: Any = settings.learning_rate
+    shared: dict[str, Any] = {
+        # With a budget the clock ends the training, also where it is faster than was planned.
+        "epochs": settings.epochs * (1 if task.budget is None else MOST_PLANS),
+        "optimizer": settings.optimizer,
+        "class_weight": settings.class_weight,
+        "weight_decay": settings.weight_decay,
+        "label_smoothing": settings.label_smoothing,
+        "average_weights": _averaged_weights(task, settings.epochs * data.train.steps_per_epoch),
+        "accumulate_steps": settings.accumulate_steps,
+        "patience": settings.patience,
+        "callbacks": callbacks,
+        "precision": settings.precision,
+        "checkpoint_dir": None if task.folder is None else task.folder / "checkpoints",
+        "verbose": verbose,
+    }
+    try:
+        if _has_two_phases(model, settings):
+            return fit_two_phase(
+                model,
+                data.train,
+                data.val,
+                learning_rate=rate,
+                schedule=settings.schedule,
+                fine_tune_epochs=settings.fine_tune_epochs,
+                fine_tune_learning_rate=settings.fine_tune_learning_rate,
+                store=settings.store,
+                **shared,
+            )
+        if task.budget is None:  # With a budget the rate follows the clock.
+            # The optimizer counts changes of the weights.
+            num_steps = settings.epochs * data.train.steps_per_epoch // settings.accumulate_steps
+            rate = make_schedule(settings.schedule, rate, num_steps)
+        return fit(model, data.train, data.val, learning_rate=rate, **shared)
+    except tf.errors.ResourceExhaustedError as error:
+        raise OutOfMemoryError(
+            f"The memory does not hold a step of {settings.batch_size} images: try --batch-size "
+            f"{max(1, settings.batch_size // 2)}, or --batch-size auto, or smaller images."
+        ) from error
+
+
+def _averaged_weights(task: Task, planned_steps: int) -> bool | int:
+    """Return whether weights are averaged; with a budget, over how many of the planned steps."""
+    if task.budget is None or not task.settings.average_weights:
+        return task.settings.average_weights
+    return math.ceil(AVERAGED_SHARE * planned_steps)
+
+
+def _has_two_phases(model: keras.Model, settings: Settings) -> bool:
+    """Decide on two phases; a budget is planned for one, whose epochs all cost the same."""
+    return settings.budget_s is None and in_two_phases(model, settings.two_phase)

@@ -1,0 +1,148 @@
+"""The plan of a training that has to be done in a given time, for the images of a folder."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from imgclf.data.batches.generators import Plan
+from imgclf.data.pixels.decoder import decode_with_facts
+from imgclf.data.reading.layout import FoundFile, ImageFolder, read_folder
+from imgclf.data.store.scan import available_processors
+from imgclf.errors import ArgumentError, ImageError
+from imgclf.runs.settings import Settings
+from imgclf.training.budget import (
+    END_LOOKS,
+    IMAGE_SIZES,
+    BudgetPlan,
+    StepCost,
+    measure_steps,
+    plan_budget,
+)
+from imgclf.training.optimizers import choose_optimizer
+from imgclf.training.speed import mega_flop
+from imgclf.zoo.builder import build_model
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["budget_of"]
+
+DECODED_SAMPLE = 24
+"""Files that are decoded to estimate the scan."""
+
+LARGEST_BY_BUDGET = 160
+"""Largest side, in pixels, that a budget chooses; beyond it small networks gain little."""
+
+
+def budget_of(plan: Plan, settings: Settings, budget_s: float) -> BudgetPlan:
+    """Plan a training that ends in time: image size and epochs.
+
+    A few files are decoded, and a few steps made on noise at the sizes in question.
+
+    Args:
+        plan: The images.
+        settings: Every choice; `epochs` are those that the recipe would take.
+        budget_s: Seconds for the whole way, scan and evaluation included.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ArgumentError: The budget is no time.
+        DataError: The folder cannot be used.
+    """
+    began_s = time.monotonic()
+    if not budget_s > 0:
+        raise ArgumentError(f"budget_s={budget_s!r} is not accepted: give seconds above 0.")
+    folders = [read_folder(plan.train_dir)]
+    folders += [
+        read_folder(directory, min_classes=1)
+        for directory in (plan.val_dir, plan.test_dir)
+        if directory is not None
+    ]
+    num_train, num_held_out = _count(folders, plan)
+    decoding_s, side = _sample(folders[0], plan)
+    scan_s = decoding_s * (num_train + num_held_out) / available_processors()
+    num_classes = len(folders[0].class_names)
+
+    options: dict[str, Any] = dict(settings.options)
+
+    def build(size: tuple[int, int]) -> keras.Model:
+        return build_model(
+            settings.architecture,
+            _shape(size, settings),
+            num_classes,
+            data_format=settings.data_format,
+            **options,
+        )
+
+    def cost(size: tuple[int, int]) -> StepCost:
+        model = build(size)
+        return measure_steps(
+            model,
+            settings.batch_size,
+            optimizer=choose_optimizer(model)
+            if settings.optimizer == "auto"
+            else settings.optimizer,
+            average_weights=settings.average_weights,
+            precision=settings.precision,
+        )
+
+    return plan_budget(
+        budget_s - scan_s - (time.monotonic() - began_s),
+        num_train,
+        num_held_out,
+        settings.epochs,
+        _sizes(settings, side),
+        # Where operations cannot be counted they are taken to grow with the area.
+        lambda size: mega_flop(build(size)) or float(size[0] * size[1]),
+        cost,
+        end_looks=END_LOOKS + settings.mirrored_prediction,
+    )
+
+
+def _sizes(settings: Settings, side: float) -> Sequence[tuple[int, int]]:
+    """List the sizes to choose from: none beyond what the images themselves have."""
+    if not settings.size_by_budget:
+        return [settings.image_size]
+    largest = max(IMAGE_SIZES[0], min(side, LARGEST_BY_BUDGET))
+    return [(side, side) for side in IMAGE_SIZES if side <= largest]
+
+
+def _shape(size: tuple[int, int], settings: Settings) -> tuple[int, int, int]:
+    if settings.data_format == "channels_first":
+        return (settings.channels, *size)
+    return (*size, settings.channels)
+
+
+def _count(folders: Sequence[ImageFolder], plan: Plan) -> tuple[int, int]:
+    """Count training and held-out images, by their folders and the shares that are cut off."""
+    files = folders[0].files
+    if folders[0].splits:
+        num_train = sum(file.split == "train" for file in files)
+        num_held_out = len(files) - num_train
+        cut = 0.0 if "val" in folders[0].splits or plan.val_dir else plan.val_split
+    else:
+        num_train, num_held_out = len(files), 0
+        cut = 0.0 if plan.val_dir else plan.val_split
+        cut += 0.0 if plan.val_dir or plan.test_dir else plan.test_split
+    num_held_out += sum(len(folder.files) for folder in folders[1:])
+    return round(num_train * (1 - cut)), num_held_out + round(num_train * cut)
+
+
+def _sample(folder: ImageFolder, plan: Plan) -> tuple[float, float]:
+    """Measure a few files that lie far apart: seconds to decode one, pixels of its shorter side."""
+    files: Sequence[FoundFile] = folder.files[:: max(1, len(folder.files) // DECODED_SAMPLE)]
+    sides = []
+    began_s = time.monotonic()
+    for file in files:
+        try:
+            facts = decode_with_facts(folder.absolute(file), plan.policy).facts
+        except ImageError:
+            continue  # The scan names it.
+        sides.append(min(facts.width, facts.height))
+    decoding_s = (time.monotonic() - began_s) / max(1, len(files))
+    return decoding_s, statistics.median(sides) if sides else LARGEST_BY_BUDGET

@@ -1,0 +1,1 @@
+"""From an architecture's name to a network."""

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imgclf.data.division.samples import collect_samples, group_samples
+from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.data.reading.layout import read_folder
+from imgclf.data.store.pixel_store import open_store
+from imgclf.errors import DataError
+
+MakeFolder = Callable[..., Path]
+
+
+@pytest.fixture
+def pile(make_folder: MakeFolder) -> Path:
+    """Write six images into one folder without classes."""
+    return make_folder("pile", **{".": 6})
+
+
+def table(root: Path, *lines: str, header: str = "path,label") -> Path:
+    """Write a CSV file beside the images."""
+    path = root / "images.csv"
+    path.write_text("\n".join([header, *lines, ""]), encoding="utf-8-sig")
+    return path
+
+
+def test_a_table_gives_classes(pile: Path) -> None:
+    """path,label: the labels are the classes, and paths are relative to the table."""
+    lines = [f"{number:04}.png,{'dog' if number % 2 else 'cat'}" for number in range(6)]
+    folder = read_folder(table(pile, *lines))
+    assert folder.layout == "classes"
+    assert folder.class_names == ("cat", "dog")
+    assert [file.label for file in folder.files] == [0, 1, 0, 1, 0, 1]
+    assert all(Path(folder.absolute(file)).is_file() for file in folder.files)
+
+
+def test_a_table_gives_splits(pile: Path) -> None:
+    """The column split stands for split folders, under any of their names."""
+    lines = ["0000.png,a,train", "0001.png,b,train", "0002.png,a,valid", "0003.png,b,test"]
+    folder = read_folder(table(pile, *lines, header="path,label,split"))
+    assert folder.layout == "splits"
+    assert [file.split for file in folder.files] == ["train", "train", "val", "test"]
+
+
+def test_a_table_gives_groups(pile: Path) -> None:
+    """Images with the same entry in the column group belong together."""
+    lines = ["0000.png,a,p1", "0001.png,b,p2", "0002.png,a,p1", "0003.png,b,"]
+    folder = read_folder(table(pile, *lines, header="path,label,group"))
+    store = open_store(folder, InputPolicy((16, 16)), mode="memory")
+    samples, _ = collect_samples(store, folder.files)
+    groups = [sample.group for sample in group_samples(samples)]
+    assert groups[0] == groups[2]
+    assert len(set(groups)) == 3
+
+
+def test_missing_images_are_left_out_by_name(pile: Path) -> None:
+    """A line whose image does not exist is named, the others are used."""
+    folder = read_folder(table(pile, "0000.png,a", "0001.png,b", "gone.png,b"))
+    assert [item.path for item in folder.left_out] == ["gone.png"]
+    assert len(folder.files) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "message"),
+    [
+        ("file,class", ["0000.png,a"], "has the columns file, class: it needs path and label"),
+        ("path,label", ["0000.png,"], "line 2: path or label is missing"),
+        ("path,label", ["0000.png,a", "0000.png,b"], r"line 3: '0000\.png' stands in line 2"),
+        ("path,label,split", ["0000.png,a,train", "0001.png,b,"], "line 3: split '' is not"),
+        ("path,label,split", ["0000.png,a,tset"], "line 2: split 'tset' is not accepted"),
+        ("path,label", ["0000.png,a"], "one class folder with images, 'a'"),
+    ],
+)
+def test_faults_are_named_by_line(pile: Path, header: str, lines: list[str], message: str) -> None:
+    """What is wrong with a table is said with its line and what to write instead."""
+    with pytest.raises(DataError, match=message):
+        read_folder(table(pile, *lines, header=header))

@@ -1,0 +1,329 @@
+"""The report is one page that says what the run says, in a real browser, whatever the names are."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.main import get_command
+
+from browsing import Visit
+from conftest import write_images
+from imgclf.classifiers.bundle import read_bundle
+from imgclf.cli._parameters import parse_budget
+from imgclf.cli.main import app
+from imgclf.data.batches.augmentation import Augmentation, resolve_augmentation
+from imgclf.errors import RunFolderError
+from imgclf.reports.report import write_report
+from imgclf.reports.reproduction import command_words, reproduction
+from imgclf.reports.sections import curves
+from imgclf.reports.thumbnails import choose_for_cells
+from imgclf.runs.record import read_run
+from imgclf.workflow.training import Settings, run_training
+
+ODD_CLASS = "<img src=x onerror=alert(1)>"
+ODD_FILE = '"><script>alert(2)<{{title}}.png'
+
+
+@pytest.fixture(scope="module")
+def odd_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run whose names try to be markup, with some mistakes in it."""
+    root = tmp_path_factory.mktemp("odd") / "<b onclick=alert(3)>data"
+    for split, counts in (("train", 30), ("val", 12), ("test", 40)):
+        names = {"plain": counts, ODD_CLASS: counts, "{{script}}": counts}
+        write_images(root / split, names, seed=len(split))
+    for number in range(3):
+        source, target = root / "val" / "plain", root / "val" / ODD_CLASS
+        (source / f"{number:03}.png").rename(target / f"swapped-val{number}.png")
+    for number in range(12):  # labels that are wrong, so that there are mistakes to show
+        name = f"swapped{number}.png" if number else ODD_FILE
+        (root / "test" / "plain" / f"{number:03}.png").rename(root / "test" / ODD_CLASS / name)
+    settings = Settings(
+        architecture="three_conv",
+        options={"filters": 8, "hidden_units": 8, "dropout": 0.0},
+        image_size=(24, 24),
+        epochs=12,
+        batch_size=16,
+        learning_rate=1e-2,
+    )
+    run = run_training(root, settings, run_dir=tmp_path_factory.mktemp("odd_runs") / "run")
+    assert run.bundle is not None
+    return run.bundle.parent
+
+
+@pytest.fixture
+def visit(browser: Any, odd_run: Path) -> Iterator[Visit]:
+    """Open the report of the odd run; at the end nothing may have gone wrong."""
+    visit = Visit(browser, odd_run / "report.html", viewport={"width": 1200, "height": 900})
+    yield visit
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def predictions(run: Path) -> list[dict[str, str]]:
+    """Read a run's predictions.csv."""
+    with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_names_stay_text(visit: Visit, odd_run: Path) -> None:
+    """Class names, file names and the folder's name that look like markup are shown as text."""
+    page = visit.page
+    assert page.locator("h1").inner_text() == "<b onclick=alert(3)>data"
+    assert page.locator("#class-table th[scope=row]").all_inner_texts().count(ODD_CLASS) == 1
+    assert page.locator("img[src=x]").count() == 0
+    assert page.locator("script").count() == 2
+    page.locator(".matrix button").first.click()
+    titles = page.locator("figure[title]").evaluate_all("all => all.map(item => item.title)")
+    assert any(title.endswith(ODD_FILE) for title in titles)
+    markup = (odd_run / "report.html").read_text(encoding="utf-8")
+    assert ODD_CLASS not in markup
+    assert ODD_FILE not in markup
+
+
+def test_the_headline_is_the_runs(visit: Visit, odd_run: Path) -> None:
+    """The page states the accuracy, the interval and the images of the run."""
+    rows = predictions(odd_run)
+    right = sum(row["true"] == row["predicted"] for row in rows)
+    text = visit.page.locator(".headline").inner_text()
+    assert f"{100 * right / len(rows):.2f} %" in text
+    assert f"{right} of {len(rows)} test images" in text
+
+
+def test_a_cell_shows_its_images(visit: Visit, odd_run: Path) -> None:
+    """Choosing a cell of the matrix shows the images of that cell and no others."""
+    rows = predictions(odd_run)
+    names = read_run(odd_run).class_names
+    checked = 0
+    for button in visit.page.locator(".matrix button").all():
+        true, predicted = (
+            names[int(button.get_attribute(f"data-{axis}") or "")] for axis in ("row", "column")
+        )
+        expected = {r["path"] for r in rows if (r["true"], r["predicted"]) == (true, predicted)}
+        assert int(button.inner_text()) == len(expected)
+        button.click()
+        figures = visit.page.locator("#cell figure")
+        shown = figures.evaluate_all("all => all.map(item => item.title)")
+        assert set(shown) <= expected
+        assert len(shown) == min(len(expected), 16 if true == predicted else 40)
+        loaded = figures.locator("img").evaluate_all("all => all.every(i => i.naturalWidth > 0)")
+        assert loaded
+        assert button.get_attribute("aria-pressed") == "true"
+        checked += true != predicted
+    assert checked >= 1
+
+
+def test_the_slider_counts_rightly(visit: Visit, odd_run: Path) -> None:
+    """At every threshold the page's precision, coverage and recall are those of the answers."""
+    rows = predictions(odd_run)
+    for threshold in (0, 60, 80, 95):
+        visit.page.locator("#slider").fill(str(threshold))
+        answered = [row for row in rows if float(row["probability"]) >= threshold / 100]
+        right = sum(row["true"] == row["predicted"] for row in answered)
+        text = visit.page.locator("#slider-figures").inner_text()
+        assert f"{len(answered)} of {len(rows)} answered" in text
+        assert f"{100 * right / len(rows):.1f} %" in text
+        if answered:
+            assert f"{100 * right / len(answered):.1f} %" in text
+
+
+def test_two_classes_have_their_curves(trained: Any) -> None:
+    """For two classes the report holds ROC and precision-recall curve, the first with its area."""
+    run = read_run(trained.bundle.parent)
+    found = curves(run)
+    assert found is not None
+    area = np.trapezoid(found["true_positive_rate"], found["false_positive_rate"])
+    assert area == pytest.approx(trained.evaluation.metrics.roc_auc, abs=0.01)
+    assert len(found["recall"]) == len(found["precision"]) <= 200
+
+
+def test_the_class_table_sorts(visit: Visit) -> None:
+    """Choosing a heading sorts by it, choosing it again turns the order, and it is announced."""
+    page = visit.page
+    heading = page.locator("#class-table th button", has_text="precision")
+
+    def column() -> list[float]:
+        cells = page.locator("#class-table tbody td:nth-child(2)").all_inner_texts()
+        return [float(cell.removesuffix(" %")) for cell in cells]
+
+    heading.click()
+    assert column() == sorted(column(), reverse=True)
+    assert heading.locator("..").get_attribute("aria-sort") == "descending"
+    heading.click()
+    assert column() == sorted(column())
+    assert heading.locator("..").get_attribute("aria-sort") == "ascending"
+
+
+def test_the_keyboard_is_enough(visit: Visit) -> None:
+    """Arrow keys move between the matrix' cells and Enter chooses one."""
+    page = visit.page
+    first = page.locator(".matrix button").first
+    first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    focused = page.evaluate("document.activeElement.dataset.row")
+    assert focused not in (None, first.get_attribute("data-row"))
+    assert page.locator("#cell h3").count() == 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1600])
+def test_it_fits_and_nothing_goes_wrong(
+    browser: Any, odd_run: Path, theme: str, width: int
+) -> None:
+    """In both themes, narrow and wide: no sideways scrolling, no error, no network request."""
+    visit = Visit(
+        browser,
+        odd_run / "report.html",
+        viewport={"width": width, "height": 900},
+        color_scheme=theme,
+    )
+    assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert visit.page.locator("svg[role=img]").count() >= 5
+    background = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(246, 247, 249)") == (theme == "light")
+    visit.context.close()
+    assert visit.complaints == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_is_accessible(browser: Any, odd_run: Path, theme: str) -> None:
+    """Axe-core finds no serious violation, with a cell opened."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
+    visit = Visit(browser, odd_run / "report.html", color_scheme=theme)
+    visit.page.locator(".matrix button").first.click()
+    found = axe.Axe().run(visit.page).response["violations"]
+    visit.context.close()
+    serious = [item for item in found if item["impact"] in ("serious", "critical")]
+    assert not serious, json.dumps(serious, indent=1)[:3000]
+
+
+def test_a_lost_image_leaves_a_gap(odd_run: Path, tmp_path: Path, browser: Any) -> None:
+    """A report made after images were deleted says so in their place and shows the others."""
+    copy = tmp_path / "run"
+    shutil.copytree(odd_run, copy)
+    text = (copy / "predictions.csv").read_text(encoding="utf-8")
+    (copy / "predictions.csv").write_text(text.replace("swapped1.png", "gone.png"), "utf-8")
+    visit = Visit(browser, write_report(copy))
+    assert visit.page.locator(".missing").first.inner_text() == "not found"
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    """An empty folder is refused with what is missing and what to give."""
+    with pytest.raises(RunFolderError, match=r"record\.json is missing.*imgclf train"):
+        write_report(tmp_path)
+
+
+def test_pictures_are_shared_fairly() -> None:
+    """With a budget every cell shows some images before one shows many; the worst come first."""
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 3, 900), rng.integers(0, 3, 900)
+    probability = rng.random(900)
+    cells = choose_for_cells(labels, predicted, probability, most=45)
+    assert sum(map(len, cells.values())) == 45
+    assert {len(indices) for indices in cells.values()} == {5}
+    for (true, answer), indices in cells.items():
+        shown = probability[indices]
+        assert (np.diff(shown) <= 0).all() if true != answer else (np.diff(shown) >= 0).all()
+
+
+def test_the_model_card_states_the_same(odd_run: Path) -> None:
+    """model_card.md has the accuracy, every class, and no name that becomes markup."""
+    card = (odd_run / "model_card.md").read_text(encoding="utf-8")
+    rows = predictions(odd_run)
+    right = sum(row["true"] == row["predicted"] for row in rows)
+    assert f"**{right / len(rows):.2%}**" in card
+    assert "\\<img src=x onerror=alert\\(1\\)\\>" in card
+    assert ODD_CLASS not in card
+
+
+def test_suspects_are_held_out_images(odd_run: Path) -> None:
+    """Test and validation images are suspected, training images never; the report shows both."""
+    with (odd_run / "suspects.csv").open(encoding="utf-8", newline="") as file:
+        suspects = [row["path"] for row in csv.DictReader(file)]
+    splits = {path: split for path, _, _, split in read_run(odd_run).splits}
+    assert {splits[path] for path in suspects} == {"test", "val"}
+    assert sum("swapped-val" in path for path in suspects) >= 2
+    page = (odd_run / "report.html").read_text(encoding="utf-8")
+    assert "swapped-val" in page
+    assert len(read_run(odd_run).paths) == sum(split == "test" for split in splits.values())
+
+
+def test_the_speed_of_answers_is_told(visit: Visit) -> None:
+    """The model section says how many images a second were answered."""
+    row = visit.page.locator("#model tr", has_text="prediction").inner_text()
+    assert re.search(r"[\d,]+ images/s in float32", row)
+
+
+@pytest.mark.parametrize("change", [
+    {},
+    {"average_weights": True, "weight_decay": 0.01, "label_smoothing": 0.2},
+    {"augment": {"shift_range": 0.1, "horizontal_flip": True, "mixup": 0.2}, "oversample": True},
+    {"two_phase": False, "patience": 3, "class_weight": "balanced", "accumulate_steps": 2},
+    {"budget_s": 300.0, "group_by": "(a b)", "channels": 1},
+])  # fmt: skip
+def test_the_command_makes_the_same_choices(odd_run: Path, change: dict[str, Any]) -> None:
+    """What the report's command parses to is what the run's config.json holds."""
+    config = {**json.loads((odd_run / "config.json").read_text(encoding="utf-8")), **change}
+    words = shlex.split(" ".join(command_words(config)))
+    command = get_command(app).commands["train"]  # type: ignore[attr-defined]
+    with command.make_context("train", words[2:]) as context:
+        given = context.params
+    for name in ("weight_decay", "label_smoothing", "patience", "group_by", "oversample", "seed",
+                 "accumulate_steps", "two_phase", "optimizer", "precision"):  # fmt: skip
+        assert given[name] == config.get(name), name
+    assert float(given["learning_rate"]) == config["learning_rate"]
+    assert parse_budget(given["budget"]) == config["budget_s"]
+    assert given["recipe"] == ("best" if config["average_weights"] else "fast")
+    assert resolve_augmentation(
+        given["augment"], mixup=given["mixup"], cutmix=given["cutmix"]
+    ) == Augmentation(**config["augment"])
+    assert (given["balanced"], given["grey"]) == (
+        bool(config["class_weight"]),
+        "channels" in change,
+    )
+
+
+def test_an_augmentation_made_by_hand_is_said_to_be_one(odd_run: Path) -> None:
+    """Where no flag gives the augmentation, the report names none and points to config.json."""
+    run = read_run(odd_run)
+    config = {**run.config, "augment": {"rotation_range": 33.0}}
+    told = reproduction(replace(run, config=config), read_bundle(odd_run / "model.imgclf").manifest)
+    assert not any("--augment" in word for word in told["command"])
+    assert "config.json" in told["remarks"][0]
+
+
+def test_narrow_tables_break_no_word(browser: Any, odd_run: Path) -> None:
+    """At 400 pixels the names of facts and the flags of the command stay whole."""
+    size = {"width": 400, "height": 900}
+    visit = Visit(browser, odd_run / "report.html", viewport=size)
+    whole = """all => all.every(item => {
+        const range = document.createRange();
+        range.selectNodeContents(item);
+        return range.getClientRects().length === 1;
+    })"""
+    assert visit.page.locator(".pairs th").count() > 10
+    assert visit.page.locator(".pairs th").evaluate_all(whole)
+    assert visit.page.locator("#reproduce .word", has_text="--seed").evaluate_all(whole)
+    visit.context.close()
+
+
+def test_wrong_labels_are_suspected_first(odd_run: Path) -> None:
+    """suspects.csv lists the images that were put into a wrong folder before others."""
+    with (odd_run / "suspects.csv").open(encoding="utf-8", newline="") as file:
+        suspects = list(csv.DictReader(file))
+    first = [Path(row["path"]).name for row in suspects[:12]]
+    planted = [name for name in first if name.startswith("swapped") or name == ODD_FILE]
+    assert len(planted) >= 9
+    assert {row["suggested"] for row in suspects[:3]} == {"plain"}
