@@ -39,24 +39,20 @@ from imgclf.runs.folder import (
     write_config,
     write_history,
 )
-from imgclf.runs.settings import (
-    Settings,
-    from_config,
-    make_plan,
-    recipe_settings,
-    settings_of,
-    to_config,
-)
-from imgclf.training.recipes import RecipeName
+from imgclf.runs.config import from_config, to_config
+from imgclf.runs.keywords import keywords_of
+from imgclf.runs.resolution import make_plan, make_settings, resolve_for_folder
+from imgclf.runs.settings import Settings
+from imgclf.data.reading.layout import read_folder
 from imgclf.training.stop_request import StopOnRequest
-from imgclf.workflow.learner import Watcher, learn, plan_task
+from imgclf.workflow.learner import TrainingObserver, learn, plan_task
 from imgclf.workflow.transfer import measure_before
 from imgclf.zoo.registry import load_architecture
 
 __all__ = [
     "Settings",
     "TrainingRun",
-    "Watcher",
+    "TrainingObserver",
     "enable_determinism",
     "resume_training",
     "run_training",
@@ -103,16 +99,30 @@ class TrainingRun:
     before: Evaluation | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainKeywords(Settings):
+    """What `train` takes beside the folder: every setting, and what is no value.
+
+    Attributes:
+        run_dir: The run folder; None writes nothing.
+        start_from: A classifier to go on from.
+        callbacks: Keras callbacks.
+    """
+
+    run_dir: str | os.PathLike[str] | None = None
+    start_from: Classifier | None = None
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+
+
+@keywords_of(TrainKeywords)
 def train(
     directory: str | os.PathLike[str],
+    /,
     *,
-    val_dir: str | os.PathLike[str] | None = None,
-    test_dir: str | os.PathLike[str] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     start_from: Classifier | None = None,
-    recipe: RecipeName = "fast",
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    **settings: Any,
+    **given: Any,
 ) -> Classifier:
     """Train a classifier on a folder of images: the whole way, with good defaults.
 
@@ -123,18 +133,12 @@ def train(
 
     Args:
         directory: The folder.
-        val_dir: Another folder with the validation images.
-        test_dir: Another folder with the test images.
-        run_dir: A folder for the bundle, the settings, the division and the history; None
-            writes none.
+        run_dir: The run folder: classifier, settings, division, history and report; None writes
+            none.
         start_from: A classifier to go on from, on these images; its architecture, options and input
             are kept. Classes are matched by name; new ones are added, missing ones dropped.
-        recipe: Gives whatever `settings` leave open, for the number of images: ``"fast"``,
-            ``"best"`` (takes several times as long) or ``"recipe"`` (the beginner's values).
         callbacks: Any Keras callbacks.
-        **settings: Fields of `imgclf.runs.settings.Settings`, such as ``architecture``, ``options``,
-            ``image_size``, ``epochs``, ``batch_size``, ``learning_rate``, ``augment`` and
-            ``seed``.
+        **given: The settings.
 
     Returns:
         The classifier; its ``figures`` say how good it is.
@@ -142,25 +146,17 @@ def train(
     Raises:
         DataError: The folder cannot be used; the message says what to change.
         UnknownArchitectureError: The architecture is not installed.
-        ArgumentError: A setting is not accepted.
+        ArgumentError: A setting is unknown or not accepted.
         RunFolderError: `run_dir` is in use or holds a run already.
 
     Example:
         >>> clf = imgclf.train("photos/", epochs=20)            # doctest: +SKIP
         >>> clf.figures.accuracy                                # doctest: +SKIP
     """
-    watcher = Watcher(callbacks=callbacks)
-    make_plan(directory, Settings(**settings))  # A mistake is refused before the folder is read.
-    settings = recipe_settings(recipe, directory, **settings)
-    chosen = settings_of(start_from, **settings) if start_from else Settings(**settings)
+    settings = make_settings(given, start_from)
+    observer = TrainingObserver(callbacks=callbacks)
     run = run_training(
-        directory,
-        chosen,
-        val_dir=val_dir,
-        test_dir=test_dir,
-        run_dir=run_dir,
-        start_from=start_from,
-        watcher=watcher,
+        directory, settings, run_dir=run_dir, start_from=start_from, observer=observer
     )
     return run.classifier
 
@@ -169,40 +165,42 @@ def run_training(
     directory: str | os.PathLike[str],
     settings: Settings,
     *,
-    val_dir: str | os.PathLike[str] | None = None,
-    test_dir: str | os.PathLike[str] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     start_from: Classifier | None = None,
-    watcher: Watcher | None = None,
+    observer: TrainingObserver | None = None,
 ) -> TrainingRun:
     """Train as `train` does, and return all that was learned on the way.
 
     Args:
         directory: The folder.
-        settings: Every choice.
-        val_dir: Another folder with the validation images.
-        test_dir: Another folder with the test images.
+        settings: Every choice; what they leave open is chosen by the recipe.
         run_dir: A folder for what the training leaves behind; None writes nothing.
-        start_from: A classifier to go on from; `settings` must be those of `settings_of` it.
-        watcher: Who is told how it goes on.
+        start_from: A classifier to go on from; `settings` are those that `make_settings` gave.
+        observer: Told how it goes on.
 
     Returns:
         The classifier with figures, history and durations.
+
+    Raises:
+        DataError: The folder cannot be used.
+        ArgumentError: A setting is not accepted.
+        RunFolderError: `run_dir` is in use or holds a run already.
     """
-    plan = make_plan(directory, settings, val_dir=val_dir, test_dir=test_dir)
-    watcher = watcher or Watcher()
+    make_plan(directory, settings)  # A mistake is refused before the folder is read.
+    settings = resolve_for_folder(settings, read_folder(directory))
+    plan = make_plan(directory, settings)
     with open_run_folder(run_dir) if run_dir is not None else nullcontext() as folder:
-        return _train(plan, settings, folder, watcher, start_from=start_from)
+        return _train(plan, settings, folder, observer or TrainingObserver(), start_from=start_from)
 
 
 def resume_training(
-    run_dir: str | os.PathLike[str], *, watcher: Watcher | None = None
+    run_dir: str | os.PathLike[str], *, observer: TrainingObserver | None = None
 ) -> TrainingRun:
     """Go on with a training that was stopped or killed, from its newest checkpoint.
 
     Args:
         run_dir: Its run folder.
-        watcher: Who is told how it goes on.
+        observer: Who is told how it goes on.
 
     Returns:
         What the uncut training would have returned.
@@ -212,13 +210,14 @@ def resume_training(
         DataError: The images are not those of the run; the first differences are named.
     """
     with open_run_folder(run_dir, resume=True) as folder:
-        plan, settings = from_config(read_config(folder))
+        directory, settings = from_config(read_config(folder))
+        plan = make_plan(directory, settings)
         recorded = (folder / "split.csv").read_bytes()
         return _train(
             plan,
             settings,
             folder,
-            watcher or Watcher(),
+            observer or TrainingObserver(),
             start_from=_recorded_start(folder, settings),
             recorded_split=recorded,
         )
@@ -228,7 +227,7 @@ def _train(
     plan: Plan,
     settings: Settings,
     folder: Path | None,
-    watcher: Watcher,
+    observer: TrainingObserver,
     *,
     start_from: Classifier | None = None,
     recorded_split: bytes | None = None,
@@ -236,9 +235,9 @@ def _train(
     """Go the whole way, in a run folder that is held, or in none."""
     began_s = time.monotonic()
     require_determinism(settings.deterministic)
-    task = plan_task(plan, settings, folder, watcher)
-    data = task.plan.build(watcher.scanning)
-    watcher.scanned(data)
+    task = plan_task(plan, settings, folder, observer)
+    data = task.plan.build(observer.scanning)
+    observer.scanned(data)
     precision = choose_precision(settings.precision)
     split, split_sha256 = split_csv(_split_rows(data))
     if recorded_split is not None:
@@ -250,8 +249,8 @@ def _train(
         write_config(folder, to_config(task.plan, task.settings, precision))
     scanned_s = time.monotonic()
 
-    stopping = StopOnRequest(watcher.stop_requested)
-    learned = learn(task, data, watcher, stopping, start_from)
+    stopping = StopOnRequest(observer.stop_requested)
+    learned = learn(task, data, observer, stopping, start_from)
     model, data, history = learned.model, learned.data, learned.history
     settings = learned.settings
     fitted_s = time.monotonic()
