@@ -87,7 +87,11 @@ _ROOMS = {
     "imgclf.reports.corrected_labels": ("Relabelling", "relabel"),
     "imgclf.zoo.builder": ("build_model",),
     "imgclf.options": ("Choice", "Float", "Int", "Weights"),
-    "imgclf.zoo.registry": ("ArchitectureDescription", "describe_architecture", "list_architectures"),
+    "imgclf.zoo.registry": (
+        "ArchitectureDescription",
+        "describe_architecture",
+        "list_architectures",
+    ),
     "imgclf.training.loop": ("fit",),
     "imgclf.training.rate_finder": ("RateFinding", "find_learning_rate"),
     "imgclf.training.two_phase": ("fit_two_phase",),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
-from imgclf.errors import ArgumentError, DataNotFoundError
+from imgclf.errors import DataNotFoundError
 from imgclf.options import Value, Weights, parse_option
 from imgclf.zoo.registry import list_architectures, load_architecture
 

@@ -17,7 +17,14 @@ from imgclf.options import Int
 from imgclf.runs.setting_kinds import RangeKind
 from imgclf.runs.settings import GROUPS, SettingField, setting_fields
 
-__all__ = ["ADVANCED", "COMMON", "RETRAINING", "SettingsFile", "read_settings_file", "with_settings"]
+__all__ = [
+    "ADVANCED",
+    "COMMON",
+    "RETRAINING",
+    "SettingsFile",
+    "read_settings_file",
+    "with_settings",
+]
 
 COMMON, RETRAINING, ADVANCED = GROUPS[0], GROUPS[-2], GROUPS[-1]
 

@@ -115,18 +115,31 @@ class Settings:
 
     architecture: Annotated[
         str | Callable[..., Any],
-        Setting(COMMON, "Network; see `imgclf architectures list`.", ArchitectureKind(),
-                short=("--arch",), metavar="NAME"),
+        Setting(
+            COMMON,
+            "Network; see `imgclf architectures list`.",
+            ArchitectureKind(),
+            short=("--arch",),
+            metavar="NAME",
+        ),
     ] = "resnet9"
     options: Annotated[
         Mapping[str, Value],
-        Setting(COMMON, "Option of the network: filters=16.", OptionsKind(), short=("--set",),
-                metavar="NAME=VALUE"),
+        Setting(
+            COMMON,
+            "Option of the network: filters=16.",
+            OptionsKind(),
+            short=("--set",),
+            metavar="NAME=VALUE",
+        ),
     ] = field(default_factory=dict)
     recipe: Annotated[
         Literal["fast", "best", "classic"],
-        Setting(COMMON, "Chooses what is left open: fast, best (takes longer) or classic (the "
-                "beginner's).", metavar="NAME"),
+        Setting(
+            COMMON,
+            "Chooses what is left open: fast, best (takes longer) or classic (the beginner's).",
+            metavar="NAME",
+        ),
     ] = "fast"
     budget: Annotated[
         float | str | None,
@@ -134,18 +147,28 @@ class Settings:
     ] = None
     epochs: Annotated[
         int,
-        Setting(COMMON, "Passes over the training images.", Int(1, 1_000_000),
-                default_text="40 for 1,000 images, fewer for more"),
+        Setting(
+            COMMON,
+            "Passes over the training images.",
+            Int(1, 1_000_000),
+            default_text="40 for 1,000 images, fewer for more",
+        ),
     ] = BY_RECIPE
     image_size: Annotated[
         int | tuple[int, int],
-        Setting(COMMON, "In pixels; 96x128 is height x width.", ImageSizeKind(),
-                default_text="96", metavar="SIZE"),
+        Setting(
+            COMMON,
+            "In pixels; 96x128 is height x width.",
+            ImageSizeKind(),
+            default_text="96",
+            metavar="SIZE",
+        ),
     ] = BY_RECIPE
     val_dir: Annotated[
         str | None,
-        Setting(COMMON, "Folder of the validation images.", PathKind(), short=("--val",),
-                metavar="DIR"),
+        Setting(
+            COMMON, "Folder of the validation images.", PathKind(), short=("--val",), metavar="DIR"
+        ),
     ] = None
     test_dir: Annotated[
         str | None,
@@ -153,24 +176,31 @@ class Settings:
     ] = None
     # Images
     augment: Annotated[
-        "str | Augmentation",
-        Setting(IMAGES, "Augmentation; light and strong mirror images.",
-                AugmentationKind(("none", "classic", "light", "strong")), default_text="light",
-                metavar="NAME"),
+        str | Augmentation,
+        Setting(
+            IMAGES,
+            "Augmentation; light and strong mirror images.",
+            AugmentationKind(("none", "classic", "light", "strong")),
+            default_text="light",
+            metavar="NAME",
+        ),
     ] = BY_RECIPE
     mixup: Annotated[
         float,
-        Setting(IMAGES, "Alpha of MixUp, which blends images: try 0.2.", Float(0, 10),
-                metavar="ALPHA"),
+        Setting(
+            IMAGES, "Alpha of MixUp, which blends images: try 0.2.", Float(0, 10), metavar="ALPHA"
+        ),
     ] = 0.0
     cutmix: Annotated[
         float,
-        Setting(IMAGES, "Alpha of CutMix, which puts parts of images into others: try 1.",
-                Float(0, 10), metavar="ALPHA"),
+        Setting(
+            IMAGES,
+            "Alpha of CutMix, which puts parts of images into others: try 1.",
+            Float(0, 10),
+            metavar="ALPHA",
+        ),
     ] = 0.0
-    channels: Annotated[
-        Literal[1, 3], Setting(IMAGES, "3 reads images in colour, 1 in grey.")
-    ] = 3
+    channels: Annotated[Literal[1, 3], Setting(IMAGES, "3 reads images in colour, 1 in grey.")] = 3
     resize: Annotated[
         Literal["stretch", "crop", "pad"], Setting(IMAGES, "How images are fitted to the size.")
     ] = "stretch"
@@ -179,13 +209,21 @@ class Settings:
     ] = False
     val_split: Annotated[
         float,
-        Setting(IMAGES, "Share of a folder without val/ that is cut off for validation.",
-                Float(0.001, 0.9), default_text="0.15, at most 5,000 images"),
+        Setting(
+            IMAGES,
+            "Share of a folder without val/ that is cut off for validation.",
+            Float(0.001, 0.9),
+            default_text="0.15, at most 5,000 images",
+        ),
     ] = BY_RECIPE
     group_by: Annotated[
         str | None,
-        Setting(IMAGES, "Images with the same match in their paths stay in one split.", TextKind(),
-                metavar="REGEX"),
+        Setting(
+            IMAGES,
+            "Images with the same match in their paths stay in one split.",
+            TextKind(),
+            metavar="REGEX",
+        ),
     ] = None
     near_duplicates: Annotated[
         bool, Setting(IMAGES, "Keep images that look the same in one split too.")
@@ -206,23 +244,35 @@ class Settings:
     ] = BY_RECIPE
     mirrored_prediction: Annotated[
         bool,
-        Setting(NETWORK, "Predict the mean over each image and its mirror image.",
-                default_text="only with best"),
+        Setting(
+            NETWORK,
+            "Predict the mean over each image and its mirror image.",
+            default_text="only with best",
+        ),
     ] = BY_RECIPE
     # Training
     batch_size: Annotated[
         int,
-        Setting(TRAINING, "Images per batch.", Int(1, 1_000_000),
-                default_text="16, more from 2,000 images on", metavar="N"),
+        Setting(
+            TRAINING,
+            "Images per batch.",
+            Int(1, 1_000_000),
+            default_text="16, more from 2,000 images on",
+            metavar="N",
+        ),
     ] = BY_RECIPE
     shrink_batch: Annotated[
         bool, Setting(TRAINING, "Halve the batch where the memory does not hold a step.")
     ] = False
     learning_rate: Annotated[
         float | Literal["auto"] | None,
-        Setting(TRAINING, "Highest learning rate, Adam's unless an optimizer is given; auto "
-                "measures it.", LearningRateKind(), default_text="the optimizer's usual",
-                metavar="RATE"),
+        Setting(
+            TRAINING,
+            "Highest learning rate, Adam's unless an optimizer is given; auto measures it.",
+            LearningRateKind(),
+            default_text="the optimizer's usual",
+            metavar="RATE",
+        ),
     ] = BY_RECIPE
     schedule: Annotated[
         Literal["cosine", "constant"],
@@ -230,9 +280,12 @@ class Settings:
     ] = BY_RECIPE
     optimizer: Annotated[
         Literal["auto", "adam", "adamw", "rmsprop", "sgd", "muon"],
-        Setting(TRAINING, "Optimizer.",
-                default_text="muon with batch normalisation, else adam",
-                metavar="NAME"),
+        Setting(
+            TRAINING,
+            "Optimizer.",
+            default_text="muon with batch normalisation, else adam",
+            metavar="NAME",
+        ),
     ] = BY_RECIPE
     weight_decay: Annotated[
         float | None,
@@ -243,8 +296,9 @@ class Settings:
     ] = BY_RECIPE
     accumulate_steps: Annotated[
         int,
-        Setting(TRAINING, "Gradient accumulation: batches per step of the optimizer.",
-                Int(1, 100_000)),
+        Setting(
+            TRAINING, "Gradient accumulation: batches per step of the optimizer.", Int(1, 100_000)
+        ),
     ] = 1
     class_weight: Annotated[
         Literal["balanced"] | None,
@@ -260,18 +314,26 @@ class Settings:
     ] = False
     two_phase: Annotated[
         bool | None,
-        Setting(RETRAINING, "The head first, on frozen features, then the whole network.",
-                default_text="for pretrained weights"),
+        Setting(
+            RETRAINING,
+            "The head first, on frozen features, then the whole network.",
+            default_text="for pretrained weights",
+        ),
     ] = None
     fine_tune_epochs: Annotated[
         int,
-        Setting(RETRAINING, "In two phases: epochs of the whole network, at the end.",
-                Int(0, 1_000_000)),
+        Setting(
+            RETRAINING, "In two phases: epochs of the whole network, at the end.", Int(0, 1_000_000)
+        ),
     ] = 5
     fine_tune_learning_rate: Annotated[
         float | None,
-        Setting(RETRAINING, "In two phases: highest learning rate of these epochs.",
-                Float(1e-12, 1e6), default_text="a tenth of the head's"),
+        Setting(
+            RETRAINING,
+            "In two phases: highest learning rate of these epochs.",
+            Float(1e-12, 1e6),
+            default_text="a tenth of the head's",
+        ),
     ] = None
     # Advanced
     seed: Annotated[
@@ -292,9 +354,9 @@ class Settings:
     tensorboard: Annotated[
         bool, Setting(ADVANCED, "Write logs for TensorBoard into the run folder.")
     ] = False
-    mlflow: Annotated[
-        bool, Setting(ADVANCED, "Log to MLflow; needs the extra imgclf[mlflow].")
-    ] = False
+    mlflow: Annotated[bool, Setting(ADVANCED, "Log to MLflow; needs the extra imgclf[mlflow].")] = (
+        False
+    )
     size_by_budget: Annotated[bool, Setting("", "The budget chooses the image size.")] = False
 
     def __post_init__(self) -> None:

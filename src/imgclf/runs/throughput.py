@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from imgclf.data.batches.generators import Batches
 from imgclf.data.pixels.input_policy import InputPolicy
-from imgclf.data.reading.layout import read_folder
 from imgclf.data.reading.image_folder import ImageFolder
+from imgclf.data.reading.layout import read_folder
 from imgclf.data.store.pixel_store import open_store
 from imgclf.runs.config import plain_settings
 from imgclf.runs.resolution import make_plan, resolve_for_folder
@@ -69,7 +69,12 @@ class Throughput:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {**asdict(self), "settings": plain_settings(self.settings), "loading_cost": self.loading_cost, "limit": self.limit}
+        return {
+            **asdict(self),
+            "settings": plain_settings(self.settings),
+            "loading_cost": self.loading_cost,
+            "limit": self.limit,
+        }
 
 
 def measure_throughput(

@@ -20,8 +20,8 @@ from imgclf.data.batches.generators import Batches, ImageData, Plan
 from imgclf.errors import ArgumentError, OutOfMemoryError
 from imgclf.machine.devices import choose_strategy, divisible_batch_size
 from imgclf.machine.precision import choose_precision
-from imgclf.runs.folder import write_config
 from imgclf.runs.config import to_config
+from imgclf.runs.folder import write_config
 from imgclf.runs.settings import Settings, setting_fields
 from imgclf.training.budget import BudgetPlan, KeepBudget
 from imgclf.training.checkpoints import newest_state, remove_states
@@ -110,7 +110,9 @@ class Learned:
     settings: Settings
 
 
-def plan_task(plan: Plan, settings: Settings, folder: Path | None, observer: TrainingObserver) -> Task:
+def plan_task(
+    plan: Plan, settings: Settings, folder: Path | None, observer: TrainingObserver
+) -> Task:
     """Choose what a time budget leaves open; without one everything is chosen already.
 
     Args:
@@ -341,7 +343,9 @@ def fit_by_settings(
         What the fit returned.
     """
     if isinstance(train, Batches) and _has_two_phases(model, settings):
-        return fit_two_phase(model, train, val, **{**_parameters(fit_two_phase, settings), **others})
+        return fit_two_phase(
+            model, train, val, **{**_parameters(fit_two_phase, settings), **others}
+        )
     steps = steps_per_epoch or train.steps_per_epoch
     # The optimizer counts changes of the weights.
     num_steps = settings.epochs * steps // settings.accumulate_steps

@@ -23,11 +23,13 @@ from imgclf.classifiers.familiarising import learn_familiarity
 from imgclf.classifiers.fingerprints import TrainingTraces, trace_training
 from imgclf.classifiers.loader import load
 from imgclf.data.batches.generators import Batches, ImageData, Plan
+from imgclf.data.reading.layout import read_folder
 from imgclf.errors import DataError
 from imgclf.evaluation.evaluator import Evaluation, evaluate
 from imgclf.machine.determinism import enable_determinism, require_determinism
 from imgclf.machine.precision import choose_precision
 from imgclf.reports.documents import write_documents
+from imgclf.runs.config import from_config, to_config
 from imgclf.runs.folder import (
     BUNDLE_NAME,
     START_NAME,
@@ -39,11 +41,9 @@ from imgclf.runs.folder import (
     write_config,
     write_history,
 )
-from imgclf.runs.config import from_config, to_config
 from imgclf.runs.keywords import keywords_of
 from imgclf.runs.resolution import make_plan, make_settings, resolve_for_folder
 from imgclf.runs.settings import Settings
-from imgclf.data.reading.layout import read_folder
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.workflow.learner import TrainingObserver, learn, plan_task
 from imgclf.workflow.transfer import measure_before
@@ -51,8 +51,8 @@ from imgclf.zoo.registry import load_architecture
 
 __all__ = [
     "Settings",
-    "TrainingRun",
     "TrainingObserver",
+    "TrainingRun",
     "enable_determinism",
     "resume_training",
     "run_training",
