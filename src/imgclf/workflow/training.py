@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.bundle import DataRecord
-from imgclf.classifiers.calibrating import calibrate
-from imgclf.classifiers.calibration import apply_temperature
+from imgclf.classifiers.calibration import apply_temperature, calibrate
 from imgclf.classifiers.classifier import Classifier
-from imgclf.classifiers.familiarising import learn_familiarity
-from imgclf.classifiers.fingerprints import TrainingTraces, trace_training
+from imgclf.classifiers.familiarity import learn_familiarity
+from imgclf.classifiers.fingerprints import TrainingFingerprints, fingerprint_images
 from imgclf.classifiers.loader import load
 from imgclf.data.batches.generators import Batches, ImageData, Plan
 from imgclf.data.reading.layout import read_folder
@@ -255,18 +254,20 @@ def _train(
     settings = learned.settings
     fitted_s = time.monotonic()
 
-    classifier = Classifier(model, data.train)
-    classifier.mirrored = settings.mirrored_prediction
-    val_probabilities = classifier.predict_pixels(data.val.pixels())
-    classifier.calibration = calibrate(data.val.labels, val_probabilities)
-    classifier.familiarity = learn_familiarity(classifier, data.train, data.val)
-    classifier.traces = _traces(data.train)
+    bare = Classifier(model, data.train, mirrored=settings.mirrored_prediction)
+    val_probabilities = bare.predict_pixels(data.val.pixels())
+    calibration = calibrate(data.val.labels, val_probabilities)
+    classifier = bare.with_changes(
+        calibration=calibration,
+        familiarity=learn_familiarity(bare.features, data.train, data.val),
+        fingerprints=_fingerprints(data.train),
+        data=_data_record(data, split_sha256, settings.seed),
+    )
     measured_s = time.monotonic()
     evaluation = evaluate(classifier, data.test or data.val)
     predict_images_per_s = len(evaluation.paths) / max(time.monotonic() - measured_s, 1e-9)
     headline_split: Literal["test", "val"] = "test" if data.test else "val"
-    classifier.figures = evaluation.figures(headline_split)
-    classifier.data = _data_record(data, split_sha256, settings.seed)
+    classifier = classifier.with_changes(figures=evaluation.figures(headline_split))
     evaluated_s = time.monotonic()
 
     bundle = None
@@ -284,7 +285,7 @@ def _train(
         precision=precision,
         images_per_s=num_seen / (fitted_s - scanned_s),
         predict_images_per_s=predict_images_per_s,
-        val_probabilities=apply_temperature(val_probabilities, classifier.calibration.temperature),
+        val_probabilities=apply_temperature(val_probabilities, calibration.temperature),
         durations_s={
             "scan": scanned_s - began_s,
             "fit": fitted_s - scanned_s,
@@ -333,9 +334,9 @@ def _split_rows(data: ImageData) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _traces(train: Batches) -> TrainingTraces:
+def _fingerprints(train: Batches) -> TrainingFingerprints:
     sha256 = [sample.sha256 for sample in train.samples]
-    return trace_training(train.pixels(), train.labels, sha256, train.num_classes)
+    return fingerprint_images(train.pixels(), train.labels, sha256, train.num_classes)
 
 
 def _data_record(data: ImageData, split_sha256: str, seed: int) -> DataRecord:
