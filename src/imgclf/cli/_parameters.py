@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,9 +12,11 @@ import typer
 
 from imgclf.errors import ArgumentError, DataNotFoundError
 from imgclf.options import Value, Weights, parse_option
+from imgclf.zoo.isolation import load_function
 from imgclf.zoo.registry import list_architectures, load_architecture
 
 __all__ = [
+    "ArchitectureFile",
     "ArchitectureName",
     "BalancedFlag",
     "BundlePath",
@@ -26,6 +28,8 @@ __all__ = [
     "TestFolder",
     "ValFolder",
     "complete_architecture",
+    "parse_architecture",
+    "parse_architecture_file",
     "parse_batch_size",
     "parse_budget",
     "parse_image_size",
@@ -49,6 +53,14 @@ ArchitectureName = Annotated[
         metavar="NAME",
         help="An installed architecture, or path/to/file.py:function.",
         autocompletion=complete_architecture,
+    ),
+]
+ArchitectureFile = Annotated[
+    str | None,
+    typer.Option(
+        "--arch",
+        metavar="FILE.PY:FUNCTION",
+        help="The architecture of a classifier whose network no package provides; the file is run.",
     ),
 ]
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .imgclf file.")]
@@ -163,7 +175,40 @@ def parse_learning_rate(text: str | None) -> float | Literal["auto"] | None:
         ) from None
 
 
-def parse_options(architecture: str, assignments: Sequence[str]) -> dict[str, Value]:
+def parse_architecture(text: str) -> str | Callable[..., Any]:
+    """Read an architecture that was typed: a name, or ``path/to/file.py:function``, which is run.
+
+    Only for what stands on the command line: a text that comes out of a file never gets here, it
+    goes to `load_architecture`, which runs no file.
+
+    Args:
+        text: What was typed.
+
+    Returns:
+        The name as it is, or the function.
+
+    Raises:
+        UnknownArchitectureError: The file does not exist or has no such function.
+        PluginError: The file raises when it is imported.
+    """
+    file = re.fullmatch(r"(.+\.py):(\w+)", text)
+    return load_function(Path(file[1]), file[2]) if file else text
+
+
+def parse_architecture_file(text: str | None) -> Callable[..., Any] | None:
+    """Read ``path/to/file.py:function``, as `parse_architecture` does; names are refused."""
+    architecture = None if text is None else parse_architecture(text)
+    if isinstance(architecture, str):
+        raise typer.BadParameter(
+            f"{text!r} is no function of a file: write path/to/file.py:function. An installed "
+            "architecture is found by itself."
+        )
+    return architecture
+
+
+def parse_options(
+    architecture: str | Callable[..., Any], assignments: Sequence[str]
+) -> dict[str, Value]:
     """Check an architecture's name and its ``--set name=value`` options, without TensorFlow."""
     loaded = load_architecture(architecture)
     given = dict(parse_option(loaded.name, loaded.options, text) for text in assignments)

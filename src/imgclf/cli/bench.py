@@ -9,7 +9,12 @@ import typer
 from rich.table import Table
 
 from imgclf.cli._console import ScanBar, error_console, print_json, result_console, shown_path
-from imgclf.cli._parameters import JsonFlag, parse_image_size, parse_options
+from imgclf.cli._parameters import (
+    JsonFlag,
+    parse_architecture,
+    parse_image_size,
+    parse_options,
+)
 from imgclf.cli._training import load_tensorflow
 
 if TYPE_CHECKING:
@@ -52,7 +57,8 @@ def bench(
     """
     from imgclf.data.reading.layout import read_folder
 
-    size, options = parse_image_size(image_size), parse_options(arch, set_ or [])
+    size, architecture = parse_image_size(image_size), parse_architecture(arch)
+    options = parse_options(architecture, set_ or [])
     read_folder(directory)  # Both are refused before TensorFlow is loaded.
     console = error_console()
     load_tensorflow(console)
@@ -61,7 +67,7 @@ def bench(
     with ScanBar(console) as scanning:
         result = measure_throughput(
             directory,
-            architecture=arch,
+            architecture=architecture,
             options=options,
             image_size=size,
             batch_size=batch_size,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +18,8 @@ from imgclf.cli._parameters import (
     TestFolder,
     ValFolder,
     complete_architecture,
+    parse_architecture,
+    parse_architecture_file,
     parse_batch_size,
     parse_budget,
     parse_image_size,
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     from imgclf.options import Value
     from imgclf.workflow.training import TrainingRun
 
-FIXED_BY_BUNDLE = ("arch", "set_", "image_size", "grey", "resize")
-"""Parameters that `--from` takes from the bundle."""
+FIXED_BY_BUNDLE = ("set_", "image_size", "grey", "resize")
+"""Parameters that `--from` takes from the bundle; an architecture's function it cannot hold."""
 
 
 def train(
@@ -241,19 +243,23 @@ def train(
     given = _given(context)
     fixed: dict[str, Any]
     if resume is not None:
-        _refuse("--resume", given, allowed=("resume", "as_json"))
-        finish(*_resume(resume), as_json)
+        _refuse("--resume", given, allowed=("resume", "arch", "as_json"))
+        function = parse_architecture_file(arch if "arch" in given else None)
+        finish(*_resume(resume, function), as_json)
         return
     if directory is None:
         raise typer.BadParameter("give DIR, the folder of images, or --resume RUN.")
     if start_from is not None:
         _refuse("--from", [name for name in given if name in FIXED_BY_BUNDLE], allowed=())
-        architecture, fixed = _architecture_of(start_from), {}
+        function = parse_architecture_file(arch if "arch" in given else None)
+        name, fixed = _architecture_of(start_from), {}
     else:
-        architecture = arch
+        # What --options reads from a file is a name and nothing else: only what is typed is run.
+        architecture = parse_architecture(arch) if "arch" in given else arch
+        name = architecture if isinstance(architecture, str) else architecture.__name__
         fixed = {
-            "architecture": arch,
-            "options": parse_options(arch, set_ or []),
+            "architecture": architecture,
+            "options": parse_options(architecture, set_ or []),
             **({"image_size": parse_image_size(image_size)} if image_size else {}),
             "channels": 1 if grey else 3,
             "resize": resize,
@@ -293,7 +299,7 @@ def train(
     }
     console = error_console()
     if start_from is None:
-        _mention_weights(console, arch, fixed["options"])
+        _mention_weights(console, architecture, fixed["options"])
     load_tensorflow(console, deterministic)
     from imgclf.classifiers.loader import load
     from imgclf.data.batches.augmentation import resolve_augmentation
@@ -304,9 +310,9 @@ def train(
     chosen = recipe_settings(recipe, directory, **chosen, **fixed)
     if mixup or cutmix:
         chosen["augment"] = resolve_augmentation(chosen["augment"], mixup=mixup, cutmix=cutmix)
-    earlier = load(start_from) if start_from is not None else None
+    earlier = load(start_from, architecture=function) if start_from is not None else None
     settings = settings_of(earlier, **chosen) if earlier else Settings(**chosen)
-    folder = run_dir or default_run_folder(architecture)
+    folder = run_dir or default_run_folder(name)
     switch = StopSwitch()
     with ScanBar(console) as scanning:
         run = run_training(
@@ -344,13 +350,16 @@ def _architecture_of(bundle: Path) -> str:
     return read_bundle(bundle).manifest.architecture.name
 
 
-def _mention_weights(console: Console, architecture: str, options: Mapping[str, Value]) -> None:
+def _mention_weights(
+    console: Console, architecture: str | Callable[..., Any], options: Mapping[str, Value]
+) -> None:
     """Say that a network begins with random weights although pretrained ones can be had."""
-    for option in load_architecture(architecture).options:
+    loaded = load_architecture(architecture)
+    for option in loaded.options:
         names = option.range.names if isinstance(option.range, Weights) else ()
         if names and options.get(option.name, option.default) == WITHOUT_WEIGHTS:
             console.print(
-                f"{architecture} begins with random weights; --set {option.name}={names[0]} "
+                f"{loaded.name} begins with random weights; --set {option.name}={names[0]} "
                 "begins with pretrained ones, which few images need.",
                 markup=False,
             )
@@ -365,7 +374,9 @@ def _check_folders(directory: Path, val: Path | None, test: Path | None) -> None
             read_folder(folder, min_classes=fewest)
 
 
-def _resume(run_dir: Path) -> tuple[TrainingRun, StopSwitch]:
+def _resume(
+    run_dir: Path, architecture: Callable[..., Any] | None
+) -> tuple[TrainingRun, StopSwitch]:
     """Go on with a run."""
     from imgclf.runs.folder import read_config
 
@@ -376,5 +387,6 @@ def _resume(run_dir: Path) -> tuple[TrainingRun, StopSwitch]:
 
     switch = StopSwitch()
     with ScanBar(console) as scanning:
-        run = resume_training(run_dir, watcher=make_watcher(console, scanning, switch))
+        watcher = make_watcher(console, scanning, switch)
+        run = resume_training(run_dir, architecture=architecture, watcher=watcher)
     return run, switch

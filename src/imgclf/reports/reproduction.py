@@ -81,7 +81,7 @@ def command_words(config: Mapping[str, Any]) -> list[str]:
         ("imgclf", "train", config["train_dir"]),
         # The averages over weights and mirror images have no flags: the recipe brings them.
         *([("--recipe", "best")] if config.get("average_weights") else []),
-        ("--arch", config["architecture"]),
+        ("--arch", _architecture(config)),
         *(("--set", f"{name}={value}") for name, value in config["options"].items()),
         ("--image-size", f"{height}x{width}"),
         _length(config),
@@ -94,6 +94,14 @@ def command_words(config: Mapping[str, Any]) -> list[str]:
     if config.get("accumulate_steps", 1) > 1:
         words.append(("--accumulate", str(config["accumulate_steps"])))
     return [shlex.join(group) for group in words]
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    """Return an installed name; of a function of no package the file is the reader's to know."""
+    recorded: str = config["architecture"]
+    if config.get("architecture_installed", ":" not in recorded):
+        return recorded
+    return f"path/to/file.py:{recorded.rpartition(':')[2]}"
 
 
 def _length(config: Mapping[str, Any]) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -12,7 +13,7 @@ from imgclf.data.batches.generators import Plan
 from imgclf.data.pixels.input_policy import DataFormat, InputPolicy, ResizeMode
 from imgclf.data.reading.layout import read_folder
 from imgclf.data.store.pixel_store import StoreMode
-from imgclf.errors import ArgumentError
+from imgclf.errors import ArgumentError, RunFolderError
 from imgclf.machine.precision import Precision
 from imgclf.options import Value, is_pretrained
 from imgclf.training.recipes import choose_recipe
@@ -34,6 +35,8 @@ __all__ = [
     "settings_of",
     "to_config",
 ]
+
+_logger = logging.getLogger(__name__)
 
 VAL_SHARE = 0.15
 TEST_SHARE = 0.15
@@ -266,11 +269,12 @@ def to_config(plan: Plan, settings: Settings, precision: str) -> dict[str, Any]:
     Returns:
         Plain values for JSON.
     """
-    architecture = settings.architecture
-    name = architecture if isinstance(architecture, str) else architecture.__name__
+    architecture = load_architecture(settings.architecture)
     return {
         **asdict(settings),
-        "architecture": name,
+        "architecture": architecture.name,
+        "architecture_installed": architecture.registration is not None,
+        "architecture_sha256": architecture.source_sha256,
         "augment": asdict(plan.augmentation),
         "precision": precision,
         "train_dir": plan.train_dir,
@@ -281,21 +285,62 @@ def to_config(plan: Plan, settings: Settings, precision: str) -> dict[str, Any]:
     }
 
 
-def from_config(config: Mapping[str, Any]) -> tuple[Plan, Settings]:
+def from_config(
+    config: Mapping[str, Any], architecture: Callable[..., keras.Model] | None = None
+) -> tuple[Plan, Settings]:
     """Read what `to_config` wrote.
 
     Args:
         config: The content of a run's ``config.json``.
+        architecture: The run's architecture function, where no package provides it.
 
     Returns:
         The plan and the settings of the run.
+
+    Raises:
+        RunFolderError: The run needs a function that is not given, or another one.
     """
     values = {
         # A run of an earlier version has not all of them.
         **{item.name: config[item.name] for item in fields(Settings) if item.name in config},
+        "architecture": _recorded_architecture(config, architecture),
         "image_size": tuple(config["image_size"]),
         "augment": Augmentation(**config["augment"]),
     }
     settings = Settings(**values)
     folders = {name: config[name] for name in ("val_dir", "test_dir")}
     return make_plan(config["train_dir"], settings, **folders), settings
+
+
+def _recorded_architecture(
+    config: Mapping[str, Any], given: Callable[..., keras.Model] | None
+) -> str | Callable[..., keras.Model]:
+    """Return the architecture of a run: by its name, or the function that has to be given again.
+
+    What a run folder says is never run: whoever can write into it could run anything.
+    """
+    recorded = str(config["architecture"])
+    # Earlier versions wrote path/to/file.py:function.
+    if config.get("architecture_installed", ":" not in recorded):
+        if given is not None:
+            raise RunFolderError(
+                f"The run was made with the installed architecture {recorded!r}: go on without "
+                "--arch (architecture=)."
+            )
+        return recorded
+    name = recorded.rpartition(":")[2]
+    if given is None:
+        raise RunFolderError(
+            f"The run was made with the architecture function {name!r} of no package, and a run "
+            f"folder does not say what is run: give --arch path/to/file.py:{name} "
+            "(architecture=function) again."
+        )
+    loaded = load_architecture(given)
+    if loaded.name != name:
+        raise RunFolderError(
+            f"The run was made with the architecture function {name!r}, not {loaded.name!r}: "
+            "give that one."
+        )
+    if loaded.source_sha256 != config.get("architecture_sha256", loaded.source_sha256):
+        _logger.warning("The source file of %r has changed since the run began.", name)
+    return given
