@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from imgclf.cli._parameters import complete_architecture, parse_options
+from imgclf.cli._parameters import complete_architecture, parse_architecture, parse_options
 from imgclf.errors import ArgumentError, DataNotFoundError
 from imgclf.options import Int
 from imgclf.runs.setting_kinds import RangeKind
@@ -156,6 +156,8 @@ def read_settings_file(path: Path | None, given: dict[str, Any]) -> dict[str, An
     """
     stored = {} if path is None else _stored_settings(path)
     merged = {**stored, **given}
+    if "architecture" in given:  # What is typed may name a file to run; what a file says may not.
+        merged["architecture"] = parse_architecture(given["architecture"])
     texts = given.get("options")
     architecture = merged.get("architecture", "resnet9")
     if texts or "architecture" in merged:

@@ -65,9 +65,17 @@ def command_words(config: Mapping[str, Any]) -> list[str]:
     words = [("imgclf", "train", str(config["train_dir"]))]
     for item in setting_fields():
         wanted = ON_REQUEST.get(item.name, lambda _config: True)
-        if item.setting.group and item.name in config and wanted(config):
+        if item.name == "architecture":
+            words.append(("--arch", _architecture(config)))
+        elif item.setting.group and item.name in config and wanted(config):
             words += _flags(item, config[item.name])
     return [shlex.join(group) for group in words]
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    """Return an installed name; of a function of no package the file is the reader's to know."""
+    name: str = config["architecture"]
+    return name if config["architecture_installed"] else f"path/to/file.py:{name}"
 
 
 def _flags(item: SettingField, value: Any) -> list[tuple[str, ...]]:

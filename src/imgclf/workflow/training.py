@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,23 +193,29 @@ def run_training(
 
 
 def resume_training(
-    run_dir: str | os.PathLike[str], *, observer: TrainingObserver | None = None
+    run_dir: str | os.PathLike[str],
+    *,
+    architecture: Callable[..., keras.Model] | None = None,
+    observer: TrainingObserver | None = None,
 ) -> TrainingRun:
     """Go on with a training that was stopped or killed, from its newest checkpoint.
 
     Args:
         run_dir: Its run folder.
+        architecture: The architecture function, where no package provides it: a run folder names
+            it and is never trusted to run it.
         observer: Who is told how it goes on.
 
     Returns:
         What the uncut training would have returned.
 
     Raises:
-        RunFolderError: The folder holds no unfinished run, or another process trains in it.
+        RunFolderError: The folder holds no unfinished run, another process trains in it, or its
+            architecture function has to be given again.
         DataError: The images are not those of the run; the first differences are named.
     """
     with open_run_folder(run_dir, resume=True) as folder:
-        directory, settings = from_config(read_config(folder))
+        directory, settings = from_config(read_config(folder), architecture)
         plan = make_plan(directory, settings)
         recorded = (folder / "split.csv").read_bytes()
         return _train(
