@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from imgclf.data.batches.generators import Plan
 from imgclf.data.pixels.decoder import decode_with_facts
 from imgclf.data.reading.layout import FoundFile, ImageFolder, read_folder
-from imgclf.data.store.scan import available_processors
 from imgclf.errors import ArgumentError, ImageError
+from imgclf.machine.hardware import available_processors
 from imgclf.runs.settings import Settings
 from imgclf.training.budget import (
     END_LOOKS,

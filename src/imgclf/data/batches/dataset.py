@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from imgclf.data.store.scan import available_processors
+from imgclf.machine.hardware import available_processors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

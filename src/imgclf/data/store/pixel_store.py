@@ -20,14 +20,9 @@ from imgclf.data.pixels.decoder import DECODER_VERSION, DecodingLimits, decode
 from imgclf.data.pixels.signatures import SIGNATURE_BYTES
 from imgclf.data.store import cache
 from imgclf.data.store.row_files import memory_file, new_file
-from imgclf.data.store.scan import (
-    ScanLimits,
-    ScannedFile,
-    available_processors,
-    facts_of,
-    scan_files,
-)
+from imgclf.data.store.scan import ScanLimits, ScannedFile, facts_of, scan_files
 from imgclf.errors import ArgumentError, DataError, ImageError
+from imgclf.machine.hardware import available_processors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
