@@ -21,7 +21,7 @@ from imgclf.classifiers.features import feature_tensors
 from imgclf.classifiers.fingerprints import TrainingTraces
 from imgclf.classifiers.inference import make_engine
 from imgclf.classifiers.packer import pack
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 from imgclf.data.pixels.decoder import Source, decode
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.pixels.sources import as_missing, decode_sources, expand_sources

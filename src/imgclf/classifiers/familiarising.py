@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.familiarity import Familiarity, fit_familiarity
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 
 __all__ = ["learn_familiarity"]
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.data.batches.augmentation import Augmentation, resolve_augmentation
-from imgclf.data.batches.generators import Plan
+from imgclf.data.batches.plan import Plan
 from imgclf.data.pixels.input_policy import DataFormat, InputPolicy, ResizeMode
 from imgclf.data.reading.layout import read_folder
 from imgclf.data.store.pixel_store import StoreMode

@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from imgclf.data.batches.augmentation import Augmentation
-from imgclf.data.batches.generators import Batches, make_generators
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.generators import make_generators
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.layout import read_folder
 from imgclf.data.store.pixel_store import StoreMode, open_store

@@ -22,7 +22,9 @@ from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.familiarising import learn_familiarity
 from imgclf.classifiers.fingerprints import TrainingTraces, trace_training
 from imgclf.classifiers.loader import load
-from imgclf.data.batches.generators import Batches, ImageData, Plan
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.image_data import ImageData, build_data
+from imgclf.data.batches.plan import Plan
 from imgclf.errors import DataError
 from imgclf.evaluation.evaluator import Evaluation, evaluate
 from imgclf.machine.determinism import enable_determinism, require_determinism
@@ -237,7 +239,7 @@ def _train(
     began_s = time.monotonic()
     require_determinism(settings.deterministic)
     task = plan_task(plan, settings, folder, watcher)
-    data = task.plan.build(watcher.scanning)
+    data = build_data(task.plan, watcher.scanning)
     watcher.scanned(data)
     precision = choose_precision(settings.precision)
     split, split_sha256 = split_csv(_split_rows(data))
