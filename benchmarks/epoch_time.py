@@ -255,7 +255,7 @@ def run_imgclf(arguments: argparse.Namespace) -> dict[str, list[float]]:
         arguments.folder / "val",
         image_size=(arguments.image_size, arguments.image_size),
         batch_size=arguments.batch_size,
-        augment="recipe",
+        augment="classic",
     )
     model = imgclf.build_model("three_conv", train.input_shape, train.num_classes)
     timer = epoch_timer()

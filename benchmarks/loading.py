@@ -64,7 +64,7 @@ def make_ways(arguments: argparse.Namespace) -> dict[str, Callable[[], float]]:
 
     size = (arguments.image_size, arguments.image_size)
     train, _ = imgclf.make_generators(
-        arguments.folder, image_size=size, batch_size=BATCH, augment="recipe", val_split=0.01
+        arguments.folder, image_size=size, batch_size=BATCH, augment="classic", val_split=0.01
     )
     ways: dict[str, Callable[[], float]] = {
         "Pillow in two processes": lambda: pillow_alone(arguments),

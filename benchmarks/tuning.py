@@ -1,7 +1,7 @@
 """The best accuracy found in a given time: imgclf tune beside KerasTuner used plainly.
 
 Usage: python benchmarks/tuning.py FOLDER [--budget-s 900] [--image-size 96] [--epochs 10]
-           [--rounds 3] [--max-trials 1000] [--recipe recipe] [--only NAME ...] [--side-by-side]
+           [--rounds 3] [--max-trials 1000] [--recipe classic] [--only NAME ...] [--side-by-side]
 
 FOLDER holds train/ and val/ with one sub-folder per class. Both ways search the same space of the
 same network (three_conv): learning rate 1e-4 to 1e-2 in equal ratios, 16, 32, 48 or 64 filters, max

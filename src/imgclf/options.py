@@ -39,6 +39,7 @@ __all__ = [
     "parse_option",
     "read_options",
     "resolve_options",
+    "values_of",
     "without_weights",
 ]
 
@@ -376,14 +377,25 @@ def _range_of(annotation: Any) -> Range | None:
         declared = next((item for item in metadata if isinstance(item, Range)), None)
     if isinstance(declared, (Int, Float, Weights)):
         return declared
-    values = _values_of(annotation) or (declared.values if declared else ())
+    values = values_of(annotation) or (declared.values if declared else ())
     if not values:
         return None
     return Choice(search=declared.search if declared else (), values=values)
 
 
-def _values_of(annotation: Any) -> tuple[Value, ...]:
-    """List the values of ``Literal[...]``, ``bool``, ``None`` and unions of them."""
+def values_of(annotation: Any) -> tuple[Value, ...]:
+    """List the values of ``Literal[...]``, ``bool``, ``None`` and unions of them.
+
+    Args:
+        annotation: A type.
+
+    Returns:
+        The values; empty for any other type.
+
+    Example:
+        >>> values_of(Literal["max", "avg"])
+        ('max', 'avg')
+    """
     if annotation is bool:
         return (False, True)
     if annotation is types.NoneType or annotation is None:
@@ -392,7 +404,7 @@ def _values_of(annotation: Any) -> tuple[Value, ...]:
     if origin is Literal:
         return typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
-        parts = [_values_of(part) for part in typing.get_args(annotation)]
+        parts = [values_of(part) for part in typing.get_args(annotation)]
         return tuple(value for part in parts for value in part) if all(parts) else ()
     return ()
 

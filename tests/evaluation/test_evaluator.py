@@ -98,29 +98,32 @@ def test_the_nearest_mean_is_a_baseline(trained: Any, two_classes: Path) -> None
 
 def test_the_nearest_mean_is_the_nearest() -> None:
     """The baseline's answers are those of plain distances to plain means."""
-    from imgclf.classifiers.fingerprints import tiny_thumbnails, trace_training
+    from imgclf.classifiers.fingerprints import fingerprint_images, tiny_thumbnails
 
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (60, 20, 24, 3)).astype(np.uint8)
     labels = np.arange(60) % 3
-    traces = trace_training([pixels[:40], pixels[40:]], labels, ["ab" * 32] * 60, 3)
+    fingerprints = fingerprint_images([pixels[:40], pixels[40:]], labels, ["ab" * 32] * 60, 3)
     thumbnails = tiny_thumbnails(pixels)
     means = np.stack([thumbnails[labels == label].mean(axis=0) for label in range(3)])
     distances = np.linalg.norm(thumbnails[:, None] - means, axis=2)
-    assert (traces.nearest_class(thumbnails) == distances.argmin(axis=1)).all()
+    assert (fingerprints.nearest_class(thumbnails) == distances.argmin(axis=1)).all()
 
 
 def test_every_prediction_is_calibrated(trained: Any, two_classes: Path) -> None:
     """Predict, predict_pixels and evaluate give the calibrated numbers; no answer changes."""
+    from dataclasses import replace
+
     from imgclf.classifiers.calibration import apply_temperature
+    from imgclf.classifiers.classifier import Classifier
 
     clf = imgclf.load(trained.bundle)
     record = clf.calibration
     assert record is not None
     assert record.log_loss_after <= record.log_loss_before
     calibrated = imgclf.evaluate(clf, two_classes).probabilities
-    clf.calibration = None
-    raw = imgclf.evaluate(clf, two_classes).probabilities
+    bare = Classifier.of(replace(clf.record, calibration=None))
+    raw = imgclf.evaluate(bare, two_classes).probabilities
     assert (raw.argmax(axis=1) == calibrated.argmax(axis=1)).all()
     np.testing.assert_array_equal(apply_temperature(raw, record.temperature), calibrated)
     predicted = [item.probability for item in trained.classifier.predict(two_classes)]

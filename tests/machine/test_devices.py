@@ -99,19 +99,21 @@ def small_settings(**values: Any) -> Settings:
 
 def test_a_full_memory_names_a_smaller_batch(two_classes: Path) -> None:
     """Without leave to change it, the batch size to try is in the message."""
-    from imgclf.workflow.training import Watcher
+    from imgclf.workflow.learner import TrainingObserver
 
     with pytest.raises(OutOfMemoryError, match="step of 32 images: try --batch-size 16"):
-        run_training(two_classes, small_settings(), watcher=Watcher(callbacks=[FullMemory()]))
+        run_training(
+            two_classes, small_settings(), observer=TrainingObserver(callbacks=[FullMemory()])
+        )
 
 
 def test_a_full_memory_shrinks_the_batches(two_classes: Path, tmp_path: Path) -> None:
     """With `shrink_batch` the batch is halved until it fits, and the run folder says so."""
-    from imgclf.workflow.training import Watcher
+    from imgclf.workflow.learner import TrainingObserver
 
     run = run_training(
         two_classes, small_settings(shrink_batch=True), run_dir=tmp_path / "run",
-        watcher=Watcher(callbacks=[FullMemory()]),
+        observer=TrainingObserver(callbacks=[FullMemory()]),
     )  # fmt: skip
     assert run.data.train.batch_size == 16
     assert read_config(tmp_path / "run")["batch_size"] == 16

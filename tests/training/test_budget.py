@@ -146,12 +146,12 @@ def test_the_rate_follows_the_clock(
 
 
 def test_a_whole_training_keeps_its_budget(two_classes: Path, tmp_path: Path) -> None:
-    """`train(budget_s=...)` chooses size and epochs, says so in the run folder, and is done."""
+    """`train(budget=...)` chooses size and epochs, says so in the run folder, and is done."""
     import json
 
     began_s = time.monotonic()
     imgclf.train(
-        two_classes, budget_s=25, architecture="three_conv",
+        two_classes, budget=25, architecture="three_conv",
         options={"filters": 8, "hidden_units": 8}, run_dir=tmp_path / "run",
     )  # fmt: skip
     took_s = time.monotonic() - began_s
@@ -165,8 +165,8 @@ def test_a_whole_training_keeps_its_budget(two_classes: Path, tmp_path: Path) ->
 
 def test_a_budget_that_is_no_time_is_refused(two_classes: Path) -> None:
     """Zero seconds are refused before anything is measured."""
-    with pytest.raises(ArgumentError, match="budget_s=-1"):
-        imgclf.train(two_classes, budget_s=-1)
+    with pytest.raises(ArgumentError, match="budget=-1"):
+        imgclf.train(two_classes, budget=-1)
 
 
 def test_averages_look_back_over_the_planned_steps(two_classes: Path) -> None:

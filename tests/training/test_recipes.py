@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 import imgclf
 from imgclf.errors import ArgumentError
-from imgclf.runs.settings import Settings, make_plan, recipe_settings
 from imgclf.training.muon import KernelMuon, even_out, normalised_kernels
 from imgclf.training.optimizers import (
     OPTIMIZERS,
@@ -39,44 +37,9 @@ def test_more_images_mean_fewer_epochs_and_more_steps(first: int, second: int) -
 def test_an_unknown_recipe_names_the_known() -> None:
     """The error lists what is accepted."""
     with pytest.raises(
-        ArgumentError, match="'slow' is not accepted: give one of recipe, fast, best"
+        ArgumentError, match="'slow' is not accepted: give one of classic, fast, best"
     ):
         choose_recipe("slow", 100)
-
-
-def test_what_is_given_goes_before_the_recipe(two_classes: Path) -> None:
-    """Single settings replace the recipe's; another optimizer brings a rate of its own."""
-    settings = Settings(**recipe_settings("fast", two_classes, epochs=3, optimizer="sgd"))
-    assert (settings.epochs, settings.optimizer) == (3, "sgd")
-    assert settings.learning_rate is None  # sgd's own usual rate
-    rated = Settings(**recipe_settings("fast", two_classes, learning_rate=1e-3))
-    assert rated.optimizer == "adam"
-    assert settings.label_smoothing == choose_recipe("fast", 70).label_smoothing
-    assert Settings(**recipe_settings("recipe", two_classes)).optimizer == "adam"
-
-
-def test_predictions_are_mirrored_only_where_training_images_are(two_classes: Path) -> None:
-    """`best` takes the mean over mirror images, unless left and right are to be told apart."""
-    assert Settings(**recipe_settings("best", two_classes)).mirrored_prediction
-    assert not Settings(**recipe_settings("best", two_classes, augment="none")).mirrored_prediction
-
-
-def test_the_validation_part_of_a_large_folder_stays_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """15 % of a folder choose the epoch, until they are as many as choosing needs."""
-    monkeypatch.setattr("imgclf.runs.settings.MOST_VAL_IMAGES", 30)
-    for number in range(120):
-        for name in ("cat", "dog"):
-            (tmp_path / name).mkdir(exist_ok=True)
-            (tmp_path / name / f"{number}.png").touch()
-        if number == 99:
-            few = Settings(**recipe_settings("fast", tmp_path))
-    many = Settings(**recipe_settings("fast", tmp_path))
-    assert make_plan(tmp_path, few).val_split == 0.15
-    assert make_plan(tmp_path, many).val_split == 30 / 240
-    mine = Settings(**recipe_settings("fast", tmp_path, val_split=0.3))
-    assert make_plan(tmp_path, mine).val_split == 0.3
 
 
 def small_model(**options: Any) -> keras.Model:

@@ -13,7 +13,7 @@ import pytest
 import imgclf
 from imgclf.data.store import cache
 from imgclf.errors import ArgumentError
-from imgclf.runs.settings import recipe_settings
+from imgclf.runs.resolution import resolve_settings
 from imgclf.training import frozen_features
 from imgclf.training.frozen_features import compute_features, divide_network
 from imgclf.training.loop import fit
@@ -255,20 +255,23 @@ def test_one_phase_can_be_asked_for(weights: str) -> None:
 
 
 def test_the_head_is_not_trained_with_a_recipe_for_networks(
-    weights: str, two_classes: Path
+    weights: str,
 ) -> None:
     """Adam at its usual rate trains a head, unless another optimizer is asked for."""
-    given = {"architecture": tiny, "options": {"weights": weights}}
-    chosen = recipe_settings("fast", two_classes, **given)
-    assert (chosen["optimizer"], chosen["learning_rate"]) == ("adam", None)
-    assert recipe_settings("fast", two_classes, **given, two_phase=False)["optimizer"] == "auto"
-    assert recipe_settings("fast", two_classes, architecture=tiny)["optimizer"] == "auto"
-    assert recipe_settings("fast", two_classes, **given, optimizer="sgd")["optimizer"] == "sgd"
+    given: dict[str, Any] = {"architecture": tiny, "options": {"weights": weights}}
+
+    def chosen(**settings: Any) -> Settings:
+        return resolve_settings(Settings(**settings), 70)
+
+    assert (chosen(**given).optimizer, chosen(**given).learning_rate) == ("adam", None)
+    assert chosen(**given, two_phase=False).optimizer == "auto"
+    assert chosen(architecture=tiny).optimizer == "auto"
+    assert chosen(**given, optimizer="sgd").optimizer == "sgd"
 
 
 def test_two_phases_and_a_budget_contradict_each_other(tmp_path: Path) -> None:
     """A budget is planned in epochs that all cost the same."""
-    settings = Settings(architecture=tiny, image_size=(24, 24), two_phase=True, budget_s=60)
+    settings = Settings(architecture=tiny, image_size=(24, 24), two_phase=True, budget=60)
     with pytest.raises(ArgumentError, match="two_phase and a budget"):
         run_training(tmp_path, settings)
 

@@ -59,7 +59,7 @@ def test_the_run_folder_tells_everything(trained: Any) -> None:
     config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
     for name in Settings.__dataclass_fields__:
         assert name in config
-    assert config["augment"]["horizontal_flip"] is True
+    assert config["augmentation"]["horizontal_flip"] is True
     assert config["precision"] in ("float32", "mixed_bfloat16")
     with (run_dir / "history.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -153,7 +153,7 @@ def test_wrong_settings_are_refused_before_scanning(tmp_path: Path) -> None:
         imgclf.train(tmp_path, image_size=(0, 5))
     with pytest.raises(ArgumentError, match="augment"):
         imgclf.train(tmp_path, augment="wild")
-    with pytest.raises(TypeError, match="colour"):
+    with pytest.raises(ArgumentError, match="'colour'"):
         imgclf.train(tmp_path, colour="red")
 
 

@@ -13,8 +13,9 @@ import tensorflow as tf
 import imgclf
 from conftest import write_images
 from imgclf.errors import ArgumentError
-from imgclf.runs.settings import settings_of
-from imgclf.workflow.training import Watcher, resume_training, run_training
+from imgclf.runs.resolution import make_settings
+from imgclf.workflow.learner import TrainingObserver
+from imgclf.workflow.training import resume_training, run_training
 from imgclf.workflow.transfer import copy_weights, frozen_convolutions
 from imgclf.zoo.builder import named_weights
 
@@ -88,7 +89,7 @@ def test_retraining_adds_a_class_and_keeps_the_old(
     write_images(tmp_path / "data", {"black": 25}, seed=5)
     for name in ("dark", "light"):
         (tmp_path / "data" / name).symlink_to(two_classes / name)
-    settings = settings_of(trained.classifier, epochs=2, batch_size=16, freeze=True)
+    settings = make_settings({"epochs": 2, "batch_size": 16, "freeze": True}, trained.classifier)
     run = run_training(tmp_path / "data", settings, start_from=trained.classifier)
     assert run.classifier.class_names == ("black", "dark", "light")
     assert run.before is not None
@@ -108,14 +109,14 @@ def test_a_resumed_run_still_goes_on_from_its_classifier(
     trained: Any, two_classes: Path, tmp_path: Path
 ) -> None:
     """Killed before its first checkpoint, a run begins with what its classifier knows again."""
-    settings = settings_of(trained.classifier, epochs=1, batch_size=16, freeze=True)
+    settings = make_settings({"epochs": 1, "batch_size": 16, "freeze": True}, trained.classifier)
     with pytest.raises(RuntimeError, match="power failure"):
         run_training(
             two_classes,
             settings,
             start_from=trained.classifier,
             run_dir=tmp_path / "run",
-            watcher=Watcher(callbacks=[Crash()]),
+            observer=TrainingObserver(callbacks=[Crash()]),
         )
     run = resume_training(tmp_path / "run")
     before, after = named_weights(trained.classifier.model), named_weights(run.classifier.model)

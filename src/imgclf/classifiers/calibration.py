@@ -7,6 +7,8 @@ from math import isfinite, log, sqrt
 
 import numpy as np
 
+from imgclf.classifiers.abstention import threshold_table
+from imgclf.classifiers.bundle import CalibrationRecord, ThresholdRecord
 from imgclf.errors import ArgumentError
 from imgclf.figures.predictions import (
     FloatArray,
@@ -14,12 +16,13 @@ from imgclf.figures.predictions import (
     check_predictions,
     predicted_classes,
 )
-from imgclf.figures.reliability import LOG_FLOOR
+from imgclf.figures.reliability import LOG_FLOOR, expected_calibration_error, log_loss
 
 __all__ = [
     "MAX_TEMPERATURE",
     "MIN_TEMPERATURE",
     "apply_temperature",
+    "calibrate",
     "fit_temperature",
     "softmax",
 ]
@@ -72,6 +75,37 @@ def softmax(logits: FloatArray, temperature: float = 1.0) -> FloatArray:
     np.exp(shifted, out=shifted)
     shifted /= shifted.sum(axis=1, keepdims=True)
     return shifted
+
+
+def calibrate(labels: Labels, probabilities: FloatArray) -> CalibrationRecord:
+    """Fit the temperature, then the thresholds of the calibrated probabilities.
+
+    Args:
+        labels: Integer ``(num_images,)``, the true classes of the validation images.
+        probabilities: float64 ``(num_images, num_classes)``, the network's own.
+
+    Returns:
+        The record, with what the temperature changed on these images.
+    """
+    temperature = fit_temperature(labels, probabilities)
+    calibrated = apply_temperature(probabilities, temperature)
+    return CalibrationRecord(
+        temperature=temperature,
+        num_images=labels.size,
+        log_loss_before=log_loss(labels, probabilities),
+        log_loss_after=log_loss(labels, calibrated),
+        ece_before=expected_calibration_error(labels, probabilities),
+        ece_after=expected_calibration_error(labels, calibrated),
+        thresholds=[
+            ThresholdRecord(
+                min_precision=precision,
+                value=threshold.value,
+                coverage=threshold.coverage,
+                precision=threshold.precision,
+            )
+            for precision, threshold in threshold_table(labels, calibrated)
+        ],
+    )
 
 
 def fit_temperature(labels: Labels, probabilities: FloatArray) -> float:

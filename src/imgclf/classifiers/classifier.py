@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -18,9 +18,10 @@ from imgclf.classifiers.calibration import apply_temperature
 from imgclf.classifiers.explanation import Explanation, grad_cam, occlusion
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW, Familiarity
 from imgclf.classifiers.features import feature_tensors
-from imgclf.classifiers.fingerprints import TrainingTraces
-from imgclf.classifiers.inference import make_engine
+from imgclf.classifiers.fingerprints import TrainingFingerprints
+from imgclf.classifiers.inference import Engine, make_engine
 from imgclf.classifiers.packer import pack
+from imgclf.classifiers.record import ClassifierRecord
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.pixels.decoder import Source, decode
 from imgclf.data.pixels.input_policy import InputPolicy
@@ -66,17 +67,7 @@ class Prediction:
 class Classifier:
     """A network that knows the names of its classes and how to read any image.
 
-    Attributes:
-        model: The Keras model.
-        class_names: Names of the classes, in the order of the outputs.
-        policy: How images are resized and which channels they have.
-        figures: What was measured on held-out images, if anything was.
-        data: Which images it was trained on, if that is known.
-        calibration: Temperature and thresholds, fitted on validation images; every prediction is
-            calibrated with it. None leaves the network's own probabilities.
-        traces: What is remembered of the training images, to recognise them in an evaluation.
-        familiarity: What training images look like to the network, to flag images that are unlike
-            them; None flags none.
+    It is whole when it is made, and never changes; `with_changes` makes another one of it.
 
     Example:
         >>> clf = imgclf.Classifier(model, train)            # doctest: +SKIP
@@ -84,21 +75,13 @@ class Classifier:
         'cat'
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        batches: Batches,
-        *,
-        figures: Figures | None = None,
-        data: DataRecord | None = None,
-    ) -> None:
+    def __init__(self, model: keras.Model, batches: Batches, **parts: Any) -> None:
         """Join a network and what it was trained on.
 
         Args:
             model: A float32 classifier whose last layer is a sigmoid or a softmax.
             batches: What `imgclf.make_generators` returned: they carry classes and input policy.
-            figures: What was measured on held-out images.
-            data: Which images it was trained on.
+            **parts: Further fields of `ClassifierRecord`, such as ``figures`` and ``data``.
 
         Raises:
             ArgumentError: `batches` carries no classes, or the model does not fit it.
@@ -108,70 +91,94 @@ class Classifier:
                 f"{type(batches).__name__} carries no class names: pass the batches that "
                 "imgclf.make_generators returned, Classifier(model, train)."
             )
-        self._set(model, batches.class_names, batches.policy, figures, data)
+        self._record = ClassifierRecord(
+            model=model, class_names=batches.class_names, policy=batches.policy, **parts
+        )
+        self._engine = make_engine(model, batches.policy, mirrored=self._record.mirrored)
 
     @classmethod
-    def of_parts(
-        cls,
-        model: keras.Model,
-        class_names: Sequence[str],
-        policy: InputPolicy,
-        figures: Figures | None = None,
-        data: DataRecord | None = None,
-    ) -> Classifier:
-        """Join a network with classes and policy that no batches carry, as a bundle does.
+    def of(cls, record: ClassifierRecord, engine: Engine | None = None) -> Classifier:
+        """Make the classifier that a record describes, as loading does.
 
         Args:
-            model: A float32 classifier whose last layer is a sigmoid or a softmax.
-            class_names: Names of the classes, in the order of the outputs.
-            policy: How images are read.
-            figures: What was measured on held-out images.
-            data: Which images it was trained on.
+            record: All that makes it this one.
+            engine: What runs its network; None makes it.
 
         Returns:
             The classifier.
-
-        Raises:
-            ArgumentError: The model does not fit classes and policy.
         """
         classifier = cls.__new__(cls)
-        classifier._set(model, class_names, policy, figures, data)  # noqa: SLF001 - its own
+        classifier._record = record
+        classifier._engine = engine or make_engine(
+            record.model, record.policy, mirrored=record.mirrored
+        )
         return classifier
 
-    def _set(
+    def with_changes(
         self,
-        model: keras.Model,
-        class_names: Sequence[str],
-        policy: InputPolicy,
-        figures: Figures | None,
-        data: DataRecord | None,
-    ) -> None:
-        units = 1 if len(class_names) == 2 else len(class_names)
-        if tuple(model.input_shape[1:]) != policy.input_shape or model.output_shape[-1] != units:
-            raise ArgumentError(
-                f"The model turns {tuple(model.input_shape[1:])} into {model.output_shape[-1]} "
-                f"outputs; {len(class_names)} classes of {policy.input_shape} images need {units}: "
-                "build it with build_model(name, train.input_shape, num_classes=train.num_classes)."
-            )
-        self.model = model
-        self.class_names = tuple(class_names)
-        self.policy = policy
-        self.figures = figures
-        self.data = data
-        self.calibration: CalibrationRecord | None = None
-        self.traces: TrainingTraces | None = None
-        self.familiarity: Familiarity | None = None
-        self.mirrored = False
+        *,
+        figures: Figures | None = None,
+        data: DataRecord | None = None,
+        calibration: CalibrationRecord | None = None,
+        familiarity: Familiarity | None = None,
+        fingerprints: TrainingFingerprints | None = None,
+    ) -> Classifier:
+        """Return the same network with more that is known of it; None keeps what is known.
+
+        Args:
+            figures: What was measured on held-out images.
+            data: Which images it was trained on.
+            calibration: Temperature and thresholds.
+            familiarity: What training images look like to the network.
+            fingerprints: Of the training images.
+
+        Returns:
+            The other classifier.
+
+        Example:
+            >>> tested = clf.with_changes(figures=result.figures("test"))   # doctest: +SKIP
+        """
+        known = {
+            "figures": figures, "data": data, "calibration": calibration,
+            "familiarity": familiarity, "fingerprints": fingerprints,
+        }  # fmt: skip
+        changes: dict[str, Any] = {name: part for name, part in known.items() if part is not None}
+        return Classifier.of(replace(self._record, **changes), self._engine)
 
     @property
-    def mirrored(self) -> bool:
-        """Whether predictions are the mean over each image and its mirror image."""
-        return self._mirrored
+    def record(self) -> ClassifierRecord:
+        """All that makes it this classifier."""
+        return self._record
 
-    @mirrored.setter
-    def mirrored(self, mirrored: bool) -> None:
-        self._mirrored = mirrored
-        self._engine = make_engine(self.model, self.policy, mirrored=mirrored)
+    @property
+    def model(self) -> keras.Model:
+        """The Keras model."""
+        return self.record.model
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the outputs."""
+        return tuple(self.record.class_names)
+
+    @property
+    def policy(self) -> InputPolicy:
+        """How images are resized and which channels they have."""
+        return self.record.policy
+
+    @property
+    def figures(self) -> Figures | None:
+        """What was measured on held-out images, if anything was."""
+        return self.record.figures
+
+    @property
+    def data(self) -> DataRecord | None:
+        """Which images it was trained on, if that is known."""
+        return self.record.data
+
+    @property
+    def calibration(self) -> CalibrationRecord | None:
+        """Temperature and thresholds; every prediction is calibrated with them."""
+        return self.record.calibration
 
     def __repr__(self) -> str:
         """Show classes and input."""
@@ -284,7 +291,7 @@ class Classifier:
             ``(num_images,)``, 0 to 1, as in `Prediction`, or None where the classifier does not
             know.
         """
-        familiarity = self.familiarity
+        familiarity = self.record.familiarity
         if familiarity is None:
             return self.predict_pixels(batches), None
         measured: list[NDArray[np.float64]] = []
@@ -300,8 +307,8 @@ class Classifier:
             batches: As for `predict_pixels`.
 
         Returns:
-            float32 ``(num_images, features)`` of each layer that `imgclf.classifiers.features` finds: the last
-            map of each size, averaged over its places, then what the head reads.
+            float32 ``(num_images, features)`` of each layer that `feature_tensors`
+            finds: the last map of each size, averaged over its places, then what the head reads.
         """
         sizes = self.feature_sizes
         chunks = [[np.zeros((0, size), np.float32) for size in sizes]]
@@ -358,7 +365,7 @@ class Classifier:
         Example:
             >>> clf.save("pets.imgclf")                                     # doctest: +SKIP
         """
-        return pack(self, path)
+        return pack(self.record, self.uncalibrated, path)
 
     def _prediction(
         self,

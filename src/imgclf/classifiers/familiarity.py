@@ -14,19 +14,25 @@ lie at least as far away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgclf.figures.predictions import FloatArray, Labels
 
-__all__ = ["UNFAMILIAR_BELOW", "Familiarity", "fit_familiarity"]
+if TYPE_CHECKING:
+    from imgclf.data.batches.dataset import Batches
+
+__all__ = ["UNFAMILIAR_BELOW", "Familiarity", "fit_familiarity", "learn_familiarity"]
 
 UNFAMILIAR_BELOW = 0.05
 """Familiarity below which an image is flagged: 95 % of the validation images are kept."""
+
+MOST_IMAGES = 10_000
+"""Training images that are looked at; of more, evenly chosen ones."""
 
 MOST_FEATURES = 512
 """Features of a layer that are looked at; of more, evenly chosen ones."""
@@ -89,7 +95,7 @@ class Familiarity:
     """What a classifier keeps to recognise images that are unlike its training images.
 
     Attributes:
-        layers: Statistics of the first feature layers, in the order of `imgclf.classifiers.features`.
+        layers: Statistics of the first feature layers, as `feature_tensors` orders them.
         validation_scores: float32 ``(count,)``, ascending.
     """
 
@@ -145,6 +151,38 @@ class Familiarity:
             _check_layer(layer, size)
             layers.append(layer)
         return cls(tuple(layers), scores)
+
+
+def learn_familiarity(
+    features_of: Callable[[Iterable[NDArray[np.uint8]]], list[NDArray[np.float32]]],
+    train: Batches,
+    val: Batches,
+) -> Familiarity | None:
+    """Look at plain training images, and at validation images for what is usual.
+
+    Args:
+        features_of: `Classifier.features` of the trained classifier.
+        train: What it was trained on.
+        val: Images that it did not learn from.
+
+    Returns:
+        The statistics; None where the network gives nothing to go by.
+    """
+    every = -(-train.num_samples // MOST_IMAGES)
+    return fit_familiarity(
+        features_of(_every(train, every)),
+        train.labels[::every],
+        features_of(val.pixels()),
+        train.num_classes,
+    )
+
+
+def _every(batches: Batches, step: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield each `step`-th image, a batch at a time."""
+    first = 0
+    for pixels in batches.pixels():
+        yield pixels[-first % step :: step]
+        first += len(pixels)
 
 
 def fit_familiarity(

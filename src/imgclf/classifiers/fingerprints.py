@@ -1,4 +1,4 @@
-"""What a bundle remembers of its training images: short hashes, and one tiny mean image a class."""
+"""Fingerprints of the training images: short hashes, and one tiny mean image of each class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TrainingTraces", "short_hashes", "tiny_thumbnails", "trace_training"]
+__all__ = ["TrainingFingerprints", "fingerprint_images", "short_hashes", "tiny_thumbnails"]
 
 THUMBNAIL_SIDE = 8
 """Pixels a side of the thumbnails whose class means are a baseline."""
@@ -19,7 +19,7 @@ MEMBER_TENSORS = frozenset({"hashes", "class_means"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TrainingTraces:
+class TrainingFingerprints:
     """Enough to recognise a training image, and to classify without any network.
 
     Attributes:
@@ -37,8 +37,8 @@ class TrainingTraces:
     @classmethod
     def from_tensors(
         cls, tensors: Mapping[str, NDArray[Any]], num_classes: int, channels: int
-    ) -> TrainingTraces | None:
-        """Return the traces; None where the tensors are not what `to_tensors` returns."""
+    ) -> TrainingFingerprints | None:
+        """Return the fingerprints; None where the tensors are not what `to_tensors` returns."""
         if set(tensors) != MEMBER_TENSORS:
             return None
         hashes, means = tensors["hashes"], tensors["class_means"]
@@ -80,13 +80,13 @@ def tiny_thumbnails(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.array(small, np.float32)
 
 
-def trace_training(
+def fingerprint_images(
     batches: Iterable[NDArray[np.uint8]],
     labels: NDArray[np.int64],
     sha256: Sequence[str],
     num_classes: int,
-) -> TrainingTraces:
-    """Remember the training images.
+) -> TrainingFingerprints:
+    """Take the fingerprints of the training images.
 
     Args:
         batches: Their pixels, uint8 ``(batch, height, width, channels)``, a batch at a time.
@@ -95,7 +95,7 @@ def trace_training(
         num_classes: Number of classes.
 
     Returns:
-        The traces.
+        The fingerprints.
     """
     sums: NDArray[np.float64] | None = None
     first = 0
@@ -107,4 +107,4 @@ def trace_training(
         first += len(batch)
     assert sums is not None, "a training has images"
     means = sums / np.bincount(labels, minlength=num_classes)[:, np.newaxis]
-    return TrainingTraces(np.sort(short_hashes(sha256)), means.astype(np.float32))
+    return TrainingFingerprints(np.sort(short_hashes(sha256)), means.astype(np.float32))

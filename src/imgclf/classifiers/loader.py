@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from imgclf.classifiers.bundle import Bundle, Manifest, read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.familiarity import Familiarity
-from imgclf.classifiers.fingerprints import TrainingTraces
+from imgclf.classifiers.features import feature_tensors
+from imgclf.classifiers.fingerprints import TrainingFingerprints
+from imgclf.classifiers.record import ClassifierRecord
 from imgclf.errors import BundleError, ImgclfError, PluginError, UnknownArchitectureError
 from imgclf.zoo.builder import rebuild_model
 from imgclf.zoo.provenance import WeightsFile
@@ -71,17 +73,18 @@ def load(
         raise BundleError(_missing_plugin(path, manifest, error)) from error
     except ImgclfError as error:
         raise BundleError(f"The bundle {path} cannot be built: {error}{changed}") from error
-    classifier = Classifier.of_parts(
-        model, manifest.class_names, policy, manifest.figures, manifest.data
+    record = ClassifierRecord(
+        model=model,
+        class_names=manifest.class_names,
+        policy=policy,
+        figures=manifest.figures,
+        data=manifest.data,
+        calibration=manifest.calibration,
+        familiarity=_read_familiarity(model, bundle.familiarity, path),
+        fingerprints=_read_fingerprints(bundle, policy.channels),
+        mirrored=manifest.mirrored,
     )
-    classifier.calibration = manifest.calibration
-    classifier.mirrored = manifest.mirrored
-    if bundle.training is not None:
-        classifier.traces = TrainingTraces.from_tensors(
-            bundle.training, len(manifest.class_names), policy.channels
-        )
-    if bundle.familiarity is not None:
-        classifier.familiarity = _read_familiarity(classifier, bundle.familiarity, path)
+    classifier = Classifier.of(record)
     _verify_probe(classifier, bundle, path, changed)
     if changed:
         _logger.warning("The bundle %s gives the outputs that it was saved with.%s", path, changed)
@@ -104,14 +107,24 @@ def _source_change(manifest: Manifest, architecture: Callable[..., keras.Model] 
 
 
 def _read_familiarity(
-    classifier: Classifier, tensors: Mapping[str, NDArray[Any]], path: str | os.PathLike[str]
-) -> Familiarity:
+    model: keras.Model, tensors: Mapping[str, NDArray[Any]] | None, path: str | os.PathLike[str]
+) -> Familiarity | None:
+    if tensors is None:
+        return None
+    sizes = [tensor.shape[-1] for tensor in feature_tensors(model)]
     try:
-        return Familiarity.from_tensors(tensors, classifier.feature_sizes)
+        return Familiarity.from_tensors(tensors, sizes)
     except ValueError as error:
         raise BundleError(
             f"The bundle {path} is damaged (its familiarity has {error}): copy or train it again."
         ) from error
+
+
+def _read_fingerprints(bundle: Bundle, channels: int) -> TrainingFingerprints | None:
+    if bundle.training is None:
+        return None
+    num_classes = len(bundle.manifest.class_names)
+    return TrainingFingerprints.from_tensors(bundle.training, num_classes, channels)
 
 
 def _missing_plugin(path: str | os.PathLike[str], manifest: Manifest, error: ImgclfError) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -19,17 +20,22 @@ from imgclf.errors import BundleError
 from imgclf.zoo.builder import named_weights, origin_of
 
 if TYPE_CHECKING:
-    from imgclf.classifiers.classifier import Classifier
+    from imgclf.classifiers.record import ClassifierRecord
     from imgclf.data.pixels.input_policy import InputPolicy
 
 __all__ = ["pack"]
 
 
-def pack(classifier: Classifier, path: str | os.PathLike[str]) -> Path:
+def pack(
+    record: ClassifierRecord,
+    outputs_of: Callable[[NDArray[np.uint8]], NDArray[np.float64]],
+    path: str | os.PathLike[str],
+) -> Path:
     """Write a classifier as one bundle; see `Classifier.save`.
 
     Args:
-        classifier: The classifier.
+        record: The classifier.
+        outputs_of: Its uncalibrated probabilities for decoded images.
         path: The file; its folder must exist.
 
     Returns:
@@ -38,7 +44,7 @@ def pack(classifier: Classifier, path: str | os.PathLike[str]) -> Path:
     Raises:
         BundleError: The file cannot be written, or nobody could build the network again.
     """
-    origin = origin_of(classifier.model)
+    origin = origin_of(record.model)
     if origin is None:
         raise BundleError(
             "Only networks that build_model made can be saved as a bundle, because a bundle "
@@ -58,37 +64,37 @@ def pack(classifier: Classifier, path: str | os.PathLike[str]) -> Path:
             "options": dict(origin.options),
             "weights_files": {name: asdict(file) for name, file in origin.weights_files.items()},
         },
-        "class_names": list(classifier.class_names),
-        "input": _policy_record(classifier.policy),
+        "class_names": list(record.class_names),
+        "input": _policy_record(record.policy),
         "versions": _versions(),
-        "figures": classifier.figures,
-        "data": classifier.data,
-        "calibration": classifier.calibration,
-        "mirrored": classifier.mirrored,
+        "figures": record.figures,
+        "data": record.data,
+        "calibration": record.calibration,
+        "mirrored": record.mirrored,
     }
-    weights = {
-        name: np.asarray(variable) for name, variable in named_weights(classifier.model).items()
-    }
-    traces, familiarity = classifier.traces, classifier.familiarity
+    weights = {name: np.asarray(variable) for name, variable in named_weights(record.model).items()}
+    fingerprints, familiarity = record.fingerprints, record.familiarity
     write_bundle(
         target,
         manifest,
         weights,
-        _probe(classifier),
-        training=None if traces is None else traces.to_tensors(),
+        _probe(record.policy, outputs_of),
+        training=None if fingerprints is None else fingerprints.to_tensors(),
         familiarity=None if familiarity is None else familiarity.to_tensors(),
     )
     return target
 
 
-def _probe(classifier: Classifier) -> dict[str, NDArray[Any]]:
+def _probe(
+    policy: InputPolicy, outputs_of: Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+) -> dict[str, NDArray[Any]]:
     """Make an input that reaches all levels of brightness, and the network's own output."""
     rng = np.random.default_rng(0)
-    shape = classifier.policy.pixel_shape
+    shape = policy.pixel_shape
     noise = rng.integers(0, 256, (2, *shape), np.uint8)
     ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], shape).astype(np.uint8)
     image = np.concatenate([noise, ramp[None], 255 - ramp[None]])
-    return {"image": image, "output": classifier.uncalibrated(image).astype(np.float32)}
+    return {"image": image, "output": outputs_of(image).astype(np.float32)}
 
 
 def _policy_record(policy: InputPolicy) -> dict[str, Any]:

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from imgclf.cli._signals import StopSwitch
     from imgclf.data.batches.image_data import ImageData
     from imgclf.training.budget import BudgetPlan
-    from imgclf.workflow.training import TrainingRun, Watcher
+    from imgclf.workflow.learner import TrainingObserver
+    from imgclf.workflow.training import TrainingRun
 
-__all__ = ["finish", "load_tensorflow", "make_watcher", "print_data", "print_summary"]
+__all__ = ["finish", "load_tensorflow", "make_observer", "print_data", "print_summary"]
 
 
 def load_tensorflow(console: Console, deterministic: bool = False) -> None:
@@ -59,9 +60,9 @@ def finish(run: TrainingRun, switch: StopSwitch, as_json: bool) -> None:
         raise typer.Exit(switch.exit_code)
 
 
-def make_watcher(console: Console, scanning: ScanBar, switch: StopSwitch) -> Watcher:
+def make_observer(console: Console, scanning: ScanBar, switch: StopSwitch) -> TrainingObserver:
     """Draw a training on `console` as it goes on; `switch` ends it in good order."""
-    from imgclf.workflow.training import Watcher
+    from imgclf.workflow.learner import TrainingObserver
 
     def scanned(data: ImageData) -> None:
         scanning.close()
@@ -77,7 +78,7 @@ def make_watcher(console: Console, scanning: ScanBar, switch: StopSwitch) -> Wat
     def rate_found(rate: float) -> None:
         console.print(f"Learning rate: {rate:.2g}", markup=False)
 
-    return Watcher(
+    return TrainingObserver(
         scanning=scanning,
         scanned=scanned,
         planned=planned,

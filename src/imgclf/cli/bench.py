@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from imgclf.cli._console import ScanBar, error_console, print_json, result_console, shown_path
-from imgclf.cli._parameters import JsonFlag, parse_image_size, parse_options
+from imgclf.cli._parameters import JsonFlag
+from imgclf.cli._settings import read_settings_file, with_settings
 from imgclf.cli._training import load_tensorflow
+from imgclf.runs.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,28 +20,15 @@ if TYPE_CHECKING:
     from imgclf.runs.throughput import Throughput
 
 
+@with_settings(
+    only=("architecture", "options", "image_size", "batch_size", "augment", "channels", "store")
+)
 def bench(
+    given: dict[str, Any],
     directory: Annotated[
         Path,
         typer.Argument(metavar="DIR", help="Folder as for `imgclf train`, or ZIP or CSV file."),
     ],
-    arch: Annotated[str, typer.Option(help="Architecture.")] = "resnet9",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="An option of the architecture."),
-    ] = None,
-    image_size: Annotated[
-        str, typer.Option(metavar="SIZE", help="Pixels: 96, or 96x128 (height x width).")
-    ] = "96",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 32,
-    augment: Annotated[
-        Literal["none", "recipe", "light", "strong"],
-        typer.Option(help="How training images are varied."),
-    ] = "light",
-    store: Annotated[
-        Literal["auto", "memory", "disk", "off"],
-        typer.Option(help="Where decoded pixels are kept."),
-    ] = "auto",
     steps: Annotated[int, typer.Option(min=1, help="Steps that are timed at a time.")] = 20,
     as_json: JsonFlag = False,
 ) -> None:
@@ -52,29 +41,22 @@ def bench(
     """
     from imgclf.data.reading.layout import read_folder
 
-    size, options = parse_image_size(image_size), parse_options(arch, set_ or [])
+    settings = Settings(**read_settings_file(None, given))
     read_folder(directory)  # Both are refused before TensorFlow is loaded.
     console = error_console()
     load_tensorflow(console)
     from imgclf.runs.throughput import measure_throughput
 
     with ScanBar(console) as scanning:
-        result = measure_throughput(
-            directory,
-            architecture=arch,
-            options=options,
-            image_size=size,
-            batch_size=batch_size,
-            augment=augment,
-            store=store,
-            num_steps=steps,
-            progress=scanning,
-        )
+        result = measure_throughput(directory, settings, num_steps=steps, progress=scanning)
     if as_json:
         print_json(result.as_dict())
         return
+    settings = result.settings
+    height, width = settings.height_and_width
     title = (
-        f"{shown_path(directory)}: {arch}, {size[0]} x {size[1]} pixels, batches of {batch_size}"
+        f"{shown_path(directory)}: {settings.architecture}, {height} x {width} pixels, batches of "
+        f"{settings.batch_size}"
     )
     result_console().print(title, markup=False, soft_wrap=True)
     _print_speeds(result_console(), result)

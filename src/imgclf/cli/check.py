@@ -51,7 +51,7 @@ def check(
         typer.Option(metavar="FILE", help="Draw images of each class, plain and varied, as PNG."),
     ] = None,
     augment: Annotated[
-        Literal["none", "recipe", "light", "strong"],
+        Literal["none", "classic", "light", "strong"],
         typer.Option(help="How the images of the preview are varied."),
     ] = "light",
     as_json: JsonFlag = False,

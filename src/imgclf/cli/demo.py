@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from imgclf.cli._console import ScanBar, error_console, result_console, shown_path
 from imgclf.cli._signals import StopSwitch
-from imgclf.cli._training import load_tensorflow, make_watcher, print_summary
+from imgclf.cli._training import load_tensorflow, make_observer, print_summary
 
 IMAGE_SIZE = (28, 28)
 """The size of Fashion-MNIST's images."""
@@ -58,7 +58,7 @@ def demo(
             images,
             settings,
             run_dir=default_run_folder("resnet9", directory / "runs"),
-            watcher=make_watcher(console, scanning, switch),
+            observer=make_observer(console, scanning, switch),
         )
     print_summary(run)
     if switch.exit_code is not None:

@@ -1,47 +1,42 @@
-"""`imgclf train`: from a folder of images to a bundle."""
+"""`imgclf train`: from a folder of images to a classifier."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from imgclf.cli._console import ScanBar, error_console
-from imgclf.cli._parameters import (
-    BalancedFlag,
-    GreyFlag,
-    JsonFlag,
-    Resize,
+from imgclf.cli._parameters import JsonFlag, require_path
+from imgclf.cli._settings import (
+    COMMON,
+    RETRAINING,
     SettingsFile,
-    TestFolder,
-    ValFolder,
-    complete_architecture,
-    parse_batch_size,
-    parse_budget,
-    parse_image_size,
-    parse_learning_rate,
-    parse_options,
-    require_path,
+    read_settings_file,
+    with_settings,
 )
 from imgclf.cli._signals import StopSwitch
-from imgclf.cli._training import finish, load_tensorflow, make_watcher
+from imgclf.cli._training import finish, load_tensorflow, make_observer
 from imgclf.options import WITHOUT_WEIGHTS, Weights
+from imgclf.runs.settings import Settings
 from imgclf.zoo.registry import load_architecture
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from imgclf.options import Value
     from imgclf.workflow.training import TrainingRun
 
-FIXED_BY_BUNDLE = ("arch", "set_", "image_size", "grey", "resize")
-"""Parameters that `--from` takes from the bundle."""
+FIXED_BY_CLASSIFIER = (
+    "architecture", "options", "image_size", "channels", "resize", "data_format",
+)  # fmt: skip
+"""Settings that `--start-from` takes from the classifier."""
 
 
+@with_settings()
 def train(
-    context: typer.Context,
+    given: dict[str, Any],
     directory: Annotated[
         Path | None,
         typer.Argument(
@@ -50,177 +45,33 @@ def train(
             "ZIP or CSV file.",
         ),
     ] = None,
-    arch: Annotated[
-        str,
-        typer.Option(
-            help="Architecture; see `imgclf architectures list`. Or path/to/file.py:function.",
-            autocompletion=complete_architecture,
-        ),
-    ] = "resnet9",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="An option of the architecture."),
-    ] = None,
-    recipe: Annotated[
-        Literal["fast", "best", "recipe"],
-        typer.Option(
-            help="Gives what the options below leave open, for the number of images. best takes "
-            "several times as long as fast; recipe has the beginner's values."
-        ),
-    ] = "fast",
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Be done in this time, such as 5m: chooses image size (unless given) and epochs.",
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            show_default="40 for 1,000 images, 6 for 50,000",
-            help="Passes over the training images.",
-        ),
-    ] = None,
-    image_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE", show_default="96", help="Pixels: 96, or 96x128 (height x width)."
-        ),
-    ] = None,
-    batch_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N",
-            show_default="16, more from 2,000 images on",
-            help="Images per batch; auto halves it where the memory does not hold a step.",
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RATE",
-            show_default="the optimizer's usual",
-            help="Highest learning rate, Adam's unless --optimizer is given; auto measures it.",
-        ),
-    ] = None,
-    schedule: Annotated[
-        Literal["cosine", "constant"] | None,
-        typer.Option(show_default="cosine", help="Course of the learning rate."),
-    ] = None,
-    optimizer: Annotated[
-        Literal["adam", "adamw", "rmsprop", "sgd", "muon"] | None,
-        typer.Option(
-            show_default="muon for networks with normalisation, else adam", help="Optimizer."
-        ),
-    ] = None,
-    weight_decay: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Share of each kernel that a step of rate 1 takes away."),
-    ] = None,
-    label_smoothing: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=0.9,
-            show_default="0.1",
-            help="Share of each label that is spread over all classes.",
-        ),
-    ] = None,
-    accumulate_steps: Annotated[
-        int,
-        typer.Option("--accumulate", min=1, help="Batches whose mean gradient makes one change."),
-    ] = 1,
-    augment: Annotated[
-        Literal["none", "recipe", "light", "strong"] | None,
-        typer.Option(
-            show_default="light",
-            help="How training images are varied; all but none and recipe mirror them.",
-        ),
-    ] = None,
-    balanced: BalancedFlag = False,
-    oversample: Annotated[
-        bool,
-        typer.Option("--oversample", help="Show images of rare classes several times per epoch."),
-    ] = False,
-    mixup: Annotated[
-        float,
-        typer.Option(metavar="ALPHA", min=0, help="Lay images over each other: try 0.2."),
-    ] = 0.0,
-    cutmix: Annotated[
-        float,
-        typer.Option(metavar="ALPHA", min=0, help="Put parts of images into others: try 1."),
-    ] = 0.0,
-    patience: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many epochs without a better one.")
-    ] = None,
-    grey: GreyFlag = False,
-    resize: Resize = "stretch",
-    val: ValFolder = None,
-    test: TestFolder = None,
-    seed: Annotated[int, typer.Option(help="Same seed: same split, batches, first weights.")] = 0,
-    deterministic: Annotated[
-        bool,
-        typer.Option(
-            "--deterministic", help="Same seed: the same weights to the last bit; slower."
-        ),
-    ] = False,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write logs for TensorBoard into the run folder.")
-    ] = False,
-    mlflow: Annotated[
-        bool, typer.Option("--mlflow", help="Log to MLflow; needs the extra imgclf[mlflow].")
-    ] = False,
     run_dir: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where to; default runs/<date>-<architecture>."),
-    ] = None,
-    start_from: Annotated[
-        Path | None,
-        typer.Option("--from", metavar="BUNDLE", help="Go on from this classifier."),
-    ] = None,
-    freeze: Annotated[
-        bool, typer.Option("--freeze", help="With --from: train the dense layers only.")
-    ] = False,
-    two_phase: Annotated[
-        bool | None,
         typer.Option(
-            "--two-phase/--one-phase",
-            help="The head first, on frozen features, then all; default for pretrained weights.",
+            metavar="DIR",
+            help="Run folder. Default: runs/DATE-NETWORK.",
+            rich_help_panel=COMMON,
         ),
     ] = None,
-    fine_tune_epochs: Annotated[
-        int, typer.Option(min=0, help="In two phases: epochs of the whole network, at the end.")
-    ] = 5,
-    fine_tune_rate: Annotated[
-        float | None,
-        typer.Option(help="In two phases: highest learning rate of these; default a tenth."),
+    settings_file: SettingsFile = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--start-from",
+            "--from",
+            metavar="FILE",
+            help="Go on from this classifier.",
+            rich_help_panel=RETRAINING,
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Go on with a stopped run; all else is in its folder."),
-    ] = None,
-    precision: Annotated[
-        Literal["auto", "float32", "mixed_bfloat16"],
-        typer.Option(help="Of the training steps; results are float32."),
-    ] = "auto",
-    store: Annotated[
-        Literal["auto", "memory", "disk", "off"],
-        typer.Option(help="Where decoded pixels are kept."),
-    ] = "auto",
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at an unusable file.")] = False,
-    group_by: Annotated[
-        str | None,
         typer.Option(
-            metavar="REGEX", help="Images with the same match in their paths stay in one split."
+            metavar="RUN",
+            help="Go on with a stopped run; all else is in its folder.",
+            rich_help_panel=RETRAINING,
         ),
     ] = None,
-    split_file: Annotated[
-        Path | None,
-        typer.Option(metavar="CSV", help="The split.csv of an earlier run, to keep to."),
-    ] = None,
-    _options: SettingsFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Train a classifier on a folder of images.
@@ -238,113 +89,58 @@ def train(
 
     Example: `imgclf train photos/ --epochs 20 --set filters=16`
     """
-    given = _given(context)
-    fixed: dict[str, Any]
     if resume is not None:
-        _refuse("--resume", given, allowed=("resume", "as_json"))
+        others = {"run_dir": run_dir, "settings": settings_file, "start_from": start_from}
+        _refuse("--resume", {*given, *(name for name, value in others.items() if value)})
         finish(*_resume(resume), as_json)
         return
     if directory is None:
         raise typer.BadParameter("give DIR, the folder of images, or --resume RUN.")
     if start_from is not None:
-        _refuse("--from", [name for name in given if name in FIXED_BY_BUNDLE], allowed=())
-        architecture, fixed = _architecture_of(start_from), {}
-    else:
-        architecture = arch
-        fixed = {
-            "architecture": arch,
-            "options": parse_options(arch, set_ or []),
-            **({"image_size": parse_image_size(image_size)} if image_size else {}),
-            "channels": 1 if grey else 3,
-            "resize": resize,
-        }
-    _check_folders(directory, val, test)
-    left_to_recipe: dict[str, Any] = {
-        "epochs": epochs,
-        "batch_size": parse_batch_size(batch_size),
-        "learning_rate": parse_learning_rate(learning_rate),
-        "schedule": schedule,
-        "optimizer": optimizer,
-        "weight_decay": weight_decay,
-        "label_smoothing": label_smoothing,
-        "augment": augment,
-    }
-    chosen: dict[str, Any] = {
-        **{name: value for name, value in left_to_recipe.items() if value is not None},
-        "accumulate_steps": accumulate_steps,
-        "budget_s": parse_budget(budget),
-        "class_weight": "balanced" if balanced else None,
-        "oversample": oversample,
-        "patience": patience,
-        "precision": precision,
-        "freeze": freeze,
-        "shrink_batch": batch_size == "auto",
-        "two_phase": two_phase,
-        "fine_tune_epochs": fine_tune_epochs,
-        "fine_tune_learning_rate": fine_tune_rate,
-        "seed": seed,
-        "deterministic": deterministic,
-        "tensorboard": tensorboard,
-        "mlflow": mlflow,
-        "store": store,
-        "strict": strict,
-        "group_by": group_by,
-        "split_file": None if split_file is None else str(split_file),
-    }
+        _refuse("--start-from", given.keys() & set(FIXED_BY_CLASSIFIER))
+    given = read_settings_file(settings_file, given)
+    settings = Settings(**given)
+    name = _architecture_of(start_from) if start_from else str(settings.architecture)
+    _check_folders(directory, settings.val_dir, settings.test_dir)
     console = error_console()
     if start_from is None:
-        _mention_weights(console, arch, fixed["options"])
-    load_tensorflow(console, deterministic)
+        _mention_weights(console, name, settings.options)
+    load_tensorflow(console, settings.deterministic)
     from imgclf.classifiers.loader import load
-    from imgclf.data.batches.augmentation import resolve_augmentation
     from imgclf.runs.folder import default_run_folder
-    from imgclf.runs.settings import Settings, recipe_settings, settings_of
+    from imgclf.runs.resolution import make_settings
     from imgclf.workflow.training import run_training
 
-    chosen = recipe_settings(recipe, directory, **chosen, **fixed)
-    if mixup or cutmix:
-        chosen["augment"] = resolve_augmentation(chosen["augment"], mixup=mixup, cutmix=cutmix)
     earlier = load(start_from) if start_from is not None else None
-    settings = settings_of(earlier, **chosen) if earlier else Settings(**chosen)
-    folder = run_dir or default_run_folder(architecture)
     switch = StopSwitch()
     with ScanBar(console) as scanning:
         run = run_training(
             directory,
-            settings,
-            val_dir=val,
-            test_dir=test,
-            run_dir=folder,
+            make_settings(given, earlier),
+            run_dir=run_dir or default_run_folder(name),
             start_from=earlier,
-            watcher=make_watcher(console, scanning, switch),
+            observer=make_observer(console, scanning, switch),
         )
     finish(run, switch, as_json)
 
 
-def _refuse(flag: str, given: Sequence[str], allowed: Sequence[str]) -> None:
-    """Refuse parameters that contradict a flag."""
-    others = [name for name in given if name not in allowed]
-    if others:
-        names = ", ".join("--" + name.strip("_").replace("_", "-") for name in others)
+def _refuse(flag: str, names: Collection[str]) -> None:
+    """Refuse options that contradict a flag."""
+    if names:
+        listed = ", ".join("--" + name.replace("_", "-") for name in sorted(names))
         raise typer.BadParameter(
-            f"{names}: not together with {flag}, which takes that from what it goes on from."
+            f"{listed}: not together with {flag}, which takes that from what it goes on from."
         )
 
 
-def _given(context: typer.Context) -> list[str]:
-    """List the parameters that stand on the command line."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    return [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
-
-
-def _architecture_of(bundle: Path) -> str:
-    """Check a bundle to go on from, before TensorFlow is loaded."""
+def _architecture_of(classifier: Path) -> str:
+    """Check a classifier's file to go on from, before TensorFlow is loaded."""
     from imgclf.classifiers.bundle import read_bundle
 
-    return read_bundle(bundle).manifest.architecture.name
+    return read_bundle(classifier).manifest.architecture.name
 
 
-def _mention_weights(console: Console, architecture: str, options: Mapping[str, Value]) -> None:
+def _mention_weights(console: Console, architecture: str, options: Mapping[str, Any]) -> None:
     """Say that a network begins with random weights although pretrained ones can be had."""
     for option in load_architecture(architecture).options:
         names = option.range.names if isinstance(option.range, Weights) else ()
@@ -356,11 +152,11 @@ def _mention_weights(console: Console, architecture: str, options: Mapping[str, 
             )
 
 
-def _check_folders(directory: Path, val: Path | None, test: Path | None) -> None:
+def _check_folders(directory: Path, val_dir: str | None, test_dir: str | None) -> None:
     """Refuse folders that cannot be trained on, before TensorFlow is loaded."""
     from imgclf.data.reading.layout import read_folder
 
-    for folder, fewest in ((directory, 2), (val, 1), (test, 1)):
+    for folder, fewest in ((directory, 2), (val_dir, 1), (test_dir, 1)):
         if folder is not None:
             read_folder(folder, min_classes=fewest)
 
@@ -376,5 +172,5 @@ def _resume(run_dir: Path) -> tuple[TrainingRun, StopSwitch]:
 
     switch = StopSwitch()
     with ScanBar(console) as scanning:
-        run = resume_training(run_dir, watcher=make_watcher(console, scanning, switch))
+        run = resume_training(run_dir, observer=make_observer(console, scanning, switch))
     return run, switch

@@ -21,12 +21,7 @@ from imgclf.cli._console import (
     shown_path,
 )
 from imgclf.cli._parameters import (
-    BalancedFlag,
-    GreyFlag,
     JsonFlag,
-    Resize,
-    TestFolder,
-    ValFolder,
     complete_architecture,
     parse_budget,
     parse_image_size,
@@ -39,6 +34,18 @@ if TYPE_CHECKING:
     from imgclf.tuning.gain import Gain
     from imgclf.tuning.study import Study
     from imgclf.tuning.tuner import TuningResult
+
+BalancedFlag = Annotated[
+    bool, typer.Option("--balanced", help="Let rare classes count as much as frequent ones.")
+]
+GreyFlag = Annotated[bool, typer.Option("--grey", help="Read images in grey.")]
+Resize = Annotated[
+    Literal["stretch", "crop", "pad"], typer.Option(help="How images are fitted to the size.")
+]
+ValFolder = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of the validation images.")
+]
+TestFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the test images.")]
 
 MOST_LISTED = 10
 """Trials in the table at the end; all of them are in trials.csv."""
@@ -117,7 +124,7 @@ def tune(
         str, typer.Option(metavar="SIZE", help="Pixels: 96, or 96x128 (height x width).")
     ] = "96",
     recipe: Annotated[
-        Literal["fast", "best", "recipe"],
+        Literal["fast", "best", "classic"],
         typer.Option(help="Gives what the options below leave open, as in `imgclf train`."),
     ] = "fast",
     batch_size: Annotated[
@@ -138,7 +145,7 @@ def tune(
         ),
     ] = None,
     augment: Annotated[
-        Literal["none", "recipe", "light", "strong"] | None,
+        Literal["none", "classic", "light", "strong"] | None,
         typer.Option(show_default="light", help="How training images are varied."),
     ] = None,
     balanced: BalancedFlag = False,

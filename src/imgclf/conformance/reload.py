@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
+from imgclf.classifiers.record import ClassifierRecord
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import BundleError
 
@@ -46,7 +47,8 @@ def save_bundle(model: keras.Model, path: Path) -> None:
     num_classes = max(2, model.output_shape[-1])
     names = [f"class_{index}" for index in range(num_classes)]
     policy = InputPolicy((height, width), channels)
-    Classifier.of_parts(model, names, policy).save(path)
+    record = ClassifierRecord(model=model, class_names=names, policy=policy)
+    Classifier.of(record).save(path)
 
 
 def reload_bundle(

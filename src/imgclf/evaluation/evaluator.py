@@ -156,16 +156,16 @@ def _watched(
 ) -> Iterator[NDArray[np.uint8]]:
     """Pass batches on; on the way, classify each by the nearest mean thumbnail."""
     for batch in pixels:
-        if classifier.traces is not None:
-            guesses.append(classifier.traces.nearest_class(tiny_thumbnails(batch)))
+        if classifier.record.fingerprints is not None:
+            guesses.append(classifier.record.fingerprints.nearest_class(tiny_thumbnails(batch)))
         yield batch
 
 
 def _count_seen(classifier: Classifier, samples: Sequence[Sample]) -> int:
-    if classifier.traces is None:
+    if classifier.record.fingerprints is None:
         return 0
     known = (sample.sha256 for sample in samples if sample.sha256)
-    return classifier.traces.count_seen(short_hashes(known))
+    return classifier.record.fingerprints.count_seen(short_hashes(known))
 
 
 def _seen_warning(num_seen: int, num_images: int) -> list[str]:

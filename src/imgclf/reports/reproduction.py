@@ -8,32 +8,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from imgclf.classifiers.bundle import Manifest
-from imgclf.data.batches.augmentation import PRESETS, Augmentation
 from imgclf.runs.record import RunRecord
+from imgclf.runs.settings import SettingField, setting_fields
 
 __all__ = ["command_words", "reproduction"]
 
-VALUES = {
-    "batch_size": "--batch-size", "learning_rate": "--learning-rate", "schedule": "--schedule",
-    "optimizer": "--optimizer", "weight_decay": "--weight-decay",
-    "label_smoothing": "--label-smoothing", "patience": "--patience", "resize": "--resize",
-    "precision": "--precision", "seed": "--seed", "val_dir": "--val", "test_dir": "--test",
-    "group_by": "--group-by", "split_file": "--split-file",
-}  # fmt: skip
-"""Settings that a flag takes as they are; None leaves the flag out."""
-
-FINE_TUNING = {
-    "fine_tune_epochs": "--fine-tune-epochs", "fine_tune_learning_rate": "--fine-tune-rate",
-}  # fmt: skip
-"""The same, for trainings in two phases."""
-
-SWITCHES = {
-    "class_weight": "--balanced", "oversample": "--oversample", "freeze": "--freeze",
-    "deterministic": "--deterministic", "strict": "--strict",
-}  # fmt: skip
-
-MIXING = ("mixup", "cutmix")
-"""Parts of an augmentation that have flags of their own."""
+ON_REQUEST = {
+    "epochs": lambda config: config.get("budget") is None,
+    "fine_tune_epochs": lambda config: _trains_a_head_first(config),
+    "fine_tune_learning_rate": lambda config: _trains_a_head_first(config),
+    "recipe": lambda _config: False,  # what it chose is given one by one
+}
+"""Settings that belong into a command only where they decided something."""
 
 
 def reproduction(run: RunRecord, manifest: Manifest) -> dict[str, Any]:
@@ -41,7 +27,7 @@ def reproduction(run: RunRecord, manifest: Manifest) -> dict[str, Any]:
 
     Args:
         run: A finished run.
-        manifest: Of its bundle.
+        manifest: Of its classifier's file.
 
     Returns:
         ``command``: its words, each flag with its value in one; ``remarks``: what no flag can say;
@@ -76,66 +62,37 @@ def command_words(config: Mapping[str, Any]) -> list[str]:
     Returns:
         ``imgclf train`` with the folder, then each flag together with its value.
     """
-    height, width = config["image_size"]
-    words = [
-        ("imgclf", "train", config["train_dir"]),
-        # The averages over weights and mirror images have no flags: the recipe brings them.
-        *([("--recipe", "best")] if config.get("average_weights") else []),
-        ("--arch", config["architecture"]),
-        *(("--set", f"{name}={value}") for name, value in config["options"].items()),
-        ("--image-size", f"{height}x{width}"),
-        _length(config),
-        *_values(config, VALUES),
-        *_phases(config),
-        *_augmentation(config["augment"]),
-        *([("--grey",)] if config["channels"] == 1 else []),
-        *((flag,) for name, flag in SWITCHES.items() if config.get(name)),
-    ]
-    if config.get("accumulate_steps", 1) > 1:
-        words.append(("--accumulate", str(config["accumulate_steps"])))
+    words = [("imgclf", "train", str(config["train_dir"]))]
+    for item in setting_fields():
+        wanted = ON_REQUEST.get(item.name, lambda _config: True)
+        if item.setting.group and item.name in config and wanted(config):
+            words += _flags(item, config[item.name])
     return [shlex.join(group) for group in words]
 
 
-def _length(config: Mapping[str, Any]) -> tuple[str, str]:
-    """Return how long the training was to take: in time, or in epochs."""
-    if config.get("budget_s") is not None:
-        return ("--budget", f"{config['budget_s']:g}s")
-    return ("--epochs", str(config["epochs"]))
+def _flags(item: SettingField, value: Any) -> list[tuple[str, ...]]:
+    """Return the words of one setting; none for its default."""
+    flag = item.setting.short[0] if item.setting.short else item.flag
+    if value is None or value == item.default or isinstance(value, Mapping):
+        options = value if item.name == "options" and isinstance(value, Mapping) else {}
+        return [(flag, f"{name}={text}") for name, text in options.items()]
+    if item.is_switch:
+        return [(item.flag,) if value else (f"--no-{item.flag.removeprefix('--')}",)]
+    if item.name == "image_size":
+        return [(flag, "x".join(map(str, value)))]
+    if item.name == "budget":
+        return [(flag, f"{value:g}s")]
+    return [(flag, f"{value:g}" if isinstance(value, float) else str(value))]
 
 
-def _values(config: Mapping[str, Any], flags: Mapping[str, str]) -> list[tuple[str, str]]:
-    return [
-        (flag, str(config[name])) for name, flag in flags.items() if config.get(name) is not None
-    ]
-
-
-def _phases(config: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return the flags of a training in two phases, or of one that was kept from it."""
+def _trains_a_head_first(config: Mapping[str, Any]) -> bool:
     wanted = config.get("two_phase")
-    if wanted is False:
-        return [("--one-phase",)]
     is_pretrained = config["options"].get("weights", "none") != "none"
-    if not wanted and not is_pretrained:
-        return []
-    return [*([("--two-phase",)] if wanted else []), *_values(config, FINE_TUNING)]
-
-
-def _augmentation(stored: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the flags of an augmentation; one made by hand has none, see `_remarks`."""
-    preset = _preset(stored)
-    mixing = [(f"--{name}", f"{stored[name]:g}") for name in MIXING if stored.get(name)]
-    return [*([("--augment", preset)] if preset else []), *mixing]
-
-
-def _preset(stored: Mapping[str, Any]) -> str | None:
-    """Name the preset that gives these values, mixing apart."""
-    unmixed = {**stored, **dict.fromkeys(MIXING, 0.0)}
-    found = Augmentation(**unmixed)
-    return next((name for name, preset in PRESETS.items() if preset == found), None)
+    return is_pretrained if wanted is None else bool(wanted)
 
 
 def _remarks(config: Mapping[str, Any]) -> list[str]:
     """Say what the command cannot."""
-    if _preset(config["augment"]) is not None:
+    if isinstance(config["augment"], str):
         return []
     return ["The augmentation was made in Python; its values are in config.json."]

@@ -1,301 +1,505 @@
-"""Every choice of a training, as values: from keywords, from a classifier, from a run folder."""
+"""Every choice of a training, in one table: name, type, range, default, help and group.
+
+The keywords of `imgclf.train` and `imgclf.tune`, the options of the command line, ``config.json``,
+``best.json`` and the command in a report are all made from the fields of `Settings`. A new setting
+is a new field here, and one more parameter of the function that does what it says.
+"""
 
 from __future__ import annotations
 
-import os
+import difflib
+import functools
+import typing
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from imgclf.data.batches.augmentation import Augmentation, resolve_augmentation
-from imgclf.data.batches.plan import Plan
-from imgclf.data.pixels.input_policy import DataFormat, InputPolicy, ResizeMode
-from imgclf.data.reading.layout import read_folder
-from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import ArgumentError
-from imgclf.machine.precision import Precision
-from imgclf.options import Value, is_pretrained
-from imgclf.training.recipes import choose_recipe
-from imgclf.training.schedules import Schedule
-from imgclf.training.two_phase import FINE_TUNE_EPOCHS
-from imgclf.zoo.builder import origin_of
-from imgclf.zoo.registry import load_architecture
+from imgclf.options import Choice, Float, Int, Value, values_of
+from imgclf.runs.setting_kinds import (
+    ArchitectureKind,
+    AugmentationKind,
+    DurationKind,
+    ImageSizeKind,
+    Kind,
+    LearningRateKind,
+    OptionsKind,
+    PathKind,
+    RangeKind,
+    TextKind,
+)
 
 if TYPE_CHECKING:
-    import keras
+    from imgclf.data.batches.augmentation import Augmentation
 
-    from imgclf.classifiers.classifier import Classifier
+__all__ = ["BY_RECIPE", "GROUPS", "SettingField", "Settings", "check_names", "setting_fields"]
 
-__all__ = [
-    "Settings",
-    "from_config",
-    "make_plan",
-    "recipe_settings",
-    "settings_of",
-    "to_config",
-]
+COMMON = "Common"
+IMAGES = "Images"
+NETWORK = "Network"
+TRAINING = "Training"
+RETRAINING = "Retraining"
+ADVANCED = "Advanced"
 
-VAL_SHARE = 0.15
-TEST_SHARE = 0.15
-"""How one folder is cut: 70 % to learn from, 15 % to choose the epoch, 15 % for the headline."""
+GROUPS = (COMMON, IMAGES, NETWORK, TRAINING, RETRAINING, ADVANCED)
+"""The groups, in the order in which help shows them."""
 
-MOST_VAL_IMAGES = 5_000
-"""Validation images of a large folder: they tell an accuracy of 90 % to 0.4 points, which is enough
-to choose by; the others are worth more to learn from, and cost no time after each epoch."""
+OFTEN_MEANT = {
+    "arch": "architecture", "model": "architecture", "backbone": "architecture",
+    "epoch": "epochs", "num_epochs": "epochs", "lr": "learning_rate", "rate": "learning_rate",
+    "batch": "batch_size", "bs": "batch_size", "imgsz": "image_size", "size": "image_size",
+    "img_size": "image_size", "augmentation": "augment", "balanced": "class_weight",
+    "grey": "channels", "gray": "channels", "grayscale": "channels", "time": "budget",
+    "budget_s": "budget", "wd": "weight_decay", "early_stopping": "patience",
+    "accumulate": "accumulate_steps", "validation_split": "val_split", "val": "val_dir",
+    "test": "test_dir", "set": "options",
+}  # fmt: skip
+"""Names that other tools use, and what they are called here."""
+
+
+class _ByRecipe:
+    """The default of a setting that the recipe chooses."""
+
+    def __repr__(self) -> str:
+        return "<by recipe>"
+
+    def __reduce__(self) -> str:
+        return "BY_RECIPE"
+
+    def __copy__(self) -> _ByRecipe:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> _ByRecipe:
+        return self
+
+
+BY_RECIPE: Any = _ByRecipe()
+"""Left to the recipe, which chooses by the number of images; see `imgclf.runs.resolution`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Every choice of a training; `recipe_settings` gives those of a recipe.
+class Setting:
+    """What stands in the annotation of a field of `Settings`.
 
     Attributes:
-        architecture: An installed name or an architecture function.
-        options: Options of the architecture.
-        image_size: ``(height, width)`` in pixels.
-        channels: 3 for colour, 1 for grey.
-        resize: ``"stretch"``, ``"crop"`` or ``"pad"``.
-        data_format: Order of the axes of batches and network.
-        epochs: Passes over the training images.
-        batch_size: Images per batch.
-        learning_rate: The highest rate; None is the optimizer's usual one, ``"auto"`` measures it.
-        schedule: ``"cosine"`` or ``"constant"``.
-        optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"``, ``"sgd"`` or ``"muon"``; ``"auto"`` is
-            Muon for networks with normalisation and Adam for others.
-        augment: A preset's name or an `Augmentation`.
-        weight_decay: Share of each kernel that a step of rate 1 takes away; None is the
-            optimizer's own.
-        label_smoothing: Share of each label that is spread over all classes.
-        average_weights: Whether the result is a moving average of the weights.
-        mirrored_prediction: Whether predictions are the mean over an image and its mirror image.
-        accumulate_steps: Batches whose mean gradient makes one change of the weights.
-        class_weight: ``"balanced"`` or None.
-        patience: Epochs without a better one after which the training ends; None never.
-        precision: Of the training steps.
-        budget_s: Seconds that the whole way may take, which replaces `epochs`; None sets no bound.
-        size_by_budget: Whether `budget_s` also chooses the image size.
-        shrink_batch: Whether a step that the memory does not hold is tried with half the batch.
-        freeze: Whether the convolutional part stays as it is, when going on from a classifier.
-        two_phase: Whether the head is trained first, on frozen features; None where the weights
-            are pretrained. `epochs` and `learning_rate` are the head's then.
-        fine_tune_epochs: Epochs of the whole network behind those of the head.
-        fine_tune_learning_rate: The highest rate of these; None is a tenth of the head's.
-        seed: Decides split, order, augmentation and initial weights.
-        deterministic: Whether the same seed gives the same bits on one machine.
-        tensorboard: Whether logs are written for TensorBoard.
-        mlflow: Whether MLflow is told how it goes on.
-        store: Where decoded pixels are kept.
-        strict: Whether one unusable file stops everything.
-        group_by: A regular expression over paths; images with the same match stay on one side.
-        near_duplicates: Whether images that look the same stay on one side too.
-        split_file: The ``split.csv`` of an earlier run, whose images keep their sides.
-        oversample: Whether images of rare classes come several times in an epoch.
-        val_split: Share of a folder without ``val/`` that is cut off for validation.
+        group: Its panel in the help; empty for what is only recorded.
+        help: One or two short sentences.
+        kind: What is valid; None reads it from the type: `bool` or a `Literal`.
+        short: Further names of the command-line option.
+        default_text: The default in words, where it is no plain value.
+        metavar: How help calls the value.
     """
 
-    architecture: str | Callable[..., keras.Model] = "resnet9"
-    options: Mapping[str, Value] = field(default_factory=dict)
-    image_size: tuple[int, int] = (96, 96)
-    channels: Literal[1, 3] = 3
-    resize: ResizeMode = "stretch"
-    data_format: DataFormat = "channels_last"
-    epochs: int = 30
-    batch_size: int = 32
-    learning_rate: float | Literal["auto"] | None = 1e-3
-    schedule: Schedule = "cosine"
-    optimizer: str = "adam"
-    augment: str | Augmentation = "light"
-    weight_decay: float | None = None
-    label_smoothing: float = 0.0
-    average_weights: bool = False
-    mirrored_prediction: bool = False
-    accumulate_steps: int = 1
-    class_weight: Literal["balanced"] | None = None
-    patience: int | None = None
-    precision: Precision = "auto"
-    budget_s: float | None = None
-    size_by_budget: bool = False
-    shrink_batch: bool = False
-    freeze: bool = False
-    two_phase: bool | None = None
-    fine_tune_epochs: int = FINE_TUNE_EPOCHS
-    fine_tune_learning_rate: float | None = None
-    seed: int = 0
-    deterministic: bool = False
-    tensorboard: bool = False
-    mlflow: bool = False
-    store: StoreMode = "auto"
-    strict: bool = False
-    group_by: str | None = None
-    near_duplicates: bool = True
-    split_file: str | None = None
-    oversample: bool = False
-    val_split: float = VAL_SHARE
+    group: str
+    help: str
+    kind: Kind | Int | Float | None = None
+    short: tuple[str, ...] = ()
+    default_text: str = ""
+    metavar: str = ""
 
 
-def recipe_settings(recipe: str, directory: str | os.PathLike[str], **given: Any) -> dict[str, Any]:
-    """Return what a recipe sets for the images of a folder; nothing is opened.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every choice of a training.
 
-    Args:
-        recipe: ``"recipe"``, ``"fast"`` or ``"best"``; see `imgclf.training.recipes`.
-        directory: The folder.
-        **given: Fields of `Settings` that are set already. Another optimizer than the recipe's
-            brings its own usual rate; a rate without an optimizer is taken for Adam's.
-
-    Returns:
-        Fields of `Settings`, those of `given` among them.
+    A value is checked when the settings are made. What has the default ``BY_RECIPE`` is left to the
+    recipe, which knows how many images there are.
 
     Raises:
-        ArgumentError: The recipe or the optimizer is unknown.
-        DataError: The folder cannot be used.
+        ArgumentError: A value is not accepted; the message says what is.
+
+    Example:
+        >>> Settings(epochs=20, image_size=64).image_size
+        (64, 64)
     """
-    folder = read_folder(directory)
-    if folder.splits:
-        num_images = num_cut = sum(file.split == "train" for file in folder.files)
-    else:
-        num_cut = len(folder.files)
-        num_images = round(num_cut * (1 - VAL_SHARE - TEST_SHARE))
-    chosen = asdict(choose_recipe(recipe, num_images))
-    chosen["val_split"] = min(VAL_SHARE, MOST_VAL_IMAGES / max(1, num_cut))
-    if _trains_a_head_first(given):
-        # One dense layer on features: a recipe's optimizer was chosen for whole networks.
-        chosen |= {"optimizer": "adam", "learning_rate": None, "weight_decay": None}
-    if given.get("optimizer", chosen["optimizer"]) != chosen["optimizer"]:
-        chosen |= {"learning_rate": None, "weight_decay": None}
-    elif chosen["optimizer"] == "auto" and isinstance(given.get("learning_rate"), float):
-        chosen["optimizer"] = "adam"  # A bare rate means Adam's, as everywhere in Keras.
-    if not resolve_augmentation(given.get("augment", chosen["augment"])).horizontal_flip:
-        chosen["mirrored_prediction"] = False  # Left and right may be what tells classes apart.
-    chosen["size_by_budget"] = bool(given.get("budget_s")) and "image_size" not in given
-    return {**chosen, **given}
 
-
-def _trains_a_head_first(given: Mapping[str, Any]) -> bool:
-    """Tell whether settings will be trained in two phases."""
-    if given.get("two_phase") is not None or "architecture" not in given:
-        return bool(given.get("two_phase"))
-    options = load_architecture(given["architecture"]).options
-    return is_pretrained(options, given.get("options", {}))
-
-
-def make_plan(
-    directory: str | os.PathLike[str],
-    settings: Settings,
-    *,
-    val_dir: str | os.PathLike[str] | None = None,
-    test_dir: str | os.PathLike[str] | None = None,
-) -> Plan:
-    """Return the plan of a training's images; nothing is read yet.
-
-    Args:
-        directory: The folder.
-        settings: Every choice.
-        val_dir: Another folder with the validation images.
-        test_dir: Another folder with the test images.
-
-    Returns:
-        The plan.
-
-    Raises:
-        ArgumentError: A setting is not accepted.
-    """
-    return Plan(
-        train_dir=os.path.abspath(directory),  # noqa: PTH100 - resolve() would follow links
-        val_dir=None if val_dir is None else os.path.abspath(val_dir),  # noqa: PTH100
-        test_dir=None if test_dir is None else os.path.abspath(test_dir),  # noqa: PTH100
-        policy=InputPolicy(
-            settings.image_size, settings.channels, settings.resize, settings.data_format
+    architecture: Annotated[
+        str | Callable[..., Any],
+        Setting(
+            COMMON,
+            "Network; see `imgclf architectures list`.",
+            ArchitectureKind(),
+            short=("--arch",),
+            metavar="NAME",
         ),
-        batch_size=settings.batch_size,
-        augmentation=resolve_augmentation(settings.augment),
-        val_split=settings.val_split,
-        test_split=TEST_SHARE,
-        seed=settings.seed,
-        store=settings.store,
-        strict=settings.strict,
-        group_by=settings.group_by,
-        near_duplicates=settings.near_duplicates,
-        split_file=settings.split_file and os.path.abspath(settings.split_file),  # noqa: PTH100
-        oversample=settings.oversample,
+    ] = "resnet9"
+    options: Annotated[
+        Mapping[str, Value],
+        Setting(
+            COMMON,
+            "Option of the network: filters=16.",
+            OptionsKind(),
+            short=("--set",),
+            metavar="NAME=VALUE",
+        ),
+    ] = field(default_factory=dict)
+    recipe: Annotated[
+        Literal["fast", "best", "classic"],
+        Setting(
+            COMMON,
+            "Chooses what is left open: fast, best (takes longer) or classic (the beginner's).",
+            metavar="NAME",
+        ),
+    ] = "fast"
+    budget: Annotated[
+        float | str | None,
+        Setting(COMMON, "Be done in this time, such as 5m.", DurationKind(), metavar="TIME"),
+    ] = None
+    epochs: Annotated[
+        int,
+        Setting(
+            COMMON,
+            "Passes over the training images.",
+            Int(1, 1_000_000),
+            default_text="40 for 1,000 images, fewer for more",
+        ),
+    ] = BY_RECIPE
+    image_size: Annotated[
+        int | tuple[int, int],
+        Setting(
+            COMMON,
+            "In pixels; 96x128 is height x width.",
+            ImageSizeKind(),
+            default_text="96",
+            metavar="SIZE",
+        ),
+    ] = BY_RECIPE
+    val_dir: Annotated[
+        str | None,
+        Setting(
+            COMMON, "Folder of the validation images.", PathKind(), short=("--val",), metavar="DIR"
+        ),
+    ] = None
+    test_dir: Annotated[
+        str | None,
+        Setting(COMMON, "Folder of the test images.", PathKind(), short=("--test",), metavar="DIR"),
+    ] = None
+    # Images
+    augment: Annotated[
+        str | Augmentation,
+        Setting(
+            IMAGES,
+            "Augmentation; light and strong mirror images.",
+            AugmentationKind(("none", "classic", "light", "strong")),
+            default_text="light",
+            metavar="NAME",
+        ),
+    ] = BY_RECIPE
+    mixup: Annotated[
+        float,
+        Setting(
+            IMAGES, "Alpha of MixUp, which blends images: try 0.2.", Float(0, 10), metavar="ALPHA"
+        ),
+    ] = 0.0
+    cutmix: Annotated[
+        float,
+        Setting(
+            IMAGES,
+            "Alpha of CutMix, which puts parts of images into others: try 1.",
+            Float(0, 10),
+            metavar="ALPHA",
+        ),
+    ] = 0.0
+    channels: Annotated[Literal[1, 3], Setting(IMAGES, "3 reads images in colour, 1 in grey.")] = 3
+    resize: Annotated[
+        Literal["stretch", "crop", "pad"], Setting(IMAGES, "How images are fitted to the size.")
+    ] = "stretch"
+    oversample: Annotated[
+        bool, Setting(IMAGES, "Show images of rare classes several times per epoch.")
+    ] = False
+    val_split: Annotated[
+        float,
+        Setting(
+            IMAGES,
+            "Share of a folder without val/ that is cut off for validation.",
+            Float(0.001, 0.9),
+            default_text="0.15, at most 5,000 images",
+        ),
+    ] = BY_RECIPE
+    group_by: Annotated[
+        str | None,
+        Setting(
+            IMAGES,
+            "Images with the same match in their paths stay in one split.",
+            TextKind(),
+            metavar="REGEX",
+        ),
+    ] = None
+    near_duplicates: Annotated[
+        bool, Setting(IMAGES, "Keep images that look the same in one split too.")
+    ] = True
+    split_file: Annotated[
+        str | None,
+        Setting(IMAGES, "The split.csv of an earlier run, to keep to.", PathKind(), metavar="CSV"),
+    ] = None
+    strict: Annotated[bool, Setting(IMAGES, "Stop at an unusable file.")] = False
+    # Network
+    data_format: Annotated[
+        Literal["channels_last", "channels_first"],
+        Setting(NETWORK, "Order of the axes that the network reads."),
+    ] = "channels_last"
+    average_weights: Annotated[
+        bool,
+        Setting(NETWORK, "Keep a moving average of the weights.", default_text="only with best"),
+    ] = BY_RECIPE
+    mirrored_prediction: Annotated[
+        bool,
+        Setting(
+            NETWORK,
+            "Predict the mean over each image and its mirror image.",
+            default_text="only with best",
+        ),
+    ] = BY_RECIPE
+    # Training
+    batch_size: Annotated[
+        int,
+        Setting(
+            TRAINING,
+            "Images per batch.",
+            Int(1, 1_000_000),
+            default_text="16, more from 2,000 images on",
+            metavar="N",
+        ),
+    ] = BY_RECIPE
+    shrink_batch: Annotated[
+        bool, Setting(TRAINING, "Halve the batch where the memory does not hold a step.")
+    ] = False
+    learning_rate: Annotated[
+        float | Literal["auto"] | None,
+        Setting(
+            TRAINING,
+            "Highest learning rate, Adam's unless an optimizer is given; auto measures it.",
+            LearningRateKind(),
+            default_text="the optimizer's usual",
+            metavar="RATE",
+        ),
+    ] = BY_RECIPE
+    schedule: Annotated[
+        Literal["cosine", "constant"],
+        Setting(TRAINING, "Learning-rate schedule.", default_text="cosine"),
+    ] = BY_RECIPE
+    optimizer: Annotated[
+        Literal["auto", "adam", "adamw", "rmsprop", "sgd", "muon"],
+        Setting(
+            TRAINING,
+            "Optimizer.",
+            default_text="muon with batch normalisation, else adam",
+            metavar="NAME",
+        ),
+    ] = BY_RECIPE
+    weight_decay: Annotated[
+        float | None,
+        Setting(TRAINING, "Weight decay.", Float(0, 1), default_text="the optimizer's own"),
+    ] = BY_RECIPE
+    label_smoothing: Annotated[
+        float, Setting(TRAINING, "Label smoothing.", Float(0, 0.9), default_text="0.1")
+    ] = BY_RECIPE
+    accumulate_steps: Annotated[
+        int,
+        Setting(
+            TRAINING, "Gradient accumulation: batches per step of the optimizer.", Int(1, 100_000)
+        ),
+    ] = 1
+    class_weight: Annotated[
+        Literal["balanced"] | None,
+        Setting(TRAINING, "balanced lets rare classes count as much as frequent ones."),
+    ] = None
+    patience: Annotated[
+        int | None,
+        Setting(TRAINING, "Early stopping: epochs without a better one.", Int(1, 1_000_000)),
+    ] = None
+    # Retraining
+    freeze: Annotated[
+        bool, Setting(RETRAINING, "Train the dense layers only; needs start_from.")
+    ] = False
+    two_phase: Annotated[
+        bool | None,
+        Setting(
+            RETRAINING,
+            "The head first, on frozen features, then the whole network.",
+            default_text="for pretrained weights",
+        ),
+    ] = None
+    fine_tune_epochs: Annotated[
+        int,
+        Setting(
+            RETRAINING, "In two phases: epochs of the whole network, at the end.", Int(0, 1_000_000)
+        ),
+    ] = 5
+    fine_tune_learning_rate: Annotated[
+        float | None,
+        Setting(
+            RETRAINING,
+            "In two phases: highest learning rate of these epochs.",
+            Float(1e-12, 1e6),
+            default_text="a tenth of the head's",
+        ),
+    ] = None
+    # Advanced
+    seed: Annotated[
+        int,
+        Setting(ADVANCED, "Same seed: same split, batches, first weights.", Int(0, 2**31 - 1)),
+    ] = 0
+    deterministic: Annotated[
+        bool, Setting(ADVANCED, "Same seed: the same weights to the last bit; slower.")
+    ] = False
+    precision: Annotated[
+        Literal["auto", "float32", "mixed_bfloat16"],
+        Setting(ADVANCED, "Of the training steps; results are float32."),
+    ] = "auto"
+    store: Annotated[
+        Literal["auto", "memory", "disk", "off"],
+        Setting(ADVANCED, "Where decoded pixels are kept."),
+    ] = "auto"
+    tensorboard: Annotated[
+        bool, Setting(ADVANCED, "Write logs for TensorBoard into the run folder.")
+    ] = False
+    mlflow: Annotated[bool, Setting(ADVANCED, "Log to MLflow; needs the extra imgclf[mlflow].")] = (
+        False
     )
+    size_by_budget: Annotated[bool, Setting("", "The budget chooses the image size.")] = False
+
+    def __post_init__(self) -> None:
+        """Check every value, and keep it in its usual form."""
+        for item in setting_fields():
+            value = getattr(self, item.name)
+            if value is not BY_RECIPE:
+                object.__setattr__(self, item.name, item.checked(value))
+
+    @property
+    def height_and_width(self) -> tuple[int, int]:
+        """The image size, in pixels."""
+        return typing.cast("tuple[int, int]", self.image_size)
+
+    @property
+    def budget_s(self) -> float | None:
+        """The budget, in seconds."""
+        return typing.cast("float | None", self.budget)
+
+    @property
+    def left_to_recipe(self) -> frozenset[str]:
+        """Names of the settings that the recipe has still to choose."""
+        names = (item.name for item in setting_fields())
+        return frozenset(name for name in names if getattr(self, name) is BY_RECIPE)
 
 
-def settings_of(classifier: Classifier, **overrides: Any) -> Settings:
-    """Return settings with the architecture, options and input of a classifier.
+@dataclass(frozen=True, slots=True)
+class SettingField:
+    """One row of the table.
 
-    Args:
-        classifier: What a training goes on from.
-        **overrides: Other fields of `Settings`.
+    Attributes:
+        name: The keyword in Python and, with dashes, the option on the command line.
+        setting: What its annotation says.
+        kind: What is valid.
+        optional: Whether None is valid.
+        default: The value where nothing is given.
+    """
+
+    name: str
+    setting: Setting
+    kind: Kind
+    optional: bool
+    default: Any
+
+    @property
+    def accepted(self) -> str:
+        """What is valid, in words."""
+        return self.kind.accepted + (", or None" if self.optional else "")
+
+    @property
+    def flag(self) -> str:
+        """The option on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def choices(self) -> tuple[Value, ...]:
+        """The valid values, where there are a few; ``(False, True)`` for a switch."""
+        if isinstance(self.kind, RangeKind) and isinstance(self.kind.range, Choice):
+            return tuple(self.kind.range.values)
+        return ()
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is either true or false."""
+        return self.choices == (False, True)
+
+    def checked(self, value: Any) -> Any:
+        """Return a value in its usual form.
+
+        Raises:
+            ArgumentError: It is not accepted.
+        """
+        if value is None and self.optional:
+            return None
+        try:
+            return self.kind.checked(value)
+        except (TypeError, ValueError):
+            raise ArgumentError(
+                f"{self.name}={value!r} is not accepted: give {self.accepted}."
+            ) from None
+
+    def parse(self, text: str) -> Any:
+        """Read a value from a command line.
+
+        Raises:
+            ArgumentError: It is not accepted.
+        """
+        try:
+            return self.checked(self.kind.parse(text))
+        except (TypeError, ValueError):
+            raise ArgumentError(
+                f"{self.flag} {text!r} is not accepted: give {self.kind.accepted}."
+            ) from None
+
+
+@functools.cache
+def setting_fields() -> tuple[SettingField, ...]:
+    """Read the table.
 
     Returns:
-        The settings.
+        One row for each field of `Settings`, in their order.
+
+    Example:
+        >>> [item.name for item in setting_fields()][:3]
+        ['architecture', 'options', 'recipe']
+    """
+    # The augmentation's room loads NumPy and OpenCV; its name alone is needed here.
+    hints = typing.get_type_hints(Settings, localns={"Augmentation": object}, include_extras=True)
+    return tuple(_read_field(item, hints[item.name]) for item in fields(Settings))
+
+
+def _read_field(item: Any, hint: Any) -> SettingField:
+    annotation, setting = typing.get_args(hint)
+    kind = setting.kind
+    optional = type(None) in typing.get_args(annotation)
+    if kind is None:
+        valid = tuple(value for value in values_of(annotation) if value is not None)
+        kind = RangeKind(Choice(values=valid))
+    elif isinstance(kind, (Int, Float)):
+        kind = RangeKind(kind)
+    return SettingField(item.name, setting, kind, optional, item.default)
+
+
+def check_names(given: Mapping[str, object], *also: str) -> None:
+    """Refuse names that no setting has, naming the one that was probably meant.
+
+    Args:
+        given: Settings by name.
+        *also: Further names that are accepted.
 
     Raises:
-        ArgumentError: `overrides` asks for another network or input, or nobody knows how the
-            classifier's network was built.
+        ArgumentError: A name is unknown.
+
+    Example:
+        >>> check_names({"epoch": 3})
+        Traceback (most recent call last):
+        imgclf.errors.ArgumentError: There is no setting 'epoch': did you mean epochs?
     """
-    origin = origin_of(classifier.model)
-    if origin is None:
-        raise ArgumentError("start_from needs a network that build_model made.")
-    policy = classifier.policy
-    registered = origin.architecture.registration is not None
-    fixed: dict[str, Any] = {
-        "architecture": origin.architecture.name if registered else origin.architecture.function,
-        "options": dict(origin.options),
-        "image_size": policy.image_size,
-        "channels": policy.channels,
-        "resize": policy.resize,
-        "data_format": policy.data_format,
-    }
-    changed = [name for name in fixed if overrides.get(name, fixed[name]) != fixed[name]]
-    if changed:
-        raise ArgumentError(
-            f"{changed[0]}={overrides[changed[0]]!r} cannot be changed when going on from a "
-            f"classifier, which has {fixed[changed[0]]!r}: leave it out, or train anew."
-        )
-    return Settings(**{**overrides, **fixed, "size_by_budget": False})
-
-
-def to_config(plan: Plan, settings: Settings, precision: str) -> dict[str, Any]:
-    """Write out every value, so that a run can be repeated from its folder alone.
-
-    Args:
-        plan: The images.
-        settings: Every choice.
-        precision: The one that was chosen for this machine.
-
-    Returns:
-        Plain values for JSON.
-    """
-    architecture = settings.architecture
-    name = architecture if isinstance(architecture, str) else architecture.__name__
-    return {
-        **asdict(settings),
-        "architecture": name,
-        "augment": asdict(plan.augmentation),
-        "precision": precision,
-        "train_dir": plan.train_dir,
-        "val_dir": plan.val_dir,
-        "test_dir": plan.test_dir,
-        "test_split": plan.test_split,
-        "split_file": plan.split_file,
-    }
-
-
-def from_config(config: Mapping[str, Any]) -> tuple[Plan, Settings]:
-    """Read what `to_config` wrote.
-
-    Args:
-        config: The content of a run's ``config.json``.
-
-    Returns:
-        The plan and the settings of the run.
-    """
-    values = {
-        # A run of an earlier version has not all of them.
-        **{item.name: config[item.name] for item in fields(Settings) if item.name in config},
-        "image_size": tuple(config["image_size"]),
-        "augment": Augmentation(**config["augment"]),
-    }
-    settings = Settings(**values)
-    folders = {name: config[name] for name in ("val_dir", "test_dir")}
-    return make_plan(config["train_dir"], settings, **folders), settings
+    known = [*also, *(item.name for item in setting_fields())]
+    for name in given:
+        if name in known:
+            continue
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = OFTEN_MEANT.get(name) or (close[0] if close else None)
+        hint = f"did you mean {meant}?" if meant else f"give one of {', '.join(known)}."
+        raise ArgumentError(f"There is no setting {name!r}: {hint}")

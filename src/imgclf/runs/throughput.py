@@ -6,20 +6,23 @@ import itertools
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from imgclf.data.batches.augmentation import Augmentation
 from imgclf.data.batches.dataset import Batches
-from imgclf.data.batches.generators import make_generators
+from imgclf.data.batches.image_data import build_data
 from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.data.reading.image_folder import ImageFolder
 from imgclf.data.reading.layout import read_folder
-from imgclf.data.store.pixel_store import StoreMode, open_store
+from imgclf.data.store.pixel_store import open_store
+from imgclf.runs.config import plain_settings
+from imgclf.runs.resolution import make_plan, resolve_for_folder
+from imgclf.runs.settings import Settings
 from imgclf.training.loop import fit
 from imgclf.zoo.builder import build_model
 
@@ -45,6 +48,7 @@ class Throughput:
         loading: Batches from the store, varied, with nobody using them.
         step: Training steps on one batch that is held in memory.
         training: Training steps on loaded batches.
+        settings: Network, images and batches.
     """
 
     num_scanned: int
@@ -52,6 +56,7 @@ class Throughput:
     loading: float
     step: float
     training: float
+    settings: Settings = field(default_factory=Settings)
 
     @property
     def loading_cost(self) -> float:
@@ -65,18 +70,18 @@ class Throughput:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {**asdict(self), "loading_cost": self.loading_cost, "limit": self.limit}
+        return {
+            **asdict(self),
+            "settings": plain_settings(self.settings),
+            "loading_cost": self.loading_cost,
+            "limit": self.limit,
+        }
 
 
 def measure_throughput(
     directory: str | os.PathLike[str],
+    settings: Settings,
     *,
-    architecture: str | Callable[..., keras.Model] = "resnet9",
-    options: Mapping[str, Any] | None = None,
-    image_size: tuple[int, int] = (96, 96),
-    batch_size: int = 32,
-    augment: str | Augmentation = "light",
-    store: StoreMode = "auto",
     num_steps: int = 20,
     num_rounds: int = 3,
     progress: Callable[[int, int], None] | None = None,
@@ -88,12 +93,7 @@ def measure_throughput(
 
     Args:
         directory: The folder.
-        architecture: An installed name or an architecture function.
-        options: Options of the architecture.
-        image_size: ``(height, width)`` in pixels.
-        batch_size: Images per batch.
-        augment: A preset's name or an `Augmentation`.
-        store: Where decoded pixels are kept; see `imgclf.make_generators`.
+        settings: Network, images and batches; what they leave open is chosen by the recipe.
         num_steps: Steps of a stretch that are timed, from 1 on.
         num_rounds: Stretches of each kind; the median counts.
         progress: Called while scanning with the number of files done and in all.
@@ -106,26 +106,23 @@ def measure_throughput(
         UnknownArchitectureError: The architecture is not installed.
 
     Example:
-        >>> measure_throughput("photos/").limit                    # doctest: +SKIP
+        >>> measure_throughput("photos/", Settings()).limit        # doctest: +SKIP
         'model'
     """
-    num_scanned, scan = _time_scan(directory, InputPolicy(image_size))
-    train, _ = make_generators(
-        directory,
-        image_size=image_size,
-        batch_size=batch_size,
-        augment=augment,
-        store=store,
-        progress=progress,
-    )
-    model = build_model(architecture, train.input_shape, train.num_classes, **(options or {}))
-    step, training = _time_steps(model, train, num_steps, num_rounds)
-    return Throughput(num_scanned, scan, _time_loading(train, num_steps), step, training)
-
-
-def _time_scan(directory: str | os.PathLike[str], policy: InputPolicy) -> tuple[int, float]:
-    """Scan some files anew, whatever the store has of them."""
     folder = read_folder(directory)
+    settings = resolve_for_folder(settings, folder)
+    plan = make_plan(directory, settings)
+    num_scanned, scan = _time_scan(folder, plan.policy)
+    train = build_data(plan, progress).train
+    options: dict[str, Any] = dict(settings.options)
+    model = build_model(settings.architecture, train.input_shape, train.num_classes, **options)
+    step, training = _time_steps(model, train, num_steps, num_rounds)
+    loading = _time_loading(train, num_steps)
+    return Throughput(num_scanned, scan, loading, step, training, settings)
+
+
+def _time_scan(folder: ImageFolder, policy: InputPolicy) -> tuple[int, float]:
+    """Scan some files anew, whatever the store has of them."""
     every = -(-len(folder.files) // MOST_SCANNED)  # from all classes
     some = replace(folder, files=folder.files[::every])
     began_s = time.perf_counter()

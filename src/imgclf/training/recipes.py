@@ -10,7 +10,7 @@ from imgclf.errors import ArgumentError
 
 __all__ = ["RECIPES", "Recipe", "RecipeName", "choose_recipe"]
 
-RecipeName = Literal["recipe", "fast", "best"]
+RecipeName = Literal["classic", "fast", "best"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +44,21 @@ class Recipe:
     mirrored_prediction: bool
 
 
-RECIPES: tuple[RecipeName, ...] = ("recipe", "fast", "best")
+RECIPES: tuple[RecipeName, ...] = ("classic", "fast", "best")
 """Names of the recipes."""
 
 
 def choose_recipe(name: str, num_images: int) -> Recipe:
     """Choose how to train on a number of images.
 
-    ``recipe`` has the values of the beginner's recipe that imgclf grew from, whatever the number.
+    ``classic`` has the values of the beginner's recipe that imgclf grew from, whatever the number.
     ``fast`` and ``best`` go through fewer epochs the more images there are: the images that are
     seen in all grow with the square root of their number, so that a thousand are seen 40 (100)
     times and fifty thousand 6 (14) times. Small folders get small batches, because what
     networks lack there is steps.
 
     Args:
-        name: ``"recipe"``, ``"fast"`` or ``"best"``.
+        name: ``"classic"``, ``"fast"`` or ``"best"``.
         num_images: Training images, about.
 
     Returns:
@@ -71,7 +71,7 @@ def choose_recipe(name: str, num_images: int) -> Recipe:
         >>> choose_recipe("fast", 1_000).epochs, choose_recipe("fast", 50_000).epochs
         (40, 6)
     """
-    if name == "recipe":
+    if name == "classic":
         return Recipe(
             epochs=30,
             batch_size=32,
@@ -81,7 +81,7 @@ def choose_recipe(name: str, num_images: int) -> Recipe:
             weight_decay=None,
             label_smoothing=0.0,
             average_weights=False,
-            augment="recipe",
+            augment="classic",
             mirrored_prediction=False,
         )
     if name not in RECIPES:

@@ -23,8 +23,8 @@ TRAINING_OPTIONS = (
     Option("batch_size", Int(1, 8192, search=[16, 32, 64, 128]), 32),
     Option(
         "augment",
-        Choice(search=["none", "recipe", "light", "strong"],
-               values=["none", "recipe", "light", "strong"]),
+        Choice(search=["none", "classic", "light", "strong"],
+               values=["none", "classic", "light", "strong"]),
         "light",
     ),
     # A side of a square; every size has its own decoded pixels, so sizes are listed one by one.

@@ -122,8 +122,8 @@ def _save_best(
 ) -> Path:
     """Save the best classifier once more, with the figure that did not choose it."""
     classifier = load(study.bundle(best.number))
-    classifier.figures = evaluation.figures(split)
-    return classifier.save(study.folder / "best.imgclf")
+    measured = classifier.with_changes(figures=evaluation.figures(split))
+    return measured.save(study.folder / "best.imgclf")
 
 
 def _gain(

@@ -42,9 +42,9 @@ def refit(order: RefitOrder, report: Callable[[dict[str, Any]], None]) -> None:
     fit_network(model, order.candidate, order.settings, train, train.steps_per_epoch)
     classifier = Classifier(model, data.train)
     evaluation = evaluate(classifier, data.test)
-    classifier.figures = evaluation.figures("test")
     if order.bundle:
-        classifier.save(Path(order.bundle))
+        measured = classifier.with_changes(figures=evaluation.figures("test"))
+        measured.save(Path(order.bundle))
     report({"accuracy": evaluation.accuracy})
 
 

@@ -59,8 +59,8 @@ def run_trial(order: TrialOrder, report: Report) -> None:
         accuracies.append(evaluation.accuracy)
         losses.append(evaluation.metrics.log_loss)
         if evaluation.accuracy == max(accuracies) and evaluation.accuracy not in accuracies[:-1]:
-            classifier.figures = evaluation.figures("val")
-            classifier.save(Path(order.bundle))
+            measured = classifier.with_changes(figures=evaluation.figures("val"))
+            measured.save(Path(order.bundle))
             best = {
                 "num_correct": evaluation.metrics.num_correct,
                 "num_images": evaluation.metrics.num_images,

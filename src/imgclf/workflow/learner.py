@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 import time
@@ -15,13 +16,15 @@ import tensorflow as tf
 
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.classifier import Classifier
+from imgclf.data.batches.dataset import Batches
 from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.batches.plan import Plan
 from imgclf.errors import ArgumentError, OutOfMemoryError
 from imgclf.machine.devices import choose_strategy, divisible_batch_size
 from imgclf.machine.precision import choose_precision
+from imgclf.runs.config import to_config
 from imgclf.runs.folder import write_config
-from imgclf.runs.settings import Settings, to_config
+from imgclf.runs.settings import Settings, setting_fields
 from imgclf.training.budget import BudgetPlan, KeepBudget
 from imgclf.training.checkpoints import newest_state, remove_states
 from imgclf.training.loop import fit
@@ -36,7 +39,7 @@ from imgclf.workflow.time_budget import budget_of
 from imgclf.workflow.transfer import copy_weights, frozen_convolutions
 from imgclf.zoo.builder import build_model, build_unloaded, origin_of
 
-__all__ = ["Learned", "Task", "Watcher", "learn", "plan_task"]
+__all__ = ["Learned", "Task", "TrainingObserver", "fit_by_settings", "learn", "plan_task"]
 
 _logger = logging.getLogger(__name__)
 
@@ -45,8 +48,8 @@ MOST_PLANS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who is told how a training goes on; each does nothing by default.
+class TrainingObserver:
+    """Callbacks of a training; each does nothing by default.
 
     Attributes:
         scanning: Called with the number of files done and in all.
@@ -109,14 +112,16 @@ class Learned:
     settings: Settings
 
 
-def plan_task(plan: Plan, settings: Settings, folder: Path | None, watcher: Watcher) -> Task:
+def plan_task(
+    plan: Plan, settings: Settings, folder: Path | None, observer: TrainingObserver
+) -> Task:
     """Choose what a time budget leaves open; without one everything is chosen already.
 
     Args:
         plan: The images.
         settings: Every choice.
         folder: The run folder, if any.
-        watcher: Is told the plan.
+        observer: Is told the plan.
 
     Returns:
         The task.
@@ -134,14 +139,14 @@ def plan_task(plan: Plan, settings: Settings, folder: Path | None, watcher: Watc
         settings, image_size=budget.image_size, epochs=budget.epochs, size_by_budget=False
     )
     plan = replace(plan, policy=replace(plan.policy, image_size=budget.image_size))
-    watcher.planned(budget)
+    observer.planned(budget)
     return Task(plan, settings, folder, budget, began_s)
 
 
 def learn(
     task: Task,
     data: ImageData,
-    watcher: Watcher,
+    observer: TrainingObserver,
     stopping: StopOnRequest,
     start_from: Classifier | None = None,
 ) -> Learned:
@@ -150,7 +155,7 @@ def learn(
     Args:
         task: What is to be learned.
         data: Its images.
-        watcher: Who is told how it goes on.
+        observer: Who is told how it goes on.
         stopping: Ends the training in good order.
         start_from: A classifier to go on from.
 
@@ -170,7 +175,7 @@ def learn(
             task, data = _in_batches_of(wanted, task)
         try:
             with strategy.scope():
-                return _attempt(task, data, watcher, stopping, start_from)
+                return _attempt(task, data, observer, stopping, start_from)
         except OutOfMemoryError:
             if not task.settings.shrink_batch or wanted == 1:
                 raise
@@ -191,7 +196,7 @@ def _in_batches_of(batch_size: int, task: Task) -> tuple[Task, ImageData]:
 def _attempt(
     task: Task,
     data: ImageData,
-    watcher: Watcher,
+    observer: TrainingObserver,
     stopping: StopOnRequest,
     start_from: Classifier | None,
 ) -> Learned:
@@ -199,15 +204,15 @@ def _attempt(
     task = _with_optimizer(task, model)
     settings = task.settings
     trackers = make_trackers(task.folder, tensorboard=settings.tensorboard, mlflow=settings.mlflow)
-    callbacks = [*watcher.callbacks, *trackers, stopping]
+    callbacks = [*observer.callbacks, *trackers, stopping]
     with frozen_convolutions(model, settings.freeze):
         if settings.learning_rate == "auto":
             rate = _measure_rate(model, data, task)
-            watcher.rate_found(rate)
+            observer.rate_found(rate)
             task = replace(task, settings=replace(settings, learning_rate=rate))
             task.record()
         callbacks += _keep_budget(task)
-        history = _fit(model, data, task, callbacks, watcher.verbose)
+        history = _fit(model, data, task, callbacks, observer.verbose)
     return Learned(model, data, history, task.settings)
 
 
@@ -290,52 +295,75 @@ def _fit(
     verbose: bool,
 ) -> keras.callbacks.History:
     settings = task.settings
-    rate: Any = settings.learning_rate
-    shared: dict[str, Any] = {
-        # With a budget the clock ends the training, also where it is faster than was planned.
-        "epochs": settings.epochs * (1 if task.budget is None else MOST_PLANS),
-        "optimizer": settings.optimizer,
-        "class_weight": settings.class_weight,
-        "weight_decay": settings.weight_decay,
-        "label_smoothing": settings.label_smoothing,
-        "average_weights": _averaged_weights(task, settings.epochs * data.train.steps_per_epoch),
-        "accumulate_steps": settings.accumulate_steps,
-        "patience": settings.patience,
+    others: dict[str, Any] = {
         "callbacks": callbacks,
-        "precision": settings.precision,
         "checkpoint_dir": None if task.folder is None else task.folder / "checkpoints",
         "verbose": verbose,
     }
+    if task.budget is not None:
+        # The clock ends the training, also where it is faster than was planned, and the rate
+        # follows it.
+        planned_steps = settings.epochs * data.train.steps_per_epoch
+        others |= {
+            "epochs": settings.epochs * MOST_PLANS,
+            "learning_rate": settings.learning_rate,
+            "average_weights": settings.average_weights
+            and math.ceil(AVERAGED_SHARE * planned_steps),
+        }
     try:
-        if _has_two_phases(model, settings):
-            return fit_two_phase(
-                model,
-                data.train,
-                data.val,
-                learning_rate=rate,
-                schedule=settings.schedule,
-                fine_tune_epochs=settings.fine_tune_epochs,
-                fine_tune_learning_rate=settings.fine_tune_learning_rate,
-                store=settings.store,
-                **shared,
-            )
-        if task.budget is None:  # With a budget the rate follows the clock.
-            # The optimizer counts changes of the weights.
-            num_steps = settings.epochs * data.train.steps_per_epoch // settings.accumulate_steps
-            rate = make_schedule(settings.schedule, rate, num_steps)
-        return fit(model, data.train, data.val, learning_rate=rate, **shared)
+        return fit_by_settings(model, data.train, data.val, settings, **others)
     except tf.errors.ResourceExhaustedError as error:
         raise OutOfMemoryError(
             f"The memory does not hold a step of {settings.batch_size} images: try --batch-size "
-            f"{max(1, settings.batch_size // 2)}, or --batch-size auto, or smaller images."
+            f"{max(1, settings.batch_size // 2)}, or --shrink-batch, or smaller images."
         ) from error
 
 
-def _averaged_weights(task: Task, planned_steps: int) -> bool | int:
-    """Return whether weights are averaged; with a budget, over how many of the planned steps."""
-    if task.budget is None or not task.settings.average_weights:
-        return task.settings.average_weights
-    return math.ceil(AVERAGED_SHARE * planned_steps)
+def fit_by_settings(
+    model: keras.Model,
+    train: tf.data.Dataset,
+    val: Batches | None,
+    settings: Settings,
+    *,
+    steps_per_epoch: int | None = None,
+    **others: Any,
+) -> keras.callbacks.History:
+    """Fit a network as settings say: in two phases or in one.
+
+    Each parameter of `imgclf.fit` and `imgclf.fit_two_phase` that has a setting's name takes that
+    setting.
+
+    Args:
+        model: The network.
+        train: Training batches.
+        val: Images that choose the epoch; without them the last one counts.
+        settings: Settings that leave nothing open.
+        steps_per_epoch: Training batches per epoch; None is all of `train`.
+        **others: Further parameters, which go before the settings.
+
+    Returns:
+        What the fit returned.
+    """
+    if isinstance(train, Batches) and _has_two_phases(model, settings):
+        return fit_two_phase(
+            model, train, val, **{**_parameters(fit_two_phase, settings), **others}
+        )
+    steps = steps_per_epoch or train.steps_per_epoch
+    # The optimizer counts changes of the weights.
+    num_steps = settings.epochs * steps // settings.accumulate_steps
+    rate = cast("float", settings.learning_rate)
+    scheduled = {
+        **_parameters(fit, settings),
+        "learning_rate": make_schedule(settings.schedule, rate, num_steps),
+        "steps_per_epoch": steps_per_epoch,
+    }
+    return fit(model, train, val, **{**scheduled, **others})
+
+
+def _parameters(function: Callable[..., Any], settings: Settings) -> dict[str, Any]:
+    """Return the settings that a function takes."""
+    names = {item.name for item in setting_fields()} & set(inspect.signature(function).parameters)
+    return {name: getattr(settings, name) for name in names}
 
 
 def _has_two_phases(model: keras.Model, settings: Settings) -> bool:

@@ -108,7 +108,7 @@ def budget_of(plan: Plan, settings: Settings, budget_s: float) -> BudgetPlan:
 def _sizes(settings: Settings, side: float) -> Sequence[tuple[int, int]]:
     """List the sizes to choose from: none beyond what the images themselves have."""
     if not settings.size_by_budget:
-        return [settings.image_size]
+        return [settings.height_and_width]
     largest = max(IMAGE_SIZES[0], min(side, LARGEST_BY_BUDGET))
     return [(side, side) for side in IMAGE_SIZES if side <= largest]
 

@@ -16,20 +16,21 @@ from numpy.typing import NDArray
 
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.bundle import DataRecord
-from imgclf.classifiers.calibrating import calibrate
-from imgclf.classifiers.calibration import apply_temperature
+from imgclf.classifiers.calibration import apply_temperature, calibrate
 from imgclf.classifiers.classifier import Classifier
-from imgclf.classifiers.familiarising import learn_familiarity
-from imgclf.classifiers.fingerprints import TrainingTraces, trace_training
+from imgclf.classifiers.familiarity import learn_familiarity
+from imgclf.classifiers.fingerprints import TrainingFingerprints, fingerprint_images
 from imgclf.classifiers.loader import load
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.batches.plan import Plan
+from imgclf.data.reading.layout import read_folder
 from imgclf.errors import DataError
 from imgclf.evaluation.evaluator import Evaluation, evaluate
 from imgclf.machine.determinism import enable_determinism, require_determinism
 from imgclf.machine.precision import choose_precision
 from imgclf.reports.documents import write_documents
+from imgclf.runs.config import from_config, to_config
 from imgclf.runs.folder import (
     BUNDLE_NAME,
     START_NAME,
@@ -41,24 +42,18 @@ from imgclf.runs.folder import (
     write_config,
     write_history,
 )
-from imgclf.runs.settings import (
-    Settings,
-    from_config,
-    make_plan,
-    recipe_settings,
-    settings_of,
-    to_config,
-)
-from imgclf.training.recipes import RecipeName
+from imgclf.runs.keywords import keywords_of
+from imgclf.runs.resolution import make_plan, make_settings, resolve_for_folder
+from imgclf.runs.settings import Settings
 from imgclf.training.stop_request import StopOnRequest
-from imgclf.workflow.learner import Watcher, learn, plan_task
+from imgclf.workflow.learner import TrainingObserver, learn, plan_task
 from imgclf.workflow.transfer import measure_before
 from imgclf.zoo.registry import load_architecture
 
 __all__ = [
     "Settings",
+    "TrainingObserver",
     "TrainingRun",
-    "Watcher",
     "enable_determinism",
     "resume_training",
     "run_training",
@@ -105,16 +100,30 @@ class TrainingRun:
     before: Evaluation | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainKeywords(Settings):
+    """What `train` takes beside the folder: every setting, and what is no value.
+
+    Attributes:
+        run_dir: The run folder; None writes nothing.
+        start_from: A classifier to go on from.
+        callbacks: Keras callbacks.
+    """
+
+    run_dir: str | os.PathLike[str] | None = None
+    start_from: Classifier | None = None
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+
+
+@keywords_of(TrainKeywords)
 def train(
     directory: str | os.PathLike[str],
+    /,
     *,
-    val_dir: str | os.PathLike[str] | None = None,
-    test_dir: str | os.PathLike[str] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     start_from: Classifier | None = None,
-    recipe: RecipeName = "fast",
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    **settings: Any,
+    **given: Any,
 ) -> Classifier:
     """Train a classifier on a folder of images: the whole way, with good defaults.
 
@@ -125,18 +134,12 @@ def train(
 
     Args:
         directory: The folder.
-        val_dir: Another folder with the validation images.
-        test_dir: Another folder with the test images.
-        run_dir: A folder for the bundle, the settings, the division and the history; None
-            writes none.
+        run_dir: The run folder: classifier, settings, division, history and report; None writes
+            none.
         start_from: A classifier to go on from, on these images; its architecture, options and input
             are kept. Classes are matched by name; new ones are added, missing ones dropped.
-        recipe: Gives whatever `settings` leave open, for the number of images: ``"fast"``,
-            ``"best"`` (takes several times as long) or ``"recipe"`` (the beginner's values).
         callbacks: Any Keras callbacks.
-        **settings: Fields of `imgclf.runs.settings.Settings`, such as ``architecture``, ``options``,
-            ``image_size``, ``epochs``, ``batch_size``, ``learning_rate``, ``augment`` and
-            ``seed``.
+        **given: The settings.
 
     Returns:
         The classifier; its ``figures`` say how good it is.
@@ -144,25 +147,17 @@ def train(
     Raises:
         DataError: The folder cannot be used; the message says what to change.
         UnknownArchitectureError: The architecture is not installed.
-        ArgumentError: A setting is not accepted.
+        ArgumentError: A setting is unknown or not accepted.
         RunFolderError: `run_dir` is in use or holds a run already.
 
     Example:
         >>> clf = imgclf.train("photos/", epochs=20)            # doctest: +SKIP
         >>> clf.figures.accuracy                                # doctest: +SKIP
     """
-    watcher = Watcher(callbacks=callbacks)
-    make_plan(directory, Settings(**settings))  # A mistake is refused before the folder is read.
-    settings = recipe_settings(recipe, directory, **settings)
-    chosen = settings_of(start_from, **settings) if start_from else Settings(**settings)
+    settings = make_settings(given, start_from)
+    observer = TrainingObserver(callbacks=callbacks)
     run = run_training(
-        directory,
-        chosen,
-        val_dir=val_dir,
-        test_dir=test_dir,
-        run_dir=run_dir,
-        start_from=start_from,
-        watcher=watcher,
+        directory, settings, run_dir=run_dir, start_from=start_from, observer=observer
     )
     return run.classifier
 
@@ -171,40 +166,42 @@ def run_training(
     directory: str | os.PathLike[str],
     settings: Settings,
     *,
-    val_dir: str | os.PathLike[str] | None = None,
-    test_dir: str | os.PathLike[str] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     start_from: Classifier | None = None,
-    watcher: Watcher | None = None,
+    observer: TrainingObserver | None = None,
 ) -> TrainingRun:
     """Train as `train` does, and return all that was learned on the way.
 
     Args:
         directory: The folder.
-        settings: Every choice.
-        val_dir: Another folder with the validation images.
-        test_dir: Another folder with the test images.
+        settings: Every choice; what they leave open is chosen by the recipe.
         run_dir: A folder for what the training leaves behind; None writes nothing.
-        start_from: A classifier to go on from; `settings` must be those of `settings_of` it.
-        watcher: Who is told how it goes on.
+        start_from: A classifier to go on from; `settings` are those that `make_settings` gave.
+        observer: Told how it goes on.
 
     Returns:
         The classifier with figures, history and durations.
+
+    Raises:
+        DataError: The folder cannot be used.
+        ArgumentError: A setting is not accepted.
+        RunFolderError: `run_dir` is in use or holds a run already.
     """
-    plan = make_plan(directory, settings, val_dir=val_dir, test_dir=test_dir)
-    watcher = watcher or Watcher()
+    make_plan(directory, settings)  # A mistake is refused before the folder is read.
+    settings = resolve_for_folder(settings, read_folder(directory))
+    plan = make_plan(directory, settings)
     with open_run_folder(run_dir) if run_dir is not None else nullcontext() as folder:
-        return _train(plan, settings, folder, watcher, start_from=start_from)
+        return _train(plan, settings, folder, observer or TrainingObserver(), start_from=start_from)
 
 
 def resume_training(
-    run_dir: str | os.PathLike[str], *, watcher: Watcher | None = None
+    run_dir: str | os.PathLike[str], *, observer: TrainingObserver | None = None
 ) -> TrainingRun:
     """Go on with a training that was stopped or killed, from its newest checkpoint.
 
     Args:
         run_dir: Its run folder.
-        watcher: Who is told how it goes on.
+        observer: Who is told how it goes on.
 
     Returns:
         What the uncut training would have returned.
@@ -214,13 +211,14 @@ def resume_training(
         DataError: The images are not those of the run; the first differences are named.
     """
     with open_run_folder(run_dir, resume=True) as folder:
-        plan, settings = from_config(read_config(folder))
+        directory, settings = from_config(read_config(folder))
+        plan = make_plan(directory, settings)
         recorded = (folder / "split.csv").read_bytes()
         return _train(
             plan,
             settings,
             folder,
-            watcher or Watcher(),
+            observer or TrainingObserver(),
             start_from=_recorded_start(folder, settings),
             recorded_split=recorded,
         )
@@ -230,7 +228,7 @@ def _train(
     plan: Plan,
     settings: Settings,
     folder: Path | None,
-    watcher: Watcher,
+    observer: TrainingObserver,
     *,
     start_from: Classifier | None = None,
     recorded_split: bytes | None = None,
@@ -238,9 +236,9 @@ def _train(
     """Go the whole way, in a run folder that is held, or in none."""
     began_s = time.monotonic()
     require_determinism(settings.deterministic)
-    task = plan_task(plan, settings, folder, watcher)
-    data = build_data(task.plan, watcher.scanning)
-    watcher.scanned(data)
+    task = plan_task(plan, settings, folder, observer)
+    data = build_data(task.plan, observer.scanning)
+    observer.scanned(data)
     precision = choose_precision(settings.precision)
     split, split_sha256 = split_csv(_split_rows(data))
     if recorded_split is not None:
@@ -252,24 +250,26 @@ def _train(
         write_config(folder, to_config(task.plan, task.settings, precision))
     scanned_s = time.monotonic()
 
-    stopping = StopOnRequest(watcher.stop_requested)
-    learned = learn(task, data, watcher, stopping, start_from)
+    stopping = StopOnRequest(observer.stop_requested)
+    learned = learn(task, data, observer, stopping, start_from)
     model, data, history = learned.model, learned.data, learned.history
     settings = learned.settings
     fitted_s = time.monotonic()
 
-    classifier = Classifier(model, data.train)
-    classifier.mirrored = settings.mirrored_prediction
-    val_probabilities = classifier.predict_pixels(data.val.pixels())
-    classifier.calibration = calibrate(data.val.labels, val_probabilities)
-    classifier.familiarity = learn_familiarity(classifier, data.train, data.val)
-    classifier.traces = _traces(data.train)
+    bare = Classifier(model, data.train, mirrored=settings.mirrored_prediction)
+    val_probabilities = bare.predict_pixels(data.val.pixels())
+    calibration = calibrate(data.val.labels, val_probabilities)
+    classifier = bare.with_changes(
+        calibration=calibration,
+        familiarity=learn_familiarity(bare.features, data.train, data.val),
+        fingerprints=_fingerprints(data.train),
+        data=_data_record(data, split_sha256, settings.seed),
+    )
     measured_s = time.monotonic()
     evaluation = evaluate(classifier, data.test or data.val)
     predict_images_per_s = len(evaluation.paths) / max(time.monotonic() - measured_s, 1e-9)
     headline_split: Literal["test", "val"] = "test" if data.test else "val"
-    classifier.figures = evaluation.figures(headline_split)
-    classifier.data = _data_record(data, split_sha256, settings.seed)
+    classifier = classifier.with_changes(figures=evaluation.figures(headline_split))
     evaluated_s = time.monotonic()
 
     bundle = None
@@ -287,7 +287,7 @@ def _train(
         precision=precision,
         images_per_s=num_seen / (fitted_s - scanned_s),
         predict_images_per_s=predict_images_per_s,
-        val_probabilities=apply_temperature(val_probabilities, classifier.calibration.temperature),
+        val_probabilities=apply_temperature(val_probabilities, calibration.temperature),
         durations_s={
             "scan": scanned_s - began_s,
             "fit": fitted_s - scanned_s,
@@ -336,9 +336,9 @@ def _split_rows(data: ImageData) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _traces(train: Batches) -> TrainingTraces:
+def _fingerprints(train: Batches) -> TrainingFingerprints:
     sha256 = [sample.sha256 for sample in train.samples]
-    return trace_training(train.pixels(), train.labels, sha256, train.num_classes)
+    return fingerprint_images(train.pixels(), train.labels, sha256, train.num_classes)
 
 
 def _data_record(data: ImageData, split_sha256: str, seed: int) -> DataRecord:

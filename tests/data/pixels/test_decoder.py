@@ -150,7 +150,9 @@ def test_facts_tell_what_the_image_was() -> None:
 
 def test_decoder_does_not_import_tensorflow() -> None:
     """Decoding processes start without TensorFlow and Keras."""
-    code = "import sys, imgclf.data.pixels.decoder; print({'tensorflow', 'keras'} & set(sys.modules))"
+    code = (
+        "import sys, imgclf.data.pixels.decoder; print({'tensorflow', 'keras'} & set(sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert result.stdout.strip() == b"set()"
 

@@ -111,7 +111,7 @@ _OF_SINGLE_IMAGES = ("horizontal_flip", *(_BOUNDS.keys() - {"mixup", "cutmix"}))
 PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
     # The origin's values: shear in degrees as the old generator read it, and no mirroring.
-    "recipe": Augmentation(shear_range=0.2, zoom_range=0.2),
+    "classic": Augmentation(shear_range=0.2, zoom_range=0.2),
     "light": Augmentation(shift_range=0.1, horizontal_flip=True),
     "strong": Augmentation(
         shear_range=8.0,

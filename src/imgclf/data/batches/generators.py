@@ -21,14 +21,14 @@ def make_generators(
     train_dir: str | os.PathLike[str],
     val_dir: str | os.PathLike[str] | None = None,
     *,
-    image_size: tuple[int, int] = (150, 150),
+    image_size: tuple[int, int] = (96, 96),
     batch_size: int = 32,
-    augment: str | Augmentation = "recipe",
+    augment: str | Augmentation = "light",
     shear_range: float | None = None,
     zoom_range: float | None = None,
     horizontal_flip: bool | None = None,
     val_horizontal_flip: bool = False,
-    val_split: float = 0.2,
+    val_split: float = 0.15,
     channels: Literal[1, 3] = 3,
     resize: ResizeMode = "stretch",
     data_format: DataFormat = "channels_last",
@@ -53,7 +53,7 @@ def make_generators(
             ``train/``, or cuts `val_split` off `train_dir`.
         image_size: ``(height, width)`` in pixels.
         batch_size: Images per batch, from 1 on.
-        augment: How training images are varied: ``"none"``, ``"recipe"``, ``"light"``,
+        augment: How training images are varied: ``"none"``, ``"classic"``, ``"light"``,
             ``"strong"`` or an `Augmentation`.
         shear_range: Largest shear, in degrees; replaces the preset's.
         zoom_range: Largest relative zoom, 0 to 1; replaces the preset's.

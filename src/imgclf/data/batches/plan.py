@@ -52,7 +52,7 @@ class Plan:
     batch_size: int
     augmentation: Augmentation
     val_horizontal_flip: bool = False
-    val_split: float = 0.2
+    val_split: float = 0.15
     test_split: float = 0.0
     seed: int = 0
     store: StoreMode = "auto"

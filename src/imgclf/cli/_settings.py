@@ -1,0 +1,181 @@
+"""The settings of a training as options of the command line, made from their table."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from imgclf.cli._parameters import complete_architecture, parse_options
+from imgclf.errors import ArgumentError, DataNotFoundError
+from imgclf.options import Int
+from imgclf.runs.setting_kinds import RangeKind
+from imgclf.runs.settings import GROUPS, SettingField, setting_fields
+
+__all__ = [
+    "ADVANCED",
+    "COMMON",
+    "RETRAINING",
+    "SettingsFile",
+    "read_settings_file",
+    "with_settings",
+]
+
+COMMON, RETRAINING, ADVANCED = GROUPS[0], GROUPS[-2], GROUPS[-1]
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        metavar="BEST.JSON",
+        help="Settings that `imgclf tune` found.",
+        rich_help_panel=COMMON,
+    ),
+]
+
+
+def with_settings(
+    *, only: Collection[str] = (), leave_out: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb the options of the table.
+
+    Args:
+        only: Names of the settings that the verb takes; empty for all.
+        leave_out: Names of settings that it does not take.
+
+    Returns:
+        A decorator. The verb's parameter ``given`` becomes the options; it is called with the
+        settings that stand on the command line, by name, checked.
+    """
+    table = [
+        item
+        for item in setting_fields()
+        if item.setting.group and item.name not in leave_out and (item.name in only or not only)
+    ]
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(verb)
+        def called(**values: Any) -> None:
+            typed = {item.name: values.pop(item.name) for item in table}
+            verb(**values, given=_given(table, typed))
+
+        signature = inspect.signature(verb, eval_str=True)
+        own = [item for item in signature.parameters.values() if item.name != "given"]
+        parameters = [*own, *map(_parameter, table)]
+        keywords = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in parameters]
+        called.__signature__ = signature.replace(parameters=keywords)  # type: ignore[attr-defined]
+        called.__annotations__ = {item.name: item.annotation for item in keywords}
+        return called
+
+    return decorate
+
+
+def _parameter(item: SettingField) -> inspect.Parameter:
+    """Return the parameter that Typer reads; what is not typed is None."""
+    setting = item.setting
+    flags = [item.flag, *setting.short]
+    if item.is_switch and item.default is not False:
+        flags = [f"{item.flag}/--no-{item.flag.removeprefix('--')}"]
+    default = setting.default_text or _plain_default(item)
+    completed = {"autocompletion": complete_architecture} if item.name == "architecture" else {}
+    option = typer.Option(
+        *flags,
+        # In the text: Typer would give it a line of its own, and a screen has 24.
+        help=setting.help + (f" Default: {default}." if default else ""),
+        show_default=False,
+        metavar=_metavar(item),
+        rich_help_panel=setting.group,
+        **completed,
+    )
+    return inspect.Parameter(
+        item.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[_typer_type(item) | None, option],
+    )
+
+
+def _metavar(item: SettingField) -> str | None:
+    """Return how help calls the value; the bounds of a number are told by its error."""
+    if item.setting.metavar or item.choices:
+        return item.setting.metavar or None
+    is_whole = isinstance(item.kind, RangeKind) and isinstance(item.kind.range, Int)
+    return "N" if is_whole else "X"
+
+
+def _typer_type(item: SettingField) -> Any:
+    if item.is_switch:
+        return bool
+    if item.choices:
+        return Literal[tuple(map(str, item.choices))]
+    if isinstance(item.kind, RangeKind):
+        return int if isinstance(item.kind.range, Int) else float
+    return list[str] if item.name == "options" else str
+
+
+def _plain_default(item: SettingField) -> str:
+    """Return the default as text; empty where that says nothing."""
+    plain = isinstance(item.default, (str, int, float)) and not isinstance(item.default, bool)
+    return f"{item.default:g}" if isinstance(item.default, float) else str(item.default) * plain
+
+
+def _given(table: Sequence[SettingField], typed: dict[str, Any]) -> dict[str, Any]:
+    """Read what stands on the command line; an option's text means what its kind says."""
+    given: dict[str, Any] = {}
+    for item in table:
+        value = typed[item.name]
+        if value is None or item.name == "options":
+            continue
+        try:
+            given[item.name] = item.parse(value) if isinstance(value, str) else item.checked(value)
+        except ArgumentError as error:
+            raise typer.BadParameter(str(error)) from None
+    if typed.get("options"):
+        given["options"] = typed["options"]
+    return given
+
+
+def read_settings_file(path: Path | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Put the settings of a ``best.json`` behind what stands on the command line.
+
+    Args:
+        path: The file; None adds nothing.
+        given: What stands on the command line; ``options`` as ``name=value`` texts.
+
+    Returns:
+        All settings that are given, by name, with the architecture's options checked.
+
+    Raises:
+        DataNotFoundError: The file does not exist.
+        ArgumentError: It holds no settings.
+    """
+    stored = {} if path is None else _stored_settings(path)
+    merged = {**stored, **given}
+    texts = given.get("options")
+    architecture = merged.get("architecture", "resnet9")
+    if texts or "architecture" in merged:
+        parsed = parse_options(architecture, texts or [])
+        merged["options"] = {**stored.get("options", {}), **parsed}
+    return merged
+
+
+def _stored_settings(path: Path) -> dict[str, Any]:
+    from imgclf.runs.config import plain_settings, read_settings
+
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        names = set(values)
+        settings = read_settings(values)
+    except FileNotFoundError:
+        raise DataNotFoundError(f"{path} does not exist: check the path.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArgumentError(
+            f"{path} holds no settings ({type(error).__name__}: {error}): give the best.json of "
+            "a study."
+        ) from error
+    return {name: getattr(settings, name) for name in plain_settings(settings) if name in names}

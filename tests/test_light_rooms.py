@@ -1,0 +1,41 @@
+"""Light rooms load nothing heavy: `--help`, completion and listings answer in a moment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+LIGHT_ROOMS = (
+    "imgclf",
+    "imgclf.cli.main",
+    "imgclf.architectures.airnet",
+    "imgclf.architectures.three_conv",
+    "imgclf.conformance.template",
+    "imgclf.data.reading.layout",
+    "imgclf.doctor.diagnosis",
+    "imgclf.machine.hardware",
+    "imgclf.runs.config",
+    "imgclf.runs.folder",
+    "imgclf.runs.keywords",
+    "imgclf.runs.settings",
+    "imgclf.tuning.space",
+    "imgclf.zoo.builder",
+    "imgclf.zoo.contract",
+    "imgclf.zoo.registry",
+)
+HEAVY = ("tensorflow", "keras", "keras_tuner", "numpy", "PIL", "cv2")
+
+
+def test_light_rooms_load_nothing_heavy() -> None:
+    """Importing each of them leaves TensorFlow, Keras, NumPy, Pillow and OpenCV alone."""
+    script = (
+        "import importlib, sys\n"
+        f"for room in {LIGHT_ROOMS!r}:\n"
+        "    importlib.import_module(room)\n"
+        f"    loaded = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "    assert not loaded, (room, loaded)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
