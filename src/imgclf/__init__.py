@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier, Prediction
     from imgclf.classifiers.loader import load
     from imgclf.data.batches.augmentation import Augmentation
-    from imgclf.data.batches.generators import Batches, make_generators
+    from imgclf.data.batches.dataset import Batches
+    from imgclf.data.batches.generators import make_generators
     from imgclf.data.checks.data_report import DataReport, check
     from imgclf.data.checks.findings import Finding
     from imgclf.data.pixels.input_policy import InputPolicy
@@ -61,7 +62,8 @@ _ROOMS = {
     "imgclf.data.batches.augmentation": ("Augmentation",),
     "imgclf.data.checks.data_report": ("DataReport", "check"),
     "imgclf.data.checks.findings": ("Finding",),
-    "imgclf.data.batches.generators": ("Batches", "make_generators"),
+    "imgclf.data.batches.dataset": ("Batches",),
+    "imgclf.data.batches.generators": ("make_generators",),
     "imgclf.data.pixels.input_policy": ("InputPolicy",),
     "imgclf.errors": (
         "AccuracyError",

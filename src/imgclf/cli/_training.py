@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from imgclf.cli._signals import StopSwitch
-    from imgclf.data.batches.generators import ImageData
+    from imgclf.data.batches.image_data import ImageData
     from imgclf.training.budget import BudgetPlan
     from imgclf.workflow.learner import TrainingObserver
     from imgclf.workflow.training import TrainingRun

@@ -178,6 +178,7 @@ def tune(
 
     Example: `imgclf tune photos/ --arch three_conv --max-trials 10 --space filters=16,32`
     """
+    from imgclf.data.batches.image_data import build_data
     from imgclf.data.reading.layout import read_folder
     from imgclf.tuning.pool import open_pool
     from imgclf.tuning.proposals import require_strategy
@@ -240,7 +241,7 @@ def tune(
             test_dir=test,
         )  # fmt: skip
         with ScanBar(console) as scanning:
-            data = plan.build(scanning)
+            data = build_data(plan, scanning)
         print_data(console, data)
 
         def opened(study: Study) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imgclf.classifiers.abstention import Selective
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.fingerprints import short_hashes, tiny_thumbnails
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 from imgclf.data.division.recorded_split import keep_held_out
 from imgclf.data.division.samples import Quarantined, Sample, collect_samples
 from imgclf.data.reading.layout import match_classes, read_folder

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.machine.devices import divisible_batch_size, num_replicas
 from imgclf.machine.precision import (

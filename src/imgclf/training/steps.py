@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 from imgclf.errors import ArgumentError
 from imgclf.training.checkpoints import TrainingState
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import ArgumentError
 from imgclf.machine.precision import Precision

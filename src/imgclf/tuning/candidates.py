@@ -10,7 +10,9 @@ import keras
 import tensorflow as tf
 
 from imgclf.data.batches.augmentation import resolve_augmentation
-from imgclf.data.batches.generators import Batches, Plan
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.image_data import build_data
+from imgclf.data.batches.plan import Plan
 from imgclf.training.loop import fit
 from imgclf.training.optimizers import choose_optimizer, usual_rate
 from imgclf.training.schedules import make_schedule
@@ -71,7 +73,7 @@ def build_images(plan: Plan | DatasetPlan, candidate: Candidate) -> TrialImages:
     """
     if isinstance(plan, DatasetPlan):
         return TrialImages(plan.train(), plan.val(), None, plan.steps_per_epoch)
-    data = candidate_plan(plan, candidate).build()
+    data = build_data(candidate_plan(plan, candidate))
     return TrialImages(data.train, data.val, data.test, data.train.steps_per_epoch)
 
 

@@ -15,8 +15,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from imgclf.data.batches.augmentation import Augmentation
-from imgclf.data.batches.generators import Batches, Plan
-from imgclf.data.batches.source import BatchSource, encode_labels
+from imgclf.data.batches.batch_source import BatchSource, encode_labels
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.plan import Plan
 from imgclf.data.division.samples import Sample
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.store.pixel_store import StoredPixels

@@ -115,7 +115,7 @@ def write_order(order: TrialOrder | RefitOrder) -> dict[str, Any]:
     Raises:
         ArgumentError: Its images are plain datasets, which cannot leave their process.
     """
-    from imgclf.data.batches.generators import Plan  # heavy, as all below
+    from imgclf.data.batches.plan import Plan  # heavy, as all below
 
     if not isinstance(order.plan, Plan):
         raise ArgumentError(
@@ -148,7 +148,7 @@ def read_order(values: dict[str, Any], study: Path) -> TrialOrder | RefitOrder:
         TuningError: It cannot be understood.
     """
     from imgclf.data.batches.augmentation import Augmentation
-    from imgclf.data.batches.generators import Plan
+    from imgclf.data.batches.plan import Plan
 
     try:
         plan = dict(values["plan"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.classifiers.loader import load
-from imgclf.data.batches.generators import Plan
+from imgclf.data.batches.plan import Plan
 from imgclf.errors import TuningError
 from imgclf.evaluation.evaluator import Evaluation, evaluate
 from imgclf.options import Value

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgclf.classifiers.classifier import Classifier
-from imgclf.data.batches.generators import Batches, ImageData
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.store.pixel_store import PixelSource
 from imgclf.errors import ArgumentError
 from imgclf.evaluation.evaluator import evaluate
@@ -33,7 +34,7 @@ def refit(order: RefitOrder, report: Callable[[dict[str, Any]], None]) -> None:
     Raises:
         ArgumentError: There are no test images, so that nothing could be said of the result.
     """
-    data = candidate_plan(order.plan, order.candidate).build()
+    data = build_data(candidate_plan(order.plan, order.candidate))
     if data.test is None:
         raise ArgumentError("Without test images a refit cannot be measured: give some.")
     train = join_batches(data)

@@ -25,7 +25,7 @@ from imgclf.tuning.trial_settings import (
 from imgclf.tuning.trials import Candidate, Trial, completed
 
 if TYPE_CHECKING:
-    from imgclf.data.batches.generators import Plan
+    from imgclf.data.batches.plan import Plan
     from imgclf.tuning.datasets import DatasetPlan
 
 __all__ = ["Limits", "Search", "Watcher"]

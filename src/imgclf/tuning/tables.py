@@ -19,7 +19,7 @@ from imgclf.tuning.trial_settings import TrialSettings
 from imgclf.tuning.trials import Trial, best_trial, rank
 
 if TYPE_CHECKING:
-    from imgclf.data.batches.generators import Plan
+    from imgclf.data.batches.plan import Plan
     from imgclf.tuning.datasets import DatasetPlan
 
 __all__ = ["best_settings", "trial_rows", "write_tables"]

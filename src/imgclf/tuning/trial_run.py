@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from imgclf.classifiers.classifier import Classifier
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 from imgclf.errors import TrainingError
 from imgclf.evaluation.evaluator import Evaluation, evaluate
 from imgclf.tuning.candidates import (

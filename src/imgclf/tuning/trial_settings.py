@@ -15,7 +15,7 @@ from imgclf.tuning.trials import Candidate
 from imgclf.zoo.registry import load_architecture
 
 if TYPE_CHECKING:
-    from imgclf.data.batches.generators import Plan
+    from imgclf.data.batches.plan import Plan
     from imgclf.tuning.datasets import DatasetPlan
 
 __all__ = [

@@ -15,7 +15,9 @@ from typing import Any
 import tensorflow as tf
 
 from imgclf.atomic import write_atomically
-from imgclf.data.batches.generators import Batches, Plan
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.image_data import build_data
+from imgclf.data.batches.plan import Plan
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
 from imgclf.runs.folder import split_csv
@@ -183,7 +185,7 @@ def run_tuning(
     """
     if isinstance(plan, Plan) and plan.store == "memory":
         plan = replace(plan, store="auto")  # The trials' processes share what lies on the disk.
-    if order.refit and (isinstance(plan, DatasetPlan) or plan.build().test is None):
+    if order.refit and (isinstance(plan, DatasetPlan) or build_data(plan).test is None):
         raise ArgumentError(
             "refit needs test images: without them nothing could be said of its result."
         )
@@ -270,7 +272,7 @@ def _fixed_division(study: Study, plan: Plan) -> Plan:
     Which images look alike is seen a little differently at each size: without this an image could
     be a training image of one trial and a test image of another.
     """
-    data = plan.build()
+    data = build_data(plan)
     names = data.train.class_names
     rows = [
         (sample.path, sample.sha256, names[sample.label], split)

@@ -16,7 +16,9 @@ import tensorflow as tf
 
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.classifier import Classifier
-from imgclf.data.batches.generators import Batches, ImageData, Plan
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.image_data import ImageData, build_data
+from imgclf.data.batches.plan import Plan
 from imgclf.errors import ArgumentError, OutOfMemoryError
 from imgclf.machine.devices import choose_strategy, divisible_batch_size
 from imgclf.machine.precision import choose_precision
@@ -188,7 +190,7 @@ def _in_batches_of(batch_size: int, task: Task) -> tuple[Task, ImageData]:
     plan = replace(task.plan, batch_size=batch_size)
     task = replace(task, plan=plan, settings=replace(task.settings, batch_size=batch_size))
     task.record()
-    return task, plan.build()
+    return task, build_data(plan)
 
 
 def _attempt(

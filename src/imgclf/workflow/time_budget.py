@@ -7,11 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from imgclf.data.batches.generators import Plan
+from imgclf.data.batches.plan import Plan
 from imgclf.data.pixels.decoder import decode_with_facts
-from imgclf.data.reading.layout import FoundFile, ImageFolder, read_folder
-from imgclf.data.store.scan import available_processors
+from imgclf.data.reading.image_folder import ImageFile, ImageFolder
+from imgclf.data.reading.layout import read_folder
 from imgclf.errors import ArgumentError, ImageError
+from imgclf.machine.hardware import available_processors
 from imgclf.runs.settings import Settings
 from imgclf.training.budget import (
     END_LOOKS,
@@ -135,7 +136,7 @@ def _count(folders: Sequence[ImageFolder], plan: Plan) -> tuple[int, int]:
 
 def _sample(folder: ImageFolder, plan: Plan) -> tuple[float, float]:
     """Measure a few files that lie far apart: seconds to decode one, pixels of its shorter side."""
-    files: Sequence[FoundFile] = folder.files[:: max(1, len(folder.files) // DECODED_SAMPLE)]
+    files: Sequence[ImageFile] = folder.files[:: max(1, len(folder.files) // DECODED_SAMPLE)]
     sides = []
     began_s = time.monotonic()
     for file in files:

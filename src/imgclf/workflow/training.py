@@ -21,7 +21,9 @@ from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.familiarity import learn_familiarity
 from imgclf.classifiers.fingerprints import TrainingFingerprints, fingerprint_images
 from imgclf.classifiers.loader import load
-from imgclf.data.batches.generators import Batches, ImageData, Plan
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.image_data import ImageData, build_data
+from imgclf.data.batches.plan import Plan
 from imgclf.data.reading.layout import read_folder
 from imgclf.errors import DataError
 from imgclf.evaluation.evaluator import Evaluation, evaluate
@@ -241,7 +243,7 @@ def _train(
     began_s = time.monotonic()
     require_determinism(settings.deterministic)
     task = plan_task(plan, settings, folder, observer)
-    data = task.plan.build(observer.scanning)
+    data = build_data(task.plan, observer.scanning)
     observer.scanned(data)
     precision = choose_precision(settings.precision)
     split, split_sha256 = split_csv(_split_rows(data))

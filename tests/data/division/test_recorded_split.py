@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgclf.data.batches.generators import ImageData, Plan, make_generators
+from imgclf.data.batches.generators import make_generators
+from imgclf.data.batches.image_data import ImageData, build_data
+from imgclf.data.batches.plan import Plan
 from imgclf.data.division.recorded_split import read_split
 from imgclf.errors import DataError, DataNotFoundError
 
@@ -34,7 +36,7 @@ def build(root: Path, split_file: Path | None = None, seed: int = 0) -> ImageDat
     """Divide a folder, with or without a record."""
     train, _ = make_generators(root, **SMALL, seed=seed, split_file=split_file)
     plan: Plan = train.plan
-    return plan.build()
+    return build_data(plan)
 
 
 def sides(data: ImageData) -> dict[str, str]:

@@ -10,23 +10,19 @@ import pytest
 from PIL import Image
 
 from imgclf.data.batches.generators import make_generators
-from imgclf.data.division.samples import (
-    Sample,
-    collect_samples,
-    divide_samples,
-    drop_leaks,
-    group_samples,
-)
+from imgclf.data.division.groups import drop_leaks, group_samples
+from imgclf.data.division.samples import Sample, collect_samples
+from imgclf.data.division.splits import divide_samples
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.layout import read_folder
-from imgclf.data.store.pixel_store import Store, open_store
+from imgclf.data.store.pixel_store import PixelStore, open_store
 from imgclf.errors import ArgumentError, DataError
 
 MakeFolder = Callable[..., Path]
 SMALL: dict[str, Any] = {"image_size": (32, 32), "batch_size": 4}
 
 
-def open_folder(root: Path) -> Store:
+def open_folder(root: Path) -> PixelStore:
     """Scan a folder at 32 x 32."""
     return open_store(read_folder(root), InputPolicy((32, 32)), mode="memory")
 

@@ -12,7 +12,7 @@ from imgclf.data.division.splits import assign_splits
 from imgclf.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from imgclf.data.reading.layout import Split
+    from imgclf.data.reading.image_folder import Split
 
 SHARES: dict[Split, float] = {"test": 0.15, "val": 0.15}
 NAMES = ("cat", "dog", "fox")

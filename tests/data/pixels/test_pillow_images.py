@@ -14,7 +14,8 @@ def test_an_epoch_over_pillows_test_images(tmp_path: Path) -> None:
     """A thousand odd files, some hostile: each is used or named, and a training over them ends."""
     import imgclf
     from imgclf.data.batches.augmentation import PRESETS
-    from imgclf.data.batches.generators import Plan
+    from imgclf.data.batches.image_data import build_data
+    from imgclf.data.batches.plan import Plan
     from imgclf.data.pixels.decoder import REASONS
     from imgclf.data.pixels.input_policy import InputPolicy
 
@@ -24,7 +25,7 @@ def test_an_epoch_over_pillows_test_images(tmp_path: Path) -> None:
         place.mkdir(exist_ok=True)
         (place / f"{number:04}-{path.name}").symlink_to(path.resolve())
     plan = Plan(str(tmp_path), None, None, InputPolicy((32, 32)), 32, PRESETS["strong"])
-    data = plan.build()
+    data = build_data(plan)
     used = data.train.num_samples + data.val.num_samples
     assert used > 500
     assert {item.reason for item in data.quarantined} <= REASONS.keys()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from imgclf.data.division.samples import collect_samples, group_samples
+from imgclf.data.division.groups import group_samples
+from imgclf.data.division.samples import collect_samples
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.layout import read_folder
 from imgclf.data.store.pixel_store import open_store

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from imgclf.data.store.scan import available_processors
+from imgclf.machine.hardware import available_processors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from imgclf.data.batches.batch_source import BatchSource
     from imgclf.data.batches.plan import Plan
-    from imgclf.data.batches.source import BatchSource
     from imgclf.data.division.samples import Sample
     from imgclf.data.pixels.input_policy import InputPolicy
 

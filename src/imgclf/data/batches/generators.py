@@ -8,12 +8,13 @@ from typing import Literal, cast
 
 from imgclf.data.batches.augmentation import Augmentation, resolve_augmentation
 from imgclf.data.batches.dataset import Batches
-from imgclf.data.batches.plan import ImageData, Plan
+from imgclf.data.batches.image_data import build_data
+from imgclf.data.batches.plan import Plan
 from imgclf.data.pixels.input_policy import DataFormat, InputPolicy, ResizeMode
 from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import ArgumentError
 
-__all__ = ["Batches", "ImageData", "Plan", "make_generators"]
+__all__ = ["make_generators"]
 
 
 def make_generators(
@@ -115,5 +116,5 @@ def make_generators(
         split_file=None if split_file is None else os.path.abspath(split_file),  # noqa: PTH100
         oversample=oversample,
     )
-    data = plan.build(progress)
+    data = build_data(plan, progress)
     return data.train, data.val

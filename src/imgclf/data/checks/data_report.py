@@ -12,8 +12,9 @@ import numpy as np
 
 from imgclf.data.checks.findings import Finding, Inspected, Picture, find_all
 from imgclf.data.pixels.input_policy import InputPolicy
-from imgclf.data.reading.layout import ImageFolder, read_folder
-from imgclf.data.store.pixel_store import Store, StoreMode, open_store
+from imgclf.data.reading.image_folder import ImageFolder
+from imgclf.data.reading.layout import read_folder
+from imgclf.data.store.pixel_store import PixelStore, StoreMode, open_store
 from imgclf.errors import DataError, DataNotFoundError
 
 __all__ = ["ClassCount", "DataReport", "check"]
@@ -129,7 +130,7 @@ def _read(directory: str | os.PathLike[str]) -> tuple[ImageFolder, str]:
         return read_folder(directory, min_classes=0), str(error)
 
 
-def _inspect(store: Store, problem: str, *, near_duplicates: bool) -> Inspected:
+def _inspect(store: PixelStore, problem: str, *, near_duplicates: bool) -> Inspected:
     pictures, rows, unusable = [], [], []
     for row, (file, result) in enumerate(zip(store.folder.files, store.scanned, strict=True)):
         if result.facts is None:

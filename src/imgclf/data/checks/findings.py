@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from imgclf.data.division.duplicates import SAME_PICTURE, group_copies
 from imgclf.data.pixels.decoder import REASONS, ImageFacts
 from imgclf.data.reading.image_folder import SPLIT_FOLDERS, ImageFolder
+from imgclf.figures.intervals import MIN_MEASURED
 
-__all__ = ["MIN_MEASURED", "Finding", "Inspected", "Picture", "find_all"]
+__all__ = ["Finding", "Inspected", "Picture", "find_all"]
 
 Severity = Literal["error", "warning", "note"]
 
@@ -30,9 +31,6 @@ MIN_SIDES = 3
 
 FEW_PICTURES = 20
 """Below this many pictures in a class nothing can be learned or measured well."""
-
-MIN_MEASURED = 140
-"""Held-out images for a 95 % interval narrower than 10 points at 90 % accuracy (Wilson)."""
 
 GIVEAWAY_SHARE = 0.95
 """Share of a class that has a property, and of the others that has not, for it to be a label."""

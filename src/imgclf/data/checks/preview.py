@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from imgclf.data.batches.augmentation import Augmentation, augment, resolve_augmentation
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.layout import read_folder
-from imgclf.data.store.pixel_store import Store, StoreMode, open_store
+from imgclf.data.store.pixel_store import PixelStore, StoreMode, open_store
 from imgclf.errors import ArgumentError
 
 __all__ = ["save_preview"]
@@ -70,7 +70,7 @@ def save_preview(
     return Path(path)
 
 
-def _draw(store: Store, varied: Augmentation, seed: int) -> Image.Image:
+def _draw(store: PixelStore, varied: Augmentation, seed: int) -> Image.Image:
     height, width = store.pixels.rows(_chosen(store, 0, seed)[:1]).shape[1:3]
     names = store.folder.class_names[:MOST_CLASSES]
     columns = IMAGES_PER_CLASS * (1 + VERSIONS)
@@ -86,7 +86,7 @@ def _draw(store: Store, varied: Augmentation, seed: int) -> Image.Image:
     return sheet
 
 
-def _row(store: Store, varied: Augmentation, label: int, seed: int) -> list[NDArray[np.uint8]]:
+def _row(store: PixelStore, varied: Augmentation, label: int, seed: int) -> list[NDArray[np.uint8]]:
     """Return a class' images, each followed by its versions."""
     shown: list[NDArray[np.uint8]] = []
     for row in _chosen(store, label, seed):
@@ -97,7 +97,7 @@ def _row(store: Store, varied: Augmentation, label: int, seed: int) -> list[NDAr
     return shown
 
 
-def _chosen(store: Store, label: int, seed: int) -> NDArray[np.int64]:
+def _chosen(store: PixelStore, label: int, seed: int) -> NDArray[np.int64]:
     """Choose usable training images of a class."""
     usable = [
         row

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SAME_PICTURE", "SIMILAR_PICTURE", "Groups", "group_copies"]
+__all__ = ["SAME_PICTURE", "SIMILAR_PICTURE", "DisjointSets", "group_copies"]
 
 SAME_PICTURE = 0.1
 """Distance up to which two pictures are one for certain.
@@ -67,10 +67,10 @@ def group_copies(
         >>> group_copies(np.zeros((3, 768), np.uint8)).tolist()
         [0, 1, 2]
     """
-    groups = Groups(len(signatures))
+    sets = DisjointSets(len(signatures))
     usable = np.flatnonzero(_contrast(signatures) >= MIN_CONTRAST)
     if not len(usable) or usable[-1] < first:
-        return groups.roots(np.arange(len(signatures)))
+        return sets.roots(np.arange(len(signatures)))
     coarse = _coarse(signatures[usable])
     position = coarse.reshape(len(coarse), -1) @ _axis(coarse)
     order = np.argsort(position, kind="stable")
@@ -95,11 +95,11 @@ def group_copies(
                 everything = whole(0, left.start, False), whole(1, right.start, mirrored)
                 near = _near(*everything, distance**2)
             pairs = np.stack([rows[0][left][near[:, 0]], rows[1][right][near[:, 1]]], axis=1)
-            pairs = groups.not_joined(pairs[pairs[:, 0] != pairs[:, 1]])
+            pairs = sets.not_joined(pairs[pairs[:, 0] != pairs[:, 1]])
             if not are_many:
                 pairs = _copies(signatures, pairs, distance, mirrored=mirrored)
-            groups.join(pairs)
-    return groups.roots(np.arange(len(signatures)))
+            sets.join(pairs)
+    return sets.roots(np.arange(len(signatures)))
 
 
 # --- Pictures as points ----------------------------------------------------------------------
@@ -246,8 +246,8 @@ def _copies(
     return pairs[kept]
 
 
-class Groups:
-    """Sets of pictures that are joined pair by pair (union-find)."""
+class DisjointSets:
+    """Disjoint sets of pictures, joined pair by pair (union-find)."""
 
     def __init__(self, count: int) -> None:
         self.parents: NDArray[np.int64] = np.arange(count)

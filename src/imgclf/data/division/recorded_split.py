@@ -1,4 +1,4 @@
-"""A division that was written down, so that later trainings and measurements keep to it (D9)."""
+"""A division that was written down, so that later trainings and measurements keep to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from imgclf.data.division.samples import Sample
-    from imgclf.data.reading.layout import Split
+    from imgclf.data.reading.image_folder import Split
 
 __all__ = ["RecordedSplit", "keep_held_out", "read_rows", "read_split"]
 

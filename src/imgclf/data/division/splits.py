@@ -9,11 +9,79 @@ from typing import TYPE_CHECKING
 from imgclf.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from imgclf.data.reading.layout import Split
+    from imgclf.data.division.recorded_split import RecordedSplit
+    from imgclf.data.division.samples import Sample
+    from imgclf.data.reading.image_folder import Split
 
-__all__ = ["assign_splits"]
+__all__ = ["assign_splits", "divide_samples"]
+
+
+def divide_samples(
+    samples: Sequence[Sample],
+    class_names: Sequence[str],
+    shares: Mapping[Split, float],
+    seed: int,
+    recorded: RecordedSplit | None = None,
+) -> dict[Split, list[Sample]]:
+    """Give each image to a split: the one of its folder, or one that is cut off by content.
+
+    Args:
+        samples: All images of one folder.
+        class_names: Names of its classes.
+        shares: Shares to cut off the images that no split folder holds, or off ``train/``; splits
+            that have a folder of their own are not cut.
+        seed: Other seeds cut other images.
+        recorded: An earlier division. Its images keep their sides, new ones join their group's; a
+            new one whose group is on two sides is in no split.
+
+    Returns:
+        The images of each split, in the order of `samples`.
+    """
+    provided = {sample.split for sample in samples}
+    missing: dict[Split, float] = {
+        split: share for split, share in shares.items() if split not in provided and share > 0
+    }
+    divided: dict[Split, list[Sample]] = {"train": [], "val": [], "test": []}
+    pool = [sample for sample in samples if sample.split in (None, "train")]
+    if missing:
+        for sample, split in _cut(pool, class_names, missing, seed, recorded):
+            divided[split].append(sample)
+    else:
+        divided["train"] += pool
+    for sample in samples:
+        if sample.split in ("val", "test"):
+            divided[sample.split].append(sample)
+    return divided
+
+
+def _cut(
+    pool: Sequence[Sample],
+    class_names: Sequence[str],
+    missing: dict[Split, float],
+    seed: int,
+    recorded: RecordedSplit | None,
+) -> Iterator[tuple[Sample, Split]]:
+    """Divide images by content, each group on one side."""
+    known = {sample.row: side for sample in pool if recorded and (side := recorded.side_of(sample))}
+    sides_of: dict[str, set[Split]] = defaultdict(set)
+    for sample in pool:
+        if sample.row in known:
+            sides_of[sample.key].add(known[sample.row])
+    # A new image whose copies lie on two sides belongs on neither.
+    ambiguous = {key for key, sides in sides_of.items() if len(sides) > 1}
+    placed = [sample for sample in pool if sample.row in known or sample.key not in ambiguous]
+    splits = assign_splits(
+        [sample.key for sample in placed],
+        [sample.label for sample in placed],
+        class_names,
+        fractions=missing,
+        seed=seed,
+        settled={key: next(iter(sides)) for key, sides in sides_of.items()},
+    )
+    for sample, split in zip(placed, splits, strict=True):
+        yield sample, known.get(sample.row, split)
 
 
 def assign_splits(

@@ -15,8 +15,8 @@ from PIL import Image
 from imgclf.data.pixels.decoder import Source, decode
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.layout import find_images, is_collection
-from imgclf.data.store.scan import available_processors
 from imgclf.errors import ArgumentError, DataError, DataNotFoundError, ImageError, ImgclfError
+from imgclf.machine.hardware import available_processors
 
 __all__ = ["as_missing", "decode_sources", "expand_sources"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from imgclf.data.reading.trees import FileStatus
 
-__all__ = ["SPLIT_FOLDERS", "FoundFile", "ImageFolder", "Layout", "LeftOut", "Split", "version_of"]
+__all__ = ["SPLIT_FOLDERS", "ImageFile", "ImageFolder", "Layout", "LeftOut", "Split", "version_of"]
 
 Layout = Literal["classes", "splits"]
 Split = Literal["train", "val", "test"]
@@ -29,7 +29,7 @@ SPLIT_FOLDERS: dict[str, Split] = {
 
 
 @dataclass(frozen=True, slots=True)
-class FoundFile:
+class ImageFile:
     """One file that looks like an image.
 
     Attributes:
@@ -91,7 +91,7 @@ class ImageFolder:
     root: Path
     layout: Layout
     class_names: tuple[str, ...]
-    files: tuple[FoundFile, ...]
+    files: tuple[ImageFile, ...]
     left_out: tuple[LeftOut, ...]
     kind: Literal["folder", "zip"] = "folder"
 
@@ -100,7 +100,7 @@ class ImageFolder:
         """The splits that the folder itself provides."""
         return frozenset(file.split for file in self.files if file.split is not None)
 
-    def absolute(self, file: FoundFile) -> str:
+    def absolute(self, file: ImageFile) -> str:
         """Return the absolute path of one of its files."""
         return os.path.join(self.root, file.path)  # noqa: PTH118 - pathlib is slow for 100,000
 

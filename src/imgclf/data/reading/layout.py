@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgclf.data.reading.archives import find_archive
-from imgclf.data.reading.image_folder import SPLIT_FOLDERS, FoundFile, ImageFolder, LeftOut, Split
+from imgclf.data.reading.image_folder import SPLIT_FOLDERS, ImageFile, ImageFolder, Split
 from imgclf.data.reading.table import find_tables, is_table, read_table
 from imgclf.data.reading.trees import open_tree
 from imgclf.data.reading.walk import Walk, is_image_name, is_wanted, wanted_folders
@@ -20,16 +20,7 @@ if TYPE_CHECKING:
     from imgclf.data.reading.image_folder import Layout
     from imgclf.data.reading.trees import Tree
 
-__all__ = [
-    "FoundFile",
-    "ImageFolder",
-    "LeftOut",
-    "Split",
-    "find_images",
-    "is_collection",
-    "match_classes",
-    "read_folder",
-]
+__all__ = ["find_images", "is_collection", "match_classes", "read_folder", "read_folders"]
 
 
 def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> ImageFolder:
@@ -63,7 +54,34 @@ def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> I
     return folder
 
 
-def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list[FoundFile], str]:
+def read_folders(
+    train_dir: str | os.PathLike[str],
+    val_dir: str | os.PathLike[str] | None = None,
+    test_dir: str | os.PathLike[str] | None = None,
+) -> dict[Split, ImageFolder]:
+    """Read the folders of one training, once for everything that needs them.
+
+    Args:
+        train_dir: As for `read_folder`; it needs two classes, the others one.
+        val_dir: A folder with the validation images, if there is one.
+        test_dir: A folder with the test images, if there is one.
+
+    Returns:
+        What each folder holds, by its split; ``"train"`` may hold images of other splits too.
+
+    Raises:
+        DataNotFoundError: A folder does not exist.
+        DataError: A folder cannot be used.
+    """
+    folders: dict[Split, ImageFolder] = {"train": read_folder(train_dir)}
+    if val_dir is not None:
+        folders["val"] = read_folder(val_dir, min_classes=1)
+    if test_dir is not None:
+        folders["test"] = read_folder(test_dir, min_classes=1)
+    return folders
+
+
+def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list[ImageFile], str]:
     """Give a folder's files the label numbers of another set of classes, by name (D7).
 
     Args:
@@ -121,7 +139,7 @@ def _read_layout(tree: Tree) -> ImageFolder:
     files = []
     while walk.found:  # One by one, so that there is never all of both.
         file = walk.found.pop()
-        files.append(FoundFile(file.path, labels[file.class_name], file.split, file.version))
+        files.append(ImageFile(file.path, labels[file.class_name], file.split, file.version))
     files.sort(key=lambda file: os.fsencode(file.path))
     layout: Layout = "splits" if splits else "classes"
     left_out = tuple(walk.left_out)

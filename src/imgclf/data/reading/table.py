@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from imgclf.data.reading.image_folder import (
     SPLIT_FOLDERS,
-    FoundFile,
+    ImageFile,
     ImageFolder,
     LeftOut,
     version_of,
@@ -65,7 +65,7 @@ def read_table(tree: Tree, name: str) -> ImageFolder:
     rows = _rows(path, _text(tree, name))
     class_names = tuple(sorted({row["label"] for _, row in rows}, key=os.fsencode))
     has_splits = any(row.get("split") for _, row in rows)
-    files: list[FoundFile] = []
+    files: list[ImageFile] = []
     left_out: list[LeftOut] = []
     for line, row in rows:
         split = SPLIT_FOLDERS.get((row.get("split") or "").lower())
@@ -80,7 +80,7 @@ def read_table(tree: Tree, name: str) -> ImageFolder:
             left_out.append(LeftOut(row["path"], "unreadable"))
             continue
         label, group = class_names.index(row["label"]), row.get("group") or ""
-        files.append(FoundFile(row["path"], label, split, version_of(info), group))
+        files.append(ImageFile(row["path"], label, split, version_of(info), group))
     files.sort(key=lambda file: os.fsencode(file.path))
     layout: Layout = "splits" if has_splits else "classes"
     return ImageFolder(tree.root, layout, class_names, tuple(files), tuple(left_out), tree.kind)

@@ -20,22 +20,17 @@ from imgclf.data.pixels.decoder import DECODER_VERSION, DecodingLimits, decode
 from imgclf.data.pixels.signatures import SIGNATURE_BYTES
 from imgclf.data.store import cache
 from imgclf.data.store.row_files import memory_file, new_file
-from imgclf.data.store.scan import (
-    ScanLimits,
-    ScannedFile,
-    available_processors,
-    facts_of,
-    scan_files,
-)
+from imgclf.data.store.scan import ScanLimits, ScannedFile, facts_of, scan_files
 from imgclf.errors import ArgumentError, DataError, ImageError
+from imgclf.machine.hardware import available_processors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgclf.data.pixels.input_policy import InputPolicy
-    from imgclf.data.reading.layout import ImageFolder
+    from imgclf.data.reading.image_folder import ImageFolder
 
-__all__ = ["PixelSource", "Store", "StoreMode", "open_store"]
+__all__ = ["PixelSource", "PixelStore", "StoreMode", "open_store"]
 
 StoreMode = Literal["auto", "memory", "disk", "off"]
 Progress = Callable[[int, int], None]
@@ -97,7 +92,7 @@ class StreamedPixels:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class PixelStore:
     """All that was learned by scanning one folder.
 
     Attributes:
@@ -125,7 +120,7 @@ def open_store(
     limits: DecodingLimits | None = None,
     scan_limits: ScanLimits | None = None,
     progress: Progress | None = None,
-) -> Store:
+) -> PixelStore:
     """Scan a folder, or find the pixels of an earlier scan of the same files.
 
     Args:
@@ -165,7 +160,7 @@ def open_store(
     return scanner.to_nowhere()
 
 
-def _open_where_it_fits(scanner: _Scanner, place: Path, size_bytes: int) -> Store:
+def _open_where_it_fits(scanner: _Scanner, place: Path, size_bytes: int) -> PixelStore:
     """Try the disk, then the memory, then nothing; an estimate can be wrong, as under a quota."""
     if size_bytes <= _room_on_disk():
         try:
@@ -218,7 +213,7 @@ def _free_memory_bytes() -> int:
     return int(available[0].split()[1]) * 1024 if available else 0
 
 
-def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> Store | None:
+def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> PixelStore | None:
     """Open the pixels of an earlier scan; None where there are none, or not whole ones."""
     num_files = len(folder.files)
     try:
@@ -230,7 +225,7 @@ def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> Store |
         cache.mark_used(place)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # Absent, evicted in this moment, or of another make: scan again.
-    return Store(folder, scanned, signatures, StoredPixels(pixels), "disk", reused=True)
+    return PixelStore(folder, scanned, signatures, StoredPixels(pixels), "disk", reused=True)
 
 
 def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -250,7 +245,7 @@ class _Scanner:
     scan_limits: ScanLimits | None
     progress: Progress | None
 
-    def to_disk(self, place: Path, size_bytes: int) -> Store:
+    def to_disk(self, place: Path, size_bytes: int) -> PixelStore:
         """Fill a new cache entry beside its final place, then move it there in one step."""
         partial = place.with_name(
             f"{place.name}{cache.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}"
@@ -277,7 +272,7 @@ class _Scanner:
             return self.to_memory(size_bytes)
         return replace(kept, reused=False)
 
-    def to_memory(self, size_bytes: int) -> Store:
+    def to_memory(self, size_bytes: int) -> PixelStore:
         """Fill a nameless file that lives in memory where the system has such files."""
         shape = (len(self.folder.files), *self.policy.pixel_shape)
         try:
@@ -294,7 +289,7 @@ class _Scanner:
                 f"fit into memory ({error}): use the store 'disk' or 'off'."
             ) from error
 
-    def to_nowhere(self) -> Store:
+    def to_nowhere(self) -> PixelStore:
         """Check the files and decode them again whenever they are asked for."""
         with memory_file(self.signature_bytes) as signatures:
             scanned = self._scan(None, signatures.path)
@@ -314,9 +309,9 @@ class _Scanner:
         signatures: NDArray[np.uint8],
         pixels: PixelSource,
         mode: StoreMode,
-    ) -> Store:
+    ) -> PixelStore:
         looks = signatures.reshape(-1, SIGNATURE_BYTES)
-        return Store(self.folder, scanned, looks, pixels, mode, reused=False)
+        return PixelStore(self.folder, scanned, looks, pixels, mode, reused=False)
 
     def _publish(self, partial: Path, place: Path) -> None:
         """Move a finished entry to its place; where another process was faster, keep its own."""

@@ -17,13 +17,14 @@ from typing import IO, TYPE_CHECKING, Any
 from imgclf.data.pixels.decoder import DecodingLimits, ImageFacts
 from imgclf.data.pixels.signatures import can_sign_rows, sign_rows
 from imgclf.errors import DataError
+from imgclf.machine.hardware import available_processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from imgclf.data.pixels.input_policy import InputPolicy
 
-__all__ = ["ScanLimits", "ScannedFile", "available_processors", "facts_of", "scan_files"]
+__all__ = ["ScanLimits", "ScannedFile", "facts_of", "scan_files"]
 
 CHUNK_FILES = 256
 """Files that a worker is given at a time, at most."""
@@ -148,13 +149,6 @@ def scan_files(
     if scan.failure is not None:
         raise DataError(scan.failure)
     return scan.result()
-
-
-def available_processors() -> int:
-    """Count the processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _wait_for(
