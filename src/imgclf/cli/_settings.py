@@ -82,7 +82,7 @@ def _parameter(item: SettingField) -> inspect.Parameter:
     if item.is_switch and item.default is not False:
         flags = [f"{item.flag}/--no-{item.flag.removeprefix('--')}"]
     default = setting.default_text or _plain_default(item)
-    completed = {"autocompletion": complete_architecture} if item.name == "architecture" else {}
+    completion = complete_architecture if item.name == "architecture" else None
     option = typer.Option(
         *flags,
         # In the text: Typer would give it a line of its own, and a screen has 24.
@@ -90,7 +90,7 @@ def _parameter(item: SettingField) -> inspect.Parameter:
         show_default=False,
         metavar=_metavar(item),
         rich_help_panel=setting.group,
-        **completed,
+        autocompletion=completion,
     )
     return inspect.Parameter(
         item.name,

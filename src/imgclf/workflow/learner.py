@@ -245,13 +245,13 @@ def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -
 def _with_optimizer(task: Task, model: keras.Model) -> Task:
     """Choose what the settings leave to the network: its optimizer and that one's usual rate."""
     settings = task.settings
-    optimizer = settings.optimizer
+    optimizer: str = settings.optimizer
     if optimizer == "auto":
         optimizer = choose_optimizer(model)
     rate = settings.learning_rate
     if rate is None:
         rate = usual_rate(optimizer)
-    chosen = replace(settings, optimizer=optimizer, learning_rate=rate)
+    chosen = replace(settings, optimizer=cast("Any", optimizer), learning_rate=rate)
     if chosen != settings:
         task = replace(task, settings=chosen)
         task.record()
