@@ -174,7 +174,7 @@ def tune(
     from imgclf.data.reading.layout import read_folder
     from imgclf.tuning.pool import open_pool
     from imgclf.tuning.proposals import require_strategy
-    from imgclf.tuning.search import Limits
+    from imgclf.tuning.search_spec import SearchLimits, SearchSpec
     from imgclf.tuning.space import make_space, parse_spaces
     from imgclf.tuning.trial_settings import TrialSettings
 
@@ -198,7 +198,7 @@ def tune(
         max_parameters=max_parameters,
         **given,
     )
-    limits = Limits(max_trials, budget_s, keep)
+    limits = SearchLimits(max_trials, budget_s, keep)
     found = read_folder(directory)
     for folder in (val, test):
         if folder is not None:
@@ -213,8 +213,8 @@ def tune(
     ) as pool:  # fmt: skip
         load_tensorflow(console)
         from imgclf.runs.settings import Settings, make_plan, recipe_settings
-        from imgclf.tuning.candidates import settle_optimizer
-        from imgclf.tuning.tuner import TuningOrder, data_digest, run_tuning
+        from imgclf.tuning.candidate_training import settle_optimizer
+        from imgclf.tuning.tuner import data_digest, run_tuning
 
         given |= {"batch_size": batch_size} if batch_size else {}
         given |= {"augment": augment} if augment else {}
@@ -247,11 +247,11 @@ def tune(
             for warning in study.warnings:
                 console.print(warning, style="yellow", markup=False)
 
-        order = TuningOrder(
+        spec = SearchSpec(
             searched, strategy, settings, limits, study_dir, resume, fresh, refit, tensorboard
         )
         digest = data_digest(data.train, data.val)
-        result = run_tuning(order, plan, digest, pool, verbose=True, opened=opened)
+        result = run_tuning(spec, plan, digest, pool, verbose=True, opened=opened)
     if as_json:
         print_json(summary(result))
     else:

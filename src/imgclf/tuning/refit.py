@@ -15,35 +15,35 @@ from imgclf.data.batches.generators import Batches, ImageData
 from imgclf.data.store.pixel_store import PixelSource
 from imgclf.errors import ArgumentError
 from imgclf.evaluation.evaluator import evaluate
-from imgclf.tuning.candidates import build_network, candidate_plan, fit_network
-from imgclf.tuning.trial_settings import RefitOrder
+from imgclf.tuning.candidate_training import build_network, candidate_plan, fit_network
+from imgclf.tuning.tasks import RefitTask
 
-__all__ = ["join_batches", "refit"]
+__all__ = ["join_batches", "run_refit"]
 
 
-def refit(order: RefitOrder, report: Callable[[dict[str, Any]], None]) -> None:
+def run_refit(task: RefitTask, report: Callable[[dict[str, Any]], None]) -> None:
     """Train with a seed on training and validation images, and measure on the test images.
 
     No image is left to choose an epoch: the last one counts, at the end of the schedule.
 
     Args:
-        order: What to do.
+        task: The refit.
         report: Called with ``{"accuracy": ...}``, the accuracy on the test images.
 
     Raises:
         ArgumentError: There are no test images, so that nothing could be said of the result.
     """
-    data = candidate_plan(order.plan, order.candidate).build()
+    data = candidate_plan(task.plan, task.candidate).build()
     if data.test is None:
         raise ArgumentError("Without test images a refit cannot be measured: give some.")
     train = join_batches(data)
-    model = build_network(order.candidate, train, order.seed)
-    fit_network(model, order.candidate, order.settings, train, train.steps_per_epoch)
+    model = build_network(task.candidate, train, task.seed)
+    fit_network(model, task.candidate, task.settings, train, train.steps_per_epoch)
     classifier = Classifier(model, data.train)
     evaluation = evaluate(classifier, data.test)
     classifier.figures = evaluation.figures("test")
-    if order.bundle:
-        classifier.save(Path(order.bundle))
+    if task.bundle:
+        classifier.save(Path(task.bundle))
     report({"accuracy": evaluation.accuracy})
 
 

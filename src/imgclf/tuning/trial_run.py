@@ -16,43 +16,43 @@ from imgclf.classifiers.classifier import Classifier
 from imgclf.data.batches.generators import Batches
 from imgclf.errors import TrainingError
 from imgclf.evaluation.evaluator import Evaluation, evaluate
-from imgclf.tuning.candidates import (
+from imgclf.tuning.candidate_training import (
     TrialImages,
     build_images,
     build_network,
     fit_network,
 )
-from imgclf.tuning.trial_settings import TrialOrder
+from imgclf.tuning.tasks import TrialTask
 
 __all__ = ["run_trial"]
 
 Report = Callable[[dict[str, Any]], None]
 
 
-def run_trial(order: TrialOrder, report: Report) -> None:
+def run_trial(task: TrialTask, report: Report) -> None:
     """Train and measure a candidate, and save the bundle of its best execution.
 
     Args:
-        order: What to do.
+        task: The trial.
         report: Called with ``{"epoch": ..., "val_accuracy": ...}`` after each epoch and once with
             ``{"result": ...}`` or ``{"refused": ...}``.
 
     Raises:
         TrainingError: The loss or the outputs are not numbers.
     """
-    images = build_images(order.plan, order.candidate)
+    images = build_images(task.plan, task.candidate)
     accuracies: list[float] = []
     losses: list[float] = []
     fit_s = 0.0
     best: dict[str, Any] = {}
-    for execution in range(order.settings.executions):
-        model = build_network(order.candidate, images.val, order.settings.seed + execution)
-        most = order.settings.max_parameters
+    for execution in range(task.settings.executions):
+        model = build_network(task.candidate, images.val, task.settings.seed + execution)
+        most = task.settings.max_parameters
         if most is not None and model.count_params() > most:
             report({"refused": f"{model.count_params():,} parameters, more than {most:,}"})
             return
         began_s = time.monotonic()
-        epoch = _fit(order, model, images, execution, report)
+        epoch = _fit(task, model, images, execution, report)
         fit_s += time.monotonic() - began_s
         classifier = Classifier(model, images.val)
         evaluation = _measure(classifier, images.val)
@@ -60,7 +60,7 @@ def run_trial(order: TrialOrder, report: Report) -> None:
         losses.append(evaluation.metrics.log_loss)
         if evaluation.accuracy == max(accuracies) and evaluation.accuracy not in accuracies[:-1]:
             classifier.figures = evaluation.figures("val")
-            classifier.save(Path(order.bundle))
+            classifier.save(Path(task.bundle))
             best = {
                 "num_correct": evaluation.metrics.num_correct,
                 "num_images": evaluation.metrics.num_images,
@@ -72,17 +72,17 @@ def run_trial(order: TrialOrder, report: Report) -> None:
 
 
 def _fit(
-    order: TrialOrder, model: keras.Model, images: TrialImages, execution: int, report: Report
+    task: TrialTask, model: keras.Model, images: TrialImages, execution: int, report: Report
 ) -> int | None:
     """Fit one execution; returns its best epoch, counted from 0."""
     history = fit_network(
         model,
-        order.candidate,
-        order.settings,
+        task.candidate,
+        task.settings,
         _reshuffled(images.train, execution),
         images.steps_per_epoch,
         val=images.val,
-        callbacks=[_Epochs(report, order.candidate.epochs * execution)],
+        callbacks=[_Epochs(report, task.candidate.epochs * execution)],
     )
     best_epoch: int | None = history.best_epoch
     return best_epoch

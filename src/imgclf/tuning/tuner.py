@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,47 +19,21 @@ from imgclf.data.batches.generators import Batches, Plan
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
 from imgclf.runs.folder import split_csv
+from imgclf.tuning.candidates import default_candidate
 from imgclf.tuning.datasets import DatasetPlan, plan_datasets, require_searchable
 from imgclf.tuning.outcome import TuningResult, measure_search
-from imgclf.tuning.pool import Pool, open_pool
+from imgclf.tuning.pool import WorkerPool, open_pool
 from imgclf.tuning.proposals import Strategy, require_strategy
-from imgclf.tuning.search import Limits, Search, Watcher
+from imgclf.tuning.search import Search, Watcher
+from imgclf.tuning.search_spec import SearchLimits, SearchSpec
 from imgclf.tuning.space import Space, make_space
 from imgclf.tuning.study import Study, open_study, study_key
 from imgclf.tuning.tables import write_tables
 from imgclf.tuning.tensorboard import TrialLogs
-from imgclf.tuning.trial_settings import TrialSettings, default_candidate
+from imgclf.tuning.trial_settings import TrialSettings
 from imgclf.tuning.trials import Trial
 
-__all__ = ["TuningOrder", "TuningResult", "data_digest", "run_tuning", "tune"]
-
-
-@dataclass(frozen=True, slots=True)
-class TuningOrder:
-    """All that decides a search but the images.
-
-    Attributes:
-        space: What is searched.
-        strategy: How.
-        settings: What all trials share.
-        limits: When it ends.
-        study_dir: The study's folder; None is ``studies/<architectures>-<key>``.
-        resume: Go on with the study of that folder.
-        fresh: Remove the study of that folder.
-        refit: So many seeds with which the best candidate is trained on training and validation
-            images together.
-        tensorboard: Whether event files for TensorBoard are written.
-    """
-
-    space: Space
-    strategy: Strategy
-    settings: TrialSettings
-    limits: Limits
-    study_dir: Path | None = None
-    resume: bool = False
-    fresh: bool = False
-    refit: int = 0
-    tensorboard: bool = False
+__all__ = ["TuningResult", "data_digest", "run_tuning", "tune"]
 
 
 def tune(
@@ -136,11 +110,11 @@ def tune(
     """
     require_strategy(strategy)
     shared = _settings(epochs, settings)
-    order = TuningOrder(
+    spec = SearchSpec(
         make_space(architecture, tune=tune, space=space, learning_rate=shared.learning_rate),
         strategy,
         shared,
-        Limits(max_trials, budget_s),
+        SearchLimits(max_trials, budget_s),
         None if study_dir is None else Path(study_dir),
         resume,
         fresh,
@@ -148,7 +122,7 @@ def tune(
         tensorboard,
     )
     with (
-        _images(order, train, val) as (plan, digest),
+        _images(spec, train, val) as (plan, digest),
         open_pool(workers, chief_address, allow_network=allow_network) as pool,
     ):
         if chief_address is not None and isinstance(plan, DatasetPlan):
@@ -156,14 +130,14 @@ def tune(
                 "chief_address needs what imgclf.make_generators returned: a plain "
                 "tf.data.Dataset cannot leave this process."
             )
-        return run_tuning(order, plan, digest, pool, verbose=bool(verbose))
+        return run_tuning(spec, plan, digest, pool, verbose=bool(verbose))
 
 
 def run_tuning(
-    order: TuningOrder,
+    spec: SearchSpec,
     plan: Plan | DatasetPlan,
     digest: str,
-    workers: Pool,
+    workers: WorkerPool,
     *,
     verbose: bool = False,
     opened: Callable[[Study], None] = lambda _study: None,
@@ -171,7 +145,7 @@ def run_tuning(
     """Search as `tune` does.
 
     Args:
-        order: All that decides the search.
+        spec: All that decides the search.
         plan: The images.
         digest: What `data_digest` says of them.
         workers: The processes that run trials; they may still be starting.
@@ -183,48 +157,46 @@ def run_tuning(
     """
     if isinstance(plan, Plan) and plan.store == "memory":
         plan = replace(plan, store="auto")  # The trials' processes share what lies on the disk.
-    if order.refit and (isinstance(plan, DatasetPlan) or plan.build().test is None):
+    if spec.refit and (isinstance(plan, DatasetPlan) or plan.build().test is None):
         raise ArgumentError(
             "refit needs test images: without them nothing could be said of its result."
         )
-    identity = _identity(order, plan, digest)
-    folder = order.study_dir or _default_folder(order.space, identity)
-    with open_study(folder, identity, resume=order.resume, fresh=order.fresh) as study:
+    identity = _identity(spec, plan, digest)
+    folder = spec.study_dir or _default_folder(spec.space, identity)
+    with open_study(folder, identity, resume=spec.resume, fresh=spec.fresh) as study:
         opened(study)
         if isinstance(plan, Plan):
             plan = _fixed_division(study, plan)
-        with _drawing(order, study, verbose) as watcher:
+        with _drawing(spec, study, verbose) as watcher:
 
             def ended(trial: Trial, trials: tuple[Trial, ...]) -> None:
-                write_tables(study, order.space, plan, order.settings)
+                write_tables(study, spec.space, plan, spec.settings)
                 watcher.ended(trial, trials)
 
             watching = replace(watcher, ended=ended)
-            if order.tensorboard:
-                watching = _logging(order, study, plan, watching)
+            if spec.tensorboard:
+                watching = _logging(spec, study, plan, watching)
             search = Search(
-                study, order.space, order.strategy, plan, order.settings, order.limits, watching
+                study, spec.space, spec.strategy, plan, spec.settings, spec.limits, watching
             )
             search.run(workers)
-        return measure_search(order, study, plan, workers)
+        return measure_search(spec, study, plan, workers)
 
 
-def _logging(
-    order: TuningOrder, study: Study, plan: Plan | DatasetPlan, watcher: Watcher
-) -> Watcher:
+def _logging(spec: SearchSpec, study: Study, plan: Plan | DatasetPlan, watcher: Watcher) -> Watcher:
     """Write event files for TensorBoard beside all that `watcher` does."""
     defaults = [
-        default_candidate(architecture, plan, order.settings)
-        for architecture in order.space.architectures
+        default_candidate(architecture, plan, spec.settings)
+        for architecture in spec.space.architectures
     ]
-    logs = TrialLogs(study.folder, order.space, defaults)
+    logs = TrialLogs(study.folder, spec.space, defaults)
     logs.begin(study.trials)
     return logs.watching(watcher)
 
 
 @contextmanager
 def _images(
-    order: TuningOrder, train: tf.data.Dataset, val: tf.data.Dataset
+    spec: SearchSpec, train: tf.data.Dataset, val: tf.data.Dataset
 ) -> Iterator[tuple[Plan | DatasetPlan, str]]:
     """Make the images available to the processes of trials; gives plan and digest."""
     for name, batches in (("train", train), ("val", val)):
@@ -241,8 +213,8 @@ def _images(
             )
         yield train.plan, data_digest(train, val)
         return
-    require_searchable(order.space)
-    if order.settings.class_weight is not None:
+    require_searchable(spec.space)
+    if spec.settings.class_weight is not None:
         raise ArgumentError(
             "class_weight='balanced' needs what imgclf.make_generators returned: how often each "
             "class occurs in a plain tf.data.Dataset is not known."
@@ -283,7 +255,7 @@ def _fixed_division(study: Study, plan: Plan) -> Plan:
     return replace(plan, split_file=str(path))
 
 
-def _identity(order: TuningOrder, plan: Plan | DatasetPlan, digest: str) -> dict[str, Any]:
+def _identity(spec: SearchSpec, plan: Plan | DatasetPlan, digest: str) -> dict[str, Any]:
     """Say what makes a study this one: another value anywhere makes another study."""
     return {
         "version": version("imgclf"),
@@ -294,9 +266,9 @@ def _identity(order: TuningOrder, plan: Plan | DatasetPlan, digest: str) -> dict
             "batch_size": plan.batch_size,
             "augmentation": asdict(plan.augmentation),
         },
-        "strategy": order.strategy,
-        "settings": order.settings.as_dict(),
-        "space": order.space.as_dict(),
+        "strategy": spec.strategy,
+        "settings": spec.settings.as_dict(),
+        "space": spec.space.as_dict(),
     }
 
 
@@ -311,11 +283,11 @@ def data_digest(train: Batches, val: Batches) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _drawing(order: TuningOrder, study: Study, verbose: bool) -> Any:
+def _drawing(spec: SearchSpec, study: Study, verbose: bool) -> Any:
     from contextlib import nullcontext
 
     if not verbose:
         return nullcontext(Watcher())
     from imgclf.tuning.display import SearchDisplay
 
-    return SearchDisplay(order, study.trials)
+    return SearchDisplay(spec, study.trials)
