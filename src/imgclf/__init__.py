@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from imgclf.training.loop import fit
     from imgclf.training.rate_finder import RateFinding, find_learning_rate
     from imgclf.training.two_phase import fit_two_phase
-    from imgclf.tuning.tuner import TuningResult, tune
+    from imgclf.tuning.outcome import TuningResult
+    from imgclf.tuning.tuner import tune
     from imgclf.workflow.training import train
     from imgclf.zoo.builder import build_model
     from imgclf.zoo.registry import (
@@ -99,7 +100,8 @@ _ROOMS = {
     "imgclf.training.loop": ("fit",),
     "imgclf.training.rate_finder": ("RateFinding", "find_learning_rate"),
     "imgclf.training.two_phase": ("fit_two_phase",),
-    "imgclf.tuning.tuner": ("TuningResult", "tune"),
+    "imgclf.tuning.outcome": ("TuningResult",),
+    "imgclf.tuning.tuner": ("tune",),
     "imgclf.workflow.training": ("train",),
 }
 # Without this, Python prints warnings of a library that nobody listens to on standard error.

@@ -13,6 +13,7 @@ from imgclf.runs.settings import SettingField, setting_fields
 
 __all__ = ["command_words", "reproduction"]
 
+
 def reproduction(run: RunRecord, manifest: Manifest) -> dict[str, Any]:
     """Return the command that makes this run again, and what it depends on.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from imgclf.data.batches.plan import Plan
 
-__all__ = ["from_config", "plain_settings", "read_settings", "to_config"]
+__all__ = ["from_config", "plain_settings", "plain_value", "read_settings", "to_config"]
 
 _logger = logging.getLogger(__name__)
 
@@ -31,10 +31,11 @@ def plain_settings(settings: Settings) -> dict[str, Any]:
         A value for each name; an architecture function is named only.
     """
     values = {item.name: getattr(settings, item.name) for item in setting_fields()}
-    return {name: _plain(value) for name, value in values.items() if value is not BY_RECIPE}
+    return {name: plain_value(value) for name, value in values.items() if value is not BY_RECIPE}
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """Return the value of a setting as JSON can hold it."""
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, Mapping):

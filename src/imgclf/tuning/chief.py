@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from imgclf.errors import TuningError
-from imgclf.tuning.messages import PROTOCOL, Connection, read_event, study_mark, write_order
+from imgclf.tuning.messages import PROTOCOL, Connection, read_event, study_digest, write_task
 from imgclf.tuning.study import ATTEMPT
-from imgclf.tuning.trial_settings import RefitOrder, TrialOrder
+from imgclf.tuning.tasks import WorkerTask
 
 __all__ = ["NOBODY_S", "Chief"]
 
@@ -33,7 +33,7 @@ SHARED_FOLDER_S = 20.0
 
 
 @dataclass(slots=True, eq=False)
-class _Remote:
+class _RemoteWorker:
     """A connected worker.
 
     Attributes:
@@ -41,7 +41,7 @@ class _Remote:
         heard_s: When it last said something.
         greeted: Whether it is known to be one of ours.
         job: The number of the trial that it runs; None while it waits.
-        order: What it runs.
+        task: What it runs.
         attempt: Where it saves the bundle, until the trial has ended well.
     """
 
@@ -49,7 +49,7 @@ class _Remote:
     heard_s: float
     greeted: bool = False
     job: int | None = None
-    order: TrialOrder | RefitOrder | None = None
+    task: WorkerTask | None = None
     attempt: Path | None = None
 
 
@@ -70,7 +70,7 @@ class Chief:
     port: int
     patience_s: float | None = None
     silence_s: float = SILENCE_S
-    _remotes: list[_Remote] = field(default_factory=list)
+    _remotes: list[_RemoteWorker] = field(default_factory=list)
     _lost: deque[int] = field(default_factory=deque)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _listener: socket.socket | None = None
@@ -107,21 +107,21 @@ class Chief:
         """Number of workers that could take a trial."""
         return sum(remote.greeted and remote.job is None for remote in self._remotes)
 
-    def run(self, job: int, order: TrialOrder | RefitOrder) -> None:
+    def run(self, job: int, task: WorkerTask) -> None:
         """Give a trial, or a refit, to a worker that has none.
 
         Args:
             job: By which `events` names the trial.
-            order: What to run.
+            task: What to run.
         """
         remote = next(item for item in self._remotes if item.greeted and item.job is None)
-        remote.job, remote.order, remote.attempt = job, order, None
-        if order.bundle:
+        remote.job, remote.task, remote.attempt = job, task, None
+        if task.bundle:
             # A worker that is given up may still be writing when another has the same trial.
-            final = Path(order.bundle)
+            final = Path(task.bundle)
             remote.attempt = final.with_name(f"{ATTEMPT}{secrets.token_hex(4)}-{final.name}")
-            order = replace(order, bundle=str(remote.attempt))
-        message = {"order": write_order(order), "mark": study_mark(order.study_dir)}
+            task = replace(task, bundle=str(remote.attempt))
+        message = {"task": write_task(task), "digest": study_digest(task.study_dir)}
         try:
             remote.connection.send(message)
         except OSError:
@@ -131,7 +131,7 @@ class Chief:
         """Yield what the workers have said, waiting for the first word at most `timeout_s`.
 
         Yields:
-            A trial's job and an event, as those of `imgclf.tuning.workers.Workers`.
+            A trial's job and an event, as those of `imgclf.tuning.local_workers.LocalWorkers`.
 
         Raises:
             TuningError: There has been no worker for a long time.
@@ -166,11 +166,11 @@ class Chief:
         except OSError:  # It went away while it was waiting.
             return
         sock.settimeout(self.silence_s)  # Nobody may hold up the search by not reading.
-        remote = _Remote(Connection(sock), time.monotonic())
+        remote = _RemoteWorker(Connection(sock), time.monotonic())
         self._remotes.append(remote)
         self._selector.register(sock, selectors.EVENT_READ, remote)
 
-    def _listen(self, remote: _Remote) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _listen(self, remote: _RemoteWorker) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             messages = remote.connection.receive()
             for message in messages:
@@ -184,7 +184,7 @@ class Chief:
         except (OSError, ValueError):
             self._drop(remote)
 
-    def _greet(self, remote: _Remote, message: dict[str, Any]) -> None:
+    def _greet(self, remote: _RemoteWorker, message: dict[str, Any]) -> None:
         own = {"imgclf": version("imgclf"), "protocol": PROTOCOL}
         if message.get("hello") != own:
             remote.connection.send({"refused": f"the chief has {own}"})
@@ -193,15 +193,15 @@ class Chief:
         remote.connection.send({"welcome": True})
 
     def _told(
-        self, remote: _Remote, job: int, event: dict[str, Any]
+        self, remote: _RemoteWorker, job: int, event: dict[str, Any]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         if "refused" in event or "error" in event:
             remote.attempt = None
         if "ended" in event:
-            attempt, order = remote.attempt, remote.order
-            remote.job = remote.order = remote.attempt = None
-            if attempt is not None and order is not None and event["ended"] == 0:
-                yield from self._take_bundle(job, attempt, Path(order.bundle))
+            attempt, task = remote.attempt, remote.task
+            remote.job = remote.task = remote.attempt = None
+            if attempt is not None and task is not None and event["ended"] == 0:
+                yield from self._take_bundle(job, attempt, Path(task.bundle))
         yield job, event
 
     def _take_bundle(
@@ -224,7 +224,7 @@ class Chief:
             },
         )
 
-    def _drop(self, remote: _Remote) -> None:
+    def _drop(self, remote: _RemoteWorker) -> None:
         """Give a worker up, and its trial back."""
         if remote not in self._remotes:
             return
@@ -233,7 +233,7 @@ class Chief:
             self._lost.append(remote.job)
         self._forget(remote)
 
-    def _forget(self, remote: _Remote) -> None:
+    def _forget(self, remote: _RemoteWorker) -> None:
         self._selector.unregister(remote.connection.sock)
         remote.connection.close()
         if remote.attempt is not None:

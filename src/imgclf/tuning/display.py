@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,12 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.search import Watcher
+from imgclf.tuning.search_spec import SearchSpec
 from imgclf.tuning.space import Space
-from imgclf.tuning.trials import Candidate, Trial, best_trial, completed, rank
-
-if TYPE_CHECKING:
-    from imgclf.tuning.tuner import TuningOrder
+from imgclf.tuning.trials import Trial, best_trial, completed, rank
 
 __all__ = ["SearchDisplay", "candidate_text", "fitting_names", "shown_value", "trial_line"]
 
@@ -47,13 +46,13 @@ class SearchDisplay:
 
     def __init__(
         self,
-        order: TuningOrder,
+        spec: SearchSpec,
         trials: tuple[Trial, ...],
         console: Console | None = None,
     ) -> None:
         """Draw on `console`, standard error by default; `trials` have ended before."""
-        self._order = order
-        self._names = order.space.names
+        self._spec = spec
+        self._names = spec.space.names
         self._trials = trials
         self._console = console or Console(stderr=True, highlight=False)
         self._running: dict[int, _Progress] = {}
@@ -83,7 +82,7 @@ class SearchDisplay:
         self._running.pop(trial.number, None)
         self._trials = trials
         if not self._console.is_terminal:
-            line = trial_line(trial, trials, self._order.space)
+            line = trial_line(trial, trials, self._spec.space)
             self._console.print(line, markup=False, soft_wrap=True)
 
     def _draw(self) -> None:
@@ -108,7 +107,7 @@ class SearchDisplay:
             cells = [escape(shown_value(trial.candidate.value(name))) for name in names]
             table.add_row(str(trial.number), score, *cells, style=style)
         for number, progress in self._running.items():
-            epochs = progress.candidate.epochs * self._order.settings.executions
+            epochs = progress.candidate.epochs * self._spec.settings.executions
             score = f"epoch {progress.epoch}/{epochs}"
             if progress.val_accuracy is not None:
                 score += f" {progress.val_accuracy:.1%}"
@@ -117,7 +116,7 @@ class SearchDisplay:
         return table
 
     def _status(self) -> str:
-        limits = self._order.limits
+        limits = self._spec.limits
         elapsed_s = time.monotonic() - self._began_s
         parts = [f"{len(self._trials)} of at most {limits.max_trials} trials"]
         best = best_trial(self._trials)

@@ -12,18 +12,19 @@ from imgclf.data.batches.plan import Plan
 from imgclf.errors import TuningError
 from imgclf.evaluation.evaluator import Evaluation, evaluate
 from imgclf.options import Value
-from imgclf.tuning.candidates import build_images
+from imgclf.tuning.candidate_training import build_images
+from imgclf.tuning.candidates import candidate_settings
 from imgclf.tuning.datasets import DatasetPlan
 from imgclf.tuning.gain import Gain, paired_gain
 from imgclf.tuning.importance import importance
+from imgclf.tuning.search_spec import SearchSpec
 from imgclf.tuning.study import Study
 from imgclf.tuning.tables import best_settings, trial_rows
-from imgclf.tuning.trial_settings import RefitOrder
+from imgclf.tuning.tasks import RefitTask
 from imgclf.tuning.trials import Trial, best_trial
 
 if TYPE_CHECKING:
-    from imgclf.tuning.pool import Pool
-    from imgclf.tuning.tuner import TuningOrder
+    from imgclf.tuning.pool import WorkerPool
 
 __all__ = ["TuningResult", "measure_search"]
 
@@ -70,12 +71,12 @@ class TuningResult:
 
 
 def measure_search(
-    order: TuningOrder, study: Study, plan: Plan | DatasetPlan, workers: Pool
+    spec: SearchSpec, study: Study, plan: Plan | DatasetPlan, workers: WorkerPool
 ) -> TuningResult:
     """Measure the best trial of a search on images that did not choose it, and save it.
 
     Args:
-        order: What was searched.
+        spec: What was searched.
         study: All trials.
         plan: The study's images.
         workers: The processes that refit, where that was asked for.
@@ -90,29 +91,29 @@ def measure_search(
     if best is None:
         reasons = "; ".join(dict.fromkeys(trial.reason for trial in study.trials))
         raise TuningError(f"No trial came to a result: {reasons or 'none was begun'}.")
-    evaluation, split = _evaluate(study, plan, best)
+    evaluation, split = _evaluate(spec, study, plan, best)
     bundle = _save_best(study, best, evaluation, split)
     return TuningResult(
         best=best,
         options=best.candidate.options,
         learning_rate=best.candidate.training["learning_rate"],
-        settings=best_settings(best, plan, order.settings),
+        settings=best_settings(best, spec.settings),
         bundle=bundle,
-        table=trial_rows(study.trials, order.space),
+        table=trial_rows(study.trials, spec.space),
         trials=study.trials,
         evaluation=evaluation,
         split=split,
-        gain=_gain(order, study, plan, best, evaluation),
-        importance=importance(study.trials, order.space),
-        refit_accuracies=_refit(order, study, plan, best, workers),
+        gain=_gain(spec, study, plan, best, evaluation),
+        importance=importance(study.trials, spec.space),
+        refit_accuracies=_refit(spec, study, plan, best, workers),
         study_dir=study.folder,
     )
 
 
 def _evaluate(
-    study: Study, plan: Plan | DatasetPlan, trial: Trial
+    spec: SearchSpec, study: Study, plan: Plan | DatasetPlan, trial: Trial
 ) -> tuple[Evaluation, Literal["test", "val"]]:
-    images = build_images(plan, trial.candidate)
+    images = build_images(plan, candidate_settings(spec.settings, trial.candidate))
     classifier = load(study.bundle(trial.number))
     return evaluate(classifier, images.test or images.val), "test" if images.test else "val"
 
@@ -127,39 +128,40 @@ def _save_best(
 
 
 def _gain(
-    order: TuningOrder,
+    spec: SearchSpec,
     study: Study,
     plan: Plan | DatasetPlan,
     best: Trial,
     evaluation: Evaluation,
 ) -> Gain | None:
     """Compare with the defaults of the same architecture, on the same images."""
-    number = order.space.architectures.index(best.candidate.architecture)
+    number = spec.space.architectures.index(best.candidate.architecture)
     defaults = study.trials[number]
     if defaults.status != "completed" or defaults.number != number:
         return None
-    other, split = _evaluate(study, plan, defaults)
+    other, split = _evaluate(spec, study, plan, defaults)
     return paired_gain(
         evaluation.predicted == evaluation.labels, other.predicted == other.labels, split
     )
 
 
 def _refit(
-    order: TuningOrder, study: Study, plan: Plan | DatasetPlan, best: Trial, workers: Pool
+    spec: SearchSpec, study: Study, plan: Plan | DatasetPlan, best: Trial, workers: WorkerPool
 ) -> tuple[float, ...]:
     """Train the best candidate with several seeds on all images but the test images."""
     if isinstance(plan, DatasetPlan):  # `run_tuning` has refused to refit on these.
         return ()
     accuracies: dict[int, float] = {}
-    waiting = list(range(order.refit))
-    while waiting or len(accuracies) < order.refit:
+    waiting = list(range(spec.refit))
+    while waiting or len(accuracies) < spec.refit:
         while waiting and workers.num_idle:
             number = waiting.pop(0)
             # The first one is the result: choosing the best by its test accuracy would flatter it.
             bundle = "" if number else str(study.folder / "refit.imgclf")
             log = str(study.folder / "logs" / f"refit-{number}.txt")
-            seed = order.settings.seed + number
-            workers.run(number, RefitOrder(plan, best.candidate, order.settings, seed, bundle, log))
+            seed = spec.settings.training.seed + number
+            task = RefitTask(plan, best.candidate, spec.settings, bundle, log, seed)
+            workers.run(number, task)
         for number, event in workers.events(timeout_s=1.0):
             if "accuracy" in event:
                 accuracies[number] = event["accuracy"]

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 from imgclf.errors import ArgumentError
 from imgclf.tuning.addresses import parse_address, require_private
 from imgclf.tuning.chief import NOBODY_S, Chief
-from imgclf.tuning.trial_settings import RefitOrder, TrialOrder
-from imgclf.tuning.workers import Workers
+from imgclf.tuning.local_workers import LocalWorkers
+from imgclf.tuning.tasks import WorkerTask
 
-__all__ = ["Pool", "Team", "open_pool"]
+__all__ = ["CombinedPool", "WorkerPool", "open_pool"]
 
 
-class Pool(Protocol):
+class WorkerPool(Protocol):
     """The processes that run trials, wherever they are."""
 
     @property
@@ -24,7 +24,7 @@ class Pool(Protocol):
         """Number of processes that could take a trial."""
         ...
 
-    def run(self, job: int, order: TrialOrder | RefitOrder) -> None:
+    def run(self, job: int, task: WorkerTask) -> None:
         """Give a trial, or a refit, to a process that has none."""
         ...
 
@@ -34,7 +34,7 @@ class Pool(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class CombinedPool:
     """Workers of this machine and those that have joined, as one pool.
 
     Attributes:
@@ -42,17 +42,17 @@ class Team:
         joined: Those that came over the network.
     """
 
-    own: Pool
-    joined: Pool
+    own: WorkerPool
+    joined: WorkerPool
 
     @property
     def num_idle(self) -> int:
         """Number of workers that could take a trial."""
         return self.own.num_idle + self.joined.num_idle
 
-    def run(self, job: int, order: TrialOrder | RefitOrder) -> None:
+    def run(self, job: int, task: WorkerTask) -> None:
         """Give a trial, or a refit, to a worker that has none."""
-        (self.own if self.own.num_idle else self.joined).run(job, order)
+        (self.own if self.own.num_idle else self.joined).run(job, task)
 
     def events(self, timeout_s: float) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield what all workers have said, waiting for the first word at most `timeout_s`."""
@@ -67,7 +67,7 @@ def open_pool(
     *,
     allow_network: bool = False,
     listening: Callable[[str], None] = lambda _address: None,
-) -> Iterator[Pool]:
+) -> Iterator[WorkerPool]:
     """Start the workers of a search.
 
     Args:
@@ -90,7 +90,7 @@ def open_pool(
             + ("." if fewest == 0 else ", or a chief_address at which others may join.")
         )
     if chief_address is None:
-        with Workers(workers) as own:
+        with LocalWorkers(workers) as own:
             yield own
         return
     host, port = parse_address(chief_address)
@@ -101,5 +101,5 @@ def open_pool(
         if not workers:
             yield chief
             return
-        with Workers(workers) as own:
-            yield Team(own, chief)
+        with LocalWorkers(workers) as own:
+            yield CombinedPool(own, chief)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from imgclf.errors import TuningError
-from imgclf.tuning.messages import PROTOCOL, Connection, ReceivedOrder, study_mark
-from imgclf.tuning.workers import Workers
+from imgclf.tuning.local_workers import LocalWorkers
+from imgclf.tuning.messages import PROTOCOL, Connection, ReceivedTask, study_digest
 
 __all__ = ["join_search"]
 
@@ -52,9 +52,9 @@ def join_search(
     """
     connection = Connection(_connect(address, wait_s))
     try:
-        with Workers(1) as pool:
+        with LocalWorkers(1) as pool:
             connection.send({"hello": {"imgclf": version("imgclf"), "protocol": PROTOCOL}})
-            return _Worker(connection, pool, study_dir, told).work()
+            return _WorkerLoop(connection, pool, study_dir, told).work()
     except OSError as error:
         raise TuningError(
             f"The chief at {address[0]}:{address[1]} has gone ({error}): its trial here was given "
@@ -79,12 +79,12 @@ def _connect(address: tuple[str, int], wait_s: float) -> socket.socket:
 
 
 @dataclass(slots=True)
-class _Worker:
+class _WorkerLoop:
     connection: Connection
-    pool: Workers
+    pool: LocalWorkers
     study_dir: Path | None
     told: Callable[[str], None]
-    order: ReceivedOrder | None = None
+    task: ReceivedTask | None = None
     num_run: int = 0
 
     def work(self) -> int:
@@ -93,12 +93,12 @@ class _Worker:
         with selectors.DefaultSelector() as selector:
             selector.register(self.connection, selectors.EVENT_READ)
             while True:
-                if selector.select(0 if self.order else POLL_S):
+                if selector.select(0 if self.task else POLL_S):
                     for message in self._receive():
                         if "end" in message:
                             return self.num_run
                         self._obey(message)
-                for _, event in self.pool.events(POLL_S if self.order else 0):
+                for _, event in self.pool.events(POLL_S if self.task else 0):
                     self._pass_on(event)
                 if time.monotonic() - alive_s > ALIVE_S:
                     alive_s = time.monotonic()
@@ -118,32 +118,32 @@ class _Worker:
             )
         if "welcome" in message:
             self.told("Joined the search; waiting for a trial")
-        if "order" in message:
-            self._begin(message["order"], message.get("mark"))
+        if "task" in message:
+            self._begin(message["task"], message.get("digest"))
 
-    def _begin(self, values: dict[str, Any], mark: str | None) -> None:
-        study = self.study_dir or Path(values["study"])
-        if study_mark(study) != mark:
+    def _begin(self, values: dict[str, Any], digest: str | None) -> None:
+        study_dir = self.study_dir or Path(values["study_dir"])
+        if study_digest(study_dir) != digest:
             raise TuningError(
-                f"{study} is another study than the chief's: say with --study-dir where that one "
+                f"{study_dir} is another study than the chief's: say with --study-dir where that one "
                 "lies on this machine."
             )
-        self.order = ReceivedOrder(values, study)
-        for folder in self.order.folders:
+        self.task = ReceivedTask(values, study_dir)
+        for folder in self.task.image_folders:
             if not Path(folder).exists():
                 raise TuningError(
                     f"The images {folder} are not on this machine: workers find them in the same "
                     "place as the chief."
                 )
-        self.told(f"Running {Path(self.order.log).stem}")
-        self.pool.run(0, self.order)
+        self.told(f"Running {Path(self.task.log).stem}")
+        self.pool.run(0, self.task)
 
     def _pass_on(self, event: dict[str, Any]) -> None:
         if "lost" in event:  # The server process died, and another has taken its place.
-            assert self.order is not None
-            self.pool.run(0, self.order)
+            assert self.task is not None
+            self.pool.run(0, self.task)
             return
         self.connection.send(event)
         if "ended" in event:
-            self.order = None
+            self.task = None
             self.num_run += 1

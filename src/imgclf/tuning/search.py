@@ -10,25 +10,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from imgclf.errors import ArgumentError, TuningError
-from imgclf.tuning.pool import Pool
-from imgclf.tuning.proposals import Proposal, Proposer, Strategy
-from imgclf.tuning.space import Space
-from imgclf.tuning.study import Study
-from imgclf.tuning.trial_settings import (
-    TrialOrder,
-    TrialSettings,
+from imgclf.errors import TuningError
+from imgclf.tuning.candidates import (
+    Candidate,
     default_candidate,
     make_candidate,
-    values_of,
+    searched_values,
 )
-from imgclf.tuning.trials import Candidate, Trial, completed
+from imgclf.tuning.pool import WorkerPool
+from imgclf.tuning.proposals import Proposal, Proposer, Strategy
+from imgclf.tuning.search_spec import SearchLimits
+from imgclf.tuning.space import Space
+from imgclf.tuning.study import Study
+from imgclf.tuning.tasks import TrialTask
+from imgclf.tuning.trial_settings import TrialSettings
+from imgclf.tuning.trials import Trial, completed
 
 if TYPE_CHECKING:
     from imgclf.data.batches.plan import Plan
     from imgclf.tuning.datasets import DatasetPlan
 
-__all__ = ["Limits", "Search", "Watcher"]
+__all__ = ["Search", "Watcher"]
 
 SAME_ERRORS = 3
 """So many trials in a row that fail in the same way end the search: the next would, too."""
@@ -44,36 +46,6 @@ MAX_REPEATS = 50
 
 MAX_REFUSED = 10
 """Networks that may be too large, for each trial, before the search gives up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a search ends.
-
-    Attributes:
-        max_trials: Most trials of the study, those of earlier searches and the defaults included;
-            refused ones do not count.
-        budget_s: Wall time after which no trial is begun; None sets no bound. A trial that would
-            not end in time, judged by the median so far, is not begun either.
-        keep: Bundles that stay on disk, the best ones; those of the defaults stay beside them.
-    """
-
-    max_trials: int = 20
-    budget_s: float | None = None
-    keep: int = 3
-
-    def __post_init__(self) -> None:
-        """Refuse limits with which no search could begin."""
-        for name in ("max_trials", "keep"):
-            count = getattr(self, name)
-            if isinstance(count, bool) or not count >= 1 or count % 1:
-                raise ArgumentError(
-                    f"{name}={count!r} is not accepted: give a whole number from 1 on."
-                )
-        if self.budget_s is not None and not self.budget_s > 0:
-            raise ArgumentError(
-                f"budget_s={self.budget_s!r} is not accepted: give seconds above 0, or None."
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +96,7 @@ class Search:
     strategy: Strategy
     plan: Plan | DatasetPlan
     settings: TrialSettings
-    limits: Limits
+    limits: SearchLimits
     watcher: Watcher
     _proposer: Proposer | None = None
     _running: dict[int, _Running] = field(default_factory=dict)
@@ -133,7 +105,7 @@ class Search:
     _errors: list[str] = field(default_factory=list)
     _began_s: float = field(default_factory=time.monotonic)
 
-    def run(self, workers: Pool) -> None:
+    def run(self, workers: WorkerPool) -> None:
         """Run trials until a limit is reached or the space is exhausted.
 
         Args:
@@ -196,12 +168,12 @@ class Search:
         return {**running, **{trial.candidate.key: trial for trial in self.study.trials}}
 
     def _make_proposer(self) -> Proposer:
-        past = [values_of(trial.candidate, self.space) for trial in self.study.trials]
+        past = [searched_values(trial.candidate, self.space) for trial in self.study.trials]
         self._proposer = Proposer(
             self.space,
             self.strategy,
-            self.settings.epochs,
-            self.settings.seed,
+            self.settings.training.epochs,
+            self.settings.training.seed,
             [values for values in past if values is not None],
         )
         return self._proposer
@@ -223,17 +195,17 @@ class Search:
         number = self.study.next_number(list(self._running))
         return number, _Running(candidate, proposal, time.monotonic())
 
-    def _begin(self, workers: Pool, number: int, running: _Running) -> None:
+    def _begin(self, workers: WorkerPool, number: int, running: _Running) -> None:
         self._running[number] = running
         running.began_s, running.answer = time.monotonic(), {}
-        order = TrialOrder(
+        task = TrialTask(
             self.plan,
             running.candidate,
             self.settings,
             str(self.study.bundle(number)),
             str(self.study.log(number)),
         )
-        workers.run(number, order)
+        workers.run(number, task)
         self.watcher.began(number, running.candidate)
 
     def _handle(self, number: int, event: dict[str, Any]) -> None:

@@ -6,21 +6,19 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from imgclf.atomic import write_atomically
 from imgclf.figures.intervals import wilson_interval
+from imgclf.runs.config import plain_value
+from imgclf.runs.settings import setting_fields
+from imgclf.tuning.candidates import candidate_settings
 from imgclf.tuning.importance import importance
 from imgclf.tuning.space import Space
 from imgclf.tuning.study import Study
 from imgclf.tuning.study_page import study_page
-from imgclf.tuning.trial_settings import TrialSettings
+from imgclf.tuning.trial_settings import OF_THE_FOLDER, TrialSettings
 from imgclf.tuning.trials import Trial, best_trial, rank
-
-if TYPE_CHECKING:
-    from imgclf.data.batches.plan import Plan
-    from imgclf.tuning.datasets import DatasetPlan
 
 __all__ = ["best_settings", "trial_rows", "write_tables"]
 
@@ -59,44 +57,14 @@ def _row(trial: Trial, space: Space) -> dict[str, Any]:
     }
 
 
-def best_settings(
-    trial: Trial, plan: Plan | DatasetPlan, settings: TrialSettings
-) -> dict[str, Any]:
-    """Return everything that `imgclf.train` needs to do what a trial did.
-
-    Its keys are those of `imgclf.runs.settings.Settings`.
-    """
-    from imgclf.data.batches.augmentation import PRESETS
-
-    training = trial.candidate.training
-    names = [name for name, preset in PRESETS.items() if preset == plan.augmentation]
-    own = names[0] if names else asdict(plan.augmentation)
-    return {
-        "architecture": trial.candidate.architecture,
-        "options": dict(trial.candidate.options),
-        "image_size": list(training["image_size"]),
-        "channels": plan.policy.channels,
-        "resize": plan.policy.resize,
-        "data_format": plan.policy.data_format,
-        "epochs": trial.candidate.epochs,
-        "batch_size": training["batch_size"],
-        "learning_rate": training["learning_rate"],
-        "schedule": settings.schedule,
-        "optimizer": training["optimizer"],
-        "augment": training["augment"] or own,
-        "weight_decay": settings.weight_decay,
-        "label_smoothing": settings.label_smoothing,
-        "average_weights": settings.average_weights,
-        "class_weight": settings.class_weight,
-        "patience": settings.patience,
-        "precision": settings.precision,
-        "seed": plan.seed,
-    }
+def best_settings(trial: Trial, settings: TrialSettings) -> dict[str, Any]:
+    """Return everything that `imgclf.train` needs to do what a trial did, by name."""
+    best = candidate_settings(settings, trial.candidate)
+    names = [item.name for item in setting_fields() if item.name not in OF_THE_FOLDER]
+    return {name: getattr(best, name) for name in names}
 
 
-def write_tables(
-    study: Study, space: Space, plan: Plan | DatasetPlan, settings: TrialSettings
-) -> None:
+def write_tables(study: Study, space: Space, settings: TrialSettings) -> None:
     """Write ``trials.csv``, ``report.html`` and, once a trial has a result, ``best.json``."""
     rows = trial_rows(study.trials, space)
     text = io.StringIO()
@@ -109,7 +77,9 @@ def write_tables(
     best = best_trial(study.trials)
     if best is not None:
         content = {
-            "settings": best_settings(best, plan, settings),
+            "settings": {
+                name: plain_value(value) for name, value in best_settings(best, settings).items()
+            },
             "trial": best.number,
             "val_accuracy": best.bundle_accuracy,
             "bundle": f"bundles/{study.bundle(best.number).name}",

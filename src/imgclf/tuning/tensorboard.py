@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from imgclf.options import Value
+from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.dimensions import Dimension
 from imgclf.tuning.search import Watcher
 from imgclf.tuning.space import Space
 from imgclf.tuning.study import TENSORBOARD_FOLDER
-from imgclf.tuning.trials import Candidate, Trial
+from imgclf.tuning.trials import Trial
 
 __all__ = ["TrialLogs"]
 

@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from imgclf.options import Value
+from imgclf.tuning.candidates import Candidate
 
-__all__ = ["Candidate", "Trial", "best_trial", "completed", "rank", "trial_from_dict"]
+__all__ = ["Trial", "best_trial", "completed", "rank", "trial_from_dict"]
 
 Status = Literal["completed", "failed", "refused"]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What a trial tries: everything about it that differs between trials.
-
-    Attributes:
-        architecture: The architecture's name.
-        options: A value for each of the architecture's options.
-        training: Learning rate, optimizer, batch size, augmentation (a preset's name, or None for
-            the study's own) and image size ``[height, width]``.
-        epochs: Passes over the training images.
-    """
-
-    architecture: str
-    options: Mapping[str, Value]
-    training: Mapping[str, Any]
-    epochs: int
-
-    @property
-    def key(self) -> str:
-        """A text that only an equal candidate has."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    def value(self, name: str) -> Any:
-        """Return the value of anything that can be searched; None where it does not apply."""
-        if name == "architecture":
-            return self.architecture
-        if name == "epochs":
-            return self.epochs
-        return self.training.get(name, self.options.get(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,7 +247,7 @@ def _train(
     data = build_data(task.plan, observer.scanning)
     observer.scanned(data)
     precision = choose_precision(settings.precision)
-    split, split_sha256 = split_csv(_split_rows(data))
+    split, split_sha256 = split_csv(data.split_rows())
     if recorded_split is not None:
         _require_same_images(recorded_split, split)
     elif folder is not None:
@@ -330,16 +330,6 @@ def _require_same_images(recorded: bytes, found: bytes) -> None:
             f"The images are not those of the run ({difference}): restore them, or train anew in "
             "another run folder."
         )
-
-
-def _split_rows(data: ImageData) -> list[tuple[str, str, str, str]]:
-    names = data.train.class_names
-    return [
-        (sample.path, sample.sha256, names[sample.label], split)
-        for split, batches in (("train", data.train), ("val", data.val), ("test", data.test))
-        if batches is not None
-        for sample in batches.samples
-    ]
 
 
 def _fingerprints(train: Batches) -> TrainingFingerprints:

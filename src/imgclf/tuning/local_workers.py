@@ -11,34 +11,23 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from imgclf.errors import TuningError
+from imgclf.tuning.messages import ReceivedTask
+from imgclf.tuning.tasks import WorkerTask
 from imgclf.tuning.trial_server import LENGTH_BYTES
 
-__all__ = ["Order", "Workers"]
+__all__ = ["LocalWorkers"]
 
 MAX_LOST_IN_A_ROW = 2
 """Servers that may end one after the other, without a trial that ends, before the search does."""
 
 
-class Order(Protocol):
-    """Something to run in a process of its own; picklable."""
-
-    @property
-    def log(self) -> str:
-        """The file for what the process prints."""
-        ...
-
-    def run(self, report: Callable[[dict[str, Any]], None]) -> None:
-        """Run it, telling `report` what there is to say."""
-        ...
-
-
 @dataclass(slots=True, eq=False)
-class _Worker:
+class _ServerProcess:
     """A running server process.
 
     Attributes:
@@ -57,7 +46,7 @@ class _Worker:
 
 
 @dataclass(slots=True)
-class Workers:
+class LocalWorkers:
     """A few server processes, each of which runs one trial at a time.
 
     They are started as modules of our own, so that a caller's script needs no main guard.
@@ -68,11 +57,11 @@ class Workers:
     """
 
     count: int
-    _workers: list[_Worker] = field(default_factory=list)
+    _workers: list[_ServerProcess] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _lost_in_a_row: int = 0
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> LocalWorkers:
         """Start the processes; they import Keras while the caller does other things."""
         if not hasattr(os, "fork"):
             raise TuningError(
@@ -95,19 +84,19 @@ class Workers:
         """Number of processes that could take a trial."""
         return sum(worker.job is None for worker in self._workers)
 
-    def run(self, job: int, order: Order) -> None:
+    def run(self, job: int, task: WorkerTask | ReceivedTask) -> None:
         """Give a trial, or a refit, to a process that has none.
 
         Args:
             job: By which `events` names the trial.
-            order: What to run.
+            task: What to run.
         """
         worker = min(
             (worker for worker in self._workers if worker.job is None),
             key=lambda worker: not worker.ready,
         )
         worker.job = job
-        content = pickle.dumps(order)
+        content = pickle.dumps(task)
         assert worker.process.stdin is not None
         # Where the process has ended, `events` is about to notice.
         with contextlib.suppress(BrokenPipeError):
@@ -126,7 +115,7 @@ class Workers:
             TuningError: Processes end one after the other.
         """
         for key, _ in self._selector.select(timeout_s):
-            worker: _Worker = key.data
+            worker: _ServerProcess = key.data
             content = os.read(key.fd, 65536)
             if not content:
                 yield from self._replace(worker)
@@ -158,12 +147,12 @@ class Workers:
             },
             start_new_session=True,  # Ctrl-C is for the search, which then ends the trials
         )
-        worker = _Worker(process, errors)
+        worker = _ServerProcess(process, errors)
         assert process.stdout is not None
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
         self._workers.append(worker)
 
-    def _replace(self, worker: _Worker) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _replace(self, worker: _ServerProcess) -> Iterator[tuple[int, dict[str, Any]]]:
         """Put a new process in the place of one that has ended."""
         self._workers.remove(worker)
         worker.errors.seek(0)
@@ -179,7 +168,7 @@ class Workers:
         if worker.job is not None:
             yield worker.job, {"lost": True}
 
-    def _end(self, worker: _Worker) -> None:
+    def _end(self, worker: _ServerProcess) -> None:
         """End a process and all that it has started."""
         assert worker.process.stdout is not None
         assert worker.process.stdin is not None
@@ -189,7 +178,7 @@ class Workers:
         worker.process.wait()
         self._selector.unregister(worker.process.stdout)
         worker.process.stdout.close()
-        with contextlib.suppress(BrokenPipeError):  # An order may still be in the pipe.
+        with contextlib.suppress(BrokenPipeError):  # A task may still be in the pipe.
             worker.process.stdin.close()
         worker.errors.close()
 
