@@ -18,6 +18,8 @@ import pytest
 
 import imgclf
 from imgclf.errors import ArgumentError, TuningError
+from imgclf.runs.resolution import resolve_settings
+from imgclf.runs.settings import Settings
 from imgclf.tuning.addresses import parse_address, require_private
 from imgclf.tuning.candidates import default_candidate
 from imgclf.tuning.chief import Chief
@@ -71,7 +73,7 @@ def test_a_search_survives_a_worker_that_is_killed_in_mid_trial(
         killing = threading.Thread(target=kill_first)
         killing.start()
         result = imgclf.tune(
-            plugin, *batches, max_trials=4, epochs=30, workers=0, study_dir=tmp_path / "s",
+            plugin, *batches, max_trials=4, trial_epochs=30, workers=0, study_dir=tmp_path / "s",
             chief_address=f"127.0.0.1:{port}",
         )  # fmt: skip
         killing.join(10)
@@ -139,7 +141,8 @@ def task(batches: Any, plugin: str, tmp_path: Path) -> TrialTask:
     """Return a trial of a study that exists."""
     (tmp_path / "bundles").mkdir()
     (tmp_path / "study.json").write_text("{}")
-    settings, plan = TrialSettings(), batches[0].plan
+    settings = TrialSettings(resolve_settings(Settings(), 100))
+    plan = batches[0].plan
     candidate = default_candidate(plugin, plan, settings)
     bundle, log = tmp_path / "bundles" / "0007.imgclf", tmp_path / "logs" / "0007.txt"
     return TrialTask(plan, candidate, settings, str(bundle), str(log))

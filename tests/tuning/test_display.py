@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from imgclf.runs.resolution import resolve_settings
+from imgclf.runs.settings import Settings
 from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.display import SearchDisplay, fitting_names
 from imgclf.tuning.search_spec import SearchLimits, SearchSpec
@@ -29,7 +31,9 @@ def test_the_live_table_keeps_within_80_columns() -> None:
                 "augment": "strong", "image_size": [96, 96]}  # fmt: skip
     candidate = Candidate("three_conv", {"filters": 48, "pooling": "max"}, training, 10)
     done = Trial(0, candidate, "completed", accuracies=(0.5,), duration_s=60)
-    spec = SearchSpec(space, "random", TrialSettings(), SearchLimits())
+    spec = SearchSpec(
+        space, "random", TrialSettings(resolve_settings(Settings(), 100)), SearchLimits()
+    )
     console = Console(width=80, force_terminal=True, color_system=None, record=True)
     display = SearchDisplay(spec, (done,), console)
     with display as watcher:

@@ -31,7 +31,7 @@ def faulty(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pools_module, "LocalWorkers", lambda _count: nullcontext(trial_server))
         return imgclf.tune(
-            plugin, *batches, max_trials=6, epochs=2, strategy="grid", tune=[],
+            plugin, *batches, max_trials=6, trial_epochs=2, strategy="grid", tune=[],
             space={"fault": ["none", "raise", "memory", "nan", "abort"], "width": [3]},
             study_dir=tmp_path_factory.mktemp("faulty") / "study", learning_rate=0.05,
         )  # fmt: skip
@@ -87,7 +87,7 @@ def test_the_same_error_three_times_stops_the_search(
     """Trials that all fail alike end the search with the error; what has ended is kept."""
     arguments = {"tune": [], "space": {"fault": ["nan"], "width": "1..60"}, "max_trials": 9}
     with pytest.raises(TuningError, match=r"3 trials in a row.*nan"):
-        imgclf.tune(plugin, *batches, epochs=1, study_dir=tmp_path / "s", **arguments)
+        imgclf.tune(plugin, *batches, trial_epochs=1, study_dir=tmp_path / "s", **arguments)
     assert len(list((tmp_path / "s" / "trials").iterdir())) == 4
 
 
@@ -122,7 +122,7 @@ def test_options_batch_and_image_size_reach_the_trial(
 ) -> None:
     """Every dimension is what the bundle says it is; large networks are refused, not trained."""
     result = imgclf.tune(
-        f"{plugin},other", *batches, max_trials=4, epochs=1, study_dir=tmp_path / "s",
+        f"{plugin},other", *batches, max_trials=4, trial_epochs=1, study_dir=tmp_path / "s",
         executions=2, max_parameters=60, seed=1,
         space={"image_size": [16, 20], "batch_size": [8], "augment": ["recipe"],
                "width": [2, 50], "optimizer": ["rmsprop"]},
@@ -165,7 +165,7 @@ def test_a_worker_that_is_killed_gives_its_trial_back(
 
     monkeypatch.setattr(workers_module.LocalWorkers, "run", kill_soon)
     result = imgclf.tune(
-        plugin, *batches, max_trials=3, epochs=2, workers=2, study_dir=tmp_path / "s"
+        plugin, *batches, max_trials=3, trial_epochs=2, workers=2, study_dir=tmp_path / "s"
     )
     assert killed
     assert [trial.number for trial in result.trials] == [0, 1, 2]
@@ -185,11 +185,13 @@ def test_wrong_arguments_are_refused_at_once(batches: Any, plugin: str, tmp_path
         with pytest.raises(ArgumentError, match=message):
             imgclf.tune(plugin, *arguments, study_dir=tmp_path)
     for settings, message in (
-        ({"magic": 1}, "'magic' is no setting"),
-        ({"epochs": 0}, "epochs=0"),
+        ({"magic": 1}, "no setting 'magic'"),
+        ({"epochs": 3}, "give trial_epochs"),
+        ({"image_size": 24}, "belongs to make_generators"),
+        ({"epochs": 0}, "trial_epochs=0"),
         ({"max_trials": 0}, "max_trials=0"),
         ({"workers": 0}, "workers=0"),
-        ({"budget_s": 0}, "budget_s=0"),
+        ({"budget": 0}, "budget=0"),
         ({"optimizer": "magic"}, "optimizer='magic'"),
         ({"strategy": "magic"}, "strategy='magic'"),
     ):
@@ -204,7 +206,7 @@ def kill_and_resume(
     rng = random.Random(0)
     command = [
         sys.executable, "-c", "from imgclf.cli.main import run; run()", "tune", str(folder),
-        "--arch", "shaky", "--image-size", "24", "--batch-size", "16", "--epochs", "3",
+        "--arch", "shaky", "--image-size", "24", "--batch-size", "16", "--trial-epochs", "3",
         "--max-trials", str(trials), "--study-dir", str(study_dir),
     ]  # fmt: skip
     finished: dict[str, str] = {}
@@ -265,5 +267,5 @@ def test_memory_does_not_grow(batches: Any, plugin: str, tmp_path: Path) -> None
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers_module.LocalWorkers, "run", measure)
-        imgclf.tune(plugin, *batches, max_trials=31, epochs=1, study_dir=tmp_path / "s")
+        imgclf.tune(plugin, *batches, max_trials=31, trial_epochs=1, study_dir=tmp_path / "s")
     assert sizes[30] <= 1.1 * sizes[5], sizes

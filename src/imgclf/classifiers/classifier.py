@@ -108,8 +108,8 @@ class Classifier:
             The classifier.
         """
         classifier = cls.__new__(cls)
-        classifier._record = record
-        classifier._engine = engine or make_engine(
+        classifier._record = record  # noqa: SLF001 - its own
+        classifier._engine = engine or make_engine(  # noqa: SLF001 - its own
             record.model, record.policy, mirrored=record.mirrored
         )
         return classifier

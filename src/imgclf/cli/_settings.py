@@ -172,6 +172,8 @@ def _stored_settings(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))["settings"]
         names = set(values)
+        if not names & {item.name for item in setting_fields()}:
+            raise ValueError("it names none")
         settings = read_settings(values)
     except FileNotFoundError:
         raise DataNotFoundError(f"{path} does not exist: check the path.") from None

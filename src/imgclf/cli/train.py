@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FIXED_BY_CLASSIFIER = (
     "options", "image_size", "channels", "resize", "data_format",
 )  # fmt: skip
-"""Settings that `--start-from` takes from the classifier; an architecture's function it cannot hold."""
+"""Settings that `--start-from` takes from the classifier; it cannot hold a function."""
 
 
 @with_settings()

@@ -19,7 +19,7 @@ from imgclf.cli._console import (
     result_console,
     shown_path,
 )
-from imgclf.cli._parameters import JsonFlag, complete_architecture
+from imgclf.cli._parameters import JsonFlag, complete_architecture, parse_budget
 from imgclf.cli._settings import COMMON, with_settings
 from imgclf.cli._training import load_tensorflow, print_data
 from imgclf.runs.config import plain_value
@@ -190,7 +190,7 @@ def tune(
         strategy=strategy,
         tune=tune_.split(",") if tune_ is not None else None,
         space=parse_spaces(space or []),
-        budget=budget,
+        budget=parse_budget(budget),
         executions=executions,
         max_parameters=max_parameters,
         workers=workers,

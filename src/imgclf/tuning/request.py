@@ -82,6 +82,11 @@ class SearchRequest:
             hint = ": give trial_epochs" if name == "epochs" else ""
             raise ArgumentError(f"{name}={self.given[name]!r} is not a setting of trials{hint}.")
         check_names(self.given, *self.__dataclass_fields__)
+        epochs = self.trial_epochs
+        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+            raise ArgumentError(
+                f"trial_epochs={epochs!r} is not accepted: give a whole number from 1 on."
+            )
         require_strategy(self.strategy)
         self._limits()
         TrialSettings(self.settings, self.executions, self.max_parameters)
