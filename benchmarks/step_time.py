@@ -97,7 +97,7 @@ def as_keras() -> Iterator[None]:
     with (
         keras_iteration(),
         mock.patch(
-            "imgclf.training.loop.fused_normalisation", return_value=contextlib.nullcontext()
+            "imgclf.training.kernels.fused_normalisation", return_value=contextlib.nullcontext()
         ),
     ):
         yield

@@ -17,7 +17,7 @@ from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
 from imgclf.conformance.reload import save_bundle
 from imgclf.errors import ArgumentError, BundleError, DataError, DataNotFoundError, ImageError
-from imgclf.zoo.registry import load_architecture
+from imgclf.zoo.isolation import load_function
 from plugin_folders import SOUND_PLUGIN
 
 
@@ -131,7 +131,7 @@ def test_a_function_whose_file_has_changed_is_named(
 
     def function(text: str) -> Any:
         file.write_text(text)
-        return load_architecture(f"{file}:net").function
+        return load_function(file, "net")
 
     save_bundle(imgclf.build_model(function(source), (16, 16, 3), 3), path)
     with caplog.at_level("WARNING", "imgclf"):

@@ -9,6 +9,7 @@ import pytest
 
 import imgclf
 from imgclf.errors import BundleError
+from imgclf.zoo.isolation import load_function
 from imgclf.zoo.registry import load_architecture
 from plugin_folders import SOUND_PLUGIN
 
@@ -61,9 +62,68 @@ def test_a_function_of_a_file_is_trained_and_loaded_again(
     assert done.returncode == 0, done.stderr
     bundle = run_dir / "model.imgclf"
     shown = json.loads(imgclf_command("info", bundle, "--json").stdout)
-    architecture = load_architecture(f"{file}:file_net")
+    architecture = load_architecture(load_function(file, "file_net"))
     assert shown["architecture"]["source_sha256"] == architecture.source_sha256
     assert shown["architecture"]["distribution"] is None
-    with pytest.raises(BundleError, match=r"load\(path, architecture=function\)"):
+    with pytest.raises(BundleError, match=r"load\(path, architecture=function\).*--arch path/to"):
         imgclf.load(bundle)
     assert imgclf.load(bundle, architecture=architecture.function).class_names == ("dark", "light")
+
+    image = two_classes / "dark/000.png"
+    predicted = imgclf_command("predict", bundle, image, "--json", "--arch", f"{file}:file_net")
+    assert len(json.loads(predicted.stdout)) == 1
+    measured = imgclf_command(
+        "evaluate", bundle, two_classes, "--json", "--arch", f"{file}:file_net"
+    )
+    assert measured.returncode == 0, measured.stderr
+    again = imgclf_command(
+        "train", two_classes, "--from", bundle, "--arch", f"{file}:file_net", "--epochs", "1",
+        "--run-dir", tmp_path / "again",
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_run_folder_never_says_what_is_run(
+    imgclf_command: Run, two_classes: Path, tmp_path: Path
+) -> None:
+    """A run of a file's function goes on where the function is typed again, and not without."""
+    file, run_dir = tmp_path / "nets.py", tmp_path / "run"
+    file.write_text(SOUND_PLUGIN.format(name="file_net"))
+    arch = f"{file}:file_net"
+    done = imgclf_command(
+        "train", two_classes, "--arch", arch, "--image-size", "16", "--epochs", "1",
+        "--run-dir", run_dir,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (run_dir / "stopped").touch()
+    refused = imgclf_command("train", "--resume", run_dir, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "give --arch path/to/file.py:file_net" in " ".join(refused.stderr.split())
+    done = imgclf_command("train", "--resume", run_dir, "--arch", arch)
+    assert done.returncode == 0, done.stderr
+
+
+def test_settings_of_a_file_name_an_architecture_and_run_none(
+    imgclf_command: Run, two_classes: Path, tmp_path: Path
+) -> None:
+    """`--settings best.json` cannot make a training run the file that it names."""
+    (tmp_path / "evil.py").write_text("open('ran', 'w').close()\n")
+    settings = {
+        "architecture": "evil.py:net", "options": {}, "image_size": [16, 16], "augment": "none",
+        "data_format": "channels_last", "channels": 3, "resize": "stretch", "class_weight": None,
+    }  # fmt: skip
+    (tmp_path / "best.json").write_text(json.dumps({"settings": settings}))
+    done = imgclf_command("train", two_classes, "--settings", "best.json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no name of an installed architecture" in done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_search_refuses_a_function_of_a_file_at_once(
+    imgclf_command: Run, two_classes: Path, tmp_path: Path
+) -> None:
+    """Trials run in other processes, which find a network by its installed name."""
+    (tmp_path / "nets.py").write_text(SOUND_PLUGIN.format(name="net"))
+    done = imgclf_command("tune", two_classes, "--arch", "nets.py:net", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "a search needs a package: imgclf architectures new" in " ".join(done.stderr.split())

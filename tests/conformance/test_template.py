@@ -18,6 +18,7 @@ from imgclf.conformance.template import write_plugin
 from imgclf.errors import ArgumentError
 from imgclf.testing import check_architecture
 from imgclf.workflow.training import Settings, run_training
+from imgclf.zoo.isolation import load_function
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -89,7 +90,8 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
 def test_the_template_keeps_the_contract(tmp_path: Path) -> None:
     """What a newcomer starts from passes the kit, tried as a plain file."""
     file = write_plugin("pet_net", tmp_path / "pets") / "src/pet_net/architecture.py"
-    report = check_architecture(f"{file}:pet_net", fresh_process=False, measure=False)
+    function = load_function(file, "pet_net")
+    report = check_architecture(function, fresh_process=False, measure=False)
     assert report.passed, str(report)
 
 

@@ -168,7 +168,11 @@ def test_the_command_in_a_report_says_what_the_run_was(chosen: dict[str, Any]) -
 
     from imgclf.cli import _settings
 
-    config = {**plain_settings(Settings(**chosen)), "train_dir": "a folder"}
+    config = {
+        **plain_settings(Settings(**chosen)),
+        "train_dir": "a folder",
+        "architecture_installed": True,
+    }
     words = shlex.split(" ".join(command_words(config)))
     command: Any = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]
     context = command.make_context("train", words[2:])

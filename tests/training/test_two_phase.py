@@ -128,7 +128,7 @@ def test_the_best_epoch_of_both_phases_stays(weights: str, batches: Any) -> None
         callbacks=[_Spoiler()],
     )
     assert history.head_epochs == 12
-    assert history.epoch == list(range(13))
+    assert history.num_epochs == 13
     assert len(history.history["val_loss"]) == 13
     assert history.best_epoch < 12
     clf = imgclf.Classifier(model, train)
@@ -230,8 +230,8 @@ def test_pretrained_weights_are_trained_in_two_phases_by_default(
         fine_tune_epochs=2,
     )
     run = run_training(two_classes, settings, run_dir=tmp_path / "run")
-    assert run.history.head_epochs == 10
-    assert len(run.history.epoch) == 12
+    assert run.fitted.head_epochs == 10
+    assert run.fitted.num_epochs == 12
     assert run.evaluation.accuracy > 0.9
     own.unlink()
     again = imgclf.load(run.bundle, architecture=tiny)
@@ -282,7 +282,7 @@ def test_a_stop_in_the_first_phase_leaves_the_second_out(weights: str, batches: 
     stopping = StopOnRequest(lambda: True)
     history = fit_two_phase(build(weights), train, val, epochs=5, callbacks=[stopping])
     assert stopping.stopped
-    assert len(history.epoch) == 1
+    assert history.num_epochs == 1
 
 
 def test_a_stopped_fine_tuning_goes_on(weights: str, batches: Any, tmp_path: Path) -> None:
@@ -302,6 +302,6 @@ def test_a_stopped_fine_tuning_goes_on(weights: str, batches: Any, tmp_path: Pat
     fit_two_phase(cut, train, val, **settings, callbacks=[stopping], checkpoint_dir=tmp_path)
     assert stopping.stopped
     history = fit_two_phase(resumed, train, val, **settings, checkpoint_dir=tmp_path)
-    assert history.epoch == expected.epoch
+    assert history.num_epochs == expected.num_epochs
     for name, value in values(uncut).items():
         np.testing.assert_allclose(values(resumed)[name], value, atol=1e-5, err_msg=name)

@@ -149,7 +149,7 @@ def test_random_numbers_go_on_after_an_import_that_seeds_them(tmp_path: Path) ->
         "import random\nrandom.seed(1)\ndef net(shape, classes): ...\n"
     )
     state = random.getstate()
-    load_architecture(f"{tmp_path / 'seeding.py'}:net")
+    isolation.load_function(tmp_path / "seeding.py", "net")
     assert random.getstate() == state
 
 
@@ -167,15 +167,17 @@ def test_before_keras_is_imported_its_configuration_file_is_the_measure(
 
 
 def test_a_function_of_a_plain_file_is_an_architecture(tmp_path: Path) -> None:
-    """`path/to/file.py:function` is tried without packaging it; its source's hash is kept."""
+    """A function of a file is tried without packaging it; its source's hash is kept."""
     file = tmp_path / "keras.py"  # a name that must not hide Keras
     file.write_text(SOUND_PLUGIN.format(name="my_net"))
-    loaded = load_architecture(f"{file}:my_net")
+    function = isolation.load_function(file, "my_net")
+    loaded = load_architecture(function)
     assert loaded.name == "my_net"
     assert len(loaded.source_sha256 or "") == 64
-    assert imgclf.build_model(f"{file}:my_net", (16, 16, 3), units=3).count_params() > 0
+    assert imgclf.build_model(function, (16, 16, 3), units=3).count_params() > 0
     file.write_text(SOUND_PLUGIN.format(name="my_net") + "# changed")
-    assert load_architecture(f"{file}:my_net").source_sha256 != loaded.source_sha256
+    changed = load_architecture(isolation.load_function(file, "my_net"))
+    assert changed.source_sha256 != loaded.source_sha256
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,7 @@ def test_a_file_that_cannot_be_used_is_one_line(
     if source is not None:
         file.write_text(source)
     with pytest.raises(error) as caught:
-        load_architecture(f"{file}:{name}")
+        isolation.load_function(file, name)
     assert str(file) in str(caught.value)
     assert message in str(caught.value)
     assert "imgclf_file_nets" not in sys.modules or source == "x = 1"

@@ -107,6 +107,18 @@ def test_a_mistyped_name_gets_a_suggestion() -> None:
     assert all(name in text for name in BUILT_IN)
 
 
+@pytest.mark.parametrize("form", ["{0}/nets.py:net", "nets.py:net", "./nets.py:net", "nets:net"])
+def test_a_text_never_runs_a_file(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only installed names are looked up: a text that names a file and a function runs nothing."""
+    (tmp_path / "nets.py").write_text("open('ran', 'w').close()\ndef net(shape, classes): ...\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownArchitectureError):
+        load_architecture(form.format(tmp_path))
+    assert not (tmp_path / "ran").exists()
+
+
 def test_an_empty_list_says_that_the_package_must_be_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -132,7 +132,8 @@ def _missing_plugin(path: str | os.PathLike[str], manifest: Manifest, error: Img
     if record.distribution is None:
         return (
             f"The bundle {path} needs the architecture function {record.name!r}, which was never "
-            "installed: give it as load(path, architecture=function)."
+            "installed: give it as load(path, architecture=function), or on the command line as "
+            f"--arch path/to/file.py:{record.name}."
         )
     if record.distribution == "imgclf" and isinstance(error, PluginError):
         return f"The bundle {path} cannot be built. {error}"  # An extra is missing.

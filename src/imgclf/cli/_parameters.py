@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from imgclf.errors import DataNotFoundError
 from imgclf.options import Value, Weights, parse_option
+from imgclf.zoo.isolation import load_function
 from imgclf.zoo.registry import list_architectures, load_architecture
 
 __all__ = [
+    "ArchitectureFile",
     "ArchitectureName",
     "BundlePath",
     "JsonFlag",
     "MinPrecision",
     "complete_architecture",
+    "parse_architecture",
+    "parse_architecture_file",
     "parse_budget",
     "parse_image_size",
     "parse_options",
@@ -40,6 +44,14 @@ ArchitectureName = Annotated[
         metavar="NAME",
         help="An installed architecture, or path/to/file.py:function.",
         autocompletion=complete_architecture,
+    ),
+]
+ArchitectureFile = Annotated[
+    str | None,
+    typer.Option(
+        "--arch",
+        metavar="FILE.PY:FUNCTION",
+        help="The architecture of a classifier whose network no package provides; the file is run.",
     ),
 ]
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .imgclf file.")]
@@ -72,7 +84,40 @@ def parse_budget(text: str | None) -> float | None:
     return float(match[1]) * SECONDS[match[2]]
 
 
-def parse_options(architecture: str, assignments: Sequence[str]) -> dict[str, Value]:
+def parse_architecture(text: str) -> str | Callable[..., Any]:
+    """Read an architecture that was typed: a name, or ``path/to/file.py:function``, which is run.
+
+    Only for what stands on the command line: a text that comes out of a file never gets here, it
+    goes to `load_architecture`, which runs no file.
+
+    Args:
+        text: What was typed.
+
+    Returns:
+        The name as it is, or the function.
+
+    Raises:
+        UnknownArchitectureError: The file does not exist or has no such function.
+        PluginError: The file raises when it is imported.
+    """
+    file = re.fullmatch(r"(.+\.py):(\w+)", text)
+    return load_function(Path(file[1]), file[2]) if file else text
+
+
+def parse_architecture_file(text: str | None) -> Callable[..., Any] | None:
+    """Read ``path/to/file.py:function``, as `parse_architecture` does; names are refused."""
+    architecture = None if text is None else parse_architecture(text)
+    if isinstance(architecture, str):
+        raise typer.BadParameter(
+            f"{text!r} is no function of a file: write path/to/file.py:function. An installed "
+            "architecture is found by itself."
+        )
+    return architecture
+
+
+def parse_options(
+    architecture: str | Callable[..., Any], assignments: Sequence[str]
+) -> dict[str, Value]:
     """Check an architecture's name and its ``--set name=value`` options, without TensorFlow."""
     loaded = load_architecture(architecture)
     given = dict(parse_option(loaded.name, loaded.options, text) for text in assignments)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from imgclf.cli._parameters import complete_architecture, parse_options
+from imgclf.cli._parameters import complete_architecture, parse_architecture, parse_options
 from imgclf.errors import ArgumentError, DataNotFoundError
 from imgclf.options import Int
 from imgclf.runs.setting_kinds import RangeKind
@@ -82,7 +82,7 @@ def _parameter(item: SettingField) -> inspect.Parameter:
     if item.is_switch and item.default is not False:
         flags = [f"{item.flag}/--no-{item.flag.removeprefix('--')}"]
     default = setting.default_text or _plain_default(item)
-    completed = {"autocompletion": complete_architecture} if item.name == "architecture" else {}
+    completion = complete_architecture if item.name == "architecture" else None
     option = typer.Option(
         *flags,
         # In the text: Typer would give it a line of its own, and a screen has 24.
@@ -90,7 +90,7 @@ def _parameter(item: SettingField) -> inspect.Parameter:
         show_default=False,
         metavar=_metavar(item),
         rich_help_panel=setting.group,
-        **completed,
+        autocompletion=completion,
     )
     return inspect.Parameter(
         item.name,
@@ -156,6 +156,8 @@ def read_settings_file(path: Path | None, given: dict[str, Any]) -> dict[str, An
     """
     stored = {} if path is None else _stored_settings(path)
     merged = {**stored, **given}
+    if "architecture" in given:  # What is typed may name a file to run; what a file says may not.
+        merged["architecture"] = parse_architecture(given["architecture"])
     texts = given.get("options")
     architecture = merged.get("architecture", "resnet9")
     if texts or "architecture" in merged:

@@ -11,7 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from imgclf.cli._console import error_console, print_json, result_console, shown_path
-from imgclf.cli._parameters import ArchitectureName, JsonFlag
+from imgclf.cli._parameters import (
+    ArchitectureName,
+    JsonFlag,
+    complete_architecture,
+    parse_architecture,
+)
 from imgclf.conformance.template import write_plugin
 from imgclf.machine.startup import silenced_stderr
 from imgclf.options import Choice, Option, Weights
@@ -48,7 +53,17 @@ def list_(as_json: JsonFlag = False) -> None:
 
 
 @app.command("show")
-def show(name: ArchitectureName, as_json: JsonFlag = False) -> None:
+def show(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="An installed architecture.",
+            autocompletion=complete_architecture,
+        ),
+    ],
+    as_json: JsonFlag = False,
+) -> None:
     """Show an architecture's options: what is valid, the default, what the tuner tries.
 
     Example: `imgclf architectures show resnet9`
@@ -101,13 +116,14 @@ def check(
 
     Exits with 1 where it does not. Example: `imgclf architectures check my_net`
     """
-    load_architecture(name)  # refused before TensorFlow is loaded
+    architecture = parse_architecture(name)
+    load_architecture(architecture)  # refused before TensorFlow is loaded
     console = error_console()
     if console.is_terminal:
         console.print("[dim]Loading TensorFlow ...[/]", end="\r")
     with silenced_stderr():
         from imgclf.testing import check_architecture
-    report = check_architecture(name)
+    report = check_architecture(architecture)
     if as_json:
         print_json({**asdict(report), "passed": report.passed})
     else:

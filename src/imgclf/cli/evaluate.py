@@ -21,7 +21,13 @@ from imgclf.cli._console import (
     shown_path,
 )
 from imgclf.cli._figures import print_confusion
-from imgclf.cli._parameters import BundlePath, JsonFlag, MinPrecision
+from imgclf.cli._parameters import (
+    ArchitectureFile,
+    BundlePath,
+    JsonFlag,
+    MinPrecision,
+    parse_architecture_file,
+)
 from imgclf.errors import AccuracyError
 from imgclf.machine.startup import silenced_stderr
 
@@ -59,6 +65,7 @@ def evaluate(
         float | None,
         typer.Option(metavar="SHARE", min=0, max=1, help="Exit with 1 below this accuracy."),
     ] = None,
+    arch: ArchitectureFile = None,
 ) -> None:
     """Measure a classifier on images that it has not seen.
 
@@ -76,6 +83,7 @@ def evaluate(
         raise typer.BadParameter("give --split-file or --all, not both.")
     read = read_bundle(bundle)  # Both are refused before TensorFlow is loaded.
     folder = read_folder(directory, min_classes=1)
+    architecture = parse_architecture_file(arch)
     if split_file is None and not all_images:
         split_file = split_of_training(bundle, read.manifest.data, folder)
     with silenced_stderr():
@@ -84,7 +92,7 @@ def evaluate(
 
     with ScanBar(error_console()) as scanning:
         result = measure(
-            load(bundle),
+            load(bundle, architecture=architecture),
             directory,
             split_file=split_file,
             min_precision=min_precision,

@@ -15,7 +15,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from imgclf.cli._console import error_console, print_json, result_console, shown_path
-from imgclf.cli._parameters import BundlePath, JsonFlag, MinPrecision
+from imgclf.cli._parameters import (
+    ArchitectureFile,
+    BundlePath,
+    JsonFlag,
+    MinPrecision,
+    parse_architecture_file,
+)
 from imgclf.errors import DataError, DataNotFoundError
 from imgclf.machine.startup import silenced_stderr
 
@@ -37,6 +43,7 @@ def predict(
         Path | None,
         typer.Option(metavar="DIR", help="Write pictures of where the network looked into DIR."),
     ] = None,
+    arch: ArchitectureFile = None,
 ) -> None:
     """Classify images.
 
@@ -51,6 +58,7 @@ def predict(
         raise typer.BadParameter("give --json or --csv, not both.")
     sources = expand_paths(paths)
     read_bundle(bundle)  # Refused before TensorFlow is loaded.
+    architecture = parse_architecture_file(arch)
     with silenced_stderr():
         from imgclf.classifiers.loader import load
 
@@ -58,7 +66,7 @@ def predict(
     logger = logging.getLogger("imgclf")
     logger.addHandler(left_out)
     try:
-        classifier = load(bundle)
+        classifier = load(bundle, architecture=architecture)
         predictions = classifier.predict(sources, strict=False, min_precision=min_precision)
     finally:
         logger.removeHandler(left_out)

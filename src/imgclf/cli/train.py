@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from imgclf.cli._console import ScanBar, error_console
-from imgclf.cli._parameters import JsonFlag, require_path
+from imgclf.cli._parameters import JsonFlag, parse_architecture_file, require_path
 from imgclf.cli._settings import (
     COMMON,
     RETRAINING,
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from imgclf.workflow.training import TrainingRun
 
 FIXED_BY_CLASSIFIER = (
-    "architecture", "options", "image_size", "channels", "resize", "data_format",
+    "options", "image_size", "channels", "resize", "data_format",
 )  # fmt: skip
-"""Settings that `--start-from` takes from the classifier."""
+"""Settings that `--start-from` takes from the classifier; an architecture's function it cannot hold."""
 
 
 @with_settings()
@@ -91,27 +91,31 @@ def train(
     """
     if resume is not None:
         others = {"run_dir": run_dir, "settings": settings_file, "start_from": start_from}
-        _refuse("--resume", {*given, *(name for name, value in others.items() if value)})
-        finish(*_resume(resume), as_json)
+        named = {*given, *(name for name, value in others.items() if value)}
+        _refuse("--resume", named - {"architecture"})
+        function = parse_architecture_file(given.get("architecture"))
+        finish(*_resume(resume, function), as_json)
         return
     if directory is None:
         raise typer.BadParameter("give DIR, the folder of images, or --resume RUN.")
     if start_from is not None:
         _refuse("--start-from", given.keys() & set(FIXED_BY_CLASSIFIER))
+        function = parse_architecture_file(given.pop("architecture", None))
     given = read_settings_file(settings_file, given)
     settings = Settings(**given)
-    name = _architecture_of(start_from) if start_from else str(settings.architecture)
+    architecture = _architecture_of(start_from) if start_from else settings.architecture
+    name = architecture if isinstance(architecture, str) else architecture.__name__
     _check_folders(directory, settings.val_dir, settings.test_dir)
     console = error_console()
     if start_from is None:
-        _mention_weights(console, name, settings.options)
+        _mention_weights(console, architecture, settings.options)
     load_tensorflow(console, settings.deterministic)
     from imgclf.classifiers.loader import load
     from imgclf.runs.folder import default_run_folder
     from imgclf.runs.resolution import make_settings
     from imgclf.workflow.training import run_training
 
-    earlier = load(start_from) if start_from is not None else None
+    earlier = load(start_from, architecture=function) if start_from is not None else None
     switch = StopSwitch()
     with ScanBar(console) as scanning:
         run = run_training(
@@ -140,13 +144,16 @@ def _architecture_of(classifier: Path) -> str:
     return read_bundle(classifier).manifest.architecture.name
 
 
-def _mention_weights(console: Console, architecture: str, options: Mapping[str, Any]) -> None:
+def _mention_weights(
+    console: Console, architecture: str | Callable[..., Any], options: Mapping[str, Any]
+) -> None:
     """Say that a network begins with random weights although pretrained ones can be had."""
-    for option in load_architecture(architecture).options:
+    loaded = load_architecture(architecture)
+    for option in loaded.options:
         names = option.range.names if isinstance(option.range, Weights) else ()
         if names and options.get(option.name, option.default) == WITHOUT_WEIGHTS:
             console.print(
-                f"{architecture} begins with random weights; --set {option.name}={names[0]} "
+                f"{loaded.name} begins with random weights; --set {option.name}={names[0]} "
                 "begins with pretrained ones, which few images need.",
                 markup=False,
             )
@@ -161,7 +168,9 @@ def _check_folders(directory: Path, val_dir: str | None, test_dir: str | None) -
             read_folder(folder, min_classes=fewest)
 
 
-def _resume(run_dir: Path) -> tuple[TrainingRun, StopSwitch]:
+def _resume(
+    run_dir: Path, architecture: Callable[..., Any] | None
+) -> tuple[TrainingRun, StopSwitch]:
     """Go on with a run."""
     from imgclf.runs.folder import read_config
 
@@ -172,5 +181,6 @@ def _resume(run_dir: Path) -> tuple[TrainingRun, StopSwitch]:
 
     switch = StopSwitch()
     with ScanBar(console) as scanning:
-        run = resume_training(run_dir, observer=make_observer(console, scanning, switch))
+        observer = make_observer(console, scanning, switch)
+        run = resume_training(run_dir, architecture=architecture, observer=observer)
     return run, switch

@@ -24,12 +24,13 @@ __all__ = ["reload_bundle", "save_bundle"]
 
 LOAD = """
 import sys
+from pathlib import Path
 from imgclf import ImgclfError, load
-from imgclf.zoo.registry import load_architecture
+from imgclf.zoo.isolation import load_function
 
-path, architecture = sys.argv[1:]
+path, *source = sys.argv[1:]
 try:
-    load(path, architecture=load_architecture(architecture).function if architecture else None)
+    load(path, architecture=load_function(Path(source[0]), source[1]) if source else None)
 except ImgclfError as error:
     sys.exit(str(error))
 """
@@ -65,12 +66,12 @@ def reload_bundle(
     Raises:
         BundleError: It cannot be loaded, or gives other outputs.
     """
-    source = "" if isinstance(architecture, str) else _source_of(architecture)
+    source = () if isinstance(architecture, str) else _source_of(architecture)
     if not fresh_process or source is None:
         load(path, architecture=None if isinstance(architecture, str) else architecture)
         return
     done = subprocess.run(  # noqa: S603 - our own interpreter and our own code
-        [sys.executable, "-c", LOAD, str(path), source],
+        [sys.executable, "-c", LOAD, str(path), *source],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
@@ -81,8 +82,8 @@ def reload_bundle(
         raise BundleError(f"A fresh process cannot load the bundle: {lines[-1]}")
 
 
-def _source_of(function: Callable[..., keras.Model]) -> str | None:
-    """Return ``file.py:function`` for a function at the top level of a file."""
+def _source_of(function: Callable[..., keras.Model]) -> tuple[str, str] | None:
+    """Return the file and the name of a function at the top level of a file."""
     name = getattr(function, "__qualname__", "")
     file = inspect.getsourcefile(function) if inspect.isfunction(function) else None
-    return f"{file}:{name}" if file and name.isidentifier() else None
+    return (file, name) if file and name.isidentifier() else None

@@ -13,15 +13,6 @@ from imgclf.runs.settings import SettingField, setting_fields
 
 __all__ = ["command_words", "reproduction"]
 
-ON_REQUEST = {
-    "epochs": lambda config: config.get("budget") is None,
-    "fine_tune_epochs": lambda config: _trains_a_head_first(config),
-    "fine_tune_learning_rate": lambda config: _trains_a_head_first(config),
-    "recipe": lambda _config: False,  # what it chose is given one by one
-}
-"""Settings that belong into a command only where they decided something."""
-
-
 def reproduction(run: RunRecord, manifest: Manifest) -> dict[str, Any]:
     """Return the command that makes this run again, and what it depends on.
 
@@ -62,12 +53,29 @@ def command_words(config: Mapping[str, Any]) -> list[str]:
     Returns:
         ``imgclf train`` with the folder, then each flag together with its value.
     """
-    words = [("imgclf", "train", str(config["train_dir"]))]
+    words: list[tuple[str, ...]] = [("imgclf", "train", str(config["train_dir"]))]
+    words.append(("--arch", _architecture(config)))
+    told = {"architecture", *_undecided(config)}
     for item in setting_fields():
-        wanted = ON_REQUEST.get(item.name, lambda _config: True)
-        if item.setting.group and item.name in config and wanted(config):
+        if item.setting.group and item.name in config and item.name not in told:
             words += _flags(item, config[item.name])
     return [shlex.join(group) for group in words]
+
+
+def _undecided(config: Mapping[str, Any]) -> set[str]:
+    """Name the settings that decided nothing in a run."""
+    names = {"recipe"}  # what it chose is told one by one
+    if config.get("budget") is not None:
+        names.add("epochs")
+    if not _trains_a_head_first(config):
+        names |= {"fine_tune_epochs", "fine_tune_learning_rate"}
+    return names
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    """Return an installed name; of a function of no package the file is the reader's to know."""
+    name: str = config["architecture"]
+    return name if config["architecture_installed"] else f"path/to/file.py:{name}"
 
 
 def _flags(item: SettingField, value: Any) -> list[tuple[str, ...]]:

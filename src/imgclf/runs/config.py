@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from imgclf.errors import RunFolderError
 from imgclf.runs.settings import BY_RECIPE, Settings, setting_fields
+from imgclf.zoo.registry import load_architecture
 
 if TYPE_CHECKING:
+    import keras
+
     from imgclf.data.batches.plan import Plan
 
 __all__ = ["from_config", "plain_settings", "read_settings", "to_config"]
+
+_logger = logging.getLogger(__name__)
 
 
 def plain_settings(settings: Settings) -> dict[str, Any]:
@@ -68,8 +75,11 @@ def to_config(plan: Plan, settings: Settings, precision: str) -> dict[str, Any]:
     Returns:
         Plain values for JSON.
     """
+    architecture = load_architecture(settings.architecture)
     return {
         **plain_settings(settings),
+        "architecture_installed": architecture.registration is not None,
+        "architecture_sha256": architecture.source_sha256,
         "precision": precision,
         "train_dir": plan.train_dir,
         "test_split": plan.test_split,
@@ -77,13 +87,52 @@ def to_config(plan: Plan, settings: Settings, precision: str) -> dict[str, Any]:
     }
 
 
-def from_config(config: Mapping[str, Any]) -> tuple[str, Settings]:
+def from_config(
+    config: Mapping[str, Any], architecture: Callable[..., keras.Model] | None = None
+) -> tuple[str, Settings]:
     """Read what `to_config` wrote.
 
     Args:
         config: The content of a run's ``config.json``.
+        architecture: The run's architecture function, where no package provides it.
 
     Returns:
         The folder of the training images, and the settings of the run.
+
+    Raises:
+        RunFolderError: The run needs a function that is not given, or another one.
     """
-    return config["train_dir"], read_settings(config)
+    recorded = _recorded_architecture(config, architecture)
+    return config["train_dir"], read_settings({**config, "architecture": recorded})
+
+
+def _recorded_architecture(
+    config: Mapping[str, Any], given: Callable[..., keras.Model] | None
+) -> str | Callable[..., keras.Model]:
+    """Return the architecture of a run: by its name, or the function that has to be given again.
+
+    What a run folder says is never run: whoever can write into it could run anything.
+    """
+    recorded = str(config["architecture"])
+    if config["architecture_installed"]:
+        if given is not None:
+            raise RunFolderError(
+                f"The run was made with the installed architecture {recorded!r}: go on without "
+                "--arch (architecture=)."
+            )
+        return recorded
+    if given is None:
+        raise RunFolderError(
+            f"The run was made with the architecture function {recorded!r} of no package, and a "
+            f"run folder does not say what is run: give --arch path/to/file.py:{recorded} "
+            "(architecture=function) again."
+        )
+    loaded = load_architecture(given)
+    if loaded.name != recorded:
+        raise RunFolderError(
+            f"The run was made with the architecture function {recorded!r}, not {loaded.name!r}: "
+            "give that one."
+        )
+    if loaded.source_sha256 != config.get("architecture_sha256"):
+        _logger.warning("The source file of %r has changed since the run began.", recorded)
+    return given

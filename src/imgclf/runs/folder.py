@@ -39,8 +39,7 @@ STOPPED_NAME = "stopped"
 def default_run_folder(architecture: str, parent: Path = Path("runs")) -> Path:
     """Name a new run by date, time and architecture: ``runs/2026-03-01-142530-resnet9``."""
     now = datetime.datetime.now().astimezone()
-    name = architecture.rpartition(":")[2]  # of path/to/file.py:function, the function
-    return parent / f"{now:%Y-%m-%d-%H%M%S}-{name}"
+    return parent / f"{now:%Y-%m-%d-%H%M%S}-{architecture}"
 
 
 @contextmanager

@@ -31,8 +31,8 @@ from imgclf.training.checkpoints import (
     newest_state,
     restore,
 )
-from imgclf.training.kernels.gelu import fused_gelu
-from imgclf.training.kernels.normalisation import fused_normalisation
+from imgclf.training.fit_result import FitResult
+from imgclf.training.kernels import fast_kernels
 from imgclf.training.objective import choose_class_weights, choose_loss
 from imgclf.training.optimizers import AVERAGED_SHARE, make_optimizer
 from imgclf.training.progress import TrainingProgress
@@ -69,7 +69,7 @@ def fit(
     checkpoint_dir: str | os.PathLike[str] | None = None,
     checkpoint_interval_s: float = INTERVAL_S,
     verbose: int | bool = 0,
-) -> keras.callbacks.History:
+) -> FitResult:
     """Fit a network to batches of images, and keep the weights of its best epoch.
 
     The loss follows from the output layer: binary cross-entropy for one sigmoid unit, categorical
@@ -118,15 +118,15 @@ def fit(
         verbose: 1 draws the progress on standard error.
 
     Returns:
-        Keras' history; its ``best_epoch`` counts from 0 and is None without `val`.
+        The figures of each epoch, and which epoch was the best.
 
     Raises:
         ArgumentError: An argument is out of range, or data and model do not fit each other.
         TrainingError: The loss is not a number any more; the message names step and rate.
 
     Example:
-        >>> history = imgclf.fit(model, train, val, epochs=20)    # doctest: +SKIP
-        >>> history.history["val_accuracy"][history.best_epoch]   # doctest: +SKIP
+        >>> result = imgclf.fit(model, train, val, epochs=20)     # doctest: +SKIP
+        >>> result.history["val_accuracy"][result.best_epoch]     # doctest: +SKIP
     """
     _require_counts(
         epochs=epochs,
@@ -171,11 +171,9 @@ def fit(
         writer = CheckpointWriter(Path(checkpoint_dir), best, state, checkpoint_interval_s)
         watching.append(writer)
     figures = {name: list(values) for name, values in state.history.items()} if state else {}
-    history = keras.callbacks.History()
     with (
         training_precision(model, chosen),
-        fused_normalisation(model),
-        fused_gelu(model, steps * epochs if steps else None),
+        fast_kernels(model, steps * epochs if steps else None),
         _progress(verbose, train) as drawing,
     ):
         try:
@@ -204,10 +202,7 @@ def fit(
             best.restore()
     if averaged and not best.weights:
         averaged.put_in_place()
-    history.history = figures
-    history.epoch = list(range(len(next(iter(figures.values()), []))))
-    history.best_epoch = best.best_epoch
-    return history
+    return FitResult(figures, best.best_epoch)
 
 
 def _resume(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import keras
@@ -19,6 +20,7 @@ from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import ArgumentError
 from imgclf.machine.precision import Precision
 from imgclf.options import is_pretrained
+from imgclf.training.fit_result import FitResult
 from imgclf.training.frozen_features import (
     DividedNetwork,
     compute_features,
@@ -79,7 +81,7 @@ def fit_two_phase(
     store: StoreMode = "auto",
     checkpoint_dir: str | os.PathLike[str] | None = None,
     verbose: int | bool = 0,
-) -> keras.callbacks.History:
+) -> FitResult:
     """Fit a pretrained network in two phases.
 
     First the frozen part of the network, all layers up to the global pooling, runs once over each
@@ -114,8 +116,7 @@ def fit_two_phase(
         verbose: 1 draws the progress on standard error.
 
     Returns:
-        Keras' history, the epochs of the head first; its ``head_epochs`` is their number, its
-        ``best_epoch`` counts from 0 and is None without `val`.
+        The figures of each epoch, those of the head first, and which epoch was the best.
 
     Raises:
         ArgumentError: An argument is out of range, or the network cannot be divided.
@@ -123,7 +124,7 @@ def fit_two_phase(
     Example:
         >>> model = imgclf.build_model("mobilenet_v3", train.input_shape,
         ...                            train.num_classes, weights="imagenet")  # doctest: +SKIP
-        >>> history = imgclf.fit_two_phase(model, train, val)                  # doctest: +SKIP
+        >>> result = imgclf.fit_two_phase(model, train, val)                   # doctest: +SKIP
     """
     if isinstance(fine_tune_epochs, bool) or not fine_tune_epochs >= 0 or fine_tune_epochs % 1:
         raise ArgumentError(
@@ -163,7 +164,7 @@ def fit_two_phase(
             **shared,
         )
     divided.adopt_head()
-    first.head_epochs = len(first.epoch)
+    first = replace(first, head_epochs=first.num_epochs)
     if not fine_tune_epochs or _was_stopped(callbacks):
         return first
     head_weights = model.get_weights()
@@ -201,27 +202,25 @@ def _was_stopped(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
     return any(isinstance(one, StopOnRequest) and one.stopped for one in callbacks)
 
 
-def _score(history: keras.callbacks.History) -> tuple[float, float]:
+def _score(result: FitResult) -> tuple[float, float]:
     """Return validation accuracy and negative loss of the best epoch."""
-    best = history.best_epoch
+    best = result.best_epoch
     if best is None:
         return (-1.0, 0.0)
-    figures = history.history
+    figures = result.history
     accuracy = figures.get("val_accuracy", [0.0] * (best + 1))[best]
     return (accuracy, -figures["val_loss"][best])
 
 
-def _joined(
-    first: keras.callbacks.History, second: keras.callbacks.History
-) -> keras.callbacks.History:
-    """Put the epochs of both phases into one history."""
-    best = [history.best_epoch for history in (first, second)]
-    is_second_better = best[1] is not None and _score(second) >= _score(first)
-    first.best_epoch = first.head_epochs + best[1] if is_second_better else best[0]
+def _joined(first: FitResult, second: FitResult) -> FitResult:
+    """Put the epochs of both phases behind each other."""
+    best_epoch = first.best_epoch
+    if second.best_epoch is not None and _score(second) >= _score(first):
+        best_epoch = first.head_epochs + second.best_epoch
+    history = {name: list(values) for name, values in first.history.items()}
     for name, values in second.history.items():
-        first.history[name] = [*first.history.get(name, []), *values]
-    first.epoch = list(range(first.head_epochs + len(second.epoch)))
-    return first
+        history.setdefault(name, []).extend(values)
+    return FitResult(history, best_epoch, first.head_epochs)
 
 
 @contextmanager

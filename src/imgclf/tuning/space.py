@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from imgclf.errors import ArgumentError, OptionError
@@ -137,8 +137,7 @@ def _load(architectures: str | Sequence[str]) -> list[Architecture]:
     unique = list(dict.fromkeys(name.strip() for name in names))
     if not unique:
         raise ArgumentError("No architecture is given: name one, such as three_conv.")
-    # A function of a plain file is found again by what was given, not by its bare name.
-    return [replace(load_architecture(name), name=name) for name in unique]
+    return [load_architecture(name) for name in unique]
 
 
 def _text(values: str | Sequence[Value]) -> str:

@@ -27,6 +27,7 @@ from imgclf.runs.folder import write_config
 from imgclf.runs.settings import Settings, setting_fields
 from imgclf.training.budget import BudgetPlan, KeepBudget
 from imgclf.training.checkpoints import newest_state, remove_states
+from imgclf.training.fit_result import FitResult
 from imgclf.training.loop import fit
 from imgclf.training.optimizers import AVERAGED_SHARE, choose_optimizer, usual_rate
 from imgclf.training.rate_finder import find_learning_rate
@@ -102,13 +103,13 @@ class Learned:
     Attributes:
         model: The fitted network, with the weights of its best epoch.
         data: The images, in the batches that fitted into memory and devices.
-        history: Keras' history.
+        fitted: The course of the fit.
         settings: Every choice, with what was measured on the way.
     """
 
     model: keras.Model
     data: ImageData
-    history: keras.callbacks.History
+    fitted: FitResult
     settings: Settings
 
 
@@ -212,8 +213,8 @@ def _attempt(
             task = replace(task, settings=replace(settings, learning_rate=rate))
             task.record()
         callbacks += _keep_budget(task)
-        history = _fit(model, data, task, callbacks, observer.verbose)
-    return Learned(model, data, history, task.settings)
+        fitted = _fit(model, data, task, callbacks, observer.verbose)
+    return Learned(model, data, fitted, task.settings)
 
 
 def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -> keras.Model:
@@ -244,13 +245,13 @@ def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -
 def _with_optimizer(task: Task, model: keras.Model) -> Task:
     """Choose what the settings leave to the network: its optimizer and that one's usual rate."""
     settings = task.settings
-    optimizer = settings.optimizer
+    optimizer: str = settings.optimizer
     if optimizer == "auto":
         optimizer = choose_optimizer(model)
     rate = settings.learning_rate
     if rate is None:
         rate = usual_rate(optimizer)
-    chosen = replace(settings, optimizer=optimizer, learning_rate=rate)
+    chosen = replace(settings, optimizer=cast("Any", optimizer), learning_rate=rate)
     if chosen != settings:
         task = replace(task, settings=chosen)
         task.record()
@@ -293,7 +294,7 @@ def _fit(
     task: Task,
     callbacks: Sequence[keras.callbacks.Callback],
     verbose: bool,
-) -> keras.callbacks.History:
+) -> FitResult:
     settings = task.settings
     others: dict[str, Any] = {
         "callbacks": callbacks,
@@ -327,7 +328,7 @@ def fit_by_settings(
     *,
     steps_per_epoch: int | None = None,
     **others: Any,
-) -> keras.callbacks.History:
+) -> FitResult:
     """Fit a network as settings say: in two phases or in one.
 
     Each parameter of `imgclf.fit` and `imgclf.fit_two_phase` that has a setting's name takes that

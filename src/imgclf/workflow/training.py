@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,7 @@ from imgclf.runs.folder import (
 from imgclf.runs.keywords import keywords_of
 from imgclf.runs.resolution import make_plan, make_settings, resolve_for_folder
 from imgclf.runs.settings import Settings
+from imgclf.training.fit_result import FitResult
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.workflow.learner import TrainingObserver, learn, plan_task
 from imgclf.workflow.transfer import measure_before
@@ -71,7 +72,7 @@ class TrainingRun:
         headline_split: ``"test"``, or ``"val"`` where no test images were given: those also chose
             the epoch.
         data: The images.
-        history: Keras' history, in training precision.
+        fitted: The course of the fit, in training precision.
         precision: The precision of the training steps.
         images_per_s: Training images per second, validation included.
         predict_images_per_s: Held-out images that were answered per second, in float32, from
@@ -89,7 +90,7 @@ class TrainingRun:
     evaluation: Evaluation
     headline_split: Literal["test", "val"]
     data: ImageData
-    history: keras.callbacks.History
+    fitted: FitResult
     precision: str
     images_per_s: float
     predict_images_per_s: float
@@ -195,23 +196,29 @@ def run_training(
 
 
 def resume_training(
-    run_dir: str | os.PathLike[str], *, observer: TrainingObserver | None = None
+    run_dir: str | os.PathLike[str],
+    *,
+    architecture: Callable[..., keras.Model] | None = None,
+    observer: TrainingObserver | None = None,
 ) -> TrainingRun:
     """Go on with a training that was stopped or killed, from its newest checkpoint.
 
     Args:
         run_dir: Its run folder.
+        architecture: The architecture function, where no package provides it: a run folder names
+            it and is never trusted to run it.
         observer: Who is told how it goes on.
 
     Returns:
         What the uncut training would have returned.
 
     Raises:
-        RunFolderError: The folder holds no unfinished run, or another process trains in it.
+        RunFolderError: The folder holds no unfinished run, another process trains in it, or its
+            architecture function has to be given again.
         DataError: The images are not those of the run; the first differences are named.
     """
     with open_run_folder(run_dir, resume=True) as folder:
-        directory, settings = from_config(read_config(folder))
+        directory, settings = from_config(read_config(folder), architecture)
         plan = make_plan(directory, settings)
         recorded = (folder / "split.csv").read_bytes()
         return _train(
@@ -252,7 +259,7 @@ def _train(
 
     stopping = StopOnRequest(observer.stop_requested)
     learned = learn(task, data, observer, stopping, start_from)
-    model, data, history = learned.model, learned.data, learned.history
+    model, data, fitted = learned.model, learned.data, learned.fitted
     settings = learned.settings
     fitted_s = time.monotonic()
 
@@ -274,16 +281,16 @@ def _train(
 
     bundle = None
     if folder is not None:
-        write_history(folder, history.history)
+        write_history(folder, fitted.history)
         bundle = classifier.save(folder / BUNDLE_NAME)
         mark_stopped(folder, stopping.stopped)
-    num_seen = _num_passes(history) * data.train.images_per_epoch
+    num_seen = _num_passes(fitted) * data.train.images_per_epoch
     run = TrainingRun(
         classifier=classifier,
         evaluation=evaluation,
         headline_split=headline_split,
         data=data,
-        history=history,
+        fitted=fitted,
         precision=precision,
         images_per_s=num_seen / (fitted_s - scanned_s),
         predict_images_per_s=predict_images_per_s,
@@ -311,10 +318,9 @@ def _recorded_start(folder: Path, settings: Settings) -> Classifier | None:
     return load(folder / START_NAME, architecture=function)
 
 
-def _num_passes(history: keras.callbacks.History) -> int:
+def _num_passes(fitted: FitResult) -> int:
     """Count how often the training images went through the network: once for all head epochs."""
-    num_head: int = getattr(history, "head_epochs", 0)
-    return len(history.epoch) - num_head + min(1, num_head)
+    return fitted.num_epochs - fitted.head_epochs + min(1, fitted.head_epochs)
 
 
 def _require_same_images(recorded: bytes, found: bytes) -> None:

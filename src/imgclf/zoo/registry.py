@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgclf.errors import ContractError, PluginError, UnknownArchitectureError, in_one_line
 from imgclf.options import Option, read_options
-from imgclf.zoo.isolation import isolated_import, load_function
+from imgclf.zoo.isolation import isolated_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -147,16 +147,17 @@ def list_architectures() -> list[str]:
 def load_architecture(architecture: str | Callable[..., Any]) -> Architecture:
     """Import the one architecture that is asked for and read its options.
 
+    A text is looked up among the entry points of the installed packages and nowhere else: names
+    come out of files that strangers made, and no such file may choose what is imported.
+
     Args:
-        architecture: An installed name, ``path/to/file.py:function`` for a function that no
-            package declares, or an architecture function itself.
+        architecture: An installed name, or an architecture function itself.
 
     Returns:
         The function with its options.
 
     Raises:
-        UnknownArchitectureError: No installed package declares the name, or the file or its
-            function does not exist.
+        UnknownArchitectureError: No installed package declares the name.
         PluginError: Two packages declare it, or importing it failed; both are named.
         ContractError: The function's signature declares unusable options.
     """
@@ -164,9 +165,6 @@ def load_architecture(architecture: str | Callable[..., Any]) -> Architecture:
         name = getattr(architecture, "__name__", type(architecture).__name__)
         options = read_options(architecture, name)
         return Architecture(name, architecture, options, source_sha256=_hash_source(architecture))
-    file = re.fullmatch(r"(.+\.py):(\w+)", architecture)
-    if file:
-        return load_architecture(load_function(Path(file[1]), file[2]))
     registration = _only_registration(architecture)
     function = _import(registration)
     with blaming(registration):
@@ -299,6 +297,12 @@ def _unknown_message(name: str, installed: list[str]) -> str:
         return (
             f"Unknown architecture {name!r}: none is installed. imgclf runs from a source folder "
             "without its metadata; install it with: pip install -e ."
+        )
+    if ".py:" in name:
+        return (
+            f"{name!r} is no name of an installed architecture. A function of a file is taken "
+            "where it is typed as --arch path/to/file.py:function, or passed as the function "
+            "itself; a search needs a package: imgclf architectures new."
         )
     close = difflib.get_close_matches(name, installed, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from imgclf.machine.devices import num_replicas
-from imgclf.training.kernels.layer_calls import exchanged_calls
+from imgclf.training.kernels.exchange import exchanged_calls
 
 __all__ = ["FEWEST_STEPS", "fused_gelu"]
 
@@ -24,7 +24,7 @@ FEWEST_STEPS = 200
 
 
 @contextmanager
-def fused_gelu(model: keras.Model, steps: int | None) -> Iterator[None]:
+def fused_gelu(model: keras.Model, num_steps: float | None) -> Iterator[None]:
     """Let the GELUs of a network be computed by compiled loops for a while, on CPUs.
 
     TensorFlow computes GELU and its gradient in some twenty operations, each of which reads and
@@ -33,11 +33,11 @@ def fused_gelu(model: keras.Model, steps: int | None) -> Iterator[None]:
 
     Args:
         model: A built network. `keras.layers.Activation` layers with exact GELU are exchanged.
-        steps: Steps of the training, None if unknown; few are not worth the compilation.
+        num_steps: Steps of the training, None if unknown; few are not worth the compilation.
     """
     worth_it = (
-        steps is not None
-        and steps >= FEWEST_STEPS
+        num_steps is not None
+        and num_steps >= FEWEST_STEPS
         and num_replicas() == 1
         and not tf.config.list_physical_devices("GPU")  # There XLA compiles the whole step.
     )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
-from imgclf.training.kernels.layer_calls import exchanged_calls
+from imgclf.training.kernels.exchange import exchanged_calls
 
 __all__ = ["fused_normalisation"]
 

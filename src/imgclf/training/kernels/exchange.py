@@ -1,4 +1,4 @@
-"""Exchanging what the layers of a network compute, for a while."""
+"""The exchange of what layers compute: their `call` method is replaced for a while."""
 
 from __future__ import annotations
 
