@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,15 +10,18 @@ from typing import Any
 
 import pytest
 
+import imgclf
 from imgclf.data.batches.augmentation import PRESETS
 from imgclf.data.batches.image_data import build_data
 from imgclf.data.batches.plan import Plan
+from imgclf.data.pixels.decoder import REASONS
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.layout import read_folders
 from imgclf.errors import DataError
 
 MakeFolder = Callable[..., Path]
 MakeImage = Callable[..., Path]
+PILLOW_IMAGES = os.environ.get("IMGCLF_PILLOW_IMAGES", "")
 
 
 @pytest.fixture
@@ -82,3 +86,25 @@ def test_few_held_out_images_are_a_warning(make_folder: MakeFolder, held_out: Pa
     (warning,) = data.warnings
     assert warning.startswith("Only 4 images to measure with")
     assert "140 make it narrower" in warning
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not PILLOW_IMAGES, reason="IMGCLF_PILLOW_IMAGES: Tests/images of Pillow's sources"
+)
+def test_an_epoch_over_pillows_test_images(tmp_path: Path) -> None:
+    """A thousand odd files, some hostile: each is used or named, and a training over them ends."""
+    files = sorted(path for path in Path(PILLOW_IMAGES).rglob("*") if path.is_file())
+    for number, path in enumerate(files):
+        place = tmp_path / "ab"[number % 2]
+        place.mkdir(exist_ok=True)
+        (place / f"{number:04}-{path.name}").symlink_to(path.resolve())
+    plan = Plan(str(tmp_path), None, None, InputPolicy((32, 32)), 32, PRESETS["strong"])
+    data = build_data(plan)
+    used = data.train.num_samples + data.val.num_samples
+    assert used > 500
+    assert {item.reason for item in data.quarantined} <= REASONS.keys()
+    assert used + len(data.quarantined) + len(data.left_out) == len(files), data.warnings
+    model = imgclf.build_model("three_conv", data.train.input_shape, filters=8, hidden_units=8)
+    history = imgclf.fit(model, data.train, data.val, epochs=1)
+    assert history.history["loss"][0] > 0
