@@ -1,4 +1,4 @@
-"""Writing a new plugin: a complete small package with one architecture."""
+"""The template of a new plugin: a complete small package with one architecture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEMPLATES = {
     "src/NAME/architecture.py": "architecture.py.txt",
     "tests/test_NAME.py": "test.py.txt",
 }
-"""The files of a plugin, and the templates in `imgclf/plugin_template` that they come from."""
+"""The files of a plugin, and their templates in `imgclf/conformance/plugin_template`."""
 
 
 def write_plugin(name: str, directory: str | os.PathLike[str] | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""The folder that a training leaves behind (D12): its lock, and the files that describe the run."""
+"""The folder that a training leaves behind: its lock, and the files that describe the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From image folders to batches, in one call."""
+"""`make_generators`: image folders to training and validation batches, in one call."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def make_generators(
     oversample: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Batches, Batches]:
-    """Turn image folders into training and validation batches.
+    """Make training and validation batches of image folders.
 
     Every file is decoded once, before this returns; unreadable ones are left out and named in a
-    log warning. What comes back goes into `imgclf.fit` or straight into Keras' ``model.fit``.
+    log warning. Pass the batches to `imgclf.fit` or to Keras' ``model.fit``.
 
     Args:
         train_dir: Folder with one sub-folder per class; or a folder with ``train/`` and ``val/``
@@ -53,7 +53,7 @@ def make_generators(
             ``train/``, or cuts `val_split` off `train_dir`.
         image_size: ``(height, width)`` in pixels.
         batch_size: Images per batch, from 1 on.
-        augment: How training images are varied: ``"none"``, ``"classic"``, ``"light"``,
+        augment: Augmentation of the training images: ``"none"``, ``"classic"``, ``"light"``,
             ``"strong"`` or an `Augmentation`.
         shear_range: Largest shear, in degrees; replaces the preset's.
         zoom_range: Largest relative zoom, 0 to 1; replaces the preset's.

@@ -35,7 +35,7 @@ class ImageData:
     """The batches of a plan, and what was left out of them.
 
     Attributes:
-        train: Training batches, shuffled and varied.
+        train: Training batches, shuffled and augmented.
         val: Validation batches.
         test: Test batches; None where the folders provide none.
         quarantined: Files that look like images but cannot be used.

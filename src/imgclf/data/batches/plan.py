@@ -28,7 +28,7 @@ class Plan:
         test_dir: Folder of the test images; None takes them from `train_dir` or has none.
         policy: Size, channels and resizing of every image.
         batch_size: Images per batch.
-        augmentation: How training images are varied.
+        augmentation: Augmentation of the training images.
         val_horizontal_flip: Whether validation images are mirrored at random, as in the recipe.
         val_split: Share of `train_dir` cut off for validation where it has no ``val/``.
         test_split: Share of `train_dir` cut off for the test where it has no split folders.

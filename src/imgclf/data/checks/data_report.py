@@ -1,4 +1,4 @@
-"""One look at a folder of images before any training: what is in it, and what is wrong with it."""
+"""The check of an image folder before training: its content and its problems."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ClassCount:
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """What is in a folder, and what is wrong with it.
+    """The content of an image folder, and its problems.
 
     Attributes:
         directory: The folder.
@@ -54,7 +54,7 @@ class DataReport:
         formats: Usable images by format, the most frequent first.
         modes: Usable images by pixel format, under Pillow's names.
         sizes: Usable images by ``"width x height"`` in pixels, the ten most frequent.
-        findings: What a person should know, errors first.
+        findings: Problems and remarks, errors first.
 
     Example:
         >>> report = imgclf.check("photos/")                         # doctest: +SKIP
@@ -90,7 +90,7 @@ def check(
     store: StoreMode = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> DataReport:
-    """Look at a folder of images before training: nothing is trained, and nothing in it is changed.
+    """Check a folder of images before training; nothing in it is changed.
 
     Every file is decoded once. Where pixels are kept, a training at the same `image_size` does not
     decode them again.

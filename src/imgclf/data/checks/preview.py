@@ -1,4 +1,4 @@
-"""A contact sheet: a few images of each class as the network gets to see them."""
+"""The preview: a contact sheet of a few images of each class, plain and augmented."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["save_preview"]
 
 IMAGES_PER_CLASS = 3
 VERSIONS = 3
-"""Varied versions beside each image."""
+"""Augmented versions beside each image."""
 
 MOST_CLASSES = 30
 GAP = 4
@@ -38,7 +38,7 @@ def save_preview(
     store: StoreMode = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Draw images of each class, each followed by varied versions of it.
+    """Draw a few images of each class, each followed by augmented versions.
 
     Args:
         directory: A folder of class folders, or of ``train/`` and others.
@@ -56,10 +56,10 @@ def save_preview(
         DataError: The folder cannot be used.
         ArgumentError: `path` cannot be written.
     """
-    varied = resolve_augmentation(augmentation)
+    resolved = resolve_augmentation(augmentation)
     folder = read_folder(directory, min_classes=1)
     opened = open_store(folder, InputPolicy(image_size), mode=store, progress=progress)
-    sheet = _draw(opened, varied, seed)
+    sheet = _draw(opened, resolved, seed)
     try:
         sheet.save(path)
     except (OSError, ValueError) as error:
@@ -70,7 +70,7 @@ def save_preview(
     return Path(path)
 
 
-def _draw(store: PixelStore, varied: Augmentation, seed: int) -> Image.Image:
+def _draw(store: PixelStore, augmentation: Augmentation, seed: int) -> Image.Image:
     height, width = store.pixels.rows(_chosen(store, 0, seed)[:1]).shape[1:3]
     names = store.folder.class_names[:MOST_CLASSES]
     columns = IMAGES_PER_CLASS * (1 + VERSIONS)
@@ -81,18 +81,22 @@ def _draw(store: PixelStore, varied: Augmentation, seed: int) -> Image.Image:
     for label, name in enumerate(names):
         top = LINE + label * (height + LINE + GAP)
         pen.text((GAP, top), name.encode("latin-1", "replace").decode("latin-1"), fill="black")
-        for column, pixels in enumerate(_row(store, varied, label, seed)):
+        for column, pixels in enumerate(_row(store, augmentation, label, seed)):
             sheet.paste(Image.fromarray(pixels), (GAP + column * (width + GAP), top + LINE))
     return sheet
 
 
-def _row(store: PixelStore, varied: Augmentation, label: int, seed: int) -> list[NDArray[np.uint8]]:
+def _row(
+    store: PixelStore, augmentation: Augmentation, label: int, seed: int
+) -> list[NDArray[np.uint8]]:
     """Return a class' images, each followed by its versions."""
     shown: list[NDArray[np.uint8]] = []
     for row in _chosen(store, label, seed):
         rows = np.array([row])
         image = store.pixels.rows(rows)
-        versions = [augment(image, rows, varied, seed=seed, epoch=n)[0] for n in range(VERSIONS)]
+        versions = [
+            augment(image, rows, augmentation, seed=seed, epoch=n)[0] for n in range(VERSIONS)
+        ]
         shown += [image[0], *versions]
     return shown
 

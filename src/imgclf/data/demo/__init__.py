@@ -1,4 +1,4 @@
-"""A small set of real images that comes with the package: a part of Fashion-MNIST."""
+"""The demo images: a part of Fashion-MNIST, shipped with the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A division that was written down, so that later trainings and measurements keep to it."""
+"""The recorded split of a run, which later trainings and evaluations keep."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLUMNS = ("path", "sha256", "class", "split")
 
 @dataclass(frozen=True, slots=True)
 class RecordedSplit:
-    """Which image went where.
+    """The split of every image of a run.
 
     Attributes:
         by_sha256: Split of each file content.
@@ -35,12 +35,12 @@ class RecordedSplit:
     by_path: Mapping[str, Split]
 
     def side_of(self, sample: Sample) -> Split | None:
-        """Return the split of an image; None where it was not there yet."""
+        """Return the split of an image; None for a new one."""
         return self.by_sha256.get(sample.sha256) or self.by_path.get(sample.path)
 
     @property
     def held_out(self) -> Split:
-        """The side that gives the figures: test, or validation where there is no test."""
+        """The split that is evaluated: test, or validation where there is no test."""
         return "test" if "test" in self.by_sha256.values() else "val"
 
 
@@ -51,7 +51,7 @@ def read_split(path: str | os.PathLike[str]) -> RecordedSplit:
         path: A CSV file with the columns path, sha256, class and split.
 
     Returns:
-        The division.
+        The split.
 
     Raises:
         DataNotFoundError: The file does not exist.
@@ -71,7 +71,7 @@ def read_split(path: str | os.PathLike[str]) -> RecordedSplit:
 
 
 def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Read the lines of a division, with their numbers.
+    """Read the rows of a ``split.csv`` with their line numbers.
 
     Args:
         path: A CSV file with the columns path, sha256, class and split.
@@ -98,7 +98,7 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str
 def keep_held_out(
     samples: Sequence[Sample], path: str | os.PathLike[str]
 ) -> tuple[list[Sample], str]:
-    """Keep the images that a run recorded as held out, whatever else lies in the folder.
+    """Keep the images of a folder that a run recorded as held out.
 
     Args:
         samples: Images of a folder, such as the one that the run was trained on.

@@ -58,7 +58,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """One file that looks like an image but cannot be used.
+    """A file that looks like an image but cannot be used.
 
     Attributes:
         path: Its absolute path.

@@ -1,4 +1,4 @@
-"""Dividing images into train, validation and test by what they contain, not by chance."""
+"""The split into train, validation and test, by a hash of each image's content."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def divide_samples(
     seed: int,
     recorded: RecordedSplit | None = None,
 ) -> dict[Split, list[Sample]]:
-    """Give each image to a split: the one of its folder, or one that is cut off by content.
+    """Assign each image to a split: that of its folder, or one by its content.
 
     Args:
         samples: All images of one folder.
         class_names: Names of its classes.
-        shares: Shares to cut off the images that no split folder holds, or off ``train/``; splits
-            that have a folder of their own are not cut.
+        shares: Share of the images outside split folders, or in ``train/``, for each split without
+            a folder of its own.
         seed: Other seeds cut other images.
-        recorded: An earlier division. Its images keep their sides, new ones join their group's; a
-            new one whose group is on two sides is in no split.
+        recorded: An earlier split. Its images keep their sides, new ones join their group's; a new
+            one whose group is on two sides is in no split.
 
     Returns:
         The images of each split, in the order of `samples`.
@@ -95,12 +95,12 @@ def assign_splits(
 ) -> list[Split]:
     """Divide images by a hash of their content.
 
-    An image's side depends on its own key and the seed alone, so images with the same content are
-    never on two sides, and new images move no old ones. Each class is divided by the same rule;
-    where a small class would have nothing on one side, the image whose hash lies
-    nearest is moved there. Images with one key that would fill a held-out side of their class by
-    themselves are learned from: a side of little else would choose, or be, a figure of one kind.
-    Such a group can change sides as its class grows or shrinks around it, unless it is settled.
+    An image's side depends on its own key and the seed alone: equal content is never on two sides,
+    and new images move no old ones. Each class is divided by the same rule; where a small class
+    would have nothing on one side, the image with the nearest hash is moved there. A group that
+    would fill a held-out side of its class by itself is a training group, because a figure
+    measured on it would say little. Such a group can change sides as its class grows or shrinks,
+    unless it is settled.
 
     Args:
         keys: ``(num_images,)`` content keys; images with equal keys stay together.
@@ -200,7 +200,7 @@ def _nearest(
     fractions: dict[Split, float],
     seed: int,
 ) -> str | None:
-    """Choose the image that lies nearest to an empty side and is not the last of its own."""
+    """Choose the image nearest to an empty side that is not the last of its own side."""
     counts = Counter(sides.values())
     names: list[Split] = [*fractions, "train"]
     edges = [sum(list(fractions.values())[:index]) for index in range(len(names))] + [1.0]

@@ -1,4 +1,4 @@
-"""What was found in a folder: which files, of which classes, and what is left out."""
+"""The files of an image folder, with their classes and splits, and what is left out."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ SPLIT_FOLDERS: dict[str, Split] = {
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """One file that looks like an image.
+    """A file whose name ends like an image's.
 
     Attributes:
         path: Relative to the folder's root, with ``/``; bytes that are not UTF-8 are kept as
             surrogate escapes.
         label: Index of its class.
         split: The split whose folder it lies in; None where the folder has no split folders.
-        version: What its status says of its content, see `version_of`.
-        group: What a table says that it belongs with; empty without a table.
+        version: Changes when its content may have changed; see `version_of`.
+        group: Its group in the CSV file; empty without one.
     """
 
     path: str
@@ -49,11 +49,10 @@ class ImageFile:
 
 
 def version_of(status: FileStatus) -> int:
-    """Return a number that is another one when a file's content may have changed.
+    """Return a number that changes when a file's content may have changed.
 
-    It stands for the size, the time of the last change to the content and that of the last change
-    to the file's entry, which catches rewrites that keep the former. One small number, because
-    there may be a million files.
+    A hash of size, modification time and change time; the last catches rewrites that restore the
+    modification time. One small number, because there may be a million files.
     """
     facts = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}".encode()
     return int.from_bytes(hashlib.blake2b(facts, digest_size=7).digest(), "big")
@@ -77,13 +76,13 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class ImageFolder:
-    """What was understood of a folder.
+    """An image folder: layout, classes and files.
 
     Attributes:
         root: The folder, or the ZIP file (and the folder in it).
         layout: ``"classes"`` for class folders, ``"splits"`` for ``train/`` and others above them.
-        class_names: Byte-sorted names of the class folders (D7).
-        files: All candidate images, sorted by path.
+        class_names: Names of the class folders, sorted by their bytes.
+        files: All files that look like images, sorted by path.
         left_out: What is not used, and why.
         kind: ``"folder"`` or ``"zip"``: where it lies.
     """
@@ -112,7 +111,7 @@ class ImageFolder:
 
 @dataclass(frozen=True, slots=True)
 class _Paths(Sequence[str]):
-    """The paths of a folder's files without a second string for each of them."""
+    """The absolute paths of a folder's files, made one by one to save memory."""
 
     folder: ImageFolder
 

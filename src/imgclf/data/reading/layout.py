@@ -1,4 +1,4 @@
-"""Understanding a folder of images: its layout, its classes, its files, and what is left out."""
+"""The layout of a folder of images: which folders are classes, and which are splits."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["find_images", "is_collection", "match_classes", "read_folder", "read
 
 
 def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> ImageFolder:
-    """Read which images a folder holds; nothing is opened or decoded.
+    """List the images of a folder with their classes; no image is opened.
 
     Two layouts are understood: one folder of class folders, or ``train/`` with any of ``val/``
     (``valid/``, ``validation/``) and ``test/``, each with the class folders inside. A CSV file
-    that lists the images is the third; see `imgclf.data.reading.table`. A ZIP file of any of these is read
-    without being unpacked; a folder that holds all of it may lie between.
+    that lists the images is the third; see `imgclf.data.reading.table`. A ZIP file of any of these
+    is read without being unpacked; one folder may enclose all of its content.
 
     Args:
         directory: The folder, the CSV file or the ZIP file.
@@ -41,7 +41,7 @@ def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> I
     Raises:
         DataNotFoundError: The folder does not exist.
         DataError: It is a file, cannot be read, or holds no class folders with images; the
-            message says what was found and what to change.
+            message says what lies there and what to change.
     """
     if is_table(directory):
         table = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
@@ -82,15 +82,15 @@ def read_folders(
 
 
 def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list[ImageFile], str]:
-    """Give a folder's files the label numbers of another set of classes, by name (D7).
+    """Relabel a folder's files with the class indices of a classifier, by class name.
 
     Args:
         folder: A validation, test or evaluation folder.
-        class_names: The classes of the training folder or the bundle.
+        class_names: The classes of the training folder or the classifier.
 
     Returns:
-        The files with labels that index `class_names`, and a warning (empty when none) that
-        names classes which have no folder here.
+        The files, labelled by index into `class_names`, and a warning that names the classes
+        without a folder here; empty where there are none.
 
     Raises:
         DataError: The folder has a class that `class_names` has not.
@@ -109,9 +109,9 @@ def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list
 
 
 def _open_root(directory: str | os.PathLike[str]) -> Tree:
-    """Open a folder or ZIP file; where a ZIP file holds one folder with all else in it, that one.
+    """Open a folder or ZIP file; of a ZIP file with one enclosing folder, open that folder.
 
-    Who packs the folder ``photos`` gets ``photos/cat/1.jpg``.
+    Packing the folder ``photos`` gives members such as ``photos/cat/1.jpg``.
     """
     tree = open_tree(directory)
     while tree.kind == "zip":
@@ -134,11 +134,11 @@ def _read_layout(tree: Tree) -> ImageFolder:
         walk.leave_out_siblings(splits)
     else:
         walk.read_classes("", None)
-    class_names = tuple(sorted({file.class_name for file in walk.found}, key=os.fsencode))
+    class_names = tuple(sorted({file.class_name for file in walk.files}, key=os.fsencode))
     labels = {name: label for label, name in enumerate(class_names)}
     files = []
-    while walk.found:  # One by one, so that there is never all of both.
-        file = walk.found.pop()
+    while walk.files:  # Popped, so that memory never holds both lists whole.
+        file = walk.files.pop()
         files.append(ImageFile(file.path, labels[file.class_name], file.split, file.version))
     files.sort(key=lambda file: os.fsencode(file.path))
     layout: Layout = "splits" if splits else "classes"
@@ -149,27 +149,29 @@ def _read_layout(tree: Tree) -> ImageFolder:
 def _split_folders(tree: Tree) -> dict[str, Split]:
     """Find ``train/``, ``val/``, ``test/``; empty where the folders are classes."""
     folders = wanted_folders(tree, "")
-    found = {name: SPLIT_FOLDERS[name.lower()] for name in folders if name.lower() in SPLIT_FOLDERS}
+    splits = {
+        name: SPLIT_FOLDERS[name.lower()] for name in folders if name.lower() in SPLIT_FOLDERS
+    }
     # A lone train/ that holds class folders is no class itself.
-    alone = len(found) == 1 == len(folders) and any(wanted_folders(tree, name) for name in found)
-    if len(found) <= 1 and not alone:
+    alone = len(splits) == 1 == len(folders) and any(wanted_folders(tree, name) for name in splits)
+    if len(splits) <= 1 and not alone:
         return {}
-    for split in set(found.values()):
-        names = sorted(name for name in found if found[name] == split)
+    for split in set(splits.values()):
+        names = sorted(name for name in splits if splits[name] == split)
         if len(names) > 1:
             raise DataError(
                 f"{tree.root} has {_names(names)}, which mean the same: keep one of them."
             )
-    if "train" not in found.values():
+    if "train" not in splits.values():
         raise DataError(
-            f"{tree.root} has {_names(sorted(found))} but no train/: put the training images into "
+            f"{tree.root} has {_names(sorted(splits))} but no train/: put the training images into "
             "train/, with one sub-folder per class."
         )
-    return found
+    return splits
 
 
 def _require_classes(folder: ImageFolder, min_classes: int) -> None:
-    """Refuse a folder with too few classes, in words that fit what was found instead."""
+    """Refuse a folder with too few classes; the message fits what lies there instead."""
     for name in folder.class_names:
         if not name.isprintable():  # Class names are written into bundles and shown to people.
             raise DataError(
@@ -195,7 +197,7 @@ def _require_classes(folder: ImageFolder, min_classes: int) -> None:
 
 
 def _inner_folders(folder: ImageFolder) -> list[str]:
-    """List folders with images inside the only class: the usual sign of one level too many."""
+    """List folders with images inside the only class: often the given folder is one too high."""
     if folder.layout == "splits":
         return []
     below = [file.path.partition("/")[2] for file in folder.files]
@@ -218,7 +220,7 @@ def is_collection(path: str | os.PathLike[str]) -> bool:
 
 
 def find_images(directory: str | os.PathLike[str]) -> list[str]:
-    """Find all files in a folder and below that look like images, whatever folders they lie in.
+    """List all files in a folder and below that look like images.
 
     Args:
         directory: The folder or ZIP file.
@@ -229,5 +231,5 @@ def find_images(directory: str | os.PathLike[str]) -> list[str]:
     tree = open_tree(directory)
     walk = Walk(tree)
     walk.read_tree()
-    paths = sorted((file.path for file in walk.found), key=os.fsencode)
+    paths = sorted((file.path for file in walk.files), key=os.fsencode)
     return [os.path.join(directory, path) for path in paths]  # noqa: PTH118 - as it was given

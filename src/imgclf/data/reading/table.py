@@ -35,21 +35,21 @@ def is_table(path: str | os.PathLike[str]) -> bool:
 
 
 def find_tables(tree: Tree) -> list[str]:
-    """Find CSV files beside the folders of a tree that have the columns of a list of images."""
-    found = []
+    """Find the CSV files at the top of a tree that have the columns of an image list."""
+    names = []
     for entry in tree.entries(""):
         if is_wanted(entry) and entry.name.lower().endswith(".csv") and not entry.is_dir():
             with suppress(DataError):
                 columns = csv.DictReader(io.StringIO(_text(tree, entry.name))).fieldnames or ()
-                found += [entry.name] if set(REQUIRED) <= set(columns) else []
-    return found
+                names += [entry.name] if set(REQUIRED) <= set(columns) else []
+    return names
 
 
 def read_table(tree: Tree, name: str) -> ImageFolder:
-    """Read which images a CSV file lists; nothing is opened or decoded.
+    """Read the images that a CSV file lists; no image is opened.
 
     The columns ``path`` (relative to the CSV file's folder, or absolute) and ``label`` are needed;
-    ``split`` (train, val or test) and ``group`` (images of one group stay on one side) are not.
+    ``split`` (train, val or test) and ``group`` (its images stay on one side) are optional.
 
     Args:
         tree: The folder or ZIP file that the CSV file lies in.

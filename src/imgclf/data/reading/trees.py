@@ -15,7 +15,7 @@ __all__ = ["DiskTree", "Entry", "FileStatus", "Tree", "ZipTree", "open_tree"]
 
 
 class FileStatus(Protocol):
-    """What tells one version of a file from the next."""
+    """Size and times of a file, which change with its content."""
 
     @property
     def st_size(self) -> int:
@@ -31,7 +31,7 @@ class FileStatus(Protocol):
 
 
 class Entry(Protocol):
-    """One thing in a folder; an `os.DirEntry` is one."""
+    """A file or folder in a folder, such as an `os.DirEntry`."""
 
     @property
     def name(self) -> str:
@@ -57,7 +57,7 @@ class Tree(Protocol):
 
     @property
     def left_out(self) -> Sequence[tuple[str, str]]:
-        """What cannot be in any folder of it: path and reason."""
+        """Path and reason of each entry that no folder can hold."""
 
     def entries(self, folder: str) -> list[Entry]:
         """List a folder, byte-sorted; `OSError` where it cannot be read."""
@@ -66,7 +66,7 @@ class Tree(Protocol):
         """Return the status of a file; `OSError` where there is none."""
 
     def identity(self, folder: str) -> Hashable:
-        """Return what is equal for two paths to one folder; `OSError` where it cannot be read."""
+        """Return a value that all paths to one folder share; `OSError` where it cannot be read."""
 
     def above(self, folder: str) -> frozenset[Hashable]:
         """Return the identities of all folders above a folder."""
@@ -100,11 +100,11 @@ class DiskTree:
 
     def above(self, folder: str) -> frozenset[Hashable]:
         """Return the identities of all folders above, up to the disk's own root."""
-        found: set[Hashable] = set()
+        identities: set[Hashable] = set()
         for parent in (self.root / folder).parents:
-            with suppress(OSError):  # One that cannot be looked at is none that was come from.
-                found.add(self.identity(parent))
-        return frozenset(found)
+            with suppress(OSError):  # An unreadable parent cannot be what a link leads to.
+                identities.add(self.identity(parent))
+        return frozenset(identities)
 
     def read(self, path: str) -> bytes:
         """Return the content of a file."""
@@ -134,8 +134,7 @@ class ZipTree:
         path = self._full(folder)
         if path not in self._folders:
             raise FileNotFoundError(2, "no such folder in the ZIP file", folder)
-        found = self._folders[path].values()
-        return sorted(found, key=lambda entry: os.fsencode(entry.name))
+        return sorted(self._folders[path].values(), key=lambda entry: os.fsencode(entry.name))
 
     def status(self, path: str) -> FileStatus:
         """Return the status of a member."""
@@ -159,7 +158,7 @@ class ZipTree:
         return "" if joined == "." else joined
 
     def _add(self, path: str) -> bool:
-        """Enter a member and the folders above it; False where a file is in the way of a folder."""
+        """Enter a member and its parent folders; False where a file has the name of a folder."""
         is_folder = path.endswith("/")
         above, _, name = path.rstrip("/").rpartition("/")
         if above and not self._add(f"{above}/"):
