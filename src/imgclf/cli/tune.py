@@ -207,7 +207,7 @@ def tune(
     # Its processes load TensorFlow, too, and may as well begin.
     with open_pool(
         workers, chief_address, allow_network=allow_network,
-        listening=lambda address: console.print(
+        on_listening=lambda address: console.print(
             f"Others may join: imgclf tune-worker --chief {address}", markup=False, soft_wrap=True
         ),
     ) as pool:  # fmt: skip
@@ -236,7 +236,7 @@ def tune(
             data = plan.build(scanning)
         print_data(console, data)
 
-        def opened(study: Study) -> None:
+        def show_study(study: Study) -> None:
             place = escape(shown_path(study.folder))
             console.print(
                 f"The study is in [bold]{place}[/]; Ctrl-C ends it, --resume goes on",
@@ -251,7 +251,7 @@ def tune(
             searched, strategy, settings, limits, study_dir, resume, fresh, refit, tensorboard
         )
         digest = data_digest(data.train, data.val)
-        result = run_tuning(spec, plan, digest, pool, verbose=True, opened=opened)
+        result = run_tuning(spec, plan, digest, pool, verbose=True, on_open=show_study)
     if as_json:
         print_json(summary(result))
     else:

@@ -1,4 +1,4 @@
-"""From a candidate to its images, its network and its training."""
+"""The images, the network and the training of a candidate."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrialImages:
-    """What a trial learns from and is measured on.
+    """The images of a trial.
 
     Attributes:
-        train: Training batches; plain datasets have no end here.
+        train: Training batches; those of a plain dataset repeat without end.
         val: Validation batches.
-        test: Test batches, if there are any.
+        test: Test batches; None if there are none.
         steps_per_epoch: Training batches per epoch.
     """
 
@@ -48,7 +48,7 @@ class TrialImages:
 
 
 def candidate_plan(plan: Plan, candidate: Candidate) -> Plan:
-    """Return the plan of a candidate's images: its size, batches and augmentation."""
+    """Return the plan with a candidate's image size, batch size and augmentation."""
     height, width = candidate.training["image_size"]
     preset = candidate.training["augment"]
     return replace(
@@ -60,11 +60,11 @@ def candidate_plan(plan: Plan, candidate: Candidate) -> Plan:
 
 
 def build_images(plan: Plan | DatasetPlan, candidate: Candidate) -> TrialImages:
-    """Make a candidate's batches.
+    """Build a candidate's batches.
 
     Args:
         plan: The study's images.
-        candidate: What is tried.
+        candidate: The candidate.
 
     Returns:
         The batches.
@@ -76,7 +76,7 @@ def build_images(plan: Plan | DatasetPlan, candidate: Candidate) -> TrialImages:
 
 
 def build_network(candidate: Candidate, images: Batches, seed: int) -> keras.Model:
-    """Build a candidate's network for images like these."""
+    """Build a candidate's network for images of this size and these classes."""
     return build_model(
         candidate.architecture,
         images.input_shape,
@@ -97,15 +97,15 @@ def fit_network(
     val: Batches | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Any:
-    """Fit a candidate's network as `imgclf.train` would.
+    """Fit a candidate's network as `imgclf.train` does.
 
     Args:
-        model: What `build_network` returned.
-        candidate: Its epochs, learning rate and optimizer.
-        settings: What all trials share.
+        model: The network, from `build_network`.
+        candidate: The candidate: its epochs, learning rate and optimizer.
+        settings: Settings of every trial.
         train: Training batches.
-        steps_per_epoch: Batches that make an epoch.
-        val: Images that choose the epoch; without them the last one counts.
+        steps_per_epoch: Training batches per epoch.
+        val: Validation batches, which choose the best epoch; None keeps the last one.
         callbacks: Keras callbacks.
 
     Returns:
@@ -137,14 +137,14 @@ def settle_optimizer(
     input_shape: tuple[int, int, int],
     num_classes: int,
 ) -> None:
-    """Choose one optimizer for all networks of a study: Muon only where it suits each of them.
+    """Choose one optimizer for all networks of a study: Muon only if it suits all of them.
 
     Args:
-        chosen: What a recipe gave; ``optimizer`` and ``learning_rate`` are filled in where they
-            are left to the network.
+        chosen: Settings of a recipe. ``optimizer`` and ``learning_rate`` are set in place where
+            the recipe leaves them to the network.
         architectures: Names of the architectures.
-        input_shape: Of one image.
-        num_classes: 2 or more.
+        input_shape: ``(height, width, channels)`` of an image, in pixels.
+        num_classes: Number of classes, from 2 on.
     """
     if chosen["optimizer"] == "auto":
         suited = {

@@ -1,4 +1,4 @@
-"""The search space: read from the signatures of the architectures, narrowed or widened by name."""
+"""The search space: taken from the architectures' signatures, and changed by name."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ TRAINING_NAMES = tuple(option.name for option in TRAINING_OPTIONS)
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What a search may try.
+    """A search space.
 
     Attributes:
-        architectures: Names of the architectures; more than one are a dimension of their own.
-        dimensions: What else is searched. An architecture's options count only where that
-            architecture is chosen.
+        architectures: Names of the architectures; several are a dimension of their own.
+        dimensions: The other dimensions. An architecture's options apply only to candidates of
+            that architecture.
     """
 
     architectures: tuple[str, ...]
     dimensions: tuple[Dimension, ...]
 
     def active(self, architecture: str) -> tuple[Dimension, ...]:
-        """Return the dimensions that count for one architecture."""
+        """Return the dimensions that apply to an architecture."""
         return tuple(
             dimension
             for dimension in self.dimensions
@@ -47,12 +47,12 @@ class Space:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of all that is searched, for the columns of a table."""
+        """Names of everything that is searched, for the columns of a table."""
         several = ("architecture",) if len(self.architectures) > 1 else ()
         return (*several, *dict.fromkeys(dimension.name for dimension in self.dimensions))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values that say what is searched, for the study's key."""
+        """Return the space as plain values, for the study's identity."""
         return {
             "architectures": list(self.architectures),
             **{dimension.key: dimension.text for dimension in self.dimensions},
@@ -66,27 +66,27 @@ def make_space(
     space: Mapping[str, str | Sequence[Value]] | None = None,
     learning_rate: float = USUAL_RATE,
 ) -> Space:
-    """Put a search space together, importing neither TensorFlow nor Keras.
+    """Make a search space, without importing TensorFlow or Keras.
 
-    By default the learning rate is searched (a tenth to ten times of the study's own, in equal
-    ratios), and every option that its architecture declares with ``search=``.
+    By default it has the learning rate (a tenth to ten times `learning_rate`, on a logarithmic
+    scale) and every option that an architecture declares with ``search=``.
 
     Args:
         architectures: One name, several separated by commas, or a list of names.
-        tune: Names that are searched instead of the default ones: options of the architectures,
+        tune: Names to search instead of the default ones: options of the architectures,
             or ``"learning_rate"``, ``"optimizer"``, ``"batch_size"``, ``"augment"`` and
-            ``"image_size"``. One of two architectures is meant by ``"resnet9.filters"``.
-        space: For single names the values to try: ``"16,32,64"``, ``"1e-4..1e-2:log"`` or a list.
-            A name that is not in `tune` is searched as well.
-        learning_rate: The study's own, around which others are searched.
+            ``"image_size"``. ``"resnet9.filters"`` is the option of that architecture only.
+        space: Values to try by name: ``"16,32,64"``, ``"1e-4..1e-2:log"`` or a list. A name that
+            is not in `tune` is searched as well.
+        learning_rate: Learning rate of the defaults, the centre of the searched range.
 
     Returns:
         The space.
 
     Raises:
         UnknownArchitectureError: An architecture is not installed.
-        OptionError: A name is no option of any of the architectures.
-        ArgumentError: Values are out of bounds, or nothing is searched.
+        OptionError: A name is not an option of any of the architectures.
+        ArgumentError: Values are out of range, or nothing is searched.
 
     Example:
         >>> space = make_space("three_conv", space={"filters": "16,32"})
@@ -114,13 +114,13 @@ def make_space(
 
 
 def parse_spaces(assignments: Iterable[str]) -> dict[str, str]:
-    """Turn ``["filters=16,32", ...]`` of a command line into names and texts."""
+    """Split ``["filters=16,32", ...]`` of a command line into names and texts of values."""
     spaces = {}
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
         if not separator:
             raise ArgumentError(
-                f"{assignment!r} is no search space: write name=16,32,64 or name=1e-4..1e-2:log."
+                f"{assignment!r} is not a search space: write name=16,32,64 or name=1e-4..1e-2:log."
             )
         spaces[name.strip()] = text
     return spaces
@@ -129,7 +129,7 @@ def parse_spaces(assignments: Iterable[str]) -> dict[str, str]:
 def _load(architectures: str | Sequence[str]) -> list[Architecture]:
     names = architectures.split(",") if isinstance(architectures, str) else list(architectures)
     for name in names:
-        # A trial runs in a process of its own, which finds an architecture by its name.
+        # A trial runs in a process of its own, which looks the architecture up by name.
         if not isinstance(name, str):
             raise ArgumentError(
                 f"{name!r} cannot be searched: give the name of an installed architecture."
@@ -137,7 +137,7 @@ def _load(architectures: str | Sequence[str]) -> list[Architecture]:
     unique = list(dict.fromkeys(name.strip() for name in names))
     if not unique:
         raise ArgumentError("No architecture is given: name one, such as three_conv.")
-    # A function of a plain file is found again by what was given, not by its bare name.
+    # A function in a plain file is found by path and name, not by its name alone.
     return [replace(load_architecture(name), name=name) for name in unique]
 
 
@@ -157,12 +157,12 @@ def _default_dimensions(loaded: Sequence[Architecture]) -> list[Dimension]:
 
 
 def _own_options(architecture: Architecture) -> tuple[Option, ...]:
-    """Return an architecture's options but those that share a training option's name."""
+    """Return an architecture's options, except those with the name of a training option."""
     return tuple(option for option in architecture.options if option.name not in TRAINING_NAMES)
 
 
 def _dimensions(loaded: Sequence[Architecture], name: str, text: str | None) -> list[Dimension]:
-    """Find what a name stands for: a training option, or an option of some architectures."""
+    """Return the dimensions of a name: a training option, or options of the architectures."""
     training = find_option(TRAINING_OPTIONS, name)
     if training is not None:
         return [_dimension(training, text, None)]

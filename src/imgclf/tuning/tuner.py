@@ -1,4 +1,4 @@
-"""`imgclf.tune`: from batches to the best options that were found."""
+"""`imgclf.tune`: search for the best options of an architecture."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,17 +18,18 @@ from imgclf.atomic import write_atomically
 from imgclf.data.batches.generators import Batches, Plan
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
-from imgclf.runs.folder import split_csv
+from imgclf.runs.folder import split_csv, split_rows
 from imgclf.tuning.candidates import default_candidate
 from imgclf.tuning.datasets import DatasetPlan, plan_datasets, require_searchable
+from imgclf.tuning.display import SearchDisplay
 from imgclf.tuning.outcome import TuningResult, measure_search
 from imgclf.tuning.pool import WorkerPool, open_pool
 from imgclf.tuning.proposals import Strategy, require_strategy
-from imgclf.tuning.search import Search, Watcher
+from imgclf.tuning.search import Search, SearchCallbacks
 from imgclf.tuning.search_spec import SearchLimits, SearchSpec
 from imgclf.tuning.space import Space, make_space
 from imgclf.tuning.study import Study, open_study, study_key
-from imgclf.tuning.tables import write_tables
+from imgclf.tuning.summary_files import write_summary_files
 from imgclf.tuning.tensorboard import TrialLogs
 from imgclf.tuning.trial_settings import TrialSettings
 from imgclf.tuning.trials import Trial
@@ -58,50 +59,49 @@ def tune(
     allow_network: bool = False,
     **settings: Any,
 ) -> TuningResult:
-    """Search for the options with which an architecture does best on your images.
+    """Search for the options with which an architecture is most accurate on your images.
 
-    The architecture's own signature says what can be searched; by default that is the learning
-    rate and each option that it declares with ``search=``. The first trial is always its defaults.
-    Each trial runs in a process of its own, from the `plan` of the batches; one that fails is
-    recorded with its reason and hurts no other.
+    The architecture's signature declares what can be searched; by default these are the learning
+    rate and each option with ``search=``. The first trial is always the defaults. Each trial runs
+    in a process of its own; one that fails is recorded with its reason and harms no other.
 
     Args:
-        architecture: An installed name, or several: their options are searched where they apply.
+        architecture: Name of an installed architecture, or several names.
         train: Training batches of `imgclf.make_generators`, or a plain `tf.data.Dataset` of
-            ``(images, labels)``: uint8 or float ``(batch, height, width, channels)``, 0..255. It
-            stays in this process, which lends its batches to the trials; batch size, image size
-            and augmentation cannot be searched then.
-        val: The validation batches that came with them; they choose the best trial.
-        max_trials: Most trials, the defaults included.
-        epochs: Passes over the training images in each trial; with ``"hyperband"`` the most.
+            ``(images, labels)``: uint8 or float ``(batch, height, width, channels)``, 0..255. A
+            plain dataset stays in this process, which sends its batches to the trials; batch size,
+            image size and augmentation cannot be searched then.
+        val: The validation batches of the same call; they choose the best trial.
+        max_trials: Maximum number of trials, including the defaults.
+        epochs: Passes over the training images in each trial; the maximum with ``"hyperband"``.
         strategy: ``"random"``, ``"bayesian"`` (needs ``imgclf[bayesian]``), ``"hyperband"`` or
             ``"grid"``.
-        tune: Names to search instead of the default ones.
-        space: Values to try for single names, as ``{"filters": [16, 32], "learning_rate":
+        tune: Names to search, instead of the default ones.
+        space: Values to try by name, such as ``{"filters": [16, 32], "learning_rate":
             "1e-4..1e-2:log"}``.
-        budget_s: Wall time after which no trial is begun.
-        workers: Trials at a time, each in its own process.
-        study_dir: Where the study is kept; None is ``studies/<architecture>-<key>``.
-        resume: Go on with the study that is there; finished trials are not repeated.
-        fresh: Remove the study that is there, and begin anew.
+        budget_s: Wall time in seconds after which no trial starts.
+        workers: Number of trials at a time, each in a process of its own.
+        study_dir: The study's folder; None is ``studies/<architecture>-<key>``.
+        resume: Go on with the study in the folder; finished trials are not repeated.
+        fresh: Remove the study in the folder first.
         verbose: 1 draws the progress on standard error.
-        refit: So many seeds with which the best candidate is trained once more, on training and
+        refit: Number of seeds with which the best candidate is trained again, on training and
             validation images together; needs test images.
-        tensorboard: Write ``tensorboard/`` in the study, with the HParams view.
+        tensorboard: Write TensorBoard logs with the HParams view to ``tensorboard/`` in the study.
         chief_address: ``"HOST:PORT"`` at which ``imgclf tune-worker`` may join from other machines;
-            `workers` may be 0 then. The port has no password: it belongs on a private network.
+            `workers` may then be 0. The port has no password: use it on a private network only.
         allow_network: Accept an address that other machines can reach.
         **settings: Fields of `imgclf.tuning.trial_settings.TrialSettings`, such as ``seed``,
             ``executions``, ``patience``, ``optimizer`` and ``max_parameters``.
 
     Returns:
-        The best options and where their classifier lies.
+        The best options, their figures and the file of their classifier.
 
     Raises:
         OptionError: A name cannot be searched.
         ArgumentError: An argument is not accepted.
-        StudyError: The study exists already, or is another one.
-        TuningError: No trial came to a result, or three in a row failed in the same way.
+        StudyError: The folder holds a study already, or another study than the one to resume.
+        TuningError: No trial completed, or three in a row failed in the same way.
 
     Example:
         >>> train, val = imgclf.make_generators("photos/", image_size=(96, 96))  # doctest: +SKIP
@@ -137,68 +137,68 @@ def run_tuning(
     spec: SearchSpec,
     plan: Plan | DatasetPlan,
     digest: str,
-    workers: WorkerPool,
+    pool: WorkerPool,
     *,
     verbose: bool = False,
-    opened: Callable[[Study], None] = lambda _study: None,
+    on_open: Callable[[Study], None] = lambda _study: None,
 ) -> TuningResult:
-    """Search as `tune` does.
+    """Run a search as `tune` does.
 
     Args:
-        spec: All that decides the search.
+        spec: Everything that decides the search, except the images.
         plan: The images.
-        digest: What `data_digest` says of them.
-        workers: The processes that run trials; they may still be starting.
-        verbose: Whether the progress is drawn on standard error.
-        opened: Called with the study as soon as it is open.
+        digest: The images' digest, from `data_digest`.
+        pool: The workers that run the trials; they may still be starting.
+        verbose: Whether to draw the progress on standard error.
+        on_open: Called with the study as soon as it is open.
 
     Returns:
-        What was found.
+        The outcome.
     """
     if isinstance(plan, Plan) and plan.store == "memory":
-        plan = replace(plan, store="auto")  # The trials' processes share what lies on the disk.
+        plan = replace(plan, store="auto")  # Processes share pixels on disk only.
     if spec.refit and (isinstance(plan, DatasetPlan) or plan.build().test is None):
         raise ArgumentError(
-            "refit needs test images: without them nothing could be said of its result."
+            "refit needs test images, to measure its result: give some, or leave it out."
         )
     identity = _identity(spec, plan, digest)
     folder = spec.study_dir or _default_folder(spec.space, identity)
     with open_study(folder, identity, resume=spec.resume, fresh=spec.fresh) as study:
-        opened(study)
+        on_open(study)
         if isinstance(plan, Plan):
-            plan = _fixed_division(study, plan)
-        with _drawing(spec, study, verbose) as watcher:
+            plan = _with_fixed_split(study, plan)
+        display = SearchDisplay(spec, study.trials) if verbose else nullcontext(SearchCallbacks())
+        with display as drawing:
 
-            def ended(trial: Trial, trials: tuple[Trial, ...]) -> None:
-                write_tables(study, spec.space, plan, spec.settings)
-                watcher.ended(trial, trials)
+            def on_trial_end(trial: Trial, trials: tuple[Trial, ...]) -> None:
+                write_summary_files(study, spec.space, plan, spec.settings)
+                drawing.on_trial_end(trial, trials)
 
-            watching = replace(watcher, ended=ended)
+            callbacks = replace(drawing, on_trial_end=on_trial_end)
             if spec.tensorboard:
-                watching = _logging(spec, study, plan, watching)
-            search = Search(
-                study, spec.space, spec.strategy, plan, spec.settings, spec.limits, watching
-            )
-            search.run(workers)
-        return measure_search(spec, study, plan, workers)
+                callbacks = _with_tensorboard(spec, study, plan, callbacks)
+            Search(study, spec, plan, callbacks).run(pool)
+        return measure_search(spec, study, plan, pool)
 
 
-def _logging(spec: SearchSpec, study: Study, plan: Plan | DatasetPlan, watcher: Watcher) -> Watcher:
-    """Write event files for TensorBoard beside all that `watcher` does."""
+def _with_tensorboard(
+    spec: SearchSpec, study: Study, plan: Plan | DatasetPlan, callbacks: SearchCallbacks
+) -> SearchCallbacks:
+    """Return callbacks that also write TensorBoard logs."""
     defaults = [
         default_candidate(architecture, plan, spec.settings)
         for architecture in spec.space.architectures
     ]
     logs = TrialLogs(study.folder, spec.space, defaults)
     logs.begin(study.trials)
-    return logs.watching(watcher)
+    return logs.add_to(callbacks)
 
 
 @contextmanager
 def _images(
     spec: SearchSpec, train: tf.data.Dataset, val: tf.data.Dataset
 ) -> Iterator[tuple[Plan | DatasetPlan, str]]:
-    """Make the images available to the processes of trials; gives plan and digest."""
+    """Make the images available to the trials' processes; yields their plan and digest."""
     for name, batches in (("train", train), ("val", val)):
         if not isinstance(batches, tf.data.Dataset):
             raise ArgumentError(
@@ -236,27 +236,19 @@ def _default_folder(space: Space, identity: Mapping[str, Any]) -> Path:
     return Path("studies") / f"{names}-{study_key(identity)}"
 
 
-def _fixed_division(study: Study, plan: Plan) -> Plan:
-    """Write the division down and keep to it.
+def _with_fixed_split(study: Study, plan: Plan) -> Plan:
+    """Write the split to the study's ``split.csv``, and return a plan that reads it.
 
-    Which images look alike is seen a little differently at each size: without this an image could
-    be a training image of one trial and a test image of another.
+    Near-duplicates are found a little differently at each image size: without the file an image
+    could be a training image of one trial and a test image of another.
     """
-    data = plan.build()
-    names = data.train.class_names
-    rows = [
-        (sample.path, sample.sha256, names[sample.label], split)
-        for split, batches in (("train", data.train), ("val", data.val), ("test", data.test))
-        if batches is not None
-        for sample in batches.samples
-    ]
     path = (study.folder / "split.csv").absolute()
-    write_atomically(path, split_csv(rows)[0])
+    write_atomically(path, split_csv(split_rows(plan.build()))[0])
     return replace(plan, split_file=str(path))
 
 
 def _identity(spec: SearchSpec, plan: Plan | DatasetPlan, digest: str) -> dict[str, Any]:
-    """Say what makes a study this one: another value anywhere makes another study."""
+    """Return what identifies a study: with any other value it is another study."""
     return {
         "version": version("imgclf"),
         "objective": "val_accuracy",
@@ -273,7 +265,7 @@ def _identity(spec: SearchSpec, plan: Plan | DatasetPlan, digest: str) -> dict[s
 
 
 def data_digest(train: Batches, val: Batches) -> str:
-    """Name the images and their division by content; where they lie does not matter."""
+    """Return a digest of the images' content and split; it does not depend on their paths."""
     rows = sorted(
         f"{split} {train.class_names[sample.label]} {sample.sha256}"
         for split, batches in (("train", train), ("val", val))
@@ -281,13 +273,3 @@ def data_digest(train: Batches, val: Batches) -> str:
     )
     content = "\n".join(rows).encode("utf-8", "surrogateescape")
     return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _drawing(spec: SearchSpec, study: Study, verbose: bool) -> Any:
-    from contextlib import nullcontext
-
-    if not verbose:
-        return nullcontext(Watcher())
-    from imgclf.tuning.display import SearchDisplay
-
-    return SearchDisplay(spec, study.trials)

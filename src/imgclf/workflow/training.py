@@ -36,6 +36,7 @@ from imgclf.runs.folder import (
     read_config,
     split_csv,
     split_difference,
+    split_rows,
     write_config,
     write_history,
 )
@@ -240,7 +241,7 @@ def _train(
     data = task.plan.build(watcher.scanning)
     watcher.scanned(data)
     precision = choose_precision(settings.precision)
-    split, split_sha256 = split_csv(_split_rows(data))
+    split, split_sha256 = split_csv(split_rows(data))
     if recorded_split is not None:
         _require_same_images(recorded_split, split)
     elif folder is not None:
@@ -322,16 +323,6 @@ def _require_same_images(recorded: bytes, found: bytes) -> None:
             f"The images are not those of the run ({difference}): restore them, or train anew in "
             "another run folder."
         )
-
-
-def _split_rows(data: ImageData) -> list[tuple[str, str, str, str]]:
-    names = data.train.class_names
-    return [
-        (sample.path, sample.sha256, names[sample.label], split)
-        for split, batches in (("train", data.train), ("val", data.val), ("test", data.test))
-        if batches is not None
-        for sample in batches.samples
-    ]
 
 
 def _traces(train: Batches) -> TrainingTraces:
