@@ -11,20 +11,25 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from imgclf.atomic import write_atomically
-from imgclf.errors import RunFolderError
+from imgclf.errors import ImgclfError, RunFolderError
+
+if TYPE_CHECKING:
+    from imgclf.data.batches.image_data import ImageData
 
 __all__ = [
     "BUNDLE_NAME",
     "START_NAME",
     "default_run_folder",
+    "lock_folder",
     "mark_stopped",
     "open_run_folder",
     "read_config",
     "split_csv",
     "split_difference",
+    "split_rows",
     "write_config",
     "write_history",
 ]
@@ -60,15 +65,7 @@ def open_run_folder(path: str | os.PathLike[str], *, resume: bool = False) -> It
     folder = Path(path)
     if resume:
         _require_unfinished(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK_NAME).open("w")
-    except OSError as error:
-        raise RunFolderError(
-            f"The run folder {folder} cannot be made ({error.strerror}): give another one."
-        ) from error
-    with lock:
-        _take(lock, folder)
+    with lock_folder(folder, "run folder", "training", RunFolderError):
         # Checkpoints without their configuration would be gone on with, whatever run they are of.
         if not resume and any((folder / name).exists() for name in (CONFIG_NAME, "checkpoints")):
             raise RunFolderError(
@@ -78,17 +75,42 @@ def open_run_folder(path: str | os.PathLike[str], *, resume: bool = False) -> It
         yield folder
 
 
-def _take(lock: IO[str], folder: Path) -> None:
+@contextmanager
+def lock_folder(
+    folder: Path, kind: str, activity: str, error_class: type[ImgclfError]
+) -> Iterator[None]:
+    """Make a folder and hold its lock; the lock of a killed process is free again.
+
+    Args:
+        folder: The folder; it is made with its parents.
+        kind: What messages call the folder, such as ``"run folder"``.
+        activity: What the holder of the lock does, such as ``"training"``.
+        error_class: Raised where the folder cannot be made or another process holds the lock.
+
+    Yields:
+        Nothing; the lock is held until the context is left.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK_NAME).open("w")
+    except OSError as error:
+        raise error_class(
+            f"The {kind} {folder} cannot be made ({error.strerror}): give another one."
+        ) from error
+    with lock:
+        _take_lock(lock, f"Another {activity} is running in {folder}", kind, error_class)
+        yield
+
+
+def _take_lock(lock: IO[str], busy: str, kind: str, error_class: type[ImgclfError]) -> None:
     try:
         import fcntl
-    except ImportError:  # Not Unix: the check for an earlier run has to do.
+    except ImportError:  # Not Unix: a second process is not noticed.
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise RunFolderError(
-            f"Another training is running in {folder}: wait for it, or give another run folder."
-        ) from error
+        raise error_class(f"{busy}: wait for it, or give another {kind}.") from error
 
 
 def _require_unfinished(folder: Path) -> None:
@@ -146,6 +168,17 @@ def write_history(folder: Path, history: Mapping[str, Sequence[float]]) -> None:
         writer.writerow(["epoch", *history])
         for epoch, row in enumerate(zip(*history.values(), strict=True), start=1):
             writer.writerow([epoch, *row])
+
+
+def split_rows(data: ImageData) -> list[tuple[str, str, str, str]]:
+    """Return ``(path, sha256, class name, split)`` of each image, for `split_csv`."""
+    names = data.train.class_names
+    return [
+        (sample.path, sample.sha256, names[sample.label], split)
+        for split, batches in (("train", data.train), ("val", data.val), ("test", data.test))
+        if batches is not None
+        for sample in batches.samples
+    ]
 
 
 def split_csv(rows: Iterable[tuple[str, str, str, str]]) -> tuple[bytes, str]:

@@ -1,4 +1,4 @@
-"""A candidate: everything that differs from one trial to another."""
+"""Candidates: what differs from one trial to another."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a trial tries: everything about it that differs between trials.
+    """What a trial tries: everything that differs between trials.
 
     Attributes:
         architecture: The architecture's name.
         options: A value for each of the architecture's options.
-        training: Learning rate, optimizer, batch size, augmentation (a preset's name, or None for
-            the study's own) and image size ``[height, width]``.
+        training: ``learning_rate``, ``optimizer``, ``batch_size``, ``augment`` (a preset's name,
+            or None for the study's own) and ``image_size``, ``[height, width]`` in pixels.
         epochs: Passes over the training images.
     """
 
@@ -45,7 +45,7 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """A text that only an equal candidate has."""
+        """The candidate as JSON: equal for equal candidates only."""
         return json.dumps(asdict(self), sort_keys=True)
 
     def value(self, name: str) -> Any:
@@ -56,11 +56,16 @@ class Candidate:
             return self.epochs
         return self.training.get(name, self.options.get(name))
 
+    def shown(self, name: str) -> Any:
+        """Return a value as the command line takes it: image sizes as ``96`` or ``96x128``."""
+        value = self.value(name)
+        return "x".join(map(str, dict.fromkeys(value))) if isinstance(value, list) else value
+
 
 def default_candidate(
     architecture: str, plan: Plan | DatasetPlan, settings: TrialSettings
 ) -> Candidate:
-    """Return what an architecture gives without a search: its defaults on the study's images."""
+    """Return the candidate of an architecture's defaults, with the study's own settings."""
     from imgclf.data.batches.augmentation import PRESETS  # heavy
 
     presets = [name for name, preset in PRESETS.items() if preset == plan.augmentation]
@@ -82,7 +87,18 @@ def make_candidate(
     settings: TrialSettings,
     epochs: int | None,
 ) -> Candidate:
-    """Turn searched values into all that a trial needs: what is not searched keeps its default."""
+    """Return the candidate with these searched values; everything else keeps its default.
+
+    Args:
+        space: The search space.
+        values: Values by `imgclf.tuning.dimensions.Dimension.key`, with ``"architecture"``.
+        plan: The study's images.
+        settings: Settings of every trial.
+        epochs: Passes over the training images; None takes those of `settings`.
+
+    Returns:
+        The candidate.
+    """
     architecture = str(values["architecture"])
     default = default_candidate(architecture, plan, settings)
     options, training = dict(default.options), dict(default.training)
@@ -118,7 +134,7 @@ def candidate_settings(settings: TrialSettings, candidate: Candidate) -> Setting
 
 
 def searched_values(candidate: Candidate, space: Space) -> dict[str, Value] | None:
-    """Return the searched values of a candidate; None where it lies outside the space."""
+    """Return a candidate's searched values; None where it lies outside the space."""
     values: dict[str, Value] = {"architecture": candidate.architecture}
     for dimension in space.active(candidate.architecture):
         value = candidate.value(dimension.name)

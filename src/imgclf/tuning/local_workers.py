@@ -1,4 +1,4 @@
-"""The processes that run trials, and what they say."""
+"""Local workers: processes of this machine that run a search's tasks."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from imgclf.tuning.trial_server import LENGTH_BYTES
 __all__ = ["LocalWorkers"]
 
 MAX_LOST_IN_A_ROW = 2
-"""Servers that may end one after the other, without a trial that ends, before the search does."""
+"""Server processes that may die in a row, without a task that ends, before the search stops."""
 
 
 @dataclass(slots=True, eq=False)
 class _ServerProcess:
-    """A running server process.
+    """A running `imgclf.tuning.trial_server`.
 
     Attributes:
-        process: The process, in a session of its own together with its trials.
-        errors: What it printed.
+        process: The process, which leads a process group with its trials.
+        errors: File of what it printed.
         ready: Whether it has imported Keras.
-        job: The number of the trial that it runs; None while it waits.
-        rest: The beginning of a line that has not come in full.
+        job: Number of the task that it runs; None while it is idle.
+        rest: Incomplete line at the end of what was read.
     """
 
     process: subprocess.Popen[bytes]
@@ -47,10 +47,10 @@ class _ServerProcess:
 
 @dataclass(slots=True)
 class LocalWorkers:
-    """A few server processes, each of which runs one trial at a time.
+    """A pool of local server processes, each of which runs one task at a time.
 
-    They are started as modules of our own, so that a caller's script needs no main guard.
-    Use as a context manager: leaving it ends all processes, whatever they are doing.
+    The processes are started with ``python -m``, so that a caller's script needs no main guard.
+    Use it as a context manager; leaving it kills all processes.
 
     Attributes:
         count: Number of processes.
@@ -62,7 +62,7 @@ class LocalWorkers:
     _lost_in_a_row: int = 0
 
     def __enter__(self) -> LocalWorkers:
-        """Start the processes; they import Keras while the caller does other things."""
+        """Start the processes, without waiting for their imports."""
         if not hasattr(os, "fork"):
             raise TuningError(
                 "Tuning needs processes that can be forked, which this system does not have: "
@@ -73,7 +73,7 @@ class LocalWorkers:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """End all processes."""
+        """Kill all processes."""
         for worker in self._workers:
             self._end(worker)
         self._workers.clear()
@@ -81,16 +81,11 @@ class LocalWorkers:
 
     @property
     def num_idle(self) -> int:
-        """Number of processes that could take a trial."""
+        """Number of processes without a task."""
         return sum(worker.job is None for worker in self._workers)
 
     def run(self, job: int, task: WorkerTask | ReceivedTask) -> None:
-        """Give a trial, or a refit, to a process that has none.
-
-        Args:
-            job: By which `events` names the trial.
-            task: What to run.
-        """
+        """Give a task to an idle process; see `imgclf.tuning.pool.WorkerPool`."""
         worker = min(
             (worker for worker in self._workers if worker.job is None),
             key=lambda worker: not worker.ready,
@@ -98,21 +93,16 @@ class LocalWorkers:
         worker.job = job
         content = pickle.dumps(task)
         assert worker.process.stdin is not None
-        # Where the process has ended, `events` is about to notice.
+        # Where the process has died, `events` will notice.
         with contextlib.suppress(BrokenPipeError):
             worker.process.stdin.write(len(content).to_bytes(LENGTH_BYTES, "big") + content)
             worker.process.stdin.flush()
 
     def events(self, timeout_s: float) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield what the processes have said, waiting for the first word at most `timeout_s`.
-
-        Yields:
-            A trial's job and one of ``{"epoch"}``, ``{"result"}``, ``{"refused"}``,
-            ``{"error", "message"}``, ``{"ended": exit status}`` and ``{"lost"}``, the last where
-            the server itself has ended and the trial has to be run again.
+        """Yield the processes' events; see `imgclf.tuning.pool.WorkerPool`.
 
         Raises:
-            TuningError: Processes end one after the other.
+            TuningError: Several processes in a row have died.
         """
         for key, _ in self._selector.select(timeout_s):
             worker: _ServerProcess = key.data
@@ -153,7 +143,7 @@ class LocalWorkers:
         self._workers.append(worker)
 
     def _replace(self, worker: _ServerProcess) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Put a new process in the place of one that has ended."""
+        """Replace a process that has died; yields that its task is lost."""
         self._workers.remove(worker)
         worker.errors.seek(0)
         last_words = worker.errors.read()
@@ -169,10 +159,10 @@ class LocalWorkers:
             yield worker.job, {"lost": True}
 
     def _end(self, worker: _ServerProcess) -> None:
-        """End a process and all that it has started."""
+        """Kill a process and all processes that it has started."""
         assert worker.process.stdout is not None
         assert worker.process.stdin is not None
-        # It may be gone already, with its whole session.
+        # The whole group may be gone already.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(worker.process.pid, signal.SIGKILL)
         worker.process.wait()

@@ -1,4 +1,4 @@
-"""Training the best candidate once more, on training and validation images together."""
+"""Refits: training the best candidate on training and validation images together."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ __all__ = ["join_batches", "run_refit"]
 
 
 def run_refit(task: RefitTask, report: Callable[[dict[str, Any]], None]) -> None:
-    """Train with a seed on training and validation images, and measure on the test images.
+    """Train on training and validation images together, and evaluate on the test images.
 
-    No image is left to choose an epoch: the last one counts, at the end of the schedule.
+    No images are left to choose the best epoch: the weights of the last one are kept.
 
     Args:
         task: The refit.
         report: Called with ``{"accuracy": ...}``, the accuracy on the test images.
 
     Raises:
-        ArgumentError: There are no test images, so that nothing could be said of the result.
+        ArgumentError: There are no test images.
     """
     settings = candidate_settings(task.settings, task.candidate)
     data = build_data(candidate_plan(task.plan, settings))
     if data.test is None:
-        raise ArgumentError("Without test images a refit cannot be measured: give some.")
+        raise ArgumentError("A refit cannot be measured without test images: give some.")
     train = join_batches(data)
     model = build_network(settings, train, task.seed)
     fit_by_settings(model, train, None, replace(settings, patience=None))
@@ -52,7 +52,7 @@ def run_refit(task: RefitTask, report: Callable[[dict[str, Any]], None]) -> None
 
 
 def join_batches(data: ImageData) -> Batches:
-    """Return batches of the training and the validation images together, varied like training."""
+    """Return augmented batches of the training and validation images together."""
     first, second = data.train.source, data.val.source
     boundary = int(first.rows.max()) + 1
     source = replace(
@@ -67,14 +67,14 @@ def join_batches(data: ImageData) -> Batches:
 
 @dataclass(frozen=True, slots=True)
 class _JoinedPixels:
-    """The rows of two sources, one after the other."""
+    """The images of two sources, one after the other."""
 
     first: PixelSource
     second: PixelSource
     boundary: int
 
     def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return images in the order of the indices."""
+        """Return the images of these indices, in their order."""
         in_second = indices >= self.boundary
         if not in_second.any():
             return self.first.rows(indices)

@@ -129,7 +129,7 @@ class SearchRequest:
             self.workers,
             self.chief_address,
             allow_network=self.allow_network,
-            listening=observer.listening,
+            on_listening=observer.listening,
         ) as pool:
             yield pool
 

@@ -15,14 +15,15 @@ __all__ = ["SearchLimits", "SearchSpec"]
 
 @dataclass(frozen=True, slots=True)
 class SearchLimits:
-    """When a search ends.
+    """When a search ends, and what it keeps.
 
     Attributes:
-        max_trials: Most trials of the study, those of earlier searches and the defaults included;
-            refused ones do not count.
-        budget_s: Wall time after which no trial is begun; None sets no bound. A trial that would
-            not end in time, judged by the median so far, is not begun either.
-        keep: Bundles that stay on disk, the best ones; those of the defaults stay beside them.
+        max_trials: Maximum number of trials of the study, including the defaults and the trials of
+            earlier searches; refused ones do not count.
+        budget_s: Wall time in seconds after which no trial starts; None sets no limit. A trial
+            that would not end in time, judged by the median duration so far, does not start.
+        keep: Number of the best trials whose classifiers stay on disk; those of the defaults
+            always stay.
     """
 
     max_trials: int = 20
@@ -30,7 +31,7 @@ class SearchLimits:
     keep: int = 3
 
     def __post_init__(self) -> None:
-        """Refuse limits with which no search could begin."""
+        """Refuse values out of range."""
         for name in ("max_trials", "keep"):
             count = getattr(self, name)
             if isinstance(count, bool) or not count >= 1 or count % 1:
@@ -45,19 +46,19 @@ class SearchLimits:
 
 @dataclass(frozen=True, slots=True)
 class SearchSpec:
-    """All that decides a search but the images.
+    """Everything that decides a search, except the images.
 
     Attributes:
-        space: What is searched.
-        strategy: How.
-        settings: What all trials share.
-        limits: When it ends.
+        space: The search space.
+        strategy: The search strategy.
+        settings: Settings of every trial.
+        limits: When the search ends.
         study_dir: The study's folder; None is ``studies/<architectures>-<key>``.
-        resume: Go on with the study of that folder.
-        fresh: Remove the study of that folder.
-        refit: So many seeds with which the best candidate is trained on training and validation
-            images together.
-        tensorboard: Whether event files for TensorBoard are written.
+        resume: Whether to go on with the study in that folder.
+        fresh: Whether to remove the study in that folder first.
+        refit: Number of seeds with which the best candidate is trained again, on training and
+            validation images together.
+        tensorboard: Whether to write event files for TensorBoard.
     """
 
     space: Space

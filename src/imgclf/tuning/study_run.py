@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,19 +18,20 @@ from imgclf.data.batches.image_data import build_data
 from imgclf.data.batches.plan import Plan
 from imgclf.data.reading.layout import read_folder
 from imgclf.errors import ArgumentError
-from imgclf.runs.folder import split_csv
+from imgclf.runs.folder import split_csv, split_rows
 from imgclf.runs.resolution import make_plan, resolve_for_folder
 from imgclf.tuning.candidate_training import settle_optimizer
 from imgclf.tuning.candidates import default_candidate
 from imgclf.tuning.datasets import DatasetPlan
+from imgclf.tuning.display import SearchDisplay
 from imgclf.tuning.outcome import TuningResult, measure_search
 from imgclf.tuning.pool import WorkerPool
 from imgclf.tuning.request import SearchObserver, SearchRequest
-from imgclf.tuning.search import Search, Watcher
+from imgclf.tuning.search import Search, SearchCallbacks
 from imgclf.tuning.search_spec import SearchSpec
 from imgclf.tuning.space import Space
 from imgclf.tuning.study import Study, open_study, study_key
-from imgclf.tuning.tables import write_tables
+from imgclf.tuning.summary_files import write_summary_files
 from imgclf.tuning.tensorboard import TrialLogs
 from imgclf.tuning.trials import Trial
 
@@ -67,7 +69,7 @@ def run_tuning(
     spec: SearchSpec,
     plan: Plan | DatasetPlan,
     digest: str,
-    workers: WorkerPool,
+    pool: WorkerPool,
     observer: SearchObserver,
 ) -> TuningResult:
     """Search as `tune` does.
@@ -76,49 +78,49 @@ def run_tuning(
         spec: All that decides the search.
         plan: The images.
         digest: What `data_digest` says of them.
-        workers: The processes that run trials; they may still be starting.
+        pool: The workers that run the trials; they may still be starting.
         observer: Told how it goes on.
 
     Returns:
         What was found.
     """
     if isinstance(plan, Plan) and plan.store == "memory":
-        plan = replace(plan, store="auto")  # The trials' processes share what lies on the disk.
+        plan = replace(plan, store="auto")  # Processes share pixels on disk only.
     if spec.refit and (isinstance(plan, DatasetPlan) or build_data(plan).test is None):
         raise ArgumentError(
-            "refit needs test images: without them nothing could be said of its result."
+            "refit needs test images, to measure its result: give some, or leave it out."
         )
     identity = _identity(spec, plan, digest)
     folder = spec.study_dir or _default_folder(spec.space, identity)
     with open_study(folder, identity, resume=spec.resume, fresh=spec.fresh) as study:
         observer.opened(study)
         if isinstance(plan, Plan):
-            plan = _fixed_division(study, plan)
-        with _drawing(spec, study, observer.verbose) as watcher:
+            plan = _with_fixed_split(study, plan)
+        quiet = nullcontext(SearchCallbacks())
+        with SearchDisplay(spec, study.trials) if observer.verbose else quiet as drawing:
 
-            def ended(trial: Trial, trials: tuple[Trial, ...]) -> None:
-                write_tables(study, spec.space, spec.settings)
-                watcher.ended(trial, trials)
+            def on_trial_end(trial: Trial, trials: tuple[Trial, ...]) -> None:
+                write_summary_files(study, spec.space, spec.settings)
+                drawing.on_trial_end(trial, trials)
 
-            watching = replace(watcher, ended=ended)
+            callbacks = replace(drawing, on_trial_end=on_trial_end)
             if spec.tensorboard:
-                watching = _logging(spec, study, plan, watching)
-            search = Search(
-                study, spec.space, spec.strategy, plan, spec.settings, spec.limits, watching
-            )
-            search.run(workers)
-        return measure_search(spec, study, plan, workers)
+                callbacks = _with_tensorboard(spec, study, plan, callbacks)
+            Search(study, spec, plan, callbacks).run(pool)
+        return measure_search(spec, study, plan, pool)
 
 
-def _logging(spec: SearchSpec, study: Study, plan: Plan | DatasetPlan, watcher: Watcher) -> Watcher:
-    """Write event files for TensorBoard beside all that `watcher` does."""
+def _with_tensorboard(
+    spec: SearchSpec, study: Study, plan: Plan | DatasetPlan, callbacks: SearchCallbacks
+) -> SearchCallbacks:
+    """Return callbacks that also write TensorBoard logs."""
     defaults = [
         default_candidate(architecture, plan, spec.settings)
         for architecture in spec.space.architectures
     ]
     logs = TrialLogs(study.folder, spec.space, defaults)
     logs.begin(study.trials)
-    return logs.watching(watcher)
+    return logs.add_to(callbacks)
 
 
 def _default_folder(space: Space, identity: Mapping[str, Any]) -> Path:
@@ -126,13 +128,13 @@ def _default_folder(space: Space, identity: Mapping[str, Any]) -> Path:
     return Path("studies") / f"{names}-{study_key(identity)}"
 
 
-def _fixed_division(study: Study, plan: Plan) -> Plan:
+def _with_fixed_split(study: Study, plan: Plan) -> Plan:
     """Write the division down and keep to it.
 
     Which images look alike is seen a little differently at each size: without this an image could
     be a training image of one trial and a test image of another.
     """
-    rows = build_data(plan).split_rows()
+    rows = split_rows(build_data(plan))
     path = (study.folder / "split.csv").absolute()
     write_atomically(path, split_csv(rows)[0])
     return replace(plan, split_file=str(path))
@@ -164,13 +166,3 @@ def data_digest(train: Batches, val: Batches) -> str:
     )
     content = "\n".join(rows).encode("utf-8", "surrogateescape")
     return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _drawing(spec: SearchSpec, study: Study, verbose: bool) -> Any:
-    from contextlib import nullcontext
-
-    if not verbose:
-        return nullcontext(Watcher())
-    from imgclf.tuning.display import SearchDisplay
-
-    return SearchDisplay(spec, study.trials)

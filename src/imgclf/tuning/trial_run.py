@@ -1,4 +1,4 @@
-"""Running one trial: batches, network, fit, evaluation, bundle."""
+"""One trial: batches, network, fit, evaluation, classifier."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Report = Callable[[dict[str, Any]], None]
 
 
 def run_trial(task: TrialTask, report: Report) -> None:
-    """Train and measure a candidate, and save the bundle of its best execution.
+    """Train and evaluate a candidate, and save the classifier of its best execution.
 
     Args:
         task: The trial.
@@ -36,7 +36,7 @@ def run_trial(task: TrialTask, report: Report) -> None:
             ``{"result": ...}`` or ``{"refused": ...}``.
 
     Raises:
-        TrainingError: The loss or the outputs are not numbers.
+        TrainingError: The loss or the outputs are not finite.
     """
     settings = candidate_settings(task.settings, task.candidate)
     images = build_images(task.plan, settings)
@@ -75,7 +75,7 @@ def _fit(
 ) -> int | None:
     """Fit one execution; returns its best epoch, counted from 0."""
     train = _reshuffled(images.train, execution)
-    reporting = _Epochs(report, settings.epochs * execution)
+    reporting = _EpochReporter(report, settings.epochs * execution)
     fitted = fit_by_settings(
         model, train, images.val, settings,
         steps_per_epoch=images.steps_per_epoch, callbacks=[reporting],
@@ -84,8 +84,8 @@ def _fit(
 
 
 def _reshuffled(train: tf.data.Dataset, execution: int) -> tf.data.Dataset:
-    """Give each execution an order and augmentation of its own; the split stays the same."""
-    if not execution or not isinstance(train, Batches):  # A plain dataset varies by itself.
+    """Return batches with another seed for each execution; the split stays the same."""
+    if not execution or not isinstance(train, Batches):  # A plain dataset shuffles by itself.
         return train
     source = replace(train.source, seed=train.source.seed + execution)
     return Batches(source, train.class_names, train.samples, train.plan)
@@ -98,8 +98,8 @@ def _measure(classifier: Classifier, val: Batches) -> Evaluation:
     return evaluation
 
 
-class _Epochs(keras.callbacks.Callback):
-    """Tells how far a trial has come."""
+class _EpochReporter(keras.callbacks.Callback):
+    """Reports the end of each epoch."""
 
     def __init__(self, report: Report, epochs_before: int) -> None:
         super().__init__()
@@ -107,6 +107,6 @@ class _Epochs(keras.callbacks.Callback):
         self._epochs_before = epochs_before
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Report the epoch, counted from 1 over all executions."""
+        """Report the epoch, from 1 over all executions."""
         accuracy = (logs or {}).get("val_accuracy", 0.0)
         self._report({"epoch": self._epochs_before + epoch + 1, "val_accuracy": float(accuracy)})

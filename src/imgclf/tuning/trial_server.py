@@ -1,8 +1,8 @@
 """A process that runs trials, each in a child process of its own.
 
-`imgclf.tuning.local_workers` starts it as ``python -m imgclf.tuning.trial_server``. It imports Keras once
-and runs no operation itself, so that it can be forked: the seconds of the import are paid once, a trial
-that crashes harms no other, and all memory of a trial is freed with its process.
+`imgclf.tuning.local_workers` starts it as ``python -m imgclf.tuning.trial_server``. It imports
+Keras once and runs no operation itself, so that it can be forked: the seconds of the import are
+paid once, a trial that crashes harms no other, and all memory of a trial is freed with its process.
 """
 
 from __future__ import annotations

@@ -62,54 +62,55 @@ def tune(
     verbose: int | bool = 0,
     **given: Any,
 ) -> TuningResult:
-    """Search for the options with which an architecture does best on your images.
+    """Search for the options with which an architecture is most accurate on your images.
 
-    The architecture's own signature says what can be searched; by default that is the learning
-    rate and each option that it declares with ``search=``. The first trial is always its defaults:
-    what `imgclf.train` does in as many epochs. Each trial runs in a process of its own; one that
-    fails is recorded with its reason and hurts no other.
+    The architecture's signature declares what can be searched; by default these are the learning
+    rate and each option with ``search=``. The first trial is always the defaults: what
+    `imgclf.train` does in as many epochs. Each trial runs in a process of its own; one that fails
+    is recorded with its reason and harms no other.
 
     Args:
-        architecture: An installed name, or several: their options are searched where they apply.
+        architecture: Name of an installed architecture, or several names.
         train: A folder as for `imgclf.train`; or training batches of `imgclf.make_generators`; or
             a plain `tf.data.Dataset` of ``(images, labels)``: uint8 or float ``(batch, height,
-            width, channels)``, 0..255. It stays in this process, which lends its batches to the
+            width, channels)``, 0..255. It stays in this process, which sends its batches to the
             trials; batch size, image size and augmentation cannot be searched then.
         val: The validation batches that came with `train`; they choose the best trial. None for a
             folder.
-        max_trials: Most trials, the defaults included.
-        trial_epochs: Passes over the training images in each trial; with ``"hyperband"`` the most.
+        max_trials: Maximum number of trials, including the defaults.
+        trial_epochs: Passes over the training images in each trial; the maximum with
+            ``"hyperband"``.
         strategy: ``"random"``, ``"bayesian"`` (needs ``imgclf[bayesian]``), ``"hyperband"`` or
             ``"grid"``.
-        tune: Names to search instead of the default ones.
-        space: Values to try for single names, as ``{"filters": [16, 32], "learning_rate":
+        tune: Names to search, instead of the default ones.
+        space: Values to try by name, such as ``{"filters": [16, 32], "learning_rate":
             "1e-4..1e-2:log"}``.
-        budget: Time after which no trial is begun: seconds, or a text such as ``"20m"``.
+        budget: Wall time after which no trial starts: seconds, or a text such as ``"20m"``.
         executions: Trainings per trial, each with another seed; their mean is the trial's score.
         max_parameters: Larger networks are not trained; None sets no limit.
-        workers: Trials at a time, each in its own process.
-        study_dir: Where the study is kept; None is ``studies/<architecture>-<key>``.
-        resume: Go on with the study that is there; finished trials are not repeated.
-        fresh: Remove the study that is there, and begin anew.
+        workers: Number of trials at a time, each in a process of its own.
+        study_dir: The study's folder; None is ``studies/<architecture>-<key>``.
+        resume: Go on with the study in the folder; finished trials are not repeated.
+        fresh: Remove the study in the folder first.
         keep: Trials whose classifiers stay on disk, the best ones.
-        refit: Number of seeds with which the best candidate is trained once more, on training and
+        refit: Number of seeds with which the best candidate is trained again, on training and
             validation images together; needs test images.
         tensorboard: Write ``tensorboard/`` in the study, with the HParams view.
         chief_address: ``"HOST:PORT"`` at which ``imgclf tune-worker`` may join from other machines;
-            `workers` may be 0 then. The port has no password: it belongs on a private network.
+            `workers` may then be 0. The port has no password: use it on a private network only.
         allow_network: Accept an address that other machines can reach.
         verbose: 1 draws the progress on standard error.
         **given: The settings of a training. Those of the images belong to `make_generators` where
             batches are given.
 
     Returns:
-        The best options and where their classifier lies.
+        The best options, their figures and the file of their classifier.
 
     Raises:
         OptionError: A name cannot be searched.
         ArgumentError: An argument is not accepted.
-        StudyError: The study exists already, or is another one.
-        TuningError: No trial came to a result, or three in a row failed in the same way.
+        StudyError: The folder holds a study already, or another study than the one to resume.
+        TuningError: No trial completed, or three in a row failed in the same way.
 
     Example:
         >>> result = imgclf.tune("three_conv", "photos/", max_trials=10)         # doctest: +SKIP

@@ -39,6 +39,7 @@ from imgclf.runs.folder import (
     read_config,
     split_csv,
     split_difference,
+    split_rows,
     write_config,
     write_history,
 )
@@ -247,7 +248,7 @@ def _train(
     data = build_data(task.plan, observer.scanning)
     observer.scanned(data)
     precision = choose_precision(settings.precision)
-    split, split_sha256 = split_csv(data.split_rows())
+    split, split_sha256 = split_csv(split_rows(data))
     if recorded_split is not None:
         _require_same_images(recorded_split, split)
     elif folder is not None:

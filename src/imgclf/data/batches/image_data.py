@@ -52,18 +52,6 @@ class ImageData:
     num_leaked: int
     warnings: tuple[str, ...]
 
-    def split_rows(self) -> list[tuple[str, str, str, Split]]:
-        """Return ``(path, sha256, class name, split)`` of each image, as ``split.csv`` holds it."""
-        splits: tuple[tuple[Split, Batches | None], ...] = (
-            ("train", self.train), ("val", self.val), ("test", self.test),
-        )  # fmt: skip
-        return [
-            (sample.path, sample.sha256, self.train.class_names[sample.label], split)
-            for split, batches in splits
-            if batches is not None
-            for sample in batches.samples
-        ]
-
 
 def build_data(
     plan: Plan,

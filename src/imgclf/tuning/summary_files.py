@@ -1,4 +1,4 @@
-"""The files that a study leaves for people and programs: `trials.csv`, `best.json`, a page."""
+"""The summary of a study as files: ``trials.csv``, ``best.json`` and ``report.html``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from imgclf.tuning.study_page import study_page
 from imgclf.tuning.trial_settings import OF_THE_FOLDER, TrialSettings
 from imgclf.tuning.trials import Trial, best_trial, rank
 
-__all__ = ["best_settings", "trial_rows", "write_tables"]
+__all__ = ["best_settings", "trial_rows", "write_summary_files"]
 
 
 def trial_rows(trials: Sequence[Trial], space: Space) -> list[dict[str, Any]]:
@@ -30,8 +30,7 @@ def trial_rows(trials: Sequence[Trial], space: Space) -> list[dict[str, Any]]:
         Rows with ``trial``, ``status``, ``accuracy`` (mean over the executions), ``deviation``,
         ``bundle_accuracy`` with ``low`` and ``high`` (95 % Wilson interval), ``epochs``,
         ``best_epoch`` (from 1), ``num_parameters``, ``duration_s``, ``fit_s``, every searched
-        name and
-        ``reason``.
+        name, and ``reason``.
     """
     return [_row(trial, space) for trial in rank(trials)]
 
@@ -52,20 +51,20 @@ def _row(trial: Trial, space: Space) -> dict[str, Any]:
         "num_parameters": trial.num_parameters or None,
         "duration_s": round(trial.duration_s, 3),
         "fit_s": round(trial.fit_s, 3),
-        **{name: _plain(trial.candidate.value(name)) for name in space.names},
+        **{name: trial.candidate.shown(name) for name in space.names},
         "reason": trial.reason,
     }
 
 
 def best_settings(trial: Trial, settings: TrialSettings) -> dict[str, Any]:
-    """Return everything that `imgclf.train` needs to do what a trial did, by name."""
+    """Return the settings with which `imgclf.train` repeats a trial, by name."""
     best = candidate_settings(settings, trial.candidate)
     names = [item.name for item in setting_fields() if item.name not in OF_THE_FOLDER]
     return {name: getattr(best, name) for name in names}
 
 
-def write_tables(study: Study, space: Space, settings: TrialSettings) -> None:
-    """Write ``trials.csv``, ``report.html`` and, once a trial has a result, ``best.json``."""
+def write_summary_files(study: Study, space: Space, settings: TrialSettings) -> None:
+    """Write ``trials.csv``, ``report.html`` and, once a trial has completed, ``best.json``."""
     rows = trial_rows(study.trials, space)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["trial"], lineterminator="\n")
@@ -85,10 +84,3 @@ def write_tables(study: Study, space: Space, settings: TrialSettings) -> None:
             "bundle": f"bundles/{study.bundle(best.number).name}",
         }
         write_atomically(study.folder / "best.json", json.dumps(content, indent=2).encode() + b"\n")
-
-
-def _plain(value: Any) -> Any:
-    """Write an image size as the command line takes it."""
-    if isinstance(value, list):
-        return "x".join(map(str, dict.fromkeys(value)))
-    return value
