@@ -12,8 +12,6 @@ from imgclf.runs.settings import BY_RECIPE, Settings, setting_fields
 from imgclf.zoo.registry import load_architecture
 
 if TYPE_CHECKING:
-    import keras
-
     from imgclf.data.batches.plan import Plan
 
 __all__ = ["from_config", "plain_settings", "plain_value", "read_settings", "to_config"]
@@ -89,7 +87,7 @@ def to_config(plan: Plan, settings: Settings, precision: str) -> dict[str, Any]:
 
 
 def from_config(
-    config: Mapping[str, Any], architecture: Callable[..., keras.Model] | None = None
+    config: Mapping[str, Any], architecture: Callable[..., Any] | None = None
 ) -> tuple[str, Settings]:
     """Read what `to_config` wrote.
 
@@ -108,8 +106,8 @@ def from_config(
 
 
 def _recorded_architecture(
-    config: Mapping[str, Any], given: Callable[..., keras.Model] | None
-) -> str | Callable[..., keras.Model]:
+    config: Mapping[str, Any], given: Callable[..., Any] | None
+) -> str | Callable[..., Any]:
     """Return the architecture of a run: by its name, or the function that has to be given again.
 
     What a run folder says is never run: whoever can write into it could run anything.
