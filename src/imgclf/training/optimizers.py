@@ -45,6 +45,7 @@ def make_optimizer(
     weight_decay: float | None = None,
     average_over: int | None = None,
     accumulate_steps: int = 1,
+    clip_norm: float | None = None,
 ) -> keras.optimizers.Optimizer:
     """Make an optimizer for a network.
 
@@ -58,6 +59,8 @@ def make_optimizer(
         average_over: Steps of the whole training, to keep a moving average of the weights; None
             keeps none.
         accumulate_steps: Steps whose mean gradient makes one change of the weights.
+        clip_norm: Gradient clipping by global norm, above 0 (Pascanu et al. 2013,
+            arXiv:1211.5063); None clips none.
 
     Returns:
         The optimizer.
@@ -87,8 +90,10 @@ def make_optimizer(
             f"weight_decay={weight_decay!r} has nothing to act on with optimizer='muon', which "
             "keeps the length of every kernel: leave it out."
         )
+    if clip_norm is not None and not 0 < clip_norm < math.inf:
+        raise ArgumentError(f"clip_norm={clip_norm!r} is not accepted: give a number above 0.")
     kind, values = OPTIMIZERS[optimizer]
-    values = {**values, "learning_rate": learning_rate}
+    values = {**values, "learning_rate": learning_rate, "global_clipnorm": clip_norm}
     if kind is KernelMuon:
         values["kernels"] = normalised_kernels(model)
     if weight_decay is not None:
