@@ -74,6 +74,32 @@ def make_optimizer(
     """
     if not isinstance(optimizer, str):
         return optimizer
+    _require_values(optimizer, learning_rate, weight_decay, clip_norm)
+    kind, values = OPTIMIZERS[optimizer]
+    values = {**values, "learning_rate": learning_rate, "global_clipnorm": clip_norm}
+    if kind is KernelMuon:
+        values["kernels"] = normalised_kernels(model)
+    if weight_decay is not None:
+        values["weight_decay"] = weight_decay or None
+    if average_over is not None:
+        values |= {"use_ema": True, "ema_momentum": average_momentum(average_over)}
+    if accumulate_steps > 1:
+        values["gradient_accumulation_steps"] = accumulate_steps
+    made = kind(**values)
+    if made.weight_decay is not None:
+        made.exclude_from_weight_decay(
+            [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+        )
+    return made
+
+
+def _require_values(
+    optimizer: str,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    weight_decay: float | None,
+    clip_norm: float | None,
+) -> None:
+    """Refuse an unknown name and values out of range."""
     usual_rate(optimizer)
     is_schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
     if not is_schedule and not 0 < learning_rate < math.inf:
@@ -92,22 +118,6 @@ def make_optimizer(
         )
     if clip_norm is not None and not 0 < clip_norm < math.inf:
         raise ArgumentError(f"clip_norm={clip_norm!r} is not accepted: give a number above 0.")
-    kind, values = OPTIMIZERS[optimizer]
-    values = {**values, "learning_rate": learning_rate, "global_clipnorm": clip_norm}
-    if kind is KernelMuon:
-        values["kernels"] = normalised_kernels(model)
-    if weight_decay is not None:
-        values["weight_decay"] = weight_decay or None
-    if average_over is not None:
-        values |= {"use_ema": True, "ema_momentum": average_momentum(average_over)}
-    if accumulate_steps > 1:
-        values["gradient_accumulation_steps"] = accumulate_steps
-    made = kind(**values)
-    if made.weight_decay is not None:
-        made.exclude_from_weight_decay(
-            [variable for variable in model.trainable_variables if len(variable.shape) < 2]
-        )
-    return made
 
 
 def choose_optimizer(model: keras.Model) -> str:
