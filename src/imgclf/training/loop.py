@@ -31,8 +31,7 @@ from imgclf.training.checkpoints import (
     newest_state,
     restore,
 )
-from imgclf.training.kernels.gelu import fused_gelu
-from imgclf.training.kernels.normalisation import fused_normalisation
+from imgclf.training.kernels.fast_kernels import fast_kernels
 from imgclf.training.objective import choose_class_weights, choose_loss
 from imgclf.training.optimizers import AVERAGED_SHARE, make_optimizer
 from imgclf.training.progress import TrainingProgress
@@ -174,8 +173,7 @@ def fit(
     history = keras.callbacks.History()
     with (
         training_precision(model, chosen),
-        fused_normalisation(model),
-        fused_gelu(model, steps * epochs if steps else None),
+        fast_kernels(model, steps * epochs if steps else None),
         _progress(verbose, train) as drawing,
     ):
         try:
