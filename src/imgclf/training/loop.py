@@ -32,7 +32,7 @@ from imgclf.training.checkpoints import (
     restore,
 )
 from imgclf.training.fit_result import FitResult
-from imgclf.training.kernels import fast_kernels
+from imgclf.training.kernels.fast_kernels import fast_kernels
 from imgclf.training.objective import choose_class_weights, choose_loss
 from imgclf.training.optimizers import AVERAGED_SHARE, make_optimizer
 from imgclf.training.progress import TrainingProgress
