@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:src/imgclf/training/kernels/exchange.py
-"""The exchange of what layers compute: their `call` method is replaced for a while."""
-========
 """Substituting the computation of a network's layers for a while."""
->>>>>>>> house-training:src/imgclf/training/kernels/substitution.py
 
 from __future__ import annotations
 
