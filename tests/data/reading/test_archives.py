@@ -272,19 +272,19 @@ def _processor_s() -> float:
     return sum(os.times()[:4])
 
 
-@pytest.mark.parametrize(
-    ("members", "most_s"), [(5_000, 15.0), pytest.param(100_000, 60.0, marks=pytest.mark.slow)]
-)
-def test_empty_members_cost_little(tmp_path: Path, members: int, most_s: float) -> None:
-    """Very many empty members are refused one by one, in seconds of processor time, not minutes."""
+def test_empty_members_cost_little(tmp_path: Path) -> None:
+    """30,000 empty members are refused one by one, for a few times what it takes to list them."""
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as packed:
-        for number in range(members):
+        for number in range(30_000):
             packed.writestr(f"{'ab'[number % 2]}/{number}.png", b"")
     began_s = _processor_s()
+    for _ in range(5):
+        zipfile.ZipFile(path).close()
+    listed_s = _processor_s()
     report = check(path)
-    assert _processor_s() - began_s < most_s
-    assert (report.num_files, report.num_usable) == (members, 0)
+    assert _processor_s() - listed_s < 28 * (listed_s - began_s) / 5
+    assert (report.num_files, report.num_usable) == (30_000, 0)
 
 
 def test_damaged_files_are_explained(tmp_path: Path) -> None:
