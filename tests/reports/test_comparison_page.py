@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from browsing import Visit
-from imgclf.errors import DataError
+from imgclf.errors import WriteError
 from imgclf.reports.comparison import compare_runs
 from imgclf.reports.comparison_page import write_comparison
 from imgclf.runs.record import read_run
