@@ -69,6 +69,25 @@ def test_every_optimizer_has_a_usual_rate_and_learns() -> None:
         assert losses[-1] < 0.7 * losses[0], (name, losses)
 
 
+def test_gradients_are_clipped_by_their_global_norm() -> None:
+    """One plain step moves all weights together by no more than the rate times `clip_norm`."""
+    lengths = []
+    for clip_norm in (None, 1e-3):
+        model = small_model()
+        before = [variable.numpy() for variable in model.trainable_variables]
+        imgclf.fit(
+            model, noise_batches().take(1), epochs=1, optimizer="sgd", learning_rate=1e-3,
+            clip_norm=clip_norm,
+        )  # fmt: skip
+        pairs = zip(model.trainable_variables, before, strict=True)
+        changes = [variable.numpy() - old for variable, old in pairs]
+        lengths.append(float(np.sqrt(sum((change**2).sum() for change in changes))))
+    free, clipped = lengths
+    assert clipped <= 2e-3 * 1e-3 < free  # Nesterov's first step is 1.9 gradients
+    with pytest.raises(ArgumentError, match="clip_norm=0"):
+        make_optimizer(small_model(), "adam", 1e-3, clip_norm=0)
+
+
 def test_muon_keeps_the_length_of_kernels_and_leaves_the_head_to_adam() -> None:
     """Convolution kernels turn by the rate without growing; the output layer is Adam's."""
     model = small_model()

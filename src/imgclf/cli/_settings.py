@@ -171,9 +171,7 @@ def _stored_settings(path: Path) -> dict[str, Any]:
 
     try:
         values = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        names = set(values)
-        if not names & {item.name for item in setting_fields()}:
-            raise ValueError("it names none")
+        names = set(values) & {item.name for item in setting_fields()}
         settings = read_settings(values)
     except FileNotFoundError:
         raise DataNotFoundError(f"{path} does not exist: check the path.") from None
@@ -182,4 +180,6 @@ def _stored_settings(path: Path) -> dict[str, Any]:
             f"{path} holds no settings ({type(error).__name__}: {error}): give the best.json of "
             "a study."
         ) from error
+    if not names:
+        raise ArgumentError(f"{path} holds no settings: give the best.json of a study.")
     return {name: getattr(settings, name) for name in plain_settings(settings) if name in names}

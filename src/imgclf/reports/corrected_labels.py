@@ -12,6 +12,7 @@ from pathlib import Path
 
 from imgclf.atomic import write_csv_atomically
 from imgclf.data.division.recorded_split import read_rows
+from imgclf.data.reading.csv_rows import csv_rows
 from imgclf.errors import DataError, DataNotFoundError
 from imgclf.runs.folder import SUSPECTS_NAME
 
@@ -110,14 +111,14 @@ def _read_corrections(path: Path, labels: Mapping[str, str]) -> list[Correction]
     """Return what differs from the run's labels; refuse a file in which nothing does."""
     classes = set(labels.values())
     corrections: dict[str, Correction] = {}
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
-    if {"path", "corrected"} - set(reader.fieldnames or ()):
+    columns, rows = csv_rows(path, _content(path))
+    if {"path", "corrected"} - set(columns):
         raise DataError(
-            f"{path} has the columns {', '.join(reader.fieldnames or ()) or 'none'}: it needs path "
+            f"{path} has the columns {', '.join(columns) or 'none'}: it needs path "
             "and corrected, as in the suspects.csv of a run."
         )
-    for row in reader:
-        entry, where = (row["corrected"] or "").strip(), f"{path}, line {reader.line_num}"
+    for line, row in rows:
+        entry, where = row["corrected"].strip(), f"{path}, line {line}"
         if not entry:
             continue
         before = labels.get(row["path"])
@@ -147,10 +148,9 @@ def _decision(entry: str, classes: Collection[str], where: str) -> str | None:
     )
 
 
-def _text(path: Path) -> str:
-    """Read a table that a spreadsheet may have written: with or without a byte order mark."""
+def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise DataNotFoundError(f"{path} does not exist: check the path.") from error
     except OSError as error:

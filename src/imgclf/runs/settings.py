@@ -294,6 +294,10 @@ class Settings:
     label_smoothing: Annotated[
         float, Setting(TRAINING, "Label smoothing.", Float(0, 0.9), default_text="0.1")
     ] = BY_RECIPE
+    clip_norm: Annotated[
+        float | None,
+        Setting(TRAINING, "Gradient clipping: largest global norm.", Float(1e-6, 1e6)),
+    ] = None
     accumulate_steps: Annotated[
         int,
         Setting(

@@ -32,7 +32,7 @@ from imgclf.training.checkpoints import (
     restore,
 )
 from imgclf.training.fit_result import FitResult
-from imgclf.training.kernels import fast_kernels
+from imgclf.training.kernels.fast_kernels import fast_kernels
 from imgclf.training.objective import choose_class_weights, choose_loss
 from imgclf.training.optimizers import AVERAGED_SHARE, make_optimizer
 from imgclf.training.progress import TrainingProgress
@@ -61,6 +61,7 @@ def fit(
     label_smoothing: float = 0.0,
     average_weights: bool | int = False,
     accumulate_steps: int = 1,
+    clip_norm: float | None = None,
     steps_per_execution: int = 1,
     patience: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -100,6 +101,7 @@ def fit(
             `epochs` ends it.
         accumulate_steps: Batches whose mean gradient makes one change of the weights, from 1 on:
             large batches in little memory.
+        clip_norm: Gradient clipping by global norm, above 0; None clips none.
         steps_per_execution: Steps that TensorFlow makes before it comes back to Python, a divisor
             of the steps per epoch; callbacks see every so many. Worth it where steps take
             milliseconds.
@@ -154,6 +156,7 @@ def fit(
                 weight_decay=weight_decay,
                 average_over=_averaged_training(average_weights, epochs * (steps or 1)),
                 accumulate_steps=accumulate_steps,
+                clip_norm=clip_norm,
             ),
             choose_loss(model, train, label_smoothing),
             metrics=[choose_accuracy(model)],

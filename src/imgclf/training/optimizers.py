@@ -45,6 +45,7 @@ def make_optimizer(
     weight_decay: float | None = None,
     average_over: int | None = None,
     accumulate_steps: int = 1,
+    clip_norm: float | None = None,
 ) -> keras.optimizers.Optimizer:
     """Make an optimizer for a network.
 
@@ -58,6 +59,8 @@ def make_optimizer(
         average_over: Steps of the whole training, to keep a moving average of the weights; None
             keeps none.
         accumulate_steps: Steps whose mean gradient makes one change of the weights.
+        clip_norm: Gradient clipping by global norm, above 0 (Pascanu et al. 2013,
+            arXiv:1211.5063); None clips none.
 
     Returns:
         The optimizer.
@@ -71,6 +74,32 @@ def make_optimizer(
     """
     if not isinstance(optimizer, str):
         return optimizer
+    _require_values(optimizer, learning_rate, weight_decay, clip_norm)
+    kind, values = OPTIMIZERS[optimizer]
+    values = {**values, "learning_rate": learning_rate, "global_clipnorm": clip_norm}
+    if kind is KernelMuon:
+        values["kernels"] = normalised_kernels(model)
+    if weight_decay is not None:
+        values["weight_decay"] = weight_decay or None
+    if average_over is not None:
+        values |= {"use_ema": True, "ema_momentum": average_momentum(average_over)}
+    if accumulate_steps > 1:
+        values["gradient_accumulation_steps"] = accumulate_steps
+    made = kind(**values)
+    if made.weight_decay is not None:
+        made.exclude_from_weight_decay(
+            [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+        )
+    return made
+
+
+def _require_values(
+    optimizer: str,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    weight_decay: float | None,
+    clip_norm: float | None,
+) -> None:
+    """Refuse an unknown name and values out of range."""
     usual_rate(optimizer)
     is_schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
     if not is_schedule and not 0 < learning_rate < math.inf:
@@ -87,22 +116,8 @@ def make_optimizer(
             f"weight_decay={weight_decay!r} has nothing to act on with optimizer='muon', which "
             "keeps the length of every kernel: leave it out."
         )
-    kind, values = OPTIMIZERS[optimizer]
-    values = {**values, "learning_rate": learning_rate}
-    if kind is KernelMuon:
-        values["kernels"] = normalised_kernels(model)
-    if weight_decay is not None:
-        values["weight_decay"] = weight_decay or None
-    if average_over is not None:
-        values |= {"use_ema": True, "ema_momentum": average_momentum(average_over)}
-    if accumulate_steps > 1:
-        values["gradient_accumulation_steps"] = accumulate_steps
-    made = kind(**values)
-    if made.weight_decay is not None:
-        made.exclude_from_weight_decay(
-            [variable for variable in model.trainable_variables if len(variable.shape) < 2]
-        )
-    return made
+    if clip_norm is not None and not 0 < clip_norm < math.inf:
+        raise ArgumentError(f"clip_norm={clip_norm!r} is not accepted: give a number above 0.")
 
 
 def choose_optimizer(model: keras.Model) -> str:

@@ -74,6 +74,7 @@ def fit_two_phase(
     label_smoothing: float = 0.0,
     average_weights: bool = False,
     accumulate_steps: int = 1,
+    clip_norm: float | None = None,
     class_weight: Literal["balanced"] | None = None,
     patience: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -106,6 +107,7 @@ def fit_two_phase(
         label_smoothing: As for `imgclf.fit`.
         average_weights: As for `imgclf.fit`, in the second phase.
         accumulate_steps: As for `imgclf.fit`, in the second phase.
+        clip_norm: As for `imgclf.fit`.
         class_weight: ``"balanced"`` or None.
         patience: Epochs without a better one after which a phase ends; None never.
         callbacks: Any Keras callbacks; each sees both phases.
@@ -139,6 +141,7 @@ def fit_two_phase(
         "patience": patience,
         "weight_decay": weight_decay,
         "label_smoothing": label_smoothing,
+        "clip_norm": clip_norm,
     }
     divided = divide_network(model)
     with _drawn_features(verbose) as progress:

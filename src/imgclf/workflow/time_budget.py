@@ -18,12 +18,10 @@ from imgclf.training.budget import (
     END_LOOKS,
     IMAGE_SIZES,
     BudgetPlan,
-    StepCost,
-    measure_steps,
     plan_budget,
 )
 from imgclf.training.optimizers import choose_optimizer
-from imgclf.training.speed import mega_flop
+from imgclf.training.speed import StepCost, measure_step_cost, mega_flop
 from imgclf.zoo.builder import build_model
 
 if TYPE_CHECKING:
@@ -82,7 +80,7 @@ def budget_of(plan: Plan, settings: Settings, budget_s: float) -> BudgetPlan:
 
     def cost(size: tuple[int, int]) -> StepCost:
         model = build(size)
-        return measure_steps(
+        return measure_step_cost(
             model,
             settings.batch_size,
             optimizer=choose_optimizer(model)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -22,6 +24,9 @@ __all__ = ["Finding", "Inspected", "Picture", "find_all"]
 Severity = Literal["error", "warning", "note"]
 
 MOST_EXAMPLES = 5
+
+LONGEST_EXAMPLE = 400
+"""Characters of an example; names in ZIP files can have 65,535."""
 
 MAX_IMBALANCE = 3.0
 """Ratio of the largest to the smallest class beyond which training should balance them."""
@@ -167,6 +172,10 @@ _IGNORED = {
         "Do not unpack it before you know who made it.",
     ),
     "link_in_zip": ("links in the ZIP file", "Pack the files that they lead to."),
+    "too_deep": (
+        "members of the ZIP file in more than 100 folders, or with endless names",
+        "Pack the folder again, without so many folders in each other.",
+    ),
     "stored_twice": (
         "members of the ZIP file whose names are taken already",
         "Pack the folder again.",
@@ -185,7 +194,7 @@ def _ignored(inspected: Inspected) -> Iterator[Finding]:
     for reason, examples in sorted(paths.items()):
         words, remedy = _IGNORED[reason]
         what = f"Ignored {len(examples)}: {words}."
-        is_suspicious = reason in ("unreadable", "unsafe_path", "stored_twice")
+        is_suspicious = reason in ("unreadable", "unsafe_path", "too_deep", "stored_twice")
         severity: Severity = "warning" if is_suspicious else "note"
         yield Finding(f"ignored_{reason}", severity, what, remedy, _some(examples))
 
@@ -231,7 +240,7 @@ def _small_classes(inspected: Inspected) -> Iterator[Finding]:
             _some(tiny),
         )
     few = [names[label] for label, n in counts.items() if n < FEW_PICTURES]
-    few = [name for name in few if name not in tiny]
+    few = sorted(set(few) - set(tiny), key=os.fsencode)
     if few:
         yield Finding(
             "few_images",
@@ -397,10 +406,14 @@ def _count(things: Sequence[object], one: str, many: str = "") -> str:
 
 
 def _some(texts: Iterable[str]) -> tuple[str, ...]:
-    """Take the first few, with undecodable bytes made printable."""
-    printable = (text.encode("utf-8", "surrogateescape") for text in texts)
-    shown = [text.decode("utf-8", "backslashreplace") for text in printable]
-    return tuple(shown[:MOST_EXAMPLES])
+    """Take the first few, with bytes that are no text made printable, none of them endless."""
+    encoded = (text.encode("utf-8", "surrogateescape") for text in islice(texts, MOST_EXAMPLES))
+    shown = (text.decode("utf-8", "backslashreplace") for text in encoded)
+    half = LONGEST_EXAMPLE // 2
+    return tuple(
+        text if len(text) <= LONGEST_EXAMPLE else f"{text[:half]} ... {text[-half:]}"
+        for text in shown
+    )
 
 
 def _sentence(text: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from imgclf.data.reading.csv_rows import csv_rows
 from imgclf.errors import DataError, DataNotFoundError
 
 if TYPE_CHECKING:
@@ -83,16 +82,16 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str
         DataNotFoundError: The file does not exist.
         DataError: It is no such file; the message names the line.
     """
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
-    if set(COLUMNS) - set(reader.fieldnames or ()):
+    columns, rows = csv_rows(path, _content(path))
+    if set(COLUMNS) - set(columns):
         raise DataError(f"{path} is not a division: its columns must be {', '.join(COLUMNS)}.")
-    for row in reader:
+    for line, row in rows:
         if row["split"] not in ("train", "val", "test"):
             raise DataError(
-                f"{path}, line {reader.line_num}: split {row['split']!r} is not accepted: "
+                f"{path}, line {line}: split {row['split']!r} is not accepted: "
                 "give train, val or test."
             )
-        yield reader.line_num, row
+        yield line, row
 
 
 def keep_held_out(
@@ -128,9 +127,9 @@ def keep_held_out(
     return kept, remark
 
 
-def _text(path: str | os.PathLike[str]) -> str:
+def _content(path: str | os.PathLike[str]) -> bytes:
     try:
-        return Path(path).read_bytes().decode("utf-8", "surrogateescape")
+        return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise DataNotFoundError(f"The division {path} does not exist: check the path.") from error
     except OSError as error:

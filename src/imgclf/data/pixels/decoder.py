@@ -37,7 +37,7 @@ from imgclf.data.pixels.formats import (
     open_lazily,
     quiet_pillow,
 )
-from imgclf.data.reading.archives import find_archive, read_member
+from imgclf.data.reading.archives import read_member
 from imgclf.errors import ArgumentError, ImageError
 
 if TYPE_CHECKING:
@@ -266,9 +266,7 @@ def _content_of_path(path: str | os.PathLike[str], limits: DecodingLimits) -> by
             if len(content) > status.st_size:  # It has grown since.
                 content += stream.read(limits.max_bytes + 1 - len(content))
             return _within(limits, content)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if find_archive(os.fsdecode(path)) is None:
-            raise ImageError("not_found", "") from error
+    except (FileNotFoundError, NotADirectoryError):
         return read_member(path, limits.max_bytes)
     except OSError as error:
         raise ImageError("unreadable", error.strerror or "") from error

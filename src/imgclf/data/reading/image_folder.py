@@ -66,8 +66,8 @@ class LeftOut:
         path: Relative to the folder's root.
         reason: ``"hidden"``, ``"system"``, ``"unknown_ending"``, ``"no_class"``,
             ``"empty_folder"``, ``"beside_splits"``, ``"link_loop"``, ``"linked_twice"`` or
-            ``"unreadable"``; in ZIP files also ``"unsafe_path"``, ``"link_in_zip"`` or
-            ``"stored_twice"``.
+            ``"unreadable"``; in ZIP files also ``"unsafe_path"``, ``"link_in_zip"``,
+            ``"too_deep"`` or ``"stored_twice"``.
     """
 
     path: str

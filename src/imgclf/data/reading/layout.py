@@ -95,15 +95,16 @@ def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list
     Raises:
         DataError: The folder has a class that `class_names` has not.
     """
-    unknown = [name for name in folder.class_names if name not in class_names]
+    numbers = {name: number for number, name in enumerate(class_names)}
+    unknown = [name for name in folder.class_names if name not in numbers]
     if unknown:
         raise DataError(
             f"{folder.root} has class folders that the classifier does not know: "
             f"{_names(unknown)}. Known classes: {_names(class_names)}."
         )
-    missing = [name for name in class_names if name not in folder.class_names]
+    missing = sorted(set(numbers) - set(folder.class_names), key=numbers.__getitem__)
     warning = f"{folder.root} has no images of: {_names(missing)}." if missing else ""
-    labels = [class_names.index(name) for name in folder.class_names]
+    labels = [numbers[name] for name in folder.class_names]
     files = [replace(file, label=labels[file.label]) for file in folder.files]
     return files, warning
 

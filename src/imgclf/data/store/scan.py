@@ -315,8 +315,11 @@ class _RunningScan:
         return True
 
     def _sign_chunk(self, sign: Callable[[range], None], chunk: range) -> None:
+        """Sign what was accepted: where nothing is stored there is nothing to read."""
+        accepted = [row for row in chunk if (found := self.results[row]) and found.accepted]
         try:
-            sign(chunk)
+            if accepted:
+                sign(range(accepted[0], accepted[-1] + 1))
         except OSError as error:
             self._fail_to_store(error.strerror or str(error))
 
