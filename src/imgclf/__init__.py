@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         TuningError,
         UnknownArchitectureError,
         WeightsError,
+        WriteError,
     )
     from imgclf.evaluation.evaluator import Evaluation, evaluate
     from imgclf.options import Choice, Float, Int, Weights
@@ -86,6 +87,7 @@ _ROOMS = {
         "TuningError",
         "UnknownArchitectureError",
         "WeightsError",
+        "WriteError",
     ),
     "imgclf.evaluation.evaluator": ("Evaluation", "evaluate"),
     "imgclf.reports.corrected_labels": ("Relabelling", "relabel"),

@@ -10,14 +10,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgclf.atomic import write_atomically
+from imgclf.atomic import write_csv_atomically
 from imgclf.data.division.recorded_split import read_rows
 from imgclf.data.reading.csv_rows import csv_rows
 from imgclf.errors import DataError, DataNotFoundError
+from imgclf.runs.folder import SUSPECTS_NAME
 
 __all__ = ["Correction", "Relabelling", "relabel"]
 
-SUSPECTS_NAME = "suspects.csv"
 OUTPUT_NAME = "relabelled.csv"
 
 REMOVED = "-"
@@ -83,7 +83,8 @@ def relabel(
     Raises:
         DataNotFoundError: The run's division or `suspects` does not exist.
         DataError: Nothing is corrected, an image is not of this run, a class is unknown, or
-            `output` exists or cannot be written; the message names the line.
+            `output` exists; the message names the line.
+        WriteError: `output` cannot be written.
 
     Example:
         >>> corrected = imgclf.relabel("runs/pets", "suspects.csv")     # doctest: +SKIP
@@ -102,7 +103,7 @@ def relabel(
         for row in rows
         if (label := decided.get(row["path"], row["class"])) is not None
     ]
-    _write(target, kept)
+    write_csv_atomically(target, ("path", "label", "split"), kept)
     return Relabelling(target, len(kept), tuple(corrections))
 
 
@@ -165,15 +166,3 @@ def _target(folder: Path, output: str | os.PathLike[str] | None) -> Path:
     if target.exists():
         raise DataError(f"{target} exists already: give another name, or remove it.")
     return target
-
-
-def _write(target: Path, rows: list[tuple[str, str, str]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "split"])
-    writer.writerows(rows)
-    try:
-        # Names that are not UTF-8 come out as the bytes that they are on disk.
-        write_atomically(target, text.getvalue().encode("utf-8", "surrogateescape"))
-    except OSError as error:
-        raise DataError(f"{target} cannot be written ({error.strerror}).") from error

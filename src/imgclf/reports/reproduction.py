@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from imgclf.classifiers.bundle import Manifest
+from imgclf.runs.folder import BUNDLE_NAME, sha256_of
 from imgclf.runs.record import RunRecord
 from imgclf.runs.settings import SettingField, setting_fields
 
@@ -34,15 +34,10 @@ def reproduction(run: RunRecord, manifest: Manifest) -> dict[str, Any]:
         ("seed", str(run.config["seed"])),
         ("made", manifest.created),
         ("split.csv sha256", manifest.data.split_sha256 or "-" if manifest.data else "-"),
-        ("model.imgclf sha256", _file_sha256(run)),
+        ("model.imgclf sha256", sha256_of(run.folder / BUNDLE_NAME)),
     ]
     words, remarks = command_words(run.config), _remarks(run.config)
     return {"command": words, "remarks": remarks, "facts": facts}
-
-
-def _file_sha256(run: RunRecord) -> str:
-    with (run.folder / "model.imgclf").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def command_words(config: Mapping[str, Any]) -> list[str]:

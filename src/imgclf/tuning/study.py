@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from imgclf.atomic import write_atomically
+from imgclf.atomic import make_folder, write_atomically
 from imgclf.errors import StudyError
 from imgclf.runs.folder import LOCK_NAME, lock_folder
 from imgclf.tuning.trials import Trial, rank, trial_from_dict
@@ -58,7 +58,7 @@ class Study:
         self.folder = folder
         self.identity = dict(identity)
         for name in OWN_FOLDERS:
-            (folder / name).mkdir(exist_ok=True)
+            make_folder(folder / name)
         for left in (folder / "bundles").glob(f"{ATTEMPT_PREFIX}*"):
             left.unlink(missing_ok=True)
         self.warnings: list[str] = []

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
 
-from imgclf.atomic import write_atomically
+from imgclf.atomic import write_csv_atomically, write_text_atomically
 from imgclf.figures.intervals import wilson_interval
 from imgclf.runs.config import plain_value
 from imgclf.runs.settings import setting_fields
@@ -66,13 +64,11 @@ def best_settings(trial: Trial, settings: TrialSettings) -> dict[str, Any]:
 def write_summary_files(study: Study, space: Space, settings: TrialSettings) -> None:
     """Write ``trials.csv``, ``report.html`` and, once a trial has completed, ``best.json``."""
     rows = trial_rows(study.trials, space)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["trial"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(study.folder / "trials.csv", text.getvalue().encode())
+    columns = list(rows[0]) if rows else ["trial"]
+    values = [list(row.values()) for row in rows]
+    write_csv_atomically(study.folder / "trials.csv", columns, values)
     page = study_page(study.folder.name, study.trials, space, importance(study.trials, space))
-    write_atomically(study.folder / "report.html", page.encode())
+    write_text_atomically(study.folder / "report.html", page)
     best = best_trial(study.trials)
     if best is not None:
         content = {
@@ -83,4 +79,4 @@ def write_summary_files(study: Study, space: Space, settings: TrialSettings) -> 
             "val_accuracy": best.bundle_accuracy,
             "bundle": f"bundles/{study.bundle(best.number).name}",
         }
-        write_atomically(study.folder / "best.json", json.dumps(content, indent=2).encode() + b"\n")
+        write_text_atomically(study.folder / "best.json", json.dumps(content, indent=2) + "\n")

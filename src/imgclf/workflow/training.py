@@ -1,18 +1,16 @@
-"""The whole way from a folder to a classifier: data -> model -> fit -> evaluate -> bundle."""
+"""The whole way from a folder to a classifier: data -> model -> fit -> evaluate -> run folder."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.bundle import DataRecord
@@ -26,29 +24,32 @@ from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.batches.plan import Plan
 from imgclf.data.reading.layout import read_folder
 from imgclf.errors import DataError
-from imgclf.evaluation.evaluator import Evaluation, evaluate
+from imgclf.evaluation.evaluator import evaluate
 from imgclf.machine.determinism import enable_determinism, require_determinism
 from imgclf.machine.precision import choose_precision
 from imgclf.reports.documents import write_documents
 from imgclf.runs.config import from_config, to_config
 from imgclf.runs.folder import (
     BUNDLE_NAME,
+    SPLIT_NAME,
     START_NAME,
-    mark_stopped,
+    is_trained,
     open_run_folder,
     read_config,
+    read_split,
     split_csv,
     split_difference,
     split_rows,
     write_config,
-    write_history,
 )
 from imgclf.runs.keywords import keywords_of
+from imgclf.runs.record import read_run
 from imgclf.runs.resolution import make_plan, make_settings, resolve_for_folder
 from imgclf.runs.settings import Settings
 from imgclf.training.fit_result import FitResult
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.workflow.learner import TrainingObserver, learn, plan_task
+from imgclf.workflow.training_run import TrainingRun, recorded_fit, save_run
 from imgclf.workflow.transfer import measure_before
 from imgclf.zoo.registry import load_architecture
 
@@ -61,45 +62,6 @@ __all__ = [
     "run_training",
     "train",
 ]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainingRun:
-    """What a training gave.
-
-    Attributes:
-        classifier: The classifier of the best epoch.
-        evaluation: Its figures on held-out images, in float32.
-        headline_split: ``"test"``, or ``"val"`` where no test images were given: those also chose
-            the epoch.
-        data: The images.
-        fitted: The course of the fit, in training precision.
-        precision: The precision of the training steps.
-        images_per_s: Training images per second, validation included.
-        predict_images_per_s: Held-out images that were answered per second, in float32, from
-            decoded pixels.
-        val_probabilities: float64 ``(num_images, num_classes)``, calibrated, of the validation
-            images.
-        durations_s: Seconds of each part.
-        bundle: The saved bundle; None without a run folder.
-        stopped: Whether the training was asked to end before its last epoch.
-        before: What the classifier that it went on from scores on the same images, of the classes
-            that it knows; None without one.
-    """
-
-    classifier: Classifier
-    evaluation: Evaluation
-    headline_split: Literal["test", "val"]
-    data: ImageData
-    fitted: FitResult
-    precision: str
-    images_per_s: float
-    predict_images_per_s: float
-    val_probabilities: NDArray[np.float64]
-    durations_s: Mapping[str, float]
-    bundle: Path | None
-    stopped: bool = False
-    before: Evaluation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +164,10 @@ def resume_training(
     architecture: Callable[..., keras.Model] | None = None,
     observer: TrainingObserver | None = None,
 ) -> TrainingRun:
-    """Go on with a training that was stopped or killed, from its newest checkpoint.
+    """Go on with a run that was stopped or killed, from its newest checkpoint.
+
+    A run whose training is over lacks documents at the most: they are made, and its figures are
+    measured once more.
 
     Args:
         run_dir: Its run folder.
@@ -215,20 +180,20 @@ def resume_training(
 
     Raises:
         RunFolderError: The folder holds no unfinished run, another process trains in it, or its
-            architecture function has to be given again.
+            architecture function has to be given again, or a file cannot be written.
         DataError: The images are not those of the run; the first differences are named.
     """
     with open_run_folder(run_dir, resume=True) as folder:
         directory, settings = from_config(read_config(folder), architecture)
         plan = make_plan(directory, settings)
-        recorded = (folder / "split.csv").read_bytes()
-        return _train(
+        go_on = _complete if is_trained(folder) else _train
+        return go_on(
             plan,
             settings,
             folder,
             observer or TrainingObserver(),
             start_from=_recorded_start(folder, settings),
-            recorded_split=recorded,
+            recorded_split=read_split(folder),
         )
 
 
@@ -252,7 +217,7 @@ def _train(
     if recorded_split is not None:
         _require_same_images(recorded_split, split)
     elif folder is not None:
-        write_atomically(folder / "split.csv", split)
+        write_atomically(folder / SPLIT_NAME, split)
         if start_from is not None:  # Without a checkpoint yet, a resumed run begins with it again.
             start_from.save(folder / START_NAME)
         write_config(folder, to_config(task.plan, task.settings, precision))
@@ -280,11 +245,6 @@ def _train(
     classifier = classifier.with_changes(figures=evaluation.figures(headline_split))
     evaluated_s = time.monotonic()
 
-    bundle = None
-    if folder is not None:
-        write_history(folder, fitted.history)
-        bundle = classifier.save(folder / BUNDLE_NAME)
-        mark_stopped(folder, stopping.stopped)
     num_seen = _num_passes(fitted) * data.train.images_per_epoch
     run = TrainingRun(
         classifier=classifier,
@@ -301,22 +261,56 @@ def _train(
             "fit": fitted_s - scanned_s,
             "evaluate": evaluated_s - fitted_s,
         },
-        bundle=bundle,
+        bundle=folder / BUNDLE_NAME if folder is not None else None,
         stopped=stopping.stopped,
         before=measure_before(start_from, data.test or data.val) if start_from else None,
     )
     if folder is not None:
-        write_documents(folder, run, settings)
+        save_run(folder, run, settings)
     return run
+
+
+def _complete(
+    plan: Plan,
+    settings: Settings,
+    folder: Path,
+    observer: TrainingObserver,
+    *,
+    start_from: Classifier | None,
+    recorded_split: bytes,
+) -> TrainingRun:
+    """Make the documents of a run whose training is over, and measure its figures once more."""
+    data = build_data(plan, observer.scanning)
+    observer.scanned(data)
+    _require_same_images(recorded_split, split_csv(split_rows(data))[0])
+    classifier = _load(folder / BUNDLE_NAME, settings)
+    write_documents(folder, classifier)
+    run = read_run(folder)
+    return TrainingRun(
+        classifier=classifier,
+        evaluation=evaluate(classifier, data.test or data.val),
+        headline_split=run.record["split"],
+        data=data,
+        fitted=recorded_fit(run),
+        precision=run.record["precision"],
+        images_per_s=run.record["images_per_s"],
+        predict_images_per_s=run.record["predict_images_per_s"],
+        val_probabilities=classifier.predict_pixels(data.val.pixels()),
+        durations_s=run.record["durations_s"],
+        bundle=folder / BUNDLE_NAME,
+        before=measure_before(start_from, data.test or data.val) if start_from else None,
+    )
 
 
 def _recorded_start(folder: Path, settings: Settings) -> Classifier | None:
     """Return the classifier that a run went on from, if it did."""
-    if not (folder / START_NAME).exists():
-        return None
+    return _load(folder / START_NAME, settings) if (folder / START_NAME).exists() else None
+
+
+def _load(bundle: Path, settings: Settings) -> Classifier:
+    """Load a classifier of a run, whose architecture is installed or was given again."""
     loaded = load_architecture(settings.architecture)
-    function = loaded.function if loaded.registration is None else None
-    return load(folder / START_NAME, architecture=function)
+    return load(bundle, architecture=loaded.function if loaded.registration is None else None)
 
 
 def _num_passes(fitted: FitResult) -> int:

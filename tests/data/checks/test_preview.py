@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from imgclf.data.checks.preview import save_preview
-from imgclf.errors import ArgumentError
+from imgclf.errors import ArgumentError, WriteError
 
 MakeFolder = Callable[..., Path]
 
@@ -38,6 +38,7 @@ def test_a_preview_that_cannot_be_written_is_explained(
 ) -> None:
     """A missing folder or an unknown ending is one sentence."""
     root = make_folder(a=2, b=2)
-    for name in ("nowhere/x.png", "x.nothing"):
-        with pytest.raises(ArgumentError, match=r"ends in \.png"):
-            save_preview(root, tmp_path / name)
+    with pytest.raises(WriteError, match=r"nowhere/x\.png cannot be written"):
+        save_preview(root, tmp_path / "nowhere/x.png")
+    with pytest.raises(ArgumentError, match=r"ends in \.png"):
+        save_preview(root, tmp_path / "x.nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from imgclf.atomic import write_atomically
 from imgclf.data.batches.augmentation import Augmentation, augment, resolve_augmentation
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.layout import read_folder
@@ -54,19 +56,21 @@ def save_preview(
 
     Raises:
         DataError: The folder cannot be used.
-        ArgumentError: `path` cannot be written.
+        ArgumentError: `path` does not end as an image file does.
+        WriteError: `path` cannot be written.
     """
+    file_format = Image.registered_extensions().get(Path(path).suffix.lower())
+    if file_format not in Image.SAVE:
+        raise ArgumentError(
+            f"The preview cannot be written to {os.fspath(path)!r}: give a file that ends in .png."
+        )
     resolved = resolve_augmentation(augmentation)
     folder = read_folder(directory, min_classes=1)
     opened = open_store(folder, InputPolicy(image_size), mode=store, progress=progress)
     sheet = _draw(opened, resolved, seed)
-    try:
-        sheet.save(path)
-    except (OSError, ValueError) as error:
-        raise ArgumentError(
-            f"The preview cannot be written to {os.fspath(path)!r} ({error}): give a file in an "
-            "existing folder that ends in .png."
-        ) from error
+    content = io.BytesIO()
+    sheet.save(content, file_format)
+    write_atomically(Path(path), content.getvalue())
     return Path(path)
 
 
