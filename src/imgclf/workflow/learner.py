@@ -19,7 +19,8 @@ from imgclf.classifiers.classifier import Classifier
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.batches.plan import Plan
-from imgclf.errors import ArgumentError, OutOfMemoryError
+from imgclf.data.reading.image_folder import Folders
+from imgclf.errors import OutOfMemoryError
 from imgclf.machine.devices import choose_strategy, divisible_batch_size
 from imgclf.machine.precision import choose_precision
 from imgclf.runs.config import to_config
@@ -114,12 +115,17 @@ class Learned:
 
 
 def plan_task(
-    plan: Plan, settings: Settings, folder: Path | None, observer: TrainingObserver
+    plan: Plan,
+    folders: Folders,
+    settings: Settings,
+    folder: Path | None,
+    observer: TrainingObserver,
 ) -> Task:
     """Choose what a time budget leaves open; without one everything is chosen already.
 
     Args:
         plan: The images.
+        folders: What was read of their folders.
         settings: Every choice.
         folder: The run folder, if any.
         observer: Is told the plan.
@@ -128,14 +134,12 @@ def plan_task(
         The task.
 
     Raises:
-        ArgumentError: A budget and two phases contradict each other.
+        DataError: A folder cannot be used.
     """
     began_s = time.monotonic()
-    if settings.budget_s is not None and settings.two_phase:
-        raise ArgumentError("two_phase and a budget cannot be given together: leave one out.")
     if settings.budget_s is None:
         return Task(plan, settings, folder, None, began_s)
-    budget = budget_of(plan, settings, settings.budget_s)
+    budget = budget_of(plan, folders, settings, settings.budget_s)
     settings = replace(
         settings, image_size=budget.image_size, epochs=budget.epochs, size_by_budget=False
     )
