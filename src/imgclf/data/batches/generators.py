@@ -55,8 +55,8 @@ def make_generators(
         val_dir: A folder like `train_dir` with other images; None takes ``val/`` beside
             ``train/``, or cuts `val_split` off `train_dir`.
         image_size: ``(height, width)`` in pixels.
-        batch_size: Images per batch, from 1 on; None is 16 up to 2,000 training images, and more for
-            more.
+        batch_size: Images per batch, from 1 on; None is 16 up to 2,000 training images, and more
+            for more.
         augment: Augmentation of the training images: ``"none"``, ``"classic"``, ``"light"``,
             ``"strong"`` or an `Augmentation`.
         shear_range: Largest shear, in degrees; replaces the preset's.
