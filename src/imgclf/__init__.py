@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from imgclf.evaluation.evaluator import Evaluation, evaluate
     from imgclf.options import Choice, Float, Int, Weights
     from imgclf.reports.corrected_labels import Relabelling, relabel
+    from imgclf.training.fit_result import FitResult
     from imgclf.training.loop import fit
     from imgclf.training.rate_finder import RateFinding, find_learning_rate
     from imgclf.training.two_phase import fit_two_phase
@@ -88,6 +89,7 @@ _ROOMS = {
     "imgclf.zoo.builder": ("build_model",),
     "imgclf.options": ("Choice", "Float", "Int", "Weights"),
     "imgclf.zoo.registry": ("ArchitectureDescription", "describe_architecture", "list_architectures"),
+    "imgclf.training.fit_result": ("FitResult",),
     "imgclf.training.loop": ("fit",),
     "imgclf.training.rate_finder": ("RateFinding", "find_learning_rate"),
     "imgclf.training.two_phase": ("fit_two_phase",),

@@ -114,8 +114,8 @@ def summary(run: TrainingRun) -> dict[str, Any]:
         "precision": run.precision,
         "images_per_s": run.images_per_s,
         "durations_s": dict(run.durations_s),
-        "best_epoch": run.history.best_epoch + 1 if run.history.best_epoch is not None else None,
-        "head_epochs": getattr(run.history, "head_epochs", 0),
+        "best_epoch": run.fit.best_epoch + 1 if run.fit.best_epoch is not None else None,
+        "head_epochs": run.fit.head_epochs,
         "num_train": run.data.train.num_samples,
         "num_val": run.data.val.num_samples,
         "num_quarantined": len(run.data.quarantined),
@@ -139,16 +139,15 @@ def print_summary(run: TrainingRun) -> None:
     console.print()
     console.print(class_table(metrics))
     print_confusion(console, run.evaluation)
-    print_learning_curve(console, run.history.history)
+    print_learning_curve(console, run.fit.history)
     if run.before is not None:
         console.print()
         console.print(comparison_table(run.before.metrics, metrics))
     seconds = sum(run.durations_s.values())
-    best = run.history.best_epoch
-    num_head = getattr(run.history, "head_epochs", 0)
+    best, num_head = run.fit.best_epoch, run.fit.head_epochs
     console.print(
         f"\n{seconds:.0f} s, {run.images_per_s:,.0f} images/s in training in {run.precision}"
-        + (f", best epoch {best + 1} of {len(run.history.epoch)}" if best is not None else "")
+        + (f", best epoch {best + 1} of {run.fit.epochs}" if best is not None else "")
         + (f", {num_head} of them of the head alone" if num_head else "")
     )
     if run.bundle is not None:

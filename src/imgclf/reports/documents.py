@@ -52,7 +52,7 @@ def _write_validation(folder: Path, run: TrainingRun) -> None:
 
 
 def _record(run: TrainingRun, settings: Settings) -> dict[str, Any]:
-    best = run.history.best_epoch
+    best = run.fit.best_epoch
     quarantined = (*run.data.quarantined, *run.evaluation.quarantined)
     return {
         "evaluation": run.evaluation.as_dict(),
@@ -80,8 +80,8 @@ def _learning_rates(run: TrainingRun, settings: Settings) -> list[tuple[float, f
     if settings.budget_s is None:
         rate = make_schedule(settings.schedule, highest, settings.epochs * steps)
     else:  # Half a cosine over the time that there was.
-        rate = make_schedule("cosine", highest, len(run.history.epoch) * steps)
-    points = range(RATES_PER_EPOCH * len(run.history.epoch) + 1)
+        rate = make_schedule("cosine", highest, run.fit.epochs * steps)
+    points = range(RATES_PER_EPOCH * run.fit.epochs + 1)
     epochs = [point / RATES_PER_EPOCH for point in points]
     if not callable(rate):
         return [(epoch, rate) for epoch in epochs]

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from imgclf.data.batches.augmentation import resolve_augmentation
 from imgclf.data.batches.generators import Batches, Plan
+from imgclf.training.fit_result import FitResult
 from imgclf.training.loop import fit
 from imgclf.training.optimizers import choose_optimizer, usual_rate
 from imgclf.training.schedules import make_schedule
@@ -96,7 +97,7 @@ def fit_network(
     *,
     val: Batches | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Any:
+) -> FitResult:
     """Fit a candidate's network as `imgclf.train` would.
 
     Args:
@@ -109,7 +110,7 @@ def fit_network(
         callbacks: Keras callbacks.
 
     Returns:
-        Keras' history with ``best_epoch``.
+        The figures of each epoch, and the best one.
     """
     rate = candidate.training["learning_rate"]
     shared: dict[str, Any] = {

@@ -75,7 +75,7 @@ def _fit(
     order: TrialOrder, model: keras.Model, images: TrialImages, execution: int, report: Report
 ) -> int | None:
     """Fit one execution; returns its best epoch, counted from 0."""
-    history = fit_network(
+    result = fit_network(
         model,
         order.candidate,
         order.settings,
@@ -84,8 +84,7 @@ def _fit(
         val=images.val,
         callbacks=[_Epochs(report, order.candidate.epochs * execution)],
     )
-    best_epoch: int | None = history.best_epoch
-    return best_epoch
+    return result.best_epoch
 
 
 def _reshuffled(train: tf.data.Dataset, execution: int) -> tf.data.Dataset:

@@ -23,14 +23,16 @@ from imgclf.runs.folder import write_config
 from imgclf.runs.settings import Settings, to_config
 from imgclf.training.budget import BudgetPlan, KeepBudget
 from imgclf.training.checkpoints import newest_state, remove_states
+from imgclf.training.fit_result import FitResult
 from imgclf.training.loop import fit
-from imgclf.training.optimizers import AVERAGED_SHARE, choose_optimizer, usual_rate
+from imgclf.training.optimizers import choose_optimizer, usual_rate
 from imgclf.training.rate_finder import find_learning_rate
 from imgclf.training.rate_plot import rate_picture
 from imgclf.training.schedules import make_schedule
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.training.trackers import make_trackers
 from imgclf.training.two_phase import fit_two_phase, in_two_phases
+from imgclf.training.weight_average import AVERAGED_SHARE
 from imgclf.workflow.time_budget import budget_of
 from imgclf.workflow.transfer import copy_weights, frozen_convolutions
 from imgclf.zoo.builder import build_model, build_unloaded, origin_of
@@ -98,13 +100,13 @@ class Learned:
     Attributes:
         model: The fitted network, with the weights of its best epoch.
         data: The images, in the batches that fitted into memory and devices.
-        history: Keras' history.
+        fit: The figures of each epoch, and the best one.
         settings: Every choice, with what was measured on the way.
     """
 
     model: keras.Model
     data: ImageData
-    history: keras.callbacks.History
+    fit: FitResult
     settings: Settings
 
 
@@ -206,8 +208,8 @@ def _attempt(
             task = replace(task, settings=replace(settings, learning_rate=rate))
             task.record()
         callbacks += _keep_budget(task)
-        history = _fit(model, data, task, callbacks, watcher.verbose)
-    return Learned(model, data, history, task.settings)
+        result = _fit(model, data, task, callbacks, watcher.verbose)
+    return Learned(model, data, result, task.settings)
 
 
 def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -> keras.Model:
@@ -287,7 +289,7 @@ def _fit(
     task: Task,
     callbacks: Sequence[keras.callbacks.Callback],
     verbose: bool,
-) -> keras.callbacks.History:
+) -> FitResult:
     settings = task.settings
     rate: Any = settings.learning_rate
     shared: dict[str, Any] = {

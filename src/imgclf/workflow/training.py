@@ -47,6 +47,7 @@ from imgclf.runs.settings import (
     settings_of,
     to_config,
 )
+from imgclf.training.fit_result import FitResult
 from imgclf.training.recipes import RecipeName
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.workflow.learner import Watcher, learn, plan_task
@@ -74,7 +75,7 @@ class TrainingRun:
         headline_split: ``"test"``, or ``"val"`` where no test images were given: those also chose
             the epoch.
         data: The images.
-        history: Keras' history, in training precision.
+        fit: The figures of each epoch, in training precision, and the best epoch.
         precision: The precision of the training steps.
         images_per_s: Training images per second, validation included.
         predict_images_per_s: Held-out images that were answered per second, in float32, from
@@ -92,7 +93,7 @@ class TrainingRun:
     evaluation: Evaluation
     headline_split: Literal["test", "val"]
     data: ImageData
-    history: keras.callbacks.History
+    fit: FitResult
     precision: str
     images_per_s: float
     predict_images_per_s: float
@@ -252,7 +253,7 @@ def _train(
 
     stopping = StopOnRequest(watcher.stop_requested)
     learned = learn(task, data, watcher, stopping, start_from)
-    model, data, history = learned.model, learned.data, learned.history
+    model, data = learned.model, learned.data
     settings = learned.settings
     fitted_s = time.monotonic()
 
@@ -272,16 +273,16 @@ def _train(
 
     bundle = None
     if folder is not None:
-        write_history(folder, history.history)
+        write_history(folder, learned.fit.history)
         bundle = classifier.save(folder / BUNDLE_NAME)
         mark_stopped(folder, stopping.stopped)
-    num_seen = _num_passes(history) * data.train.images_per_epoch
+    num_seen = _num_passes(learned.fit) * data.train.images_per_epoch
     run = TrainingRun(
         classifier=classifier,
         evaluation=evaluation,
         headline_split=headline_split,
         data=data,
-        history=history,
+        fit=learned.fit,
         precision=precision,
         images_per_s=num_seen / (fitted_s - scanned_s),
         predict_images_per_s=predict_images_per_s,
@@ -309,10 +310,9 @@ def _recorded_start(folder: Path, settings: Settings) -> Classifier | None:
     return load(folder / START_NAME, architecture=function)
 
 
-def _num_passes(history: keras.callbacks.History) -> int:
+def _num_passes(result: FitResult) -> int:
     """Count how often the training images went through the network: once for all head epochs."""
-    num_head: int = getattr(history, "head_epochs", 0)
-    return len(history.epoch) - num_head + min(1, num_head)
+    return result.epochs - result.head_epochs + min(1, result.head_epochs)
 
 
 def _require_same_images(recorded: bytes, found: bytes) -> None:

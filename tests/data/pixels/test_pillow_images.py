@@ -30,5 +30,5 @@ def test_an_epoch_over_pillows_test_images(tmp_path: Path) -> None:
     assert {item.reason for item in data.quarantined} <= REASONS.keys()
     assert used + len(data.quarantined) + len(data.left_out) == len(files), data.warnings
     model = imgclf.build_model("three_conv", data.train.input_shape, filters=8, hidden_units=8)
-    history = imgclf.fit(model, data.train, data.val, epochs=1)
-    assert history.history["loss"][0] > 0
+    result = imgclf.fit(model, data.train, data.val, epochs=1)
+    assert result.history["loss"][0] > 0
