@@ -30,13 +30,14 @@ from imgclf.training.budget import BudgetPlan, KeepBudget
 from imgclf.training.checkpoints import newest_state, remove_states
 from imgclf.training.fit_result import FitResult
 from imgclf.training.loop import fit
-from imgclf.training.optimizers import AVERAGED_SHARE, choose_optimizer, usual_rate
+from imgclf.training.optimizers import choose_optimizer, usual_rate
 from imgclf.training.rate_finder import find_learning_rate
 from imgclf.training.rate_plot import rate_picture
 from imgclf.training.schedules import make_schedule
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.training.trackers import make_trackers
 from imgclf.training.two_phase import fit_two_phase, in_two_phases
+from imgclf.training.weight_average import AVERAGED_SHARE
 from imgclf.workflow.time_budget import budget_of
 from imgclf.workflow.transfer import copy_weights, frozen_convolutions
 from imgclf.zoo.builder import build_model, build_unloaded, origin_of

@@ -323,7 +323,7 @@ def _load(bundle: Path, settings: Settings) -> Classifier:
 
 def _num_passes(fitted: FitResult) -> int:
     """Count how often the training images went through the network: once for all head epochs."""
-    return fitted.num_epochs - fitted.head_epochs + min(1, fitted.head_epochs)
+    return fitted.epochs - fitted.head_epochs + min(1, fitted.head_epochs)
 
 
 def _require_same_images(recorded: bytes, found: bytes) -> None:
