@@ -1,4 +1,4 @@
-"""A classifier as a bundle: what is written, and the probe by which it is known again."""
+"""A classifier as a bundle: what is written."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgclf.classifiers.bundle import write_bundle
 from imgclf.data.pixels.decoder import DECODER_VERSION
 from imgclf.errors import BundleError
+from imgclf.probing import make_probe
 from imgclf.zoo.builder import named_weights, origin_of
 
 if TYPE_CHECKING:
@@ -74,21 +74,11 @@ def pack(classifier: Classifier, path: str | os.PathLike[str]) -> Path:
         target,
         manifest,
         weights,
-        _probe(classifier),
+        make_probe(classifier),
         training=None if traces is None else traces.to_tensors(),
         familiarity=None if familiarity is None else familiarity.to_tensors(),
     )
     return target
-
-
-def _probe(classifier: Classifier) -> dict[str, NDArray[Any]]:
-    """Make an input that reaches all levels of brightness, and the network's own output."""
-    rng = np.random.default_rng(0)
-    shape = classifier.policy.pixel_shape
-    noise = rng.integers(0, 256, (2, *shape), np.uint8)
-    ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], shape).astype(np.uint8)
-    image = np.concatenate([noise, ramp[None], 255 - ramp[None]])
-    return {"image": image, "output": classifier.uncalibrated(image).astype(np.float32)}
 
 
 def _policy_record(policy: InputPolicy) -> dict[str, Any]:

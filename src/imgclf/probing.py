@@ -1,0 +1,105 @@
+"""Images by which a classifier is known again: its answers are stored beside its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from imgclf.classifiers.classifier import Classifier
+    from imgclf.stored_tensors import Tensors
+
+__all__ = ["PROBE_TOLERANCE", "find_probe_fault", "make_probe"]
+
+PROBE_TOLERANCE = 1e-4
+"""Largest difference between the stored probabilities and those on this machine."""
+
+NUM_PROBE_IMAGES = 4
+"""Images that are stored, and most that are run."""
+
+
+def make_probe(classifier: Classifier) -> dict[str, NDArray[np.uint8] | NDArray[np.float32]]:
+    """Return the content of the bundle's member: the images, and what the network says of them.
+
+    Args:
+        classifier: The classifier.
+
+    Returns:
+        ``image``, uint8 ``(4, height, width, channels)``, and ``output``, float32
+        ``(4, num_classes)``, not calibrated.
+    """
+    image = _probe_images(classifier.policy.pixel_shape)
+    return {"image": image, "output": classifier.uncalibrated(image).astype(np.float32)}
+
+
+def find_probe_fault(classifier: Classifier, probe: Tensors) -> str:
+    """Run the stored images, and our own where these are others: the last check of a bundle.
+
+    The stored images may be chosen so that a network looks sound: with black ones no kernel counts.
+    On noise every layer has to give numbers. One image is run at a time, as a large network has
+    room for no more, and the first fault ends it.
+
+    Args:
+        classifier: What was built from the bundle.
+        probe: The bundle's member.
+
+    Returns:
+        What is wrong, as a clause about the classifier; empty where nothing is.
+    """
+    image, expected = probe.get("image"), probe.get("output")
+    if image is None or expected is None or not _is_probe(classifier, image, expected):
+        return "has no usable probe"
+    own = _probe_images(classifier.policy.pixel_shape)
+    try:
+        for found, wanted in zip(_answers(classifier, image), expected, strict=True):
+            difference = float(np.abs(found - wanted).max())
+            if not difference <= PROBE_TOLERANCE:
+                return (
+                    f"gives other results here than where it was saved (by {difference:.2g}, "
+                    f"accepted is {PROBE_TOLERANCE:g})"
+                )
+        if not np.array_equal(image, own):
+            list(_answers(classifier, own))
+    except FloatingPointError:
+        return "gives values that are not finite"
+    except (tf.errors.OpError, MemoryError) as error:
+        return f"cannot be run here ({type(error).__name__})"
+    return ""
+
+
+def _is_probe(
+    classifier: Classifier, image: NDArray[np.uint8], expected: NDArray[np.float32]
+) -> bool:
+    return (
+        image.dtype == np.uint8
+        and expected.dtype == np.float32
+        and image.shape[1:] == classifier.policy.pixel_shape
+        and 0 < len(image) <= NUM_PROBE_IMAGES
+        and expected.shape == (len(image), len(classifier.class_names))
+    )
+
+
+def _answers(classifier: Classifier, images: NDArray[np.uint8]) -> Iterator[NDArray[np.float64]]:
+    """Yield what a network says of one image after the other, ``(num_classes,)``.
+
+    Raises:
+        FloatingPointError: A probability, or a feature on the way to it, is not finite.
+    """
+    for image in images:
+        values: list[NDArray[np.float32]] = []
+        answer = classifier.uncalibrated(image[np.newaxis], values.extend)[0]
+        if not all(np.isfinite(found).all() for found in (answer, *values)):
+            raise FloatingPointError
+        yield answer
+
+
+def _probe_images(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Make images that reach all levels of brightness: two of noise, two of a ramp."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (2, *shape), np.uint8)
+    ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], shape).astype(np.uint8)
+    return np.concatenate([noise, ramp[None], 255 - ramp[None]])
