@@ -5,7 +5,7 @@ Usage: python examples/tune_then_train.py FOLDER [--trials 10] [--trial-epochs 8
 
 The same on the command line:
 
-    imgclf tune FOLDER --arch three_conv --max-trials 10 --epochs 8
+    imgclf tune FOLDER --arch three_conv --max-trials 10 --trial-epochs 8
     imgclf train FOLDER --settings studies/three_conv-.../best.json --epochs 30
 """
 

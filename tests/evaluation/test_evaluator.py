@@ -141,7 +141,7 @@ def test_abstaining_is_measured(trained: Any) -> None:
 
 
 def test_the_training_folder_gives_the_held_out_images(trained: Any, two_classes: Path) -> None:
-    """On its own folder a loaded classifier is measured on the run's test images, as the verb does."""
+    """On its own folder a loaded classifier is measured on the run's test images."""
     clf = imgclf.load(trained.bundle)
     result = imgclf.evaluate(clf, two_classes)
     assert sorted(result.paths) == sorted(trained.evaluation.paths)

@@ -23,7 +23,7 @@ def test_operations_are_counted() -> None:
 @pytest.mark.parametrize(("num_classes", "channels"), [(2, 3), (5, 1)])
 def test_a_network_of_any_head_is_measured(num_classes: int, channels: int) -> None:
     """Speed and cost are finite and above zero for one output unit and for several."""
-    model = imgclf.build_model("three_conv", (16, 16, channels), num_classes, filters=8)
+    model = imgclf.build_model("three_conv", (32, 32, channels), num_classes, filters=8)
     speed = measure_speed(model, batch_size=4, num_steps=2)
     cost = measure_step_cost(model, 4, precision="float32")
     assert 0 < speed.train_images_per_s < float("inf")

@@ -25,7 +25,6 @@ __all__ = [
     "parse_architecture",
     "parse_architecture_file",
     "parse_budget",
-    "parse_image_size",
     "parse_options",
     "require_path",
 ]
@@ -63,14 +62,6 @@ MinPrecision = Annotated[
         metavar="SHARE", help="Be unsure where fewer than this share would be right, e.g. 0.95."
     ),
 ]
-
-
-def parse_image_size(text: str) -> tuple[int, int]:
-    """Read ``96`` or ``96x128`` (height x width) as ``(height, width)``."""
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdigit() for side in sides):
-        raise typer.BadParameter(f"{text!r} is no image size: write 96 or 96x128, height first.")
-    return int(sides[0]), int(sides[-1])
 
 
 def parse_budget(text: str | None) -> float | None:

@@ -149,7 +149,7 @@ def print_summary(run: TrainingRun) -> None:
     num_head = run.fitted.head_epochs
     console.print(
         f"\n{seconds:.0f} s, {run.images_per_s:,.0f} images/s in training in {run.precision}"
-        + (f", best epoch {best + 1} of {run.fitted.num_epochs}" if best is not None else "")
+        + (f", best epoch {best + 1} of {run.fitted.epochs}" if best is not None else "")
         + (f", {num_head} of them of the head alone" if num_head else "")
     )
     if run.bundle is not None:

@@ -369,6 +369,8 @@ class Settings:
             value = getattr(self, item.name)
             if value is not BY_RECIPE:
                 object.__setattr__(self, item.name, item.checked(value))
+        if self.budget is not None and self.two_phase:
+            raise ArgumentError("two_phase and a budget cannot be given together: leave one out.")
 
     @property
     def height_and_width(self) -> tuple[int, int]:

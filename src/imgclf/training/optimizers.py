@@ -9,10 +9,10 @@ import keras
 
 from imgclf.errors import ArgumentError
 from imgclf.training.muon import KernelMuon, normalised_kernels
+from imgclf.training.weight_average import average_momentum
 
 __all__ = [
     "OPTIMIZERS",
-    "average_momentum",
     "choose_optimizer",
     "make_optimizer",
     "usual_rate",
@@ -30,11 +30,6 @@ OPTIMIZERS: dict[str, tuple[type[keras.optimizers.Optimizer], dict[str, Any]]] =
 
 USUAL_RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "sgd": 0.05, "muon": 0.1}
 """The highest rate of a schedule that suits most small networks, by optimizer."""
-
-AVERAGED_SHARE = 0.05
-"""Share of a training that the average of the weights looks back over."""
-
-LEAST_MOMENTUM, GREATEST_MOMENTUM = 0.9, 0.9998
 
 
 def make_optimizer(
@@ -148,20 +143,3 @@ def usual_rate(optimizer: str) -> float:
             "or a Keras optimizer."
         )
     return USUAL_RATES[optimizer]
-
-
-def average_momentum(num_steps: int) -> float:
-    """Return the momentum of a moving average that looks back over a share of a training.
-
-    Args:
-        num_steps: Steps of the whole training.
-
-    Returns:
-        From 0.9 (short trainings) to 0.9998.
-
-    Example:
-        >>> average_momentum(100), average_momentum(20_000)
-        (0.9, 0.999)
-    """
-    reach = max(1.0, AVERAGED_SHARE * num_steps)
-    return min(max(1 - 1 / reach, LEAST_MOMENTUM), GREATEST_MOMENTUM)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from imgclf.data.reading.layout import read_folder
+from imgclf.data.reading.layout import read_folders
 
 if TYPE_CHECKING:
     from imgclf.tuning.outcome import TuningResult
@@ -31,13 +31,11 @@ def search_folder(
         DataError: The folder cannot be used.
         TuningError: No trial came to a result.
     """
-    read_folder(directory)
-    for folder in (request.settings.val_dir, request.settings.test_dir):
-        if folder is not None:
-            read_folder(folder, min_classes=1)
+    settings = request.settings
+    folders = read_folders(directory, settings.val_dir, settings.test_dir)
     # The workers load TensorFlow, too, and may as well begin.
     with request.open_pool(observer) as pool:
         observer.loading()
         from imgclf.tuning.study_run import tune_folder
 
-        return tune_folder(directory, request, pool, observer)
+        return tune_folder(directory, folders, request, pool, observer)

@@ -16,7 +16,7 @@ from imgclf.atomic import write_atomically
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.batches.image_data import build_data
 from imgclf.data.batches.plan import Plan
-from imgclf.data.reading.layout import read_folder
+from imgclf.data.reading.image_folder import Folders
 from imgclf.errors import ArgumentError
 from imgclf.runs.folder import split_csv, split_rows
 from imgclf.runs.resolution import make_plan, resolve_for_folder
@@ -40,6 +40,7 @@ __all__ = ["data_digest", "run_tuning", "tune_folder"]
 
 def tune_folder(
     directory: str | os.PathLike[str],
+    folders: Folders,
     request: SearchRequest,
     pool: WorkerPool,
     observer: SearchObserver,
@@ -48,6 +49,7 @@ def tune_folder(
 
     Args:
         directory: The folder.
+        folders: What was read of it.
         request: What is searched, and how.
         pool: The processes that run trials; they may still be starting.
         observer: Told how it goes on.
@@ -55,11 +57,11 @@ def tune_folder(
     Returns:
         What was found.
     """
-    folder = read_folder(directory)
-    settings = resolve_for_folder(request.settings, folder)
-    settings = settle_optimizer(settings, request.architectures, len(folder.class_names))
+    settings = resolve_for_folder(request.settings, folders["train"])
+    num_classes = len(folders["train"].class_names)
+    settings = settle_optimizer(settings, request.architectures, num_classes)
     plan = make_plan(directory, settings)
-    data = build_data(plan, observer.scanning)
+    data = build_data(plan, observer.scanning, folders=folders)
     observer.scanned(data)
     digest = data_digest(data.train, data.val)
     return run_tuning(request.spec(settings), plan, digest, pool, observer)

@@ -19,7 +19,8 @@ from imgclf.classifiers.classifier import Classifier
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.batches.plan import Plan
-from imgclf.errors import ArgumentError, OutOfMemoryError
+from imgclf.data.reading.image_folder import Folders
+from imgclf.errors import OutOfMemoryError
 from imgclf.machine.devices import choose_strategy, divisible_batch_size
 from imgclf.machine.precision import choose_precision
 from imgclf.runs.config import to_config
@@ -29,13 +30,14 @@ from imgclf.training.budget import BudgetPlan, KeepBudget
 from imgclf.training.checkpoints import newest_state, remove_states
 from imgclf.training.fit_result import FitResult
 from imgclf.training.loop import fit
-from imgclf.training.optimizers import AVERAGED_SHARE, choose_optimizer, usual_rate
+from imgclf.training.optimizers import choose_optimizer, usual_rate
 from imgclf.training.rate_finder import find_learning_rate
 from imgclf.training.rate_plot import rate_picture
 from imgclf.training.schedules import make_schedule
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.training.trackers import make_trackers
 from imgclf.training.two_phase import fit_two_phase, in_two_phases
+from imgclf.training.weight_average import AVERAGED_SHARE
 from imgclf.workflow.time_budget import budget_of
 from imgclf.workflow.transfer import copy_weights, frozen_convolutions
 from imgclf.zoo.builder import build_model, build_unloaded, origin_of
@@ -114,12 +116,17 @@ class Learned:
 
 
 def plan_task(
-    plan: Plan, settings: Settings, folder: Path | None, observer: TrainingObserver
+    plan: Plan,
+    folders: Folders,
+    settings: Settings,
+    folder: Path | None,
+    observer: TrainingObserver,
 ) -> Task:
     """Choose what a time budget leaves open; without one everything is chosen already.
 
     Args:
         plan: The images.
+        folders: What was read of their folders.
         settings: Every choice.
         folder: The run folder, if any.
         observer: Is told the plan.
@@ -128,14 +135,12 @@ def plan_task(
         The task.
 
     Raises:
-        ArgumentError: A budget and two phases contradict each other.
+        DataError: A folder cannot be used.
     """
     began_s = time.monotonic()
-    if settings.budget_s is not None and settings.two_phase:
-        raise ArgumentError("two_phase and a budget cannot be given together: leave one out.")
     if settings.budget_s is None:
         return Task(plan, settings, folder, None, began_s)
-    budget = budget_of(plan, settings, settings.budget_s)
+    budget = budget_of(plan, folders, settings, settings.budget_s)
     settings = replace(
         settings, image_size=budget.image_size, epochs=budget.epochs, size_by_budget=False
     )

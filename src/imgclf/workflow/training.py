@@ -22,7 +22,8 @@ from imgclf.classifiers.loader import load
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.batches.plan import Plan
-from imgclf.data.reading.layout import read_folder
+from imgclf.data.reading.image_folder import Folders
+from imgclf.data.reading.layout import read_folders
 from imgclf.errors import DataError
 from imgclf.evaluation.evaluator import evaluate
 from imgclf.machine.determinism import enable_determinism, require_determinism
@@ -130,6 +131,7 @@ def run_training(
     directory: str | os.PathLike[str],
     settings: Settings,
     *,
+    folders: Folders | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     start_from: Classifier | None = None,
     observer: TrainingObserver | None = None,
@@ -139,6 +141,7 @@ def run_training(
     Args:
         directory: The folder.
         settings: Every choice; what they leave open is chosen by the recipe.
+        folders: What `read_folders` has read of the folders already; None reads them.
         run_dir: A folder for what the training leaves behind; None writes nothing.
         start_from: A classifier to go on from; `settings` are those that `make_settings` gave.
         observer: Told how it goes on.
@@ -152,10 +155,12 @@ def run_training(
         RunFolderError: `run_dir` is in use or holds a run already.
     """
     make_plan(directory, settings)  # A mistake is refused before the folder is read.
-    settings = resolve_for_folder(settings, read_folder(directory))
+    folders = folders or read_folders(directory, settings.val_dir, settings.test_dir)
+    settings = resolve_for_folder(settings, folders["train"])
     plan = make_plan(directory, settings)
+    observer = observer or TrainingObserver()
     with open_run_folder(run_dir) if run_dir is not None else nullcontext() as folder:
-        return _train(plan, settings, folder, observer or TrainingObserver(), start_from=start_from)
+        return _train(plan, folders, settings, folder, observer, start_from=start_from)
 
 
 def resume_training(
@@ -189,6 +194,7 @@ def resume_training(
         go_on = _complete if is_trained(folder) else _train
         return go_on(
             plan,
+            read_folders(directory, settings.val_dir, settings.test_dir),
             settings,
             folder,
             observer or TrainingObserver(),
@@ -199,6 +205,7 @@ def resume_training(
 
 def _train(
     plan: Plan,
+    folders: Folders,
     settings: Settings,
     folder: Path | None,
     observer: TrainingObserver,
@@ -209,8 +216,8 @@ def _train(
     """Go the whole way, in a run folder that is held, or in none."""
     began_s = time.monotonic()
     require_determinism(settings.deterministic)
-    task = plan_task(plan, settings, folder, observer)
-    data = build_data(task.plan, observer.scanning)
+    task = plan_task(plan, folders, settings, folder, observer)
+    data = build_data(task.plan, observer.scanning, folders=folders)
     observer.scanned(data)
     precision = choose_precision(settings.precision)
     split, split_sha256 = split_csv(split_rows(data))
@@ -272,6 +279,7 @@ def _train(
 
 def _complete(
     plan: Plan,
+    folders: Folders,
     settings: Settings,
     folder: Path,
     observer: TrainingObserver,
@@ -280,7 +288,7 @@ def _complete(
     recorded_split: bytes,
 ) -> TrainingRun:
     """Make the documents of a run whose training is over, and measure its figures once more."""
-    data = build_data(plan, observer.scanning)
+    data = build_data(plan, observer.scanning, folders=folders)
     observer.scanned(data)
     _require_same_images(recorded_split, split_csv(split_rows(data))[0])
     classifier = _load(folder / BUNDLE_NAME, settings)
@@ -315,7 +323,7 @@ def _load(bundle: Path, settings: Settings) -> Classifier:
 
 def _num_passes(fitted: FitResult) -> int:
     """Count how often the training images went through the network: once for all head epochs."""
-    return fitted.num_epochs - fitted.head_epochs + min(1, fitted.head_epochs)
+    return fitted.epochs - fitted.head_epochs + min(1, fitted.head_epochs)
 
 
 def _require_same_images(recorded: bytes, found: bytes) -> None:

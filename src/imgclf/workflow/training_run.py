@@ -153,8 +153,8 @@ def _learning_rates(run: TrainingRun, settings: Settings) -> list[tuple[float, f
     if settings.budget_s is None:
         rate = make_schedule(settings.schedule, highest, settings.epochs * steps)
     else:  # Half a cosine over the time that there was.
-        rate = make_schedule("cosine", highest, run.fitted.num_epochs * steps)
-    points = range(RATES_PER_EPOCH * run.fitted.num_epochs + 1)
+        rate = make_schedule("cosine", highest, run.fitted.epochs * steps)
+    points = range(RATES_PER_EPOCH * run.fitted.epochs + 1)
     epochs = [point / RATES_PER_EPOCH for point in points]
     if not callable(rate):
         return [(epoch, rate) for epoch in epochs]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgclf.data.batches.plan import Plan
-    from imgclf.data.reading.image_folder import ImageFile, ImageFolder, LeftOut, Split
+    from imgclf.data.reading.image_folder import Folders, ImageFile, ImageFolder, LeftOut, Split
 
 __all__ = ["ImageData", "build_data"]
 
@@ -57,7 +57,7 @@ def build_data(
     plan: Plan,
     progress: Callable[[int, int], None] | None = None,
     *,
-    folders: Mapping[Split, ImageFolder] | None = None,
+    folders: Folders | None = None,
 ) -> ImageData:
     """Scan the folders of a plan, or find the pixels of an earlier scan, and make the batches.
 

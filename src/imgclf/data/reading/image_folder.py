@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
     from imgclf.data.reading.trees import FileStatus
 
-__all__ = ["SPLIT_FOLDERS", "ImageFile", "ImageFolder", "Layout", "LeftOut", "Split", "version_of"]
+__all__ = [
+    "SPLIT_FOLDERS",
+    "Folders",
+    "ImageFile",
+    "ImageFolder",
+    "Layout",
+    "LeftOut",
+    "Split",
+    "version_of",
+]
 
 Layout = Literal["classes", "splits"]
 Split = Literal["train", "val", "test"]
@@ -107,6 +116,10 @@ class ImageFolder:
     def paths(self) -> Sequence[str]:
         """``(num_files,)`` absolute paths, each made when it is asked for."""
         return _Paths(self)
+
+
+Folders = Mapping[Split, ImageFolder]
+"""The folders of one training, by the split that each is given for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgclf.data.reading.archives import find_archive
-from imgclf.data.reading.image_folder import SPLIT_FOLDERS, ImageFile, ImageFolder, Split
+from imgclf.data.reading.image_folder import SPLIT_FOLDERS, Folders, ImageFile, ImageFolder, Split
 from imgclf.data.reading.table import find_tables, is_table, read_table
 from imgclf.data.reading.trees import open_tree
 from imgclf.data.reading.walk import Walk, is_image_name, is_wanted, wanted_folders
@@ -58,7 +58,7 @@ def read_folders(
     train_dir: str | os.PathLike[str],
     val_dir: str | os.PathLike[str] | None = None,
     test_dir: str | os.PathLike[str] | None = None,
-) -> dict[Split, ImageFolder]:
+) -> Folders:
     """Read the folders of one training, once for everything that needs them.
 
     Args:
