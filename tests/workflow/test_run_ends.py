@@ -267,6 +267,7 @@ def test_a_few_kills(two_classes: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 def test_forty_kills(two_classes: Path, tmp_path: Path) -> None:
     """The same with 40 kills, which fall into every gap between two files."""
     result = survive(two_classes, tmp_path / "work", 40, timeout_s=7200)
