@@ -95,7 +95,7 @@ def test_a_run_folder_never_says_what_is_run(
         "--run-dir", run_dir,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    (run_dir / "stopped").touch()
+    (run_dir / "done").rename(run_dir / "stopped")
     refused = imgclf_command("train", "--resume", run_dir, cwd=tmp_path)
     assert refused.returncode == 1
     assert "give --arch path/to/file.py:file_net" in " ".join(refused.stderr.split())
