@@ -259,8 +259,8 @@ def run_imgclf(arguments: argparse.Namespace) -> dict[str, list[float]]:
     )
     model = imgclf.build_model("three_conv", train.input_shape, train.num_classes)
     timer = epoch_timer()
-    history = imgclf.fit(model, train, val, epochs=arguments.epochs, callbacks=[timer])
-    return {"seconds": timer.seconds, "loss": history.history["loss"]}
+    result = imgclf.fit(model, train, val, epochs=arguments.epochs, callbacks=[timer])
+    return {"seconds": timer.seconds, "loss": result.history["loss"]}
 
 
 def print_table(

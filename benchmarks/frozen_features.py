@@ -66,10 +66,10 @@ def main() -> None:
                 )
                 timer = EpochTimer()
                 began_s = time.perf_counter()
-                history = train_head(way, model, train, val, arguments.epochs, timer)
+                result = train_head(way, model, train, val, arguments.epochs, timer)
                 total_s = time.perf_counter() - began_s
                 epoch_s.append(statistics.median(timer.seconds[1:]))
-                best = max(history.history["val_accuracy"])
+                best = max(result.history["val_accuracy"])
                 print(
                     f"seed {seed}  {way:8}  {epoch_s[-1]:7.3f} s per epoch "
                     f"({statistics.median(timer.cpu_seconds[1:]):.3f} s of processor), "

@@ -97,7 +97,8 @@ def as_keras() -> Iterator[None]:
     with (
         keras_iteration(),
         mock.patch(
-            "imgclf.training.loop.fused_normalisation", return_value=contextlib.nullcontext()
+            "imgclf.training.kernels.fast_kernels.fused_normalisation",
+            return_value=contextlib.nullcontext(),
         ),
     ):
         yield

@@ -96,8 +96,8 @@ def measure(
     way: str, arguments: argparse.Namespace, seed: int, processors: list[int] | None
 ) -> dict[str, Any]:
     """Run one search in a process of its own, on some processors or, by None, on all."""
-    shared = ["--image-size", arguments.image_size, "--epochs", arguments.epochs, "--seed", seed,
-              "--max-trials", arguments.max_trials]  # fmt: skip
+    shared = ["--image-size", arguments.image_size, "--trial-epochs", arguments.epochs,
+              "--seed", seed, "--max-trials", arguments.max_trials]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         if way == "imgclf":
             start = [sys.executable, "-c", "from imgclf.cli.main import run; run()", "tune"]

@@ -38,8 +38,8 @@ model = imgclf.build_model(
 # 7. Learning rate, epochs, and the steps that follow from the batch size.
 epochs = int(sys.argv[3]) if len(sys.argv) > 3 else 20
 print(f"{train.num_samples} images / {train.batch_size} = {train.steps_per_epoch} steps per epoch")
-history = imgclf.fit(model, train, val, epochs=epochs, learning_rate=1e-3, verbose=1)
-print(f"Best epoch: {history.best_epoch + 1} of {epochs}")
+result = imgclf.fit(model, train, val, epochs=epochs, learning_rate=1e-3, verbose=1)
+print(f"Best epoch: {result.best_epoch + 1} of {epochs}")
 
 # 8. Save it; imgclf.load gives it back, and `imgclf train --from` trains it further.
 clf = imgclf.Classifier(model, train)

@@ -5,8 +5,8 @@ Usage: python examples/tune_then_train.py FOLDER [--trials 10] [--trial-epochs 8
 
 The same on the command line:
 
-    imgclf tune FOLDER --arch three_conv --max-trials 10 --epochs 8
-    imgclf train FOLDER --options studies/three_conv-.../best.json --epochs 30
+    imgclf tune FOLDER --arch three_conv --max-trials 10 --trial-epochs 8
+    imgclf train FOLDER --settings studies/three_conv-.../best.json --epochs 30
 """
 
 import argparse
@@ -29,7 +29,7 @@ result = imgclf.tune(
     train,
     val,
     max_trials=arguments.trials,
-    epochs=arguments.trial_epochs,
+    trial_epochs=arguments.trial_epochs,
     space={"filters": [16, 32, 48], "learning_rate": "3e-4..3e-3:log"},
     fresh=True,  # remove an earlier study of the same search; resume=True would go on with it
 )

@@ -340,8 +340,8 @@ def measure_trainings(images: Path) -> dict[str, Any]:
     train, val = imgclf.make_generators(images / "train", images / "test", **common)
     for rate in RATES:
         model = imgclf.build_model("three_conv", train.input_shape, 10, filters=8, seed=0)
-        history = imgclf.fit(model, train, epochs=8, learning_rate=rate)
-        rates[f"{rate:g}"] = [round(value, 4) for value in history.history["loss"]]
+        result = imgclf.fit(model, train, epochs=8, learning_rate=rate)
+        rates[f"{rate:g}"] = [round(value, 4) for value in result.history["loss"]]
     few = take_few(images / "train", images.parent / "few")
     learned: dict[str, dict[str, list[float]]] = {}
     for preset in ("none", "light"):
@@ -349,9 +349,9 @@ def measure_trainings(images: Path) -> dict[str, Any]:
         model = imgclf.build_model(
             "three_conv", train.input_shape, 10, filters=32, dropout=0.0, seed=0
         )
-        history = imgclf.fit(model, train, val, epochs=60, learning_rate=1e-3)
+        result = imgclf.fit(model, train, val, epochs=60, learning_rate=1e-3)
         learned[preset] = {
-            name: [round(value, 4) for value in history.history[name]]
+            name: [round(value, 4) for value in result.history[name]]
             for name in ("accuracy", "val_accuracy")
         }
     return {"learning_rate": rates, "overfitting": learned}

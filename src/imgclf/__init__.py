@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier, Prediction
     from imgclf.classifiers.loader import load
     from imgclf.data.batches.augmentation import Augmentation
-    from imgclf.data.batches.generators import Batches, make_generators
+    from imgclf.data.batches.dataset import Batches
+    from imgclf.data.batches.generators import make_generators
     from imgclf.data.checks.data_report import DataReport, check
     from imgclf.data.checks.findings import Finding
     from imgclf.data.pixels.input_policy import InputPolicy
@@ -39,14 +40,17 @@ if TYPE_CHECKING:
         TuningError,
         UnknownArchitectureError,
         WeightsError,
+        WriteError,
     )
     from imgclf.evaluation.evaluator import Evaluation, evaluate
     from imgclf.options import Choice, Float, Int, Weights
     from imgclf.reports.corrected_labels import Relabelling, relabel
+    from imgclf.training.fit_result import FitResult
     from imgclf.training.loop import fit
     from imgclf.training.rate_finder import RateFinding, find_learning_rate
     from imgclf.training.two_phase import fit_two_phase
-    from imgclf.tuning.tuner import TuningResult, tune
+    from imgclf.tuning.outcome import TuningResult
+    from imgclf.tuning.tuner import tune
     from imgclf.workflow.training import train
     from imgclf.zoo.builder import build_model
     from imgclf.zoo.registry import (
@@ -61,7 +65,8 @@ _ROOMS = {
     "imgclf.data.batches.augmentation": ("Augmentation",),
     "imgclf.data.checks.data_report": ("DataReport", "check"),
     "imgclf.data.checks.findings": ("Finding",),
-    "imgclf.data.batches.generators": ("Batches", "make_generators"),
+    "imgclf.data.batches.dataset": ("Batches",),
+    "imgclf.data.batches.generators": ("make_generators",),
     "imgclf.data.pixels.input_policy": ("InputPolicy",),
     "imgclf.errors": (
         "AccuracyError",
@@ -82,6 +87,7 @@ _ROOMS = {
         "TuningError",
         "UnknownArchitectureError",
         "WeightsError",
+        "WriteError",
     ),
     "imgclf.evaluation.evaluator": ("Evaluation", "evaluate"),
     "imgclf.reports.corrected_labels": ("Relabelling", "relabel"),
@@ -92,10 +98,12 @@ _ROOMS = {
         "describe_architecture",
         "list_architectures",
     ),
+    "imgclf.training.fit_result": ("FitResult",),
     "imgclf.training.loop": ("fit",),
     "imgclf.training.rate_finder": ("RateFinding", "find_learning_rate"),
     "imgclf.training.two_phase": ("fit_two_phase",),
-    "imgclf.tuning.tuner": ("TuningResult", "tune"),
+    "imgclf.tuning.outcome": ("TuningResult",),
+    "imgclf.tuning.tuner": ("tune",),
     "imgclf.workflow.training": ("train",),
 }
 # Without this, Python prints warnings of a library that nobody listens to on standard error.

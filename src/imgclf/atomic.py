@@ -1,33 +1,122 @@
-"""Writing a file whole or not at all."""
+"""Writing files whole or not at all."""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import secrets
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-__all__ = ["sync_folder", "write_atomically"]
+from imgclf.errors import WriteError
+
+__all__ = [
+    "make_folder", "move_atomically", "remove_partial_files", "sync_folder", "write_atomically",
+    "write_csv_atomically", "write_text_atomically",
+]  # fmt: skip
+
+PARTIAL = ".partial"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, synced: bool = True) -> None:
     """Replace a file in one step: after a crash or power cut the old or the new one is there.
 
     Args:
         path: The file; its folder must exist.
         content: Its new content.
+        synced: False saves the time of waiting for the disk, for files that can be made again:
+            they survive a crash of the process, not a power cut.
 
     Raises:
-        OSError: It cannot be written; what was there is as it was.
+        WriteError: It cannot be written; what was there is as it was.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        sync_folder(path.parent)
-    finally:
+        try:
+            _write_whole(partial, content, synced)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        if synced:
+            sync_folder(path.parent)
+    except OSError as error:
+        raise _write_error(path, error) from error
+
+
+def write_text_atomically(path: Path, text: str, *, synced: bool = True) -> None:
+    """Replace a text file in one step; see `write_atomically`.
+
+    Args:
+        path: The file.
+        text: Its new content, written as UTF-8; names that are not UTF-8 come out as the bytes
+            that they are on disk.
+        synced: As for `write_atomically`.
+
+    Raises:
+        WriteError: It cannot be written; what was there is as it was.
+    """
+    write_atomically(path, text.encode("utf-8", "surrogateescape"), synced=synced)
+
+
+def write_csv_atomically(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Replace a CSV file in one step; see `write_text_atomically`.
+
+    Args:
+        path: The file.
+        columns: Its headings.
+        rows: Its rows.
+
+    Raises:
+        WriteError: It cannot be written; what was there is as it was.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text_atomically(path, text.getvalue())
+
+
+def move_atomically(source: Path, target: Path) -> None:
+    """Replace a file by another one of the same folder, in one step.
+
+    Args:
+        source: A whole file.
+        target: Its new name.
+
+    Raises:
+        WriteError: It cannot be moved; both are as they were.
+    """
+    try:
+        source.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise _write_error(target, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder with its parents, where it is missing.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        WriteError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _write_error(folder, error) from error
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what a killed process was writing; nobody else may be writing there.
+
+    Args:
+        folder: Where `write_atomically` wrote.
+    """
+    for partial in folder.glob(f".*{PARTIAL}"):
         partial.unlink(missing_ok=True)
 
 
@@ -40,3 +129,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _write_whole(path: Path, content: bytes, synced: bool) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        if synced:
+            os.fsync(file.fileno())
+
+
+def _write_error(path: Path, error: OSError) -> WriteError:
+    failure = WriteError(
+        f"{path} cannot be written ({error.strerror}): free some space, or give another place."
+    )
+    failure.errno, failure.strerror, failure.filename = error.errno, error.strerror, str(path)
+    return failure

@@ -14,6 +14,7 @@ would catch anyway, so ``except ValueError`` keeps working::
     │   └── DataNotFoundError (FileNotFoundError)  a path that was given does not exist
     ├── ImageError (ValueError)                 one image cannot be decoded
     ├── WeightsError (OSError)                  pretrained weights cannot be fetched or read
+    ├── WriteError (OSError)                    a file or folder cannot be written
     ├── TrainingError (RuntimeError)            a training could not go on
     │   └── OutOfMemoryError (MemoryError)      the memory does not hold a step
     ├── TuningError (RuntimeError)              a search could not go on
@@ -46,6 +47,7 @@ __all__ = [
     "TuningError",
     "UnknownArchitectureError",
     "WeightsError",
+    "WriteError",
     "in_one_line",
 ]
 
@@ -182,6 +184,21 @@ class WeightsError(ImgclfError, OSError):
         ... except imgclf.WeightsError as error:
         ...     print(error)
     """
+
+
+class WriteError(ImgclfError, OSError):
+    """A file or folder cannot be written: a full disk, a missing folder, no permission.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     imgclf.train("photos/", run_dir="a_full_disk/run")
+        ... except imgclf.WriteError as error:
+        ...     print(error)
+    """
+
+    def __str__(self) -> str:
+        """Return the message as it was given."""
+        return str(self.args[0]) if self.args else ""
 
 
 class TrainingError(ImgclfError, RuntimeError):

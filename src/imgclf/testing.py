@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     import keras
 
-__all__ = ["ConformanceReport", "Finding", "check_architecture"]
+__all__ = ["CheckResult", "ConformanceReport", "check_architecture"]
 
 USUAL_SIDE = 32
 """Side, in pixels, at which an architecture is checked where it accepts so small an image."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """The outcome of one check.
+class CheckResult:
+    """The result of one check.
 
     Attributes:
         check: What was checked, in words.
@@ -42,11 +42,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ConformanceReport:
-    """What `check_architecture` found.
+    """The results of `check_architecture`.
 
     Attributes:
         name: The architecture's name.
-        findings: One for each check that ran, in order.
+        results: One for each check that ran, in order.
         image_size: Side, in pixels, of the images that it was checked with; 0 if it builds
             for none.
         num_parameters: Weights of the network at that size, three classes and default options.
@@ -57,7 +57,7 @@ class ConformanceReport:
     """
 
     name: str
-    findings: tuple[Finding, ...]
+    results: tuple[CheckResult, ...]
     image_size: int = 0
     num_parameters: int = 0
     train_images_per_s: float = 0.0
@@ -66,18 +66,18 @@ class ConformanceReport:
     @property
     def passed(self) -> bool:
         """Whether every check passed."""
-        return all(finding.passed for finding in self.findings)
+        return all(result.passed for result in self.results)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, a sentence each."""
-        return tuple(finding.problem for finding in self.findings if not finding.passed)
+        return tuple(result.problem for result in self.results if not result.passed)
 
     def __str__(self) -> str:
         """Draw one line per check, and what was measured."""
         lines = [
-            f"ok    {one.check}" if one.passed else f"FAIL  {one.check}: {one.problem}"
-            for one in self.findings
+            f"ok    {result.check}" if result.passed else f"FAIL  {result.check}: {result.problem}"
+            for result in self.results
         ]
         if self.num_parameters:
             lines.append(f"{self.num_parameters:,} parameters")
@@ -126,17 +126,17 @@ def check_architecture(
         subject = _subject(architecture, fresh_process=fresh_process)
     except (ContractError, OptionError, PluginError) as error:
         # Nothing more can be asked of an architecture that does not even build.
-        return ConformanceReport(name, (Finding("it builds as the contract says", str(error)),))
-    findings = [Finding("it builds as the contract says", "")]
-    findings += [Finding(title, _problem(check, subject)) for title, check in CHECKS.items()]
+        return ConformanceReport(name, (CheckResult("it builds as the contract says", str(error)),))
+    results = [CheckResult("it builds as the contract says", "")]
+    results += [CheckResult(title, _problem(check, subject)) for title, check in CHECKS.items()]
     model = subject.build()
     num_parameters = model.count_params()
-    if not measure or not all(finding.passed for finding in findings):
-        return ConformanceReport(name, tuple(findings), subject.side, num_parameters)
+    if not measure or not all(result.passed for result in results):
+        return ConformanceReport(name, tuple(results), subject.side, num_parameters)
     speed = measure_speed(model)
     return ConformanceReport(
         name,
-        tuple(findings),
+        tuple(results),
         subject.side,
         num_parameters,
         speed.train_images_per_s,
@@ -156,7 +156,7 @@ def _subject(architecture: str | Callable[..., keras.Model], *, fresh_process: b
 
 
 def _problem(check: Callable[[Subject], None], subject: Subject) -> str:
-    """Run one check; whatever it raises is a finding, not an end."""
+    """Run one check; whatever it raises is a result, not an end."""
     try:
         check(subject)
     except ImgclfError as error:

@@ -339,9 +339,9 @@ def test_the_examples_of_docstrings_run(names: dict[str, Any]) -> None:
     """Every example of a public name runs, also where plain doctest has to skip it."""
     train, val = imgclf.make_generators("data/train", "data/val", image_size=(32, 32))
     model = imgclf.build_model("three_conv", train.input_shape, filters=8, hidden_units=8)
-    history = imgclf.fit(model, train, val, epochs=1)
+    result = imgclf.fit(model, train, val, epochs=1)
     clf = imgclf.Classifier(model, train)
-    names |= {"train": train, "val": val, "model": model, "history": history, "clf": clf}
+    names |= {"train": train, "val": val, "model": model, "result": result, "clf": clf}
     write_published_weights(Path())
     shorter = {"epochs=20": "epochs=1", "max_trials=10": "max_trials=1", "(96, 96)": "(32, 32)",
                '"imagenet")': '"published.weights.h5")',

@@ -121,9 +121,9 @@ def test_every_prediction_is_calibrated(trained: Any, two_classes: Path) -> None
     record = clf.calibration
     assert record is not None
     assert record.log_loss_after <= record.log_loss_before
-    calibrated = imgclf.evaluate(clf, two_classes).probabilities
+    calibrated = imgclf.evaluate(clf, two_classes, all_images=True).probabilities
     bare = Classifier.of(replace(clf.record, calibration=None))
-    raw = imgclf.evaluate(bare, two_classes).probabilities
+    raw = imgclf.evaluate(bare, two_classes, all_images=True).probabilities
     assert (raw.argmax(axis=1) == calibrated.argmax(axis=1)).all()
     np.testing.assert_array_equal(apply_temperature(raw, record.temperature), calibrated)
     predicted = [item.probability for item in trained.classifier.predict(two_classes)]
@@ -138,3 +138,16 @@ def test_abstaining_is_measured(trained: Any) -> None:
     is_accepted = result.probabilities.max(axis=1) >= chosen.threshold
     assert chosen.num_accepted == is_accepted.sum()
     assert result.as_dict()["selective"]["coverage"] == pytest.approx(is_accepted.mean())
+
+
+def test_the_training_folder_gives_the_held_out_images(trained: Any, two_classes: Path) -> None:
+    """On its own folder a loaded classifier is measured on the run's test images."""
+    clf = imgclf.load(trained.bundle)
+    result = imgclf.evaluate(clf, two_classes)
+    assert sorted(result.paths) == sorted(trained.evaluation.paths)
+    assert result.accuracy == trained.evaluation.accuracy
+    assert any("split.csv" in warning for warning in result.warnings)
+    everything = imgclf.evaluate(clf, two_classes, all_images=True)
+    assert everything.metrics.num_images == 100
+    with pytest.raises(ArgumentError, match="contradict each other"):
+        imgclf.evaluate(clf, two_classes, split_file="split.csv", all_images=True)

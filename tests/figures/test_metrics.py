@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluation.made_predictions import every_number_of_classes, make_predictions
+from figures.made_predictions import every_number_of_classes, make_predictions
 from imgclf.errors import ArgumentError
 from imgclf.figures import confusion as counting
 from imgclf.figures import metrics, ranking, reliability

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluation.made_predictions import (
+from figures.made_predictions import (
     every_number_of_classes,
     make_predictions,
     with_and_without_ties,

@@ -72,7 +72,7 @@ def test_batches_that_leave_a_device_empty_are_refused(
 ) -> None:
     """`fit` names a batch size that works instead of failing inside batch normalisation."""
     train, val = imgclf.make_generators(two_classes, image_size=(24, 24), batch_size=16)
-    monkeypatch.setattr("imgclf.training.loop.num_replicas", lambda: 4)
+    monkeypatch.setattr("imgclf.training.preconditions.num_replicas", lambda: 4)
     model = imgclf.build_model("three_conv", (24, 24, 3), filters=8, hidden_units=8)
     with pytest.raises(ArgumentError, match="without an image in the last batch: make the batches"):
         imgclf.fit(model, train, val, epochs=1)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from browsing import Visit
-from imgclf.errors import DataError
+from imgclf.errors import WriteError
 from imgclf.reports.comparison import compare_runs
 from imgclf.reports.comparison_page import write_comparison
 from imgclf.runs.record import read_run
@@ -120,5 +120,5 @@ def test_it_fits_and_is_accessible(browser: Any, page: Path, theme: str, width: 
 
 def test_a_page_that_cannot_be_written_is_refused(runs: tuple[Path, Path], tmp_path: Path) -> None:
     """An output in a folder that does not exist is an expected error."""
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(WriteError, match="cannot be written"):
         write_comparison(*map(read_run, runs), output=tmp_path / "none" / "page.html")

@@ -221,7 +221,7 @@ def test_a_lost_image_leaves_a_gap(odd_run: Path, tmp_path: Path, browser: Any) 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     """An empty folder is refused with what is missing and what to give."""
-    with pytest.raises(RunFolderError, match=r"record\.json is missing.*imgclf train"):
+    with pytest.raises(RunFolderError, match=r"config\.json is missing.*imgclf train"):
         write_report(tmp_path)
 
 

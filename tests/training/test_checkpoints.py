@@ -35,8 +35,8 @@ def batches(two_classes: Path) -> Any:
 def uncut(batches: Any) -> Any:
     """Return the weights and the history of a training that nobody cut."""
     model = fresh_model()
-    history = imgclf.fit(model, *batches, epochs=EPOCHS)
-    return model.get_weights(), history
+    result = imgclf.fit(model, *batches, epochs=EPOCHS)
+    return model.get_weights(), result
 
 
 class Cut(keras.callbacks.Callback):
@@ -71,14 +71,14 @@ def test_a_cut_training_ends_with_the_same_weights(
     # The exception comes before the checkpoint of its own step is written.
     assert (state.epoch, state.step) == (epoch, step if interval_s == 0 else 0)
     model = fresh_model()
-    history = imgclf.fit(model, *batches, epochs=EPOCHS, checkpoint_dir=tmp_path)
+    result = imgclf.fit(model, *batches, epochs=EPOCHS, checkpoint_dir=tmp_path)
     weights, expected = uncut
     for mine, theirs in zip(model.get_weights(), weights, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5)
-    assert history.best_epoch == expected.best_epoch
-    assert history.epoch == expected.epoch
+    assert result.best_epoch == expected.best_epoch
+    assert result.epochs == expected.epochs
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
-        np.testing.assert_allclose(history.history[name], expected.history[name], atol=1e-5)
+        np.testing.assert_allclose(result.history[name], expected.history[name], atol=1e-5)
 
 
 def test_two_checkpoints_stay(batches: Any, tmp_path: Path) -> None:

@@ -36,10 +36,10 @@ def test_the_suggestion_trains(optimizer: str, batches: Any) -> None:
     assert 1e-5 < finding.suggestion < 0.5
     assert len(finding.rates) == len(finding.losses)
     assert (np.diff(finding.rates) > 0).all()
-    history = imgclf.fit(
+    result = imgclf.fit(
         model, train, val, epochs=8, optimizer=optimizer, learning_rate=finding.suggestion
     )
-    assert max(history.history["val_accuracy"]) > 0.9
+    assert max(result.history["val_accuracy"]) > 0.9
 
 
 def test_the_picture_marks_the_suggestion(batches: Any) -> None:

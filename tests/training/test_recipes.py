@@ -61,12 +61,31 @@ def noise_batches(num_images: int = 64, batch_size: int = 16) -> Any:
 def test_every_optimizer_has_a_usual_rate_and_learns() -> None:
     """At its usual rate each optimizer lowers the loss of an easy task."""
     for name in OPTIMIZERS:
-        history = imgclf.fit(
+        result = imgclf.fit(
             small_model(), noise_batches(), epochs=4, optimizer=name,
             learning_rate=usual_rate(name) / 2,
         )  # fmt: skip
-        losses = history.history["loss"]
+        losses = result.history["loss"]
         assert losses[-1] < 0.7 * losses[0], (name, losses)
+
+
+def test_gradients_are_clipped_by_their_global_norm() -> None:
+    """One plain step moves all weights together by no more than the rate times `clip_norm`."""
+    lengths = []
+    for clip_norm in (None, 1e-3):
+        model = small_model()
+        before = [variable.numpy() for variable in model.trainable_variables]
+        imgclf.fit(
+            model, noise_batches().take(1), epochs=1, optimizer="sgd", learning_rate=1e-3,
+            clip_norm=clip_norm,
+        )  # fmt: skip
+        pairs = zip(model.trainable_variables, before, strict=True)
+        changes = [variable.numpy() - old for variable, old in pairs]
+        lengths.append(float(np.sqrt(sum((change**2).sum() for change in changes))))
+    free, clipped = lengths
+    assert clipped <= 2e-3 * 1e-3 < free  # Nesterov's first step is 1.9 gradients
+    with pytest.raises(ArgumentError, match="clip_norm=0"):
+        make_optimizer(small_model(), "adam", 1e-3, clip_norm=0)
 
 
 def test_muon_keeps_the_length_of_kernels_and_leaves_the_head_to_adam() -> None:
@@ -210,12 +229,12 @@ def test_averaged_weights_are_what_is_measured_and_kept() -> None:
     """The result is the moving average: what was validated is what comes back."""
     model = small_model()
     data = noise_batches()
-    history = imgclf.fit(
+    result = imgclf.fit(
         model, data, data, epochs=3, average_weights=True, learning_rate=1e-2, optimizer="sgd"
     )
     model.compile(loss="categorical_crossentropy", metrics=["accuracy"])
     loss = model.evaluate(data, verbose=0)[0]
-    assert loss == pytest.approx(history.history["val_loss"][history.best_epoch], rel=1e-4)
+    assert loss == pytest.approx(result.history["val_loss"][result.best_epoch], rel=1e-4)
 
 
 def test_without_validation_the_average_is_the_result() -> None:

@@ -118,7 +118,7 @@ def test_the_best_epoch_of_both_phases_stays(weights: str, batches: Any) -> None
     """A fine-tuning that spoils everything does not reach the result."""
     train, val = batches
     model = build(weights)
-    history = fit_two_phase(
+    result = fit_two_phase(
         model,
         train,
         val,
@@ -127,13 +127,13 @@ def test_the_best_epoch_of_both_phases_stays(weights: str, batches: Any) -> None
         fine_tune_epochs=1,
         callbacks=[_Spoiler()],
     )
-    assert history.head_epochs == 12
-    assert history.epoch == list(range(13))
-    assert len(history.history["val_loss"]) == 13
-    assert history.best_epoch < 12
+    assert result.head_epochs == 12
+    assert result.epochs == 13
+    assert len(result.history["val_loss"]) == 13
+    assert result.best_epoch < 12
     clf = imgclf.Classifier(model, train)
     accuracy = imgclf.evaluate(clf, val).accuracy
-    assert accuracy == pytest.approx(history.history["val_accuracy"][history.best_epoch])
+    assert accuracy == pytest.approx(result.history["val_accuracy"][result.best_epoch])
     assert accuracy > 0.9
 
 
@@ -230,8 +230,8 @@ def test_pretrained_weights_are_trained_in_two_phases_by_default(
         fine_tune_epochs=2,
     )
     run = run_training(two_classes, settings, run_dir=tmp_path / "run")
-    assert run.history.head_epochs == 10
-    assert len(run.history.epoch) == 12
+    assert run.fitted.head_epochs == 10
+    assert run.fitted.epochs == 12
     assert run.evaluation.accuracy > 0.9
     own.unlink()
     again = imgclf.load(run.bundle, architecture=tiny)
@@ -280,9 +280,9 @@ def test_a_stop_in_the_first_phase_leaves_the_second_out(weights: str, batches: 
     """Who asks for the end gets it, with the best head so far."""
     train, val = batches
     stopping = StopOnRequest(lambda: True)
-    history = fit_two_phase(build(weights), train, val, epochs=5, callbacks=[stopping])
+    result = fit_two_phase(build(weights), train, val, epochs=5, callbacks=[stopping])
     assert stopping.stopped
-    assert len(history.epoch) == 1
+    assert result.epochs == 1
 
 
 def test_a_stopped_fine_tuning_goes_on(weights: str, batches: Any, tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_a_stopped_fine_tuning_goes_on(weights: str, batches: Any, tmp_path: Pat
     stopping = StopOnRequest(is_over)
     fit_two_phase(cut, train, val, **settings, callbacks=[stopping], checkpoint_dir=tmp_path)
     assert stopping.stopped
-    history = fit_two_phase(resumed, train, val, **settings, checkpoint_dir=tmp_path)
-    assert history.epoch == expected.epoch
+    result = fit_two_phase(resumed, train, val, **settings, checkpoint_dir=tmp_path)
+    assert result.epochs == expected.epochs
     for name, value in values(uncut).items():
         np.testing.assert_allclose(values(resumed)[name], value, atol=1e-5, err_msg=name)

@@ -90,9 +90,9 @@ def batches(two_classes: Path) -> tuple[Any, Any]:
 @pytest.fixture(scope="session")
 def trial_server(plugin: str) -> Iterator[Any]:
     """Start one server process for trials: its start is most of a small search's time."""
-    from imgclf.tuning.workers import Workers
+    from imgclf.tuning.local_workers import LocalWorkers
 
-    with Workers(1) as pool:
+    with LocalWorkers(1) as pool:
         yield pool
 
 
@@ -101,13 +101,11 @@ def one_server(trial_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the searches of a test share the server process."""
     from imgclf.tuning import pool as pools
 
-    monkeypatch.setattr(pools, "Workers", lambda _count: nullcontext(trial_server))
+    monkeypatch.setattr(pools, "LocalWorkers", lambda _count: nullcontext(trial_server))
 
 
 @pytest.fixture(scope="session")
 def command_env(plugin_path: Path) -> dict[str, str]:
     """Return the environment in which the command finds the plugin."""
-    return {
-        "PYTHONPATH": str(plugin_path),
-        **{k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
-    }
+    paths = [str(plugin_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -18,11 +18,15 @@ import pytest
 
 import imgclf
 from imgclf.errors import ArgumentError, TuningError
+from imgclf.runs.resolution import resolve_settings
+from imgclf.runs.settings import Settings
 from imgclf.tuning.addresses import parse_address, require_private
+from imgclf.tuning.candidates import default_candidate
 from imgclf.tuning.chief import Chief
-from imgclf.tuning.messages import PROTOCOL, read_event, read_order, write_order
-from imgclf.tuning.pool import Pool, Team, open_pool
-from imgclf.tuning.trial_settings import RefitOrder, TrialOrder, TrialSettings, default_candidate
+from imgclf.tuning.messages import PROTOCOL, read_event, read_task, write_task
+from imgclf.tuning.pool import CombinedPool, WorkerPool, open_pool
+from imgclf.tuning.tasks import RefitTask, TrialTask
+from imgclf.tuning.trial_settings import TrialSettings
 
 EVERYBODY = "0.0.0.0"  # noqa: S104 - asked about, never listened on
 
@@ -69,7 +73,7 @@ def test_a_search_survives_a_worker_that_is_killed_in_mid_trial(
         killing = threading.Thread(target=kill_first)
         killing.start()
         result = imgclf.tune(
-            plugin, *batches, max_trials=4, epochs=30, workers=0, study_dir=tmp_path / "s",
+            plugin, *batches, max_trials=4, trial_epochs=30, workers=0, study_dir=tmp_path / "s",
             chief_address=f"127.0.0.1:{port}",
         )  # fmt: skip
         killing.join(10)
@@ -122,7 +126,7 @@ def puppets() -> Iterator[Any]:
         puppet.close()
 
 
-def pump(chief: Pool, until: Any) -> list[tuple[int, dict[str, Any]]]:
+def pump(chief: WorkerPool, until: Any) -> list[tuple[int, dict[str, Any]]]:
     """Let the chief listen until something is so; returns what it was told."""
     events: list[tuple[int, dict[str, Any]]] = []
     deadline_s = time.monotonic() + 30
@@ -133,23 +137,24 @@ def pump(chief: Pool, until: Any) -> list[tuple[int, dict[str, Any]]]:
 
 
 @pytest.fixture
-def order(batches: Any, plugin: str, tmp_path: Path) -> TrialOrder:
+def task(batches: Any, plugin: str, tmp_path: Path) -> TrialTask:
     """Return a trial of a study that exists."""
     (tmp_path / "bundles").mkdir()
     (tmp_path / "study.json").write_text("{}")
-    settings, plan = TrialSettings(), batches[0].plan
+    settings = TrialSettings(resolve_settings(Settings(), 100))
+    plan = batches[0].plan
     candidate = default_candidate(plugin, plan, settings)
     bundle, log = tmp_path / "bundles" / "0007.imgclf", tmp_path / "logs" / "0007.txt"
-    return TrialOrder(plan, candidate, settings, str(bundle), str(log))
+    return TrialTask(plan, candidate, settings, str(bundle), str(log))
 
 
-def test_a_silent_worker_gives_its_trial_back(order: TrialOrder, puppets: Any) -> None:
+def test_a_silent_worker_gives_its_trial_back(task: TrialTask, puppets: Any) -> None:
     """Who says nothing counts as gone, with or without a trial; who says "alive" stays."""
     with Chief("127.0.0.1", 0, silence_s=1.0) as chief:
         silent = puppets(chief)
         pump(chief, lambda _: chief.num_idle == 1)
         assert silent.hear() == {"welcome": True}
-        chief.run(7, order)
+        chief.run(7, task)
         assert chief.num_idle == 0
         assert pump(chief, lambda events: events) == [(7, {"lost": True})]
         lively = puppets(chief)
@@ -160,16 +165,16 @@ def test_a_silent_worker_gives_its_trial_back(order: TrialOrder, puppets: Any) -
         assert chief.num_idle == 1
 
 
-def test_only_the_bundle_of_the_accepted_attempt_counts(order: TrialOrder, puppets: Any) -> None:
+def test_only_the_bundle_of_the_accepted_attempt_counts(task: TrialTask, puppets: Any) -> None:
     """A worker that was given up cannot overwrite what another one has done with its trial."""
     with Chief("127.0.0.1", 0) as chief:
         places = []
         for _ in range(2):
             worker = puppets(chief)
             pump(chief, lambda _: chief.num_idle == 1)
-            chief.run(7, order)
+            chief.run(7, task)
             worker.hear()
-            place = Path(order.study_dir / worker.hear()["order"]["bundle"])
+            place = Path(task.study_dir / worker.hear()["task"]["bundle"])
             place.write_text(f"attempt {len(places)}")
             places.append(place)
             if len(places) == 1:
@@ -177,20 +182,20 @@ def test_only_the_bundle_of_the_accepted_attempt_counts(order: TrialOrder, puppe
                 assert pump(chief, lambda events: events) == [(7, {"lost": True})]
         worker.say({"ended": 0})
         assert pump(chief, lambda events: events) == [(7, {"ended": 0})]
-        assert Path(order.bundle).read_text() == "attempt 1"
+        assert Path(task.bundle).read_text() == "attempt 1"
         assert places[0] != places[1]
         assert not any(place.exists() for place in places)
 
 
-def test_a_team_asks_its_own_workers_first_and_hears_all(order: TrialOrder, puppets: Any) -> None:
+def test_a_team_asks_its_own_workers_first_and_hears_all(task: TrialTask, puppets: Any) -> None:
     """Of two groups of workers the first is busy before the second; both are heard."""
     with Chief("127.0.0.1", 0) as own, Chief("127.0.0.1", 0) as joined_later:
         workers = [puppets(own), puppets(joined_later)]
-        team = Team(own, joined_later)
+        team = CombinedPool(own, joined_later)
         pump(team, lambda _: team.num_idle == 2)
-        team.run(1, order)
+        team.run(1, task)
         assert (own.num_idle, joined_later.num_idle) == (0, 1)
-        team.run(2, order)
+        team.run(2, task)
         assert team.num_idle == 0
         for worker in workers:
             worker.say({"error": "ValueError", "message": "no"})
@@ -254,27 +259,25 @@ def test_results_that_make_no_sense_are_not_taken() -> None:
         {"result": {**result, "extra": 1}},
         {"epoch": 1},
         {"lost": True},
-        {"order": {}},
+        {"task": {}},
     ):
-        with pytest.raises(ValueError, match=r"unexpected part|half of an event"):
+        with pytest.raises(ValueError, match=r"invalid field|field missing"):
             read_event(wrong)
 
 
-def test_an_order_arrives_as_it_was_sent_and_holds_no_pickle(
-    order: TrialOrder, tmp_path: Path
-) -> None:
-    """JSON and back gives the same order, at the place where the study lies there."""
-    refit = RefitOrder(order.plan, order.candidate, order.settings, 3, order.bundle, order.log)
-    for sent in (order, refit):
-        content = json.loads(json.dumps(write_order(sent)))
-        assert read_order(content, tmp_path) == sent
-        moved = read_order(content, Path("/mnt/study"))
+def test_a_task_arrives_as_it_was_sent_and_holds_no_pickle(task: TrialTask, tmp_path: Path) -> None:
+    """JSON and back gives the same task, at the place where the study lies there."""
+    refit = RefitTask(task.plan, task.candidate, task.settings, task.bundle, task.log, 3)
+    for sent in (task, refit):
+        content = json.loads(json.dumps(write_task(sent)))
+        assert read_task(content, tmp_path) == sent
+        moved = read_task(content, Path("/mnt/study"))
         assert moved.bundle == "/mnt/study/bundles/0007.imgclf"
-    with pytest.raises(TuningError, match="cannot be understood"):
-        read_order({**content, "plan": {}}, tmp_path)
+    with pytest.raises(TuningError, match="cannot be read"):
+        read_task({**content, "plan": {}}, tmp_path)
 
 
-def test_a_search_without_workers_ends(order: TrialOrder) -> None:
+def test_a_search_without_workers_ends(task: TrialTask) -> None:
     """The chief does not wait for ever for somebody to come; what has ended is kept."""
     with (
         Chief("127.0.0.1", 0, patience_s=0.2) as chief,

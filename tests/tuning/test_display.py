@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 from rich.console import Console
 
+from imgclf.runs.resolution import resolve_settings
+from imgclf.runs.settings import Settings
+from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.display import SearchDisplay, fitting_names
-from imgclf.tuning.search import Limits
+from imgclf.tuning.search_spec import SearchLimits, SearchSpec
 from imgclf.tuning.space import make_space
 from imgclf.tuning.trial_settings import TrialSettings
-from imgclf.tuning.trials import Candidate, Trial
+from imgclf.tuning.trials import Trial
 
 
 def test_columns_are_whole_or_not_there() -> None:
@@ -31,9 +31,11 @@ def test_the_live_table_keeps_within_80_columns() -> None:
                 "augment": "strong", "image_size": [96, 96]}  # fmt: skip
     candidate = Candidate("three_conv", {"filters": 48, "pooling": "max"}, training, 10)
     done = Trial(0, candidate, "completed", accuracies=(0.5,), duration_s=60)
-    order: Any = SimpleNamespace(space=space, settings=TrialSettings(), limits=Limits())
+    spec = SearchSpec(
+        space, "random", TrialSettings(resolve_settings(Settings(), 100)), SearchLimits()
+    )
     console = Console(width=80, force_terminal=True, color_system=None, record=True)
-    display = SearchDisplay(order, (done,), console)
+    display = SearchDisplay(spec, (done,), console)
     with display as watcher:
         watcher.began(1, candidate)
         watcher.epoch(1, 3, 0.25)

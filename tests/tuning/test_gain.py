@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from imgclf.errors import ArgumentError
+from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.gain import paired_gain
 from imgclf.tuning.importance import importance
 from imgclf.tuning.space import make_space
-from imgclf.tuning.trials import Candidate, Trial
+from imgclf.tuning.trials import Trial
 
 
 def test_the_band_holds_the_truth_as_often_as_it_says() -> None:

@@ -26,7 +26,7 @@ def take(proposer: Proposer, most: int, score: Any = lambda _proposal: 0.5) -> l
 
 @pytest.mark.parametrize("strategy", ["random", "hyperband", "grid"])
 def test_the_same_seed_and_scores_give_the_same_proposals(strategy: Any) -> None:
-    """A search that goes on asks for what it knows, in the same order."""
+    """A search that goes on asks for what it knows, in the same task."""
     space = make_space("three_conv")
     score = lambda proposal: proposal.values["learning_rate"] * 50  # noqa: E731
     first = take(Proposer(space, strategy, 9, 3), 15, score)

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from imgclf.data.batches.image_data import build_data
 from imgclf.tuning.refit import join_batches
 
 
 def test_joined_batches_hold_every_image_once(batches: Any) -> None:
     """All training and validation images come, each once an epoch, with their own labels."""
     train, val = batches
-    data = train.plan.build()
+    data = build_data(train.plan)
     joined = join_batches(data)
     assert joined.num_samples == train.num_samples + val.num_samples
     seen = {}

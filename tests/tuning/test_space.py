@@ -140,7 +140,8 @@ def test_spaces_are_checked_without_heavy_libraries() -> None:
     script = (
         "import sys\n"
         "from imgclf.tuning.space import make_space\n"
-        "from imgclf.tuning import proposals as proposing; from imgclf.tuning import trial_settings as settings; from imgclf.tuning import search, study, workers\n"
+        "from imgclf.tuning import candidates, local_workers, pool, proposals\n"
+        "from imgclf.tuning import search, study, tasks\n"
         "make_space('three_conv,resnet9')\n"
         "names = ('tensorflow', 'keras', 'numpy', 'keras_tuner', 'PIL')\n"
         "print([name for name in names if name in sys.modules])\n"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from imgclf.errors import StudyError
+from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.study import Study, differences, open_study, study_key
-from imgclf.tuning.trials import Candidate, Trial, best_trial, rank, trial_from_dict
+from imgclf.tuning.trials import Trial, best_trial, rank, trial_from_dict
 
 IDENTITY = {"version": "1", "space": {"filters": "16,32"}, "settings": {"epochs": 3}}
 

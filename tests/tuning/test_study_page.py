@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
+from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.space import make_space
 from imgclf.tuning.study_page import study_page
-from imgclf.tuning.trials import Candidate, Trial
+from imgclf.tuning.trials import Trial
 
 
 def test_a_study_is_drawn_in_one_file_that_loads_nothing() -> None:

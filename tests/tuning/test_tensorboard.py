@@ -10,10 +10,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
+from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.search import Watcher
 from imgclf.tuning.space import make_space
 from imgclf.tuning.tensorboard import TrialLogs
-from imgclf.tuning.trials import Candidate, Trial
+from imgclf.tuning.trials import Trial
 
 
 def candidate(filters: int, rate: float) -> Candidate:

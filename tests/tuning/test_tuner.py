@@ -19,8 +19,8 @@ import pytest
 
 import imgclf
 from imgclf.errors import ArgumentError, StudyError, TuningError
+from imgclf.tuning import local_workers as workers_module
 from imgclf.tuning import pool as pools_module
-from imgclf.tuning import workers as workers_module
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,9 @@ def faulty(
 ) -> imgclf.TuningResult:
     """Return a search in which four of six trials fail, each in its own way."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pools_module, "Workers", lambda _count: nullcontext(trial_server))
+        patch.setattr(pools_module, "LocalWorkers", lambda _count: nullcontext(trial_server))
         return imgclf.tune(
-            plugin, *batches, max_trials=6, epochs=2, strategy="grid", tune=[],
+            plugin, *batches, max_trials=6, trial_epochs=2, strategy="grid", tune=[],
             space={"fault": ["none", "raise", "memory", "nan", "abort"], "width": [3]},
             study_dir=tmp_path_factory.mktemp("faulty") / "study", learning_rate=0.05,
         )  # fmt: skip
@@ -87,7 +87,7 @@ def test_the_same_error_three_times_stops_the_search(
     """Trials that all fail alike end the search with the error; what has ended is kept."""
     arguments = {"tune": [], "space": {"fault": ["nan"], "width": "1..60"}, "max_trials": 9}
     with pytest.raises(TuningError, match=r"3 trials in a row.*nan"):
-        imgclf.tune(plugin, *batches, epochs=1, study_dir=tmp_path / "s", **arguments)
+        imgclf.tune(plugin, *batches, trial_epochs=1, study_dir=tmp_path / "s", **arguments)
     assert len(list((tmp_path / "s" / "trials").iterdir())) == 4
 
 
@@ -104,10 +104,10 @@ def test_resume_goes_on_and_repeats_nothing(
     (tmp_path / "s" / "trials" / "0001.json").write_text("{")
 
     begun = []
-    run = workers_module.Workers.run
+    run = workers_module.LocalWorkers.run
     monkeypatch.setattr(
-        workers_module.Workers, "run",
-        lambda self, job, order: (begun.append(job), run(self, job, order))[1],
+        workers_module.LocalWorkers, "run",
+        lambda self, job, task: (begun.append(job), run(self, job, task))[1],
     )  # fmt: skip
     result = imgclf.tune(plugin, *batches, max_trials=4, resume=True, **arguments)
     assert begun == [1, 2, 3]
@@ -122,7 +122,7 @@ def test_options_batch_and_image_size_reach_the_trial(
 ) -> None:
     """Every dimension is what the bundle says it is; large networks are refused, not trained."""
     result = imgclf.tune(
-        f"{plugin},other", *batches, max_trials=4, epochs=1, study_dir=tmp_path / "s",
+        f"{plugin},other", *batches, max_trials=4, trial_epochs=1, study_dir=tmp_path / "s",
         executions=2, max_parameters=60, seed=1,
         space={"image_size": [16, 20], "batch_size": [8], "augment": ["recipe"],
                "width": [2, 50], "optimizer": ["rmsprop"]},
@@ -154,18 +154,18 @@ def test_a_worker_that_is_killed_gives_its_trial_back(
 ) -> None:
     """Of two workers one is killed in mid-trial: the search completes with all trials."""
     killed = []
-    run = workers_module.Workers.run
+    run = workers_module.LocalWorkers.run
 
-    def kill_soon(self: Any, job: int, order: Any) -> None:
-        run(self, job, order)
+    def kill_soon(self: Any, job: int, task: Any) -> None:
+        run(self, job, task)
         if job == 1 and not killed:
             worker = next(item for item in self._workers if item.job == 1)
             killed.append(worker.process.pid)
             threading.Timer(0.05, os.kill, (worker.process.pid, signal.SIGKILL)).start()
 
-    monkeypatch.setattr(workers_module.Workers, "run", kill_soon)
+    monkeypatch.setattr(workers_module.LocalWorkers, "run", kill_soon)
     result = imgclf.tune(
-        plugin, *batches, max_trials=3, epochs=2, workers=2, study_dir=tmp_path / "s"
+        plugin, *batches, max_trials=3, trial_epochs=2, workers=2, study_dir=tmp_path / "s"
     )
     assert killed
     assert [trial.number for trial in result.trials] == [0, 1, 2]
@@ -185,11 +185,13 @@ def test_wrong_arguments_are_refused_at_once(batches: Any, plugin: str, tmp_path
         with pytest.raises(ArgumentError, match=message):
             imgclf.tune(plugin, *arguments, study_dir=tmp_path)
     for settings, message in (
-        ({"magic": 1}, "'magic' is no setting"),
-        ({"epochs": 0}, "epochs=0"),
+        ({"magic": 1}, "no setting 'magic'"),
+        ({"epochs": 3}, "give trial_epochs"),
+        ({"image_size": 24}, "belongs to make_generators"),
+        ({"epochs": 0}, "trial_epochs=0"),
         ({"max_trials": 0}, "max_trials=0"),
         ({"workers": 0}, "workers=0"),
-        ({"budget_s": 0}, "budget_s=0"),
+        ({"budget": 0}, "budget=0"),
         ({"optimizer": "magic"}, "optimizer='magic'"),
         ({"strategy": "magic"}, "strategy='magic'"),
     ):
@@ -204,7 +206,7 @@ def kill_and_resume(
     rng = random.Random(0)
     command = [
         sys.executable, "-c", "from imgclf.cli.main import run; run()", "tune", str(folder),
-        "--arch", "shaky", "--image-size", "24", "--batch-size", "16", "--epochs", "3",
+        "--arch", "shaky", "--image-size", "24", "--batch-size", "16", "--trial-epochs", "3",
         "--max-trials", str(trials), "--study-dir", str(study_dir),
     ]  # fmt: skip
     finished: dict[str, str] = {}
@@ -254,16 +256,16 @@ def test_fifty_kills(two_classes: Path, tmp_path: Path, command_env: dict[str, s
 def test_memory_does_not_grow(batches: Any, plugin: str, tmp_path: Path) -> None:
     """After 30 trials search and server take at most 10 % more memory than after 5."""
     sizes: list[int] = []
-    run = workers_module.Workers.run
+    run = workers_module.LocalWorkers.run
 
-    def measure(self: Any, job: int, order: Any) -> None:
+    def measure(self: Any, job: int, task: Any) -> None:
         pids = [os.getpid(), *(worker.process.pid for worker in self._workers)]
         status = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
         lines = [next(ln for ln in text.splitlines() if ln.startswith("VmRSS")) for text in status]
         sizes.append(sum(int(line.split()[1]) for line in lines))
-        run(self, job, order)
+        run(self, job, task)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers_module.Workers, "run", measure)
-        imgclf.tune(plugin, *batches, max_trials=31, epochs=1, study_dir=tmp_path / "s")
+        patch.setattr(workers_module.LocalWorkers, "run", measure)
+        imgclf.tune(plugin, *batches, max_trials=31, trial_epochs=1, study_dir=tmp_path / "s")
     assert sizes[30] <= 1.1 * sizes[5], sizes

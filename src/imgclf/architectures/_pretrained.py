@@ -11,16 +11,20 @@ import os
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from imgclf.architectures import _blocks
 from imgclf.errors import ArgumentError, WeightsError, in_one_line
-from imgclf.options import WEIGHTS_ENDING, WITHOUT_WEIGHTS
+from imgclf.options import WEIGHTS_ENDING, WITHOUT_WEIGHTS, Float, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import keras
+
+Dropout = Annotated[float, Float(0.0, 0.9, search=[0.0, 0.2, 0.5])]
+FirstWeights = Annotated[str, Weights()]
+"""Options of every pretrained family; an architecture's signature is its search space."""
 
 SMALLEST_SIDE = 32
 """Below it the last map, a 32nd of the image's side, holds less than a pixel of the picture; Keras

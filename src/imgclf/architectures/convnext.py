@@ -7,10 +7,10 @@ was trained on ImageNet-21k first).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from imgclf.architectures import _blocks, _pretrained
-from imgclf.options import WITHOUT_WEIGHTS, Float, Weights
+from imgclf.options import WITHOUT_WEIGHTS
 
 if TYPE_CHECKING:
     import keras
@@ -21,8 +21,8 @@ def convnext(
     num_classes: int,
     *,
     size: Literal["tiny", "small", "base"] = "tiny",
-    dropout: Annotated[float, Float(0.0, 0.9, search=[0.0, 0.2, 0.5])] = 0.2,
-    weights: Annotated[str, Weights()] = "none",
+    dropout: _pretrained.Dropout = 0.2,
+    weights: _pretrained.FirstWeights = "none",
 ) -> keras.Model:
     """ConvNeXt, pretrained with `weights=imagenet`: the most accurate backbone, and the slowest.
 

@@ -7,10 +7,9 @@ b3 82.0 %, s 83.9 %.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from imgclf.architectures import _pretrained
-from imgclf.options import Float, Weights
 
 if TYPE_CHECKING:
     import keras
@@ -22,8 +21,8 @@ def efficientnet_v2(
     *,
     size: Literal["b0", "b1", "b2", "b3", "s"] = "b0",
     pooling: Literal["avg", "max"] = "avg",
-    dropout: Annotated[float, Float(0.0, 0.9, search=[0.0, 0.2, 0.5])] = 0.2,
-    weights: Annotated[str, Weights()] = "none",
+    dropout: _pretrained.Dropout = 0.2,
+    weights: _pretrained.FirstWeights = "none",
 ) -> keras.Model:
     """EfficientNetV2, pretrained with `weights=imagenet`: much accuracy for its size.
 

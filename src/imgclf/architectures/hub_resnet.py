@@ -7,11 +7,11 @@ strikes back" (arXiv:2110.00476). KerasHub is an extra: ``pip install 'imgclf[ke
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.architectures import _pretrained
 from imgclf.errors import PluginError
-from imgclf.options import WITHOUT_WEIGHTS, Float, Weights
+from imgclf.options import WITHOUT_WEIGHTS
 
 if TYPE_CHECKING:
     import keras
@@ -30,8 +30,8 @@ def hub_resnet(
     *,
     depth: Literal[18, 34, 50] = 18,
     pooling: Literal["avg", "max"] = "avg",
-    dropout: Annotated[float, Float(0.0, 0.9, search=[0.0, 0.2, 0.5])] = 0.2,
-    weights: Annotated[str, Weights()] = "none",
+    dropout: _pretrained.Dropout = 0.2,
+    weights: _pretrained.FirstWeights = "none",
 ) -> keras.Model:
     """ResNet18, 34 or 50 of KerasHub (extra `keras-hub`), pretrained with `weights=imagenet`.
 

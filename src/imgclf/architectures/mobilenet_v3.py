@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from imgclf.architectures import _pretrained
-from imgclf.options import Choice, Float, Weights
+from imgclf.options import Choice
 
 if TYPE_CHECKING:
     import keras
@@ -22,8 +22,8 @@ def mobilenet_v3(
     size: Literal["small", "large"] = "small",
     width: Annotated[float, Choice(values=[0.75, 1.0])] = 1.0,
     pooling: Literal["avg", "max"] = "avg",
-    dropout: Annotated[float, Float(0.0, 0.9, search=[0.0, 0.2, 0.5])] = 0.2,
-    weights: Annotated[str, Weights()] = "none",
+    dropout: _pretrained.Dropout = 0.2,
+    weights: _pretrained.FirstWeights = "none",
 ) -> keras.Model:
     """MobileNetV3, pretrained with `weights=imagenet`: the quickest backbone on a CPU.
 

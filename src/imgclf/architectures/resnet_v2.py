@@ -7,10 +7,9 @@ Source: He et al. 2016, "Identity Mappings in Deep Residual Networks" (arXiv:160
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from imgclf.architectures import _pretrained
-from imgclf.options import Float, Weights
 
 if TYPE_CHECKING:
     import keras
@@ -22,8 +21,8 @@ def resnet_v2(
     *,
     depth: Literal[50, 101, 152] = 50,
     pooling: Literal["avg", "max"] = "avg",
-    dropout: Annotated[float, Float(0.0, 0.9, search=[0.0, 0.2, 0.5])] = 0.2,
-    weights: Annotated[str, Weights()] = "none",
+    dropout: _pretrained.Dropout = 0.2,
+    weights: _pretrained.FirstWeights = "none",
 ) -> keras.Model:
     """ResNet50V2 and deeper, pretrained with `weights=imagenet`: the backbone of many papers.
 

@@ -22,7 +22,7 @@ from imgclf.classifiers.fingerprints import TrainingFingerprints
 from imgclf.classifiers.inference import Engine, make_engine
 from imgclf.classifiers.packer import pack
 from imgclf.classifiers.record import ClassifierRecord
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 from imgclf.data.pixels.decoder import Source, decode
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.pixels.sources import as_missing, decode_sources, expand_sources
@@ -108,8 +108,8 @@ class Classifier:
             The classifier.
         """
         classifier = cls.__new__(cls)
-        classifier._record = record
-        classifier._engine = engine or make_engine(
+        classifier._record = record  # noqa: SLF001 - its own
+        classifier._engine = engine or make_engine(  # noqa: SLF001 - its own
             record.model, record.policy, mirrored=record.mirrored
         )
         return classifier

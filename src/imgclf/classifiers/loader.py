@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -82,6 +83,7 @@ def load(
         calibration=manifest.calibration,
         familiarity=_read_familiarity(model, bundle.familiarity, path),
         fingerprints=_read_fingerprints(bundle, policy.channels),
+        file=Path(path),
         mirrored=manifest.mirrored,
     )
     classifier = Classifier.of(record)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from imgclf.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import keras
 
     from imgclf.classifiers.bundle import CalibrationRecord, DataRecord, Figures
@@ -34,6 +36,7 @@ class ClassifierRecord:
         familiarity: What training images look like to the network, to flag images that are unlike
             them; None flags none.
         fingerprints: Of the training images, to recognise them in an evaluation.
+        file: Where the classifier was loaded from; None for one that was made here.
         mirrored: Whether predictions are the mean over each image and its mirror image.
 
     Raises:
@@ -48,6 +51,7 @@ class ClassifierRecord:
     calibration: CalibrationRecord | None = None
     familiarity: Familiarity | None = None
     fingerprints: TrainingFingerprints | None = None
+    file: Path | None = None
     mirrored: bool = False
 
     def __post_init__(self) -> None:

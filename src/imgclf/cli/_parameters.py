@@ -11,6 +11,7 @@ import typer
 
 from imgclf.errors import DataNotFoundError
 from imgclf.options import Value, Weights, parse_option
+from imgclf.runs.setting_kinds import DurationKind
 from imgclf.zoo.isolation import load_function
 from imgclf.zoo.registry import list_architectures, load_architecture
 
@@ -24,12 +25,9 @@ __all__ = [
     "parse_architecture",
     "parse_architecture_file",
     "parse_budget",
-    "parse_image_size",
     "parse_options",
     "require_path",
 ]
-
-SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def complete_architecture(incomplete: str) -> list[str]:
@@ -66,22 +64,12 @@ MinPrecision = Annotated[
 ]
 
 
-def parse_image_size(text: str) -> tuple[int, int]:
-    """Read ``96`` or ``96x128`` (height x width) as ``(height, width)``."""
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdigit() for side in sides):
-        raise typer.BadParameter(f"{text!r} is no image size: write 96 or 96x128, height first.")
-    return int(sides[0]), int(sides[-1])
-
-
 def parse_budget(text: str | None) -> float | None:
     """Read ``90s``, ``20m``, ``1.5h`` or a number of seconds."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip().lower())
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is no time: write 90s, 20m or 1.5h.")
-    return float(match[1]) * SECONDS[match[2]]
+    try:
+        return None if text is None else DurationKind().parse(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time: write 90s, 20m or 1.5h.") from None
 
 
 def parse_architecture(text: str) -> str | Callable[..., Any]:

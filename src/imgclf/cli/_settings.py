@@ -82,7 +82,7 @@ def _parameter(item: SettingField) -> inspect.Parameter:
     if item.is_switch and item.default is not False:
         flags = [f"{item.flag}/--no-{item.flag.removeprefix('--')}"]
     default = setting.default_text or _plain_default(item)
-    completed = {"autocompletion": complete_architecture} if item.name == "architecture" else {}
+    completion = complete_architecture if item.name == "architecture" else None
     option = typer.Option(
         *flags,
         # In the text: Typer would give it a line of its own, and a screen has 24.
@@ -90,7 +90,7 @@ def _parameter(item: SettingField) -> inspect.Parameter:
         show_default=False,
         metavar=_metavar(item),
         rich_help_panel=setting.group,
-        **completed,
+        autocompletion=completion,
     )
     return inspect.Parameter(
         item.name,
@@ -171,7 +171,7 @@ def _stored_settings(path: Path) -> dict[str, Any]:
 
     try:
         values = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        names = set(values)
+        names = set(values) & {item.name for item in setting_fields()}
         settings = read_settings(values)
     except FileNotFoundError:
         raise DataNotFoundError(f"{path} does not exist: check the path.") from None
@@ -180,4 +180,6 @@ def _stored_settings(path: Path) -> dict[str, Any]:
             f"{path} holds no settings ({type(error).__name__}: {error}): give the best.json of "
             "a study."
         ) from error
+    if not names:
+        raise ArgumentError(f"{path} holds no settings: give the best.json of a study.")
     return {name: getattr(settings, name) for name in plain_settings(settings) if name in names}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from imgclf.cli._signals import StopSwitch
-    from imgclf.data.batches.generators import ImageData
+    from imgclf.data.batches.image_data import ImageData
     from imgclf.training.budget import BudgetPlan
     from imgclf.workflow.learner import TrainingObserver
     from imgclf.workflow.training import TrainingRun
@@ -115,8 +115,8 @@ def summary(run: TrainingRun) -> dict[str, Any]:
         "precision": run.precision,
         "images_per_s": run.images_per_s,
         "durations_s": dict(run.durations_s),
-        "best_epoch": run.history.best_epoch + 1 if run.history.best_epoch is not None else None,
-        "head_epochs": getattr(run.history, "head_epochs", 0),
+        "best_epoch": run.fitted.best_epoch + 1 if run.fitted.best_epoch is not None else None,
+        "head_epochs": run.fitted.head_epochs,
         "num_train": run.data.train.num_samples,
         "num_val": run.data.val.num_samples,
         "num_quarantined": len(run.data.quarantined),
@@ -140,16 +140,16 @@ def print_summary(run: TrainingRun) -> None:
     console.print()
     console.print(class_table(metrics))
     print_confusion(console, run.evaluation)
-    print_learning_curve(console, run.history.history)
+    print_learning_curve(console, run.fitted.history)
     if run.before is not None:
         console.print()
         console.print(comparison_table(run.before.metrics, metrics))
     seconds = sum(run.durations_s.values())
-    best = run.history.best_epoch
-    num_head = getattr(run.history, "head_epochs", 0)
+    best = run.fitted.best_epoch
+    num_head = run.fitted.head_epochs
     console.print(
         f"\n{seconds:.0f} s, {run.images_per_s:,.0f} images/s in training in {run.precision}"
-        + (f", best epoch {best + 1} of {len(run.history.epoch)}" if best is not None else "")
+        + (f", best epoch {best + 1} of {run.fitted.epochs}" if best is not None else "")
         + (f", {num_head} of them of the head alone" if num_head else "")
     )
     if run.bundle is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -11,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 
 from imgclf.cli._console import ScanBar, error_console, print_json, result_console, shown_path
-from imgclf.cli._parameters import JsonFlag, parse_image_size
+from imgclf.cli._parameters import JsonFlag
+from imgclf.cli._settings import with_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +24,9 @@ MOST_CLASSES = 20
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
+@with_settings(only=("image_size", "near_duplicates", "augment"))
 def check(
+    given: dict[str, Any],
     directory: Annotated[
         Path,
         typer.Argument(
@@ -32,28 +35,13 @@ def check(
             "ZIP or CSV file.",
         ),
     ],
-    image_size: Annotated[
-        str, typer.Option(metavar="SIZE", help="Pixels: 96, or 96x128 (height x width).")
-    ] = "96",
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 at any finding, not only at errors.")
     ] = False,
-    near_duplicates: Annotated[
-        bool,
-        typer.Option(
-            "--near-duplicates/--exact-duplicates",
-            help="Look for copies that were saved again, resized or mirrored, or only for the same "
-            "files.",
-        ),
-    ] = True,
     preview: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw images of each class, plain and varied, as PNG."),
     ] = None,
-    augment: Annotated[
-        Literal["none", "classic", "light", "strong"],
-        typer.Option(help="How the images of the preview are varied."),
-    ] = "light",
     as_json: JsonFlag = False,
 ) -> None:
     """Look at a folder of images before training; nothing in it is changed.
@@ -65,13 +53,15 @@ def check(
     from imgclf.data.checks.data_report import check as look
     from imgclf.data.checks.preview import save_preview
 
-    size = parse_image_size(image_size)
+    size = given.get("image_size", (96, 96))
+    near_duplicates = given.get("near_duplicates", True)
     with ScanBar(error_console()) as scanning:
         report = look(
             directory, image_size=size, near_duplicates=near_duplicates, progress=scanning
         )
         if preview is not None and report.num_usable:
-            save_preview(directory, preview, image_size=size, augmentation=augment)
+            augmentation = given.get("augment", "light")
+            save_preview(directory, preview, image_size=size, augmentation=augmentation)
     if as_json:
         print_json(report.as_dict())
     else:

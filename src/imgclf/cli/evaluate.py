@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,8 +33,6 @@ from imgclf.machine.startup import silenced_stderr
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from imgclf.classifiers.bundle import DataRecord
-    from imgclf.data.reading.image_folder import ImageFolder
     from imgclf.evaluation.results import Evaluation
 
 
@@ -70,7 +67,7 @@ def evaluate(
     """Measure a classifier on images that it has not seen.
 
     On the folder that it was trained on, the held-out images of the run are measured: those of the
-    `split.csv` beside the bundle.
+    `split.csv` beside the classifier's file.
 
     Example: `imgclf evaluate pets.imgclf photos/test --assert-accuracy 0.9`
     """
@@ -81,11 +78,9 @@ def evaluate(
         raise typer.BadParameter("give --json or --csv, not both.")
     if split_file is not None and all_images:
         raise typer.BadParameter("give --split-file or --all, not both.")
-    read = read_bundle(bundle)  # Both are refused before TensorFlow is loaded.
-    folder = read_folder(directory, min_classes=1)
+    read_bundle(bundle)  # Both are refused before TensorFlow is loaded.
+    read_folder(directory, min_classes=1)
     architecture = parse_architecture_file(arch)
-    if split_file is None and not all_images:
-        split_file = split_of_training(bundle, read.manifest.data, folder)
     with silenced_stderr():
         from imgclf.classifiers.loader import load
         from imgclf.evaluation.evaluator import evaluate as measure
@@ -95,6 +90,7 @@ def evaluate(
             load(bundle, architecture=architecture),
             directory,
             split_file=split_file,
+            all_images=all_images,
             min_precision=min_precision,
             progress=scanning,
         )
@@ -112,20 +108,6 @@ def evaluate(
             f"The accuracy is {result.accuracy:.4f}, and --assert-accuracy demands "
             f"{assert_accuracy:g}."
         )
-
-
-def split_of_training(bundle: Path, data: DataRecord | None, folder: ImageFolder) -> Path | None:
-    """Find the division beside a bundle, where the folder is the one that it was trained on."""
-    from imgclf.data.division.recorded_split import read_split
-
-    path = bundle.parent / "split.csv"
-    if data is None or not path.is_file():
-        return None
-    if hashlib.sha256(path.read_bytes()).hexdigest() != data.split_sha256:
-        return None
-    sides = read_split(path).by_path
-    trained = any(sides.get(folder.absolute(file)) == "train" for file in folder.files)
-    return path if trained else None
 
 
 def print_figures(console: Console, result: Evaluation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from imgclf.atomic import make_folder, write_atomically
 from imgclf.cli._console import error_console, print_json, result_console, shown_path
 from imgclf.cli._parameters import (
     ArchitectureFile,
@@ -99,14 +101,13 @@ def write_explanations(
     classifier: Classifier, predictions: Sequence[Prediction], folder: Path
 ) -> None:
     """Write one picture per image, numbered as in the table: what spoke for its class."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be made ({error.strerror}): give another DIR.") from error
+    make_folder(folder)
     for number, item in enumerate(predictions, start=1):
         assert item.path is not None, "the command line gives paths"
         target = folder / f"{number:04}-{Path(item.path).stem}.png"
-        classifier.explain(item.path, label=item.label).overlay().save(target)
+        content = io.BytesIO()
+        classifier.explain(item.path, label=item.label).overlay().save(content, "PNG")
+        write_atomically(target, content.getvalue(), synced=False)
     error_console().print(f"{len(predictions)} picture(s) in {shown_path(folder)}", markup=False)
 
 

@@ -36,7 +36,8 @@ def report(
     """Write the report of a run again, or compare two runs.
 
     The report is RUN/report.html, one file that opens in any browser. Training writes it by
-    itself; this makes it anew, for example after an upgrade. A comparison is printed and written as
+    itself; this makes it anew, for example after an upgrade, and with it whatever else a run lacks
+    that was killed at its end: model card and suspects. A comparison is printed and written as
     such a page too.
 
     Example: `imgclf report --compare runs/first runs/second`
@@ -51,9 +52,9 @@ def report(
         compare_two(runs[0], runs[1], output, as_json)
         return
     with silenced_stderr():
-        from imgclf.reports.report import write_report
+        from imgclf.reports.documents import write_documents
 
-    page = write_report(runs[0])
+    page = write_documents(runs[0])
     if as_json:
         print_json({"report": str(page)})
     else:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FIXED_BY_CLASSIFIER = (
     "options", "image_size", "channels", "resize", "data_format",
 )  # fmt: skip
-"""Settings that `--start-from` takes from the classifier; an architecture's function it cannot hold."""
+"""Settings that `--start-from` takes from the classifier; it cannot hold a function."""
 
 
 @with_settings()
@@ -96,6 +96,8 @@ def train(
         function = parse_architecture_file(given.get("architecture"))
         finish(*_resume(resume, function), as_json)
         return
+    from imgclf.data.reading.layout import read_folders
+
     if directory is None:
         raise typer.BadParameter("give DIR, the folder of images, or --resume RUN.")
     if start_from is not None:
@@ -105,7 +107,7 @@ def train(
     settings = Settings(**given)
     architecture = _architecture_of(start_from) if start_from else settings.architecture
     name = architecture if isinstance(architecture, str) else architecture.__name__
-    _check_folders(directory, settings.val_dir, settings.test_dir)
+    folders = read_folders(directory, settings.val_dir, settings.test_dir)
     console = error_console()
     if start_from is None:
         _mention_weights(console, architecture, settings.options)
@@ -121,6 +123,7 @@ def train(
         run = run_training(
             directory,
             make_settings(given, earlier),
+            folders=folders,
             run_dir=run_dir or default_run_folder(name),
             start_from=earlier,
             observer=make_observer(console, scanning, switch),
@@ -157,15 +160,6 @@ def _mention_weights(
                 "begins with pretrained ones, which few images need.",
                 markup=False,
             )
-
-
-def _check_folders(directory: Path, val_dir: str | None, test_dir: str | None) -> None:
-    """Refuse folders that cannot be trained on, before TensorFlow is loaded."""
-    from imgclf.data.reading.layout import read_folder
-
-    for folder, fewest in ((directory, 2), (val_dir, 1), (test_dir, 1)):
-        if folder is not None:
-            read_folder(folder, min_classes=fewest)
 
 
 def _resume(

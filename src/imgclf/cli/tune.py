@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,45 +19,33 @@ from imgclf.cli._console import (
     result_console,
     shown_path,
 )
-from imgclf.cli._parameters import (
-    JsonFlag,
-    complete_architecture,
-    parse_budget,
-    parse_image_size,
-)
+from imgclf.cli._parameters import JsonFlag, complete_architecture, parse_budget
+from imgclf.cli._settings import COMMON, with_settings
 from imgclf.cli._training import load_tensorflow, print_data
+from imgclf.runs.config import plain_value
+from imgclf.tuning.trial_settings import NOT_IN_TRIALS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from imgclf.data.batches.image_data import ImageData
     from imgclf.tuning.gain import Gain
+    from imgclf.tuning.outcome import TuningResult
     from imgclf.tuning.study import Study
-    from imgclf.tuning.tuner import TuningResult
-
-BalancedFlag = Annotated[
-    bool, typer.Option("--balanced", help="Let rare classes count as much as frequent ones.")
-]
-GreyFlag = Annotated[bool, typer.Option("--grey", help="Read images in grey.")]
-Resize = Annotated[
-    Literal["stretch", "crop", "pad"], typer.Option(help="How images are fitted to the size.")
-]
-ValFolder = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder of the validation images.")
-]
-TestFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the test images.")]
 
 MOST_LISTED = 10
 """Trials in the table at the end; all of them are in trials.csv."""
 
-LEFT_TO_RECIPE = ("learning_rate", "optimizer", "schedule", "weight_decay", "label_smoothing",
-                  "average_weights")  # fmt: skip
-"""What a recipe decides of the trials' settings, beside batches and augmentation."""
-
 FIXED_WIDTH = len("trial  100.00%  100.00%  99% to 100%  ")
 """Characters of the columns that are always there."""
 
+SEARCH = "Search"
+STUDY = "Study and workers"
 
+
+@with_settings(leave_out=NOT_IN_TRIALS)
 def tune(
+    given: dict[str, Any],
     directory: Annotated[
         Path,
         typer.Argument(
@@ -66,12 +53,15 @@ def tune(
             help="Folder with one sub-folder per class; or with train/, val/ and test/ in it.",
         ),
     ],
-    arch: Annotated[
+    architecture: Annotated[
         str,
         typer.Option(
+            "--architecture",
+            "--arch",
             metavar="NAME[,NAME]",
-            help="Architecture, or several to choose from.",
+            help="Network, or several to choose from.",
             autocompletion=complete_architecture,
+            rich_help_panel=COMMON,
         ),
     ] = "resnet9",
     tune_: Annotated[
@@ -79,35 +69,87 @@ def tune(
         typer.Option(
             "--tune",
             metavar="NAME,NAME",
-            help="What is searched: options of the architecture, learning_rate, optimizer, "
+            help="What is searched: options of the network, learning_rate, optimizer, "
             "batch_size, augment, image_size.",
+            rich_help_panel=SEARCH,
         ),
     ] = None,
     space: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=VALUES", help="Values to try: filters=16,32 or learning_rate=1e-4..1e-2."
+            metavar="NAME=VALUES",
+            help="Values to try: filters=16,32 or learning_rate=1e-4..1e-2.",
+            rich_help_panel=SEARCH,
         ),
     ] = None,
     strategy: Annotated[
-        Literal["random", "bayesian", "hyperband", "grid"], typer.Option(help="How to search.")
+        Literal["random", "bayesian", "hyperband", "grid"],
+        typer.Option(help="How to search.", rich_help_panel=SEARCH),
     ] = "random",
-    max_trials: Annotated[int, typer.Option(min=1, help="Most trials, the first included.")] = 20,
+    max_trials: Annotated[
+        int, typer.Option(min=1, help="Most trials, the first included.", rich_help_panel=SEARCH)
+    ] = 20,
+    trial_epochs: Annotated[
+        int, typer.Option(min=1, help="Passes per trial.", rich_help_panel=SEARCH)
+    ] = 10,
     budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Begin no trial after 90s, 20m or 1.5h.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Begin no trial after 90s, 20m or 1.5h.", rich_help_panel=SEARCH
+        ),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes per trial.")] = 10,
     executions: Annotated[
-        int, typer.Option(min=1, help="Trainings per trial; their mean counts.")
+        int,
+        typer.Option(min=1, help="Trainings per trial; their mean counts.", rich_help_panel=SEARCH),
     ] = 1,
     max_parameters: Annotated[
-        int | None, typer.Option(min=1, help="Do not train larger networks.")
+        int | None,
+        typer.Option(min=1, help="Do not train larger networks.", rich_help_panel=SEARCH),
     ] = None,
     refit: Annotated[
-        int, typer.Option(min=0, help="Seeds to train the best with on train and val together.")
+        int,
+        typer.Option(
+            min=0,
+            help="Seeds to train the best with on train and val together.",
+            rich_help_panel=SEARCH,
+        ),
     ] = 0,
+    study_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where to; default studies/ARCHITECTURE-KEY.",
+            rich_help_panel=STUDY,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the study.", rich_help_panel=STUDY)
+    ] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Remove the study; begin anew.", rich_help_panel=STUDY),
+    ] = False,
+    keep: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Trials whose classifiers are kept, the best ones.", rich_help_panel=STUDY
+        ),
+    ] = 3,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write tensorboard/ with the HParams view.",
+            rich_help_panel=STUDY,
+        ),
+    ] = False,
     workers: Annotated[
-        int, typer.Option(min=0, help="Trials at a time on this machine; 0 leaves all to others.")
+        int,
+        typer.Option(
+            min=0,
+            help="Trials at a time on this machine; 0 leaves all to others.",
+            rich_help_panel=STUDY,
+        ),
     ] = 1,
     chief_address: Annotated[
         str | None,
@@ -115,57 +157,16 @@ def tune(
             metavar="HOST:PORT",
             help="Let `imgclf tune-worker` join here, such as 127.0.0.1:7777. The port has no "
             "password: it belongs on a private network.",
+            rich_help_panel=STUDY,
         ),
     ] = None,
     allow_network: Annotated[
-        bool, typer.Option("--allow-network", help="Let other machines reach that address.")
-    ] = False,
-    image_size: Annotated[
-        str, typer.Option(metavar="SIZE", help="Pixels: 96, or 96x128 (height x width).")
-    ] = "96",
-    recipe: Annotated[
-        Literal["fast", "best", "classic"],
-        typer.Option(help="Gives what the options below leave open, as in `imgclf train`."),
-    ] = "fast",
-    batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, show_default="16, more from 2,000 images on", help="Images per batch."),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
+        bool,
         typer.Option(
-            show_default="the optimizer's usual",
-            help="Of the first trial; by default a tenth to ten times of it are searched.",
+            "--allow-network",
+            help="Let other machines reach that address.",
+            rich_help_panel=STUDY,
         ),
-    ] = None,
-    optimizer: Annotated[
-        Literal["adam", "adamw", "rmsprop", "sgd", "muon"] | None,
-        typer.Option(
-            show_default="muon for networks with normalisation, else adam", help="Optimizer."
-        ),
-    ] = None,
-    augment: Annotated[
-        Literal["none", "classic", "light", "strong"] | None,
-        typer.Option(show_default="light", help="How training images are varied."),
-    ] = None,
-    balanced: BalancedFlag = False,
-    patience: Annotated[
-        int | None, typer.Option(min=1, help="End a trial after so many epochs without a better.")
-    ] = None,
-    grey: GreyFlag = False,
-    resize: Resize = "stretch",
-    val: ValFolder = None,
-    test: TestFolder = None,
-    seed: Annotated[int, typer.Option(help="Same seed: same split, same proposals.")] = 0,
-    study_dir: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where to; default studies/<architecture>-<key>."),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Remove the study; begin anew.")] = False,
-    keep: Annotated[int, typer.Option(min=1, help="Bundles to keep, the best ones.")] = 3,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write tensorboard/ with the HParams view.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -178,91 +179,66 @@ def tune(
 
     Example: `imgclf tune photos/ --arch three_conv --max-trials 10 --space filters=16,32`
     """
-    from imgclf.data.reading.layout import read_folder
-    from imgclf.tuning.pool import open_pool
-    from imgclf.tuning.proposals import require_strategy
-    from imgclf.tuning.search import Limits
-    from imgclf.tuning.space import make_space, parse_spaces
-    from imgclf.tuning.trial_settings import TrialSettings
+    from imgclf.tuning.folder_search import search_folder
+    from imgclf.tuning.request import SearchObserver, SearchRequest
+    from imgclf.tuning.space import parse_spaces
 
-    # Everything is refused here that can be without TensorFlow.
-    size, budget_s = parse_image_size(image_size), parse_budget(budget)
-    require_strategy(strategy)
-    names = tune_.split(",") if tune_ is not None else None
-    spaces = parse_spaces(space or [])
-    searched = make_space(arch, tune=names, space=spaces)
-    given: dict[str, Any] = {
-        name: value
-        for name, value in (("learning_rate", learning_rate), ("optimizer", optimizer))
-        if value is not None
-    }
-    settings = TrialSettings(
-        epochs=epochs,
-        class_weight="balanced" if balanced else None,
-        patience=patience,
-        seed=seed,
+    request = SearchRequest(
+        architecture=architecture,
+        max_trials=max_trials,
+        trial_epochs=trial_epochs,
+        strategy=strategy,
+        tune=tune_.split(",") if tune_ is not None else None,
+        space=parse_spaces(space or []),
+        budget=parse_budget(budget),
         executions=executions,
         max_parameters=max_parameters,
-        **given,
+        workers=workers,
+        study_dir=study_dir,
+        resume=resume,
+        fresh=fresh,
+        keep=keep,
+        refit=refit,
+        tensorboard=tensorboard,
+        chief_address=chief_address,
+        allow_network=allow_network,
+        given=given,
     )
-    limits = Limits(max_trials, budget_s, keep)
-    found = read_folder(directory)
-    for folder in (val, test):
-        if folder is not None:
-            read_folder(folder, min_classes=1)
     console = error_console()
-    # Its processes load TensorFlow, too, and may as well begin.
-    with open_pool(
-        workers, chief_address, allow_network=allow_network,
-        listening=lambda address: console.print(
-            f"Others may join: imgclf tune-worker --chief {address}", markup=False, soft_wrap=True
-        ),
-    ) as pool:  # fmt: skip
-        load_tensorflow(console)
-        from imgclf.runs.settings import Settings, make_plan, recipe_settings
-        from imgclf.tuning.candidates import settle_optimizer
-        from imgclf.tuning.tuner import TuningOrder, data_digest, run_tuning
+    with ScanBar(console) as scanning:
 
-        given |= {"batch_size": batch_size} if batch_size else {}
-        given |= {"augment": augment} if augment else {}
-        chosen = recipe_settings(recipe, directory, **given)
-        shape = (*size, 1 if grey else 3)
-        settle_optimizer(chosen, searched.architectures, shape, len(found.class_names))
-        settings = replace(settings, **{name: chosen[name] for name in LEFT_TO_RECIPE})
-        searched = make_space(arch, tune=names, space=spaces, learning_rate=settings.learning_rate)
-        plan = make_plan(
-            directory,
-            Settings(
-                image_size=size, channels=1 if grey else 3, resize=resize, seed=seed,
-                batch_size=chosen["batch_size"], augment=chosen["augment"],
-            ),
-            val_dir=val,
-            test_dir=test,
-        )  # fmt: skip
-        with ScanBar(console) as scanning:
-            data = plan.build(scanning)
-        print_data(console, data)
+        def scanned(data: ImageData) -> None:
+            scanning.close()
+            print_data(console, data)
 
-        def opened(study: Study) -> None:
-            place = escape(shown_path(study.folder))
-            console.print(
-                f"The study is in [bold]{place}[/]; Ctrl-C ends it, --resume goes on",
+        observer = SearchObserver(
+            loading=lambda: load_tensorflow(console),
+            listening=lambda address: console.print(
+                f"Others may join: imgclf tune-worker --chief {address}",
+                markup=False,
                 soft_wrap=True,
-            )
-            if tensorboard:
-                console.print(f"Watch it: tensorboard --logdir {place}/tensorboard", soft_wrap=True)
-            for warning in study.warnings:
-                console.print(warning, style="yellow", markup=False)
-
-        order = TuningOrder(
-            searched, strategy, settings, limits, study_dir, resume, fresh, refit, tensorboard
+            ),
+            scanning=scanning,
+            scanned=scanned,
+            opened=lambda study: _print_opened(console, study, tensorboard),
+            verbose=True,
         )
-        digest = data_digest(data.train, data.val)
-        result = run_tuning(order, plan, digest, pool, verbose=True, opened=opened)
+        result = search_folder(directory, request, observer)
     if as_json:
         print_json(summary(result))
     else:
         print_summary(result, shown_path(directory))
+
+
+def _print_opened(console: Console, study: Study, tensorboard: bool) -> None:
+    place = escape(shown_path(study.folder))
+    console.print(
+        f"The study is in [bold]{place}[/]; Ctrl-C ends it, --resume goes on", soft_wrap=True
+    )
+    if tensorboard:
+        console.print(f"Watch it: tensorboard --logdir {place}/tensorboard", soft_wrap=True)
+    for warning in study.warnings:
+        console.print(warning, style="yellow", markup=False)
 
 
 def summary(result: TuningResult) -> dict[str, Any]:
@@ -272,7 +248,7 @@ def summary(result: TuningResult) -> dict[str, Any]:
         **result.evaluation.as_dict(),
         "split": result.split,
         "best_trial": result.best.number,
-        "settings": dict(result.settings),
+        "settings": {name: plain_value(value) for name, value in result.settings.items()},
         "bundle": str(result.bundle),
         "study_dir": str(result.study_dir),
         "gain": gain and {
@@ -311,7 +287,7 @@ def print_summary(result: TuningResult, directory: str) -> None:
     best = escape(shown_path(result.study_dir / "best.json"))
     console.print(f"The classifier is [bold]{bundle}[/]", soft_wrap=True)
     console.print(
-        f"Next: imgclf train {escape(directory)} --options {best} --epochs 30", soft_wrap=True
+        f"Next: imgclf train {escape(directory)} --settings {best} --epochs 30", soft_wrap=True
     )
 
 

@@ -39,6 +39,6 @@ def tune_worker(
         parse_address(chief),
         study_dir=study_dir,
         wait_s=wait,
-        told=lambda line: console.print(line, markup=False, soft_wrap=True),
+        on_message=lambda line: console.print(line, markup=False, soft_wrap=True),
     )
     console.print(f"The search is over; {count} trial(s) were run here.")

@@ -1,1 +1,1 @@
-"""The kit that checks an architecture, and the template that a plugin begins with."""
+"""The conformance kit for architectures, and the template of a plugin."""

@@ -1,4 +1,4 @@
-"""The checks that an architecture must pass, one function each."""
+"""The checks of the conformance kit, one function each."""
 
 from __future__ import annotations
 

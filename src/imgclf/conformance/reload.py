@@ -1,4 +1,4 @@
-"""Saving a network and loading it again as a user would, in another process."""
+"""The reload of a saved network, in another process as users do."""
 
 from __future__ import annotations
 

@@ -1,14 +1,16 @@
-"""Writing a new plugin: a complete small package with one architecture."""
+"""The template of a new plugin: a complete small package with one architecture."""
 
 from __future__ import annotations
 
 import keyword
 import re
+import shutil
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgclf.errors import ArgumentError
+from imgclf.atomic import make_folder, write_text_atomically
+from imgclf.errors import ArgumentError, WriteError
 from imgclf.zoo.registry import find_architectures
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ TEMPLATES = {
     "src/NAME/architecture.py": "architecture.py.txt",
     "tests/test_NAME.py": "test.py.txt",
 }
-"""The files of a plugin, and the templates in `imgclf/plugin_template` that they come from."""
+"""The files of a plugin, and their templates in `imgclf/conformance/plugin_template`."""
 
 
 def write_plugin(name: str, directory: str | os.PathLike[str] | None = None) -> Path:
@@ -39,6 +41,7 @@ def write_plugin(name: str, directory: str | os.PathLike[str] | None = None) -> 
     Raises:
         ArgumentError: The name cannot be one of a Python function or is installed already, or
             the folder exists already.
+        WriteError: The folder cannot be written; nothing is left of it.
 
     Example:
         >>> import tempfile
@@ -49,12 +52,16 @@ def write_plugin(name: str, directory: str | os.PathLike[str] | None = None) -> 
     folder = Path(directory if directory is not None else name)
     _require_free(name, folder)
     template = files("imgclf.conformance") / "plugin_template"
-    for target, source in TEMPLATES.items():
-        text = (template / source).read_text(encoding="utf-8")
-        text = text.replace("NAME", name).replace("DISTRIBUTION", name.replace("_", "-"))
-        path = folder / target.replace("NAME", name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    try:
+        for target, source in TEMPLATES.items():
+            text = (template / source).read_text(encoding="utf-8")
+            text = text.replace("NAME", name).replace("DISTRIBUTION", name.replace("_", "-"))
+            path = folder / target.replace("NAME", name)
+            make_folder(path.parent)
+            write_text_atomically(path, text, synced=False)
+    except WriteError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 

@@ -1,1 +1,1 @@
-"""Image folders become batches: folder, decoding, store, splitting, augmentation, generators."""
+"""Image folders become batches: reading, pixels, store, division, batches; checks and a demo."""

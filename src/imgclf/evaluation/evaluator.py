@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +13,10 @@ from numpy.typing import NDArray
 from imgclf.classifiers.abstention import Selective
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.fingerprints import short_hashes, tiny_thumbnails
-from imgclf.data.batches.generators import Batches
-from imgclf.data.division.recorded_split import keep_held_out
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.division.recorded_split import keep_held_out, read_split
 from imgclf.data.division.samples import Quarantined, Sample, collect_samples
+from imgclf.data.reading.image_folder import ImageFolder
 from imgclf.data.reading.layout import match_classes, read_folder
 from imgclf.data.store.pixel_store import open_store
 from imgclf.errors import ArgumentError, DataError
@@ -31,6 +34,7 @@ def evaluate(
     images: str | os.PathLike[str] | Batches,
     *,
     split_file: str | os.PathLike[str] | None = None,
+    all_images: bool = False,
     min_precision: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -42,7 +46,9 @@ def evaluate(
             name, or a ZIP or CSV file in its place; or batches of `imgclf.make_generators`, whose
             images are taken plain.
         split_file: The ``split.csv`` of a run: of the folder, only the images are measured that
-            it records as test images (as validation images where there is no test).
+            it records as test images (as validation images where there is no test). None finds the
+            one beside the classifier's file, where the folder is the one that it was trained on.
+        all_images: Measure the training images of that folder, too.
         min_precision: Also measure what remains when the classifier abstains as
             `Classifier.predict` does; above 0 and at most 1.
         progress: Called while a folder is scanned with the number of files done and in all.
@@ -68,7 +74,11 @@ def evaluate(
         if split_file is not None:
             raise ArgumentError("split_file belongs to a folder; batches are divided already.")
         return _measured(classifier, images.samples, images.pixels(), min_precision=min_precision)
+    if split_file is not None and all_images:
+        raise ArgumentError("split_file and all_images contradict each other: leave one out.")
     folder = read_folder(images, min_classes=1)
+    if split_file is None and not all_images:
+        split_file = _split_of_training(classifier, folder)
     if folder.layout == "splits" and split_file is None:
         raise DataError(
             f"{folder.root} holds {', '.join(sorted(folder.splits))}: give one of them, "
@@ -87,6 +97,18 @@ def evaluate(
         for first in range(0, len(rows), EVALUATE_AT_ONCE)
     )
     return _measured(classifier, samples, pixels, quarantined, warnings, min_precision)
+
+
+def _split_of_training(classifier: Classifier, folder: ImageFolder) -> Path | None:
+    """Find the division beside a classifier's file, where it was trained on this folder."""
+    file, data = classifier.record.file, classifier.data
+    if file is None or data is None or not (path := file.parent / "split.csv").is_file():
+        return None
+    if hashlib.sha256(path.read_bytes()).hexdigest() != data.split_sha256:
+        return None
+    sides = read_split(path).by_path
+    trained = any(sides.get(folder.absolute(one)) == "train" for one in folder.files)
+    return path if trained else None
 
 
 def evaluate_pixels(

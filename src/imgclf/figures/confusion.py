@@ -1,4 +1,4 @@
-"""Figures that count answers: confusion, accuracies, precision, recall, F1."""
+"""The confusion matrix and its figures: accuracies, precision, recall, F1."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ClassMetrics:
-    """How well one class is recognised.
+    """Precision, recall, F1 and support of one class.
 
     Attributes:
         class_name: The class.
-        precision: Share of correct ones among the images predicted as this class; 0.0 when it is
-            never predicted (scikit-learn's ``zero_division=0``).
-        recall: Share of recognised ones among the images of this class; NaN without such images.
+        precision: Share of the images predicted as this class that show it; 0.0 when it is never
+            predicted (scikit-learn's ``zero_division=0``).
+        recall: Share of the images of this class that are predicted so; NaN without such images.
         f1: Harmonic mean of the two; NaN when the class neither occurs nor is predicted.
         support: Number of images of this class.
     """
@@ -53,12 +53,12 @@ class ClassMetrics:
 
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
-    """One kind of mistake.
+    """Two classes of which one is mistaken for the other.
 
     Attributes:
         true_class: Index of the class that the images show.
-        predicted_class: Index of the class that was answered.
-        num_images: How often that happened.
+        predicted_class: Index of the class that is predicted.
+        num_images: How many images.
     """
 
     true_class: int
@@ -68,7 +68,7 @@ class ConfusedPair:
 
 @dataclass(frozen=True, slots=True)
 class MajorityClass:
-    """What always answering the most frequent class achieves; any classifier must beat it.
+    """The majority-class baseline: always predict the most frequent class.
 
     Attributes:
         class_index: The most frequent class among the labels, the first on ties.
@@ -80,7 +80,7 @@ class MajorityClass:
 
 
 def confusion_matrix(labels: Labels, probabilities: FloatArray) -> CountArray:
-    """Count how often each class was taken for each other one.
+    """Count the images of each true class and predicted class.
 
     Args:
         labels: Integer ``(num_images,)``, the true classes.
@@ -134,7 +134,7 @@ def macro_f1(confusion: CountArray) -> float:
 
 
 def class_metrics(confusion: CountArray, class_names: Sequence[str]) -> tuple[ClassMetrics, ...]:
-    """Say of each class how well it is recognised.
+    """Return precision, recall, F1 and support of each class.
 
     Args:
         confusion: int64 ``(num_classes, num_classes)``, from `confusion_matrix`.
@@ -153,27 +153,27 @@ def class_metrics(confusion: CountArray, class_names: Sequence[str]) -> tuple[Cl
 
 
 def most_confused_pairs(confusion: CountArray, k: int = 10) -> list[ConfusedPair]:
-    """List the most frequent kinds of mistake.
+    """List the most frequent confusions.
 
     Args:
         confusion: int64 ``(num_classes, num_classes)``, from `confusion_matrix`.
-        k: Longest list wanted, 0 or more.
+        k: Most pairs to list, 0 or more.
 
     Returns:
-        At most `k` pairs, most frequent first, then by class index; none that never happened.
+        At most `k` pairs that occur, most frequent first, then by class index.
     """
-    mistakes = confusion.copy()
-    np.fill_diagonal(mistakes, 0)
+    errors = confusion.copy()
+    np.fill_diagonal(errors, 0)
     # A stable sort of the negated counts keeps equal counts in reading order.
-    cells = np.argsort(-mistakes, axis=None, kind="stable")[: max(0, k)]
-    true, predicted = np.unravel_index(cells, mistakes.shape)
-    counts = mistakes[true, predicted]
+    cells = np.argsort(-errors, axis=None, kind="stable")[: max(0, k)]
+    true, predicted = np.unravel_index(cells, errors.shape)
+    counts = errors[true, predicted]
     rows = zip(true.tolist(), predicted.tolist(), counts.tolist(), strict=True)
     return [ConfusedPair(*row) for row in rows if row[2] > 0]
 
 
 def majority_class(labels: Labels) -> MajorityClass:
-    """Find the baseline: the most frequent class, and how often it would be right.
+    """Compute the majority-class baseline.
 
     Args:
         labels: Integer ``(num_images,)``, at least one.
@@ -182,8 +182,8 @@ def majority_class(labels: Labels) -> MajorityClass:
         The class with its share of the labels.
     """
     counts = np.bincount(labels)
-    winner = int(np.argmax(counts))
-    return MajorityClass(class_index=winner, accuracy=int(counts[winner]) / labels.size)
+    majority = int(np.argmax(counts))
+    return MajorityClass(class_index=majority, accuracy=int(counts[majority]) / labels.size)
 
 
 def _recall(confusion: CountArray) -> FloatArray:

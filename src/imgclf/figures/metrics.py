@@ -1,7 +1,7 @@
-"""All figures of one set of predictions, at once.
+"""All figures of one set of predictions.
 
-See `predictions` for what ``labels`` and ``probabilities`` are, and `counting`, `ranking` and
-`reliability` for the single figures. `measure` checks its input; the single functions trust theirs.
+See `predictions` for the meaning of ``labels`` and ``probabilities``, and `confusion`, `ranking`
+and `reliability` for the single figures. `measure` checks its input; those functions do not.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ __all__ = [
 ]
 
 FEWEST_FOR_TOP_K = 10
-"""From so many classes on, three or five guesses say something; below, they nearly always hit."""
+"""Fewest classes for which top-3 and top-5 accuracy are informative."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassificationMetrics:
-    """All figures of one set of predictions; see the functions of this module for each.
+    """All figures of one set of predictions.
 
     Attributes:
         num_images: Number of images measured.
@@ -52,14 +52,14 @@ class ClassificationMetrics:
         balanced_accuracy: Mean recall.
         macro_f1: Mean F1.
         top_3_accuracy: Share of images whose class is among the three most probable; NaN with
-            fewer than ten classes, where it says little.
+            fewer than ten classes.
         top_5_accuracy: The same for the five most probable.
         roc_auc: Area under the ROC curve, macro-averaged with more than two classes.
         average_precision: Area under the precision/recall curve, averaged in the same way.
         log_loss: Mean negative log probability of the true class.
         brier_score: Mean squared error of the probabilities.
         expected_calibration_error: Mean gap between confidence and accuracy, 15 bins.
-        majority: The baseline of always answering the most frequent class.
+        majority: The majority-class baseline.
         classes: Figures of each class, in the order of the class indices.
         confusion: int64 ``(num_classes, num_classes)``, rows true, columns predicted.
     """
@@ -82,7 +82,7 @@ class ClassificationMetrics:
     confusion: CountArray
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values that any JSON writer accepts; what is NaN here is ``None`` there."""
+        """Return plain values for JSON, with ``None`` for NaN."""
         return {name: plain_values(value) for name, value in asdict(self).items()}
 
 
@@ -148,7 +148,7 @@ def _check_class_names(class_names: Sequence[str], num_classes: int) -> None:
 
 
 def plain_values(value: Any) -> Any:
-    """Turn arrays and tuples into lists, and numbers that JSON does not know into None."""
+    """Turn arrays and tuples into lists, and NaN and infinity into None, for JSON."""
     if isinstance(value, np.ndarray):
         return plain_values(value.tolist())
     if isinstance(value, dict):

@@ -1,11 +1,11 @@
-"""What a set of predictions is, and the arithmetic that its figures share.
+"""A set of predictions, and the arithmetic that its figures share.
 
 - ``labels``: integer ``(num_images,)``, the true class of each image, 0 to ``num_classes - 1``.
 - ``probabilities``: float64 ``(num_images, num_classes)``, each row sums to 1. Two classes also
   have two columns; the second class is the positive one.
 
-The predicted class is the most probable one, the first on ties. A figure that the images cannot
-tell (the recall of a class that none of them shows, anything without images) is NaN.
+The predicted class is the most probable one, the first on ties. An undefined figure, such as the
+recall of a class without images, is NaN.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FloatArray: TypeAlias = NDArray[np.float64]
 CountArray: TypeAlias = NDArray[np.int64]
 
 TWO_CLASSES = 2
-"""With this many classes the second one is "the positive" and scores are not averaged."""
+"""With two classes the second one is positive, and scores are not averaged."""
 
 ROW_SUM_TOLERANCE = 1e-3
 """How far a row may be from a sum of 1; float32 softmax stays within 1e-6, float16 within 1e-3."""
@@ -56,11 +56,12 @@ def predicted_classes(probabilities: FloatArray) -> CountArray:
 
 
 def check_predictions(labels: Labels, probabilities: FloatArray) -> None:
-    """Refuse arrays that are not true classes with their predicted probabilities.
+    """Refuse arrays that are not labels with predicted probabilities.
 
     Args:
-        labels: To be integer ``(num_images,)``, 0 to ``num_classes - 1``.
-        probabilities: To be floating ``(num_images, num_classes)`` with finite rows that sum to 1.
+        labels: Must be integer ``(num_images,)``, 0 to ``num_classes - 1``.
+        probabilities: Must be floating ``(num_images, num_classes)``; rows are finite and sum
+            to 1.
 
     Raises:
         ArgumentError: If they are anything else; the message names the first image at fault.

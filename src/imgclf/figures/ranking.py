@@ -1,4 +1,4 @@
-"""Figures that rank: how near the top the right class stands, and the two curves."""
+"""Figures of ranked scores: top-k accuracy, ROC and precision-recall curves."""
 
 from __future__ import annotations
 
@@ -89,15 +89,15 @@ def top_k_accuracy(labels: Labels, probabilities: FloatArray, k: int) -> float:
 
 
 def roc_curve(labels: Labels, probabilities: FloatArray, positive_class: int = 1) -> RocCurve:
-    """Trace how many false alarms each true find costs, one class against the rest.
+    """Compute the ROC curve of one class against the rest.
 
     Args:
         labels: Integer ``(num_images,)``, the true classes.
         probabilities: float64 ``(num_images, num_classes)``.
-        positive_class: Index of the class to find.
+        positive_class: Index of the positive class.
 
     Returns:
-        The curve through every distinct score. A rate is NaN where it has no images to count.
+        The curve through every distinct score. A rate without images is NaN.
     """
     positives, negatives, scores = _cumulative_counts(labels, probabilities, positive_class)
     return RocCurve(
@@ -110,12 +110,12 @@ def roc_curve(labels: Labels, probabilities: FloatArray, positive_class: int = 1
 def precision_recall_curve(
     labels: Labels, probabilities: FloatArray, positive_class: int = 1
 ) -> PrecisionRecallCurve:
-    """Trace how pure the finds are at each share of finds, one class against the rest.
+    """Compute the precision-recall curve of one class against the rest.
 
     Args:
         labels: Integer ``(num_images,)``, the true classes.
         probabilities: float64 ``(num_images, num_classes)``.
-        positive_class: Index of the class to find.
+        positive_class: Index of the positive class.
 
     Returns:
         The curve through every distinct score, arranged as scikit-learn's. The recall is NaN
@@ -128,10 +128,11 @@ def precision_recall_curve(
 
 
 def roc_auc(labels: Labels, probabilities: FloatArray) -> float:
-    """Return how often an image of a class gets a higher score for it than one of another class.
+    """Return the area under the ROC curve.
 
-    That is the area under `roc_curve`; a tie counts one half. With more than two classes it is
-    the plain mean of each class against the rest, over the classes that can be measured.
+    It is the probability that an image of a class scores higher for it than one of another class;
+    a tie counts one half. With more than two classes it is the macro average of each class against
+    the rest, over the classes for which it is defined.
 
     Args:
         labels: Integer ``(num_images,)``, the true classes.
@@ -144,10 +145,10 @@ def roc_auc(labels: Labels, probabilities: FloatArray) -> float:
 
 
 def average_precision(labels: Labels, probabilities: FloatArray) -> float:
-    """Return the mean precision at which the images of a class are found.
+    """Return the average precision: the mean precision over the images of a class.
 
-    That is the area under `precision_recall_curve`, summed in steps, not interpolated. With more
-    than two classes it is the plain mean of each class against the rest, over those that occur.
+    It is the area under the precision-recall curve, summed in steps, not interpolated. With more
+    than two classes it is the macro average of each class against the rest, over those that occur.
 
     Args:
         labels: Integer ``(num_images,)``, the true classes.

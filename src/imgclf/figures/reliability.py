@@ -1,4 +1,4 @@
-"""Figures that judge the probabilities themselves: losses and calibration."""
+"""Figures of the probabilities themselves: log loss, Brier score, calibration error."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ __all__ = [
 LOG_FLOOR = float(np.finfo(np.float64).eps)
 """Smallest probability whose logarithm is taken, 2.2e-16, as in scikit-learn's `log_loss`.
 
-It is float64's in every case, so that a float32 array and its float64 copy give one figure.
+It is that of float64 for float32 arrays too, so that both give the same figure.
 """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReliabilityBins:
-    """Predictions grouped by their confidence, to compare with how often they are right.
+    """Confidence and accuracy of predictions, binned by confidence.
 
     Attributes:
         edges: float64 ``(num_bins + 1,)``, from 0 to 1; a bin contains its upper edge.
@@ -94,7 +94,7 @@ def brier_score(labels: Labels, probabilities: FloatArray) -> float:
 def reliability_bins(
     labels: Labels, probabilities: FloatArray, num_bins: int = 15
 ) -> ReliabilityBins:
-    """Group the predictions by confidence and see how often each group is right.
+    """Bin the predictions by confidence, with the accuracy of each bin.
 
     Args:
         labels: Integer ``(num_images,)``, the true classes.
@@ -126,7 +126,7 @@ def reliability_bins(
 def expected_calibration_error(
     labels: Labels, probabilities: FloatArray, num_bins: int = 15
 ) -> float:
-    """Return how far the stated confidence is from the accuracy, on average.
+    """Return the mean gap between confidence and accuracy, weighted by images.
 
     Args:
         labels: Integer ``(num_images,)``, the true classes.

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Processor", "cpu_flags", "free_bytes", "read_memory", "read_processor"]
+__all__ = [
+    "Processor",
+    "available_processors",
+    "cpu_flags",
+    "free_bytes",
+    "read_memory",
+    "read_processor",
+]
 
 FEATURES = {
     "AVX2": frozenset({"avx2"}),
@@ -42,11 +49,14 @@ def read_processor() -> Processor:
     """Look at the processor."""
     flags = cpu_flags()
     found = tuple(name for name, wanted in FEATURES.items() if wanted <= flags)
+    return Processor(_processor_name(), available_processors(), found if flags else None)
+
+
+def available_processors() -> int:
+    """Count the logical processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
-        num_cores = len(os.sched_getaffinity(0))
-    else:
-        num_cores = os.cpu_count() or 1
-    return Processor(_processor_name(), num_cores, found if flags else None)
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The number format in which training steps run, chosen for the machine (D11)."""
+"""The number format in which training steps run, chosen for the machine."""
 
 from __future__ import annotations
 

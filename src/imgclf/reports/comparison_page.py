@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgclf.errors import DataError
+from imgclf.atomic import write_text_atomically
 from imgclf.figures.predictions import ratio
 from imgclf.reports.comparison import Comparison, common_images, compare_runs
 from imgclf.reports.page import fill_page, shown_name
@@ -48,7 +48,8 @@ def write_comparison(
         The file.
 
     Raises:
-        DataError: The runs cannot be compared, or the file cannot be written.
+        DataError: The runs cannot be compared.
+        WriteError: The file cannot be written.
     """
     content = comparison_data(first, second)
     values = {
@@ -57,10 +58,7 @@ def write_comparison(
     }
     page = fill_page("comparison.html", ("drawing.js", "comparison.js"), values, content)
     target = second.folder / PAGE_NAME if output is None else Path(output)
-    try:
-        target.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{target} cannot be written ({error.strerror}).") from error
+    write_text_atomically(target, page)
     return target
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgclf.atomic import write_atomically
+from imgclf.atomic import write_csv_atomically
 from imgclf.data.division.recorded_split import read_rows
+from imgclf.data.reading.csv_rows import csv_rows
 from imgclf.errors import DataError, DataNotFoundError
+from imgclf.runs.folder import SUSPECTS_NAME
 
 __all__ = ["Correction", "Relabelling", "relabel"]
 
-SUSPECTS_NAME = "suspects.csv"
 OUTPUT_NAME = "relabelled.csv"
 
 REMOVED = "-"
@@ -82,7 +81,8 @@ def relabel(
     Raises:
         DataNotFoundError: The run's division or `suspects` does not exist.
         DataError: Nothing is corrected, an image is not of this run, a class is unknown, or
-            `output` exists or cannot be written; the message names the line.
+            `output` exists; the message names the line.
+        WriteError: `output` cannot be written.
 
     Example:
         >>> corrected = imgclf.relabel("runs/pets", "suspects.csv")     # doctest: +SKIP
@@ -101,7 +101,7 @@ def relabel(
         for row in rows
         if (label := decided.get(row["path"], row["class"])) is not None
     ]
-    _write(target, kept)
+    write_csv_atomically(target, ("path", "label", "split"), kept)
     return Relabelling(target, len(kept), tuple(corrections))
 
 
@@ -109,14 +109,14 @@ def _read_corrections(path: Path, labels: Mapping[str, str]) -> list[Correction]
     """Return what differs from the run's labels; refuse a file in which nothing does."""
     classes = set(labels.values())
     corrections: dict[str, Correction] = {}
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
-    if {"path", "corrected"} - set(reader.fieldnames or ()):
+    columns, rows = csv_rows(path, _content(path))
+    if {"path", "corrected"} - set(columns):
         raise DataError(
-            f"{path} has the columns {', '.join(reader.fieldnames or ()) or 'none'}: it needs path "
+            f"{path} has the columns {', '.join(columns) or 'none'}: it needs path "
             "and corrected, as in the suspects.csv of a run."
         )
-    for row in reader:
-        entry, where = (row["corrected"] or "").strip(), f"{path}, line {reader.line_num}"
+    for line, row in rows:
+        entry, where = row["corrected"].strip(), f"{path}, line {line}"
         if not entry:
             continue
         before = labels.get(row["path"])
@@ -146,10 +146,9 @@ def _decision(entry: str, classes: Collection[str], where: str) -> str | None:
     )
 
 
-def _text(path: Path) -> str:
-    """Read a table that a spreadsheet may have written: with or without a byte order mark."""
+def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise DataNotFoundError(f"{path} does not exist: check the path.") from error
     except OSError as error:
@@ -165,15 +164,3 @@ def _target(folder: Path, output: str | os.PathLike[str] | None) -> Path:
     if target.exists():
         raise DataError(f"{target} exists already: give another name, or remove it.")
     return target
-
-
-def _write(target: Path, rows: list[tuple[str, str, str]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "split"])
-    writer.writerows(rows)
-    try:
-        # Names that are not UTF-8 come out as the bytes that they are on disk.
-        write_atomically(target, text.getvalue().encode("utf-8", "surrogateescape"))
-    except OSError as error:
-        raise DataError(f"{target} cannot be written ({error.strerror}).") from error

@@ -1,93 +1,80 @@
-"""What a finished training writes beside its bundle: record, suspects, report, model card."""
+"""The documents of a run: all that is made from what its training wrote."""
 
 from __future__ import annotations
 
-from collections import Counter
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
+from imgclf.errors import RunFolderError
 from imgclf.reports.label_issues import write_label_issues
-from imgclf.reports.model_card import write_model_card
-from imgclf.reports.report import write_report
-from imgclf.runs.record import (
-    read_run,
-    write_predictions,
-    write_record,
-    write_validation,
+from imgclf.reports.model_card import CARD_NAME, write_model_card
+from imgclf.reports.report import REPORT_NAME, write_report
+from imgclf.runs.folder import (
+    BUNDLE_NAME,
+    RECORD_NAME,
+    SUSPECTS_NAME,
+    is_stopped,
+    mark_done,
+    sha256_of,
 )
-from imgclf.training.schedules import make_schedule
+from imgclf.runs.record import RunRecord, read_run
 
 if TYPE_CHECKING:
-    from imgclf.runs.settings import Settings
-    from imgclf.workflow.training import TrainingRun
+    from imgclf.classifiers.classifier import Classifier
 
-__all__ = ["write_documents"]
-
-RATES_PER_EPOCH = 4
-"""Points at which the learning rate's course is drawn."""
+__all__ = ["remove_documents", "write_documents"]
 
 
-def write_documents(folder: Path, run: TrainingRun, settings: Settings) -> None:
-    """Write what a run folder tells of its training: figures, answers, suspects, report, card.
+def write_documents(folder: str | os.PathLike[str], classifier: Classifier | None = None) -> Path:
+    """Make what a run folder lacks: suspects and model card; and the report, which is made anew.
+
+    Suspects and model card that are there stay as they are: people write into them. When all are
+    there, the run is marked as done, unless its training was stopped early.
 
     Args:
-        folder: The run folder; bundle, configuration, division and history lie in it already.
-        run: What the training gave.
-        settings: Every choice.
+        folder: The run folder; training has written its figures and classifier into it.
+        classifier: The run's classifier, if it is at hand; None loads it from the folder.
+
+    Returns:
+        The report.
+
+    Raises:
+        RunFolderError: The folder holds no run, or its training has not finished.
+        BundleError: Its classifier cannot be loaded.
+        WriteError: A document cannot be written.
     """
-    write_predictions(folder, run.evaluation)
-    if run.headline_split == "test":  # Otherwise they are the validation images already.
-        _write_validation(folder, run)
-    write_record(folder, _record(run, settings))
-    record = read_run(folder)
-    write_label_issues(record)
-    write_model_card(record)
-    write_report(folder, run.classifier)
+    run = read_run(folder)
+    if not (run.folder / SUSPECTS_NAME).exists():
+        write_label_issues(run)
+    _require_classifier(run)
+    if not (run.folder / CARD_NAME).exists():
+        write_model_card(run)
+    report = write_report(run.folder, classifier)
+    if not is_stopped(run.folder):
+        mark_done(run.folder)
+    return report
 
 
-def _write_validation(folder: Path, run: TrainingRun) -> None:
-    val = run.data.val
-    paths = [sample.path for sample in val.samples]
-    write_validation(folder, val.class_names, paths, val.labels, run.val_probabilities)
+def remove_documents(folder: Path) -> None:
+    """Remove the documents of a run whose training goes on: they would tell of the part before.
+
+    Args:
+        folder: The run folder.
+    """
+    for name in (SUSPECTS_NAME, CARD_NAME, REPORT_NAME):
+        (folder / name).unlink(missing_ok=True)
 
 
-def _record(run: TrainingRun, settings: Settings) -> dict[str, Any]:
-    best = run.history.best_epoch
-    quarantined = (*run.data.quarantined, *run.evaluation.quarantined)
-    return {
-        "evaluation": run.evaluation.as_dict(),
-        "split": run.headline_split,
-        "best_epoch": None if best is None else best + 1,
-        "precision": run.precision,
-        "images_per_s": run.images_per_s,
-        "predict_images_per_s": run.predict_images_per_s,
-        "durations_s": dict(run.durations_s),
-        "learning_rates": _learning_rates(run, settings),
-        "quarantined": [
-            {"path": _text(item.path), "reason": item.reason, "message": _text(item.message)}
-            for item in quarantined
-        ],
-        "left_out": dict(Counter(item.reason for item in run.data.left_out)),
-        "num_leaked": run.data.num_leaked,
-        "warnings": [*run.data.warnings, *run.evaluation.warnings],
-    }
-
-
-def _learning_rates(run: TrainingRun, settings: Settings) -> list[tuple[float, float]]:
-    """Return ``(epoch, rate)`` over the epochs that were done."""
-    steps = run.data.train.steps_per_epoch
-    highest = cast("float", settings.learning_rate)
-    if settings.budget_s is None:
-        rate = make_schedule(settings.schedule, highest, settings.epochs * steps)
-    else:  # Half a cosine over the time that there was.
-        rate = make_schedule("cosine", highest, len(run.history.epoch) * steps)
-    points = range(RATES_PER_EPOCH * len(run.history.epoch) + 1)
-    epochs = [point / RATES_PER_EPOCH for point in points]
-    if not callable(rate):
-        return [(epoch, rate) for epoch in epochs]
-    return [(epoch, float(rate(round(epoch * steps)))) for epoch in epochs]
-
-
-def _text(name: str) -> str:
-    """Return a name as text that JSON can hold; bytes that are no text are shown as escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def _require_classifier(run: RunRecord) -> None:
+    """Refuse to describe a classifier that is missing, or another than the figures are of."""
+    bundle = run.folder / BUNDLE_NAME
+    what = "is missing"
+    if bundle.exists():
+        if run.record.get("classifier_sha256") in (None, sha256_of(bundle)):
+            return
+        what = f"is another than that of {RECORD_NAME}"
+    raise RunFolderError(
+        f"{CARD_NAME} and {REPORT_NAME} cannot be made, {bundle} {what}: go on with "
+        f"`imgclf train --resume {run.folder}`."
+    )

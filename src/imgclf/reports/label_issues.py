@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgclf.atomic import write_csv_atomically
+from imgclf.runs.folder import SUSPECTS_NAME
 from imgclf.runs.record import RunRecord
 
 __all__ = ["LabelIssue", "find_label_issues", "write_label_issues"]
@@ -73,13 +74,16 @@ def write_label_issues(run: RunRecord) -> Path:
     issues = find_label_issues(
         answers.labels, answers.predicted, answers.probability, answers.true_probability
     )
-    target = run.folder / "suspects.csv"
-    with target.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "label", "suggested", "score", "corrected"])
-        for issue in issues:
-            label = names[answers.labels[issue.index]]
-            suggested = names[answers.predicted[issue.index]]
-            path = answers.paths[issue.index]
-            writer.writerow([path, label, suggested, f"{issue.score:.4f}", ""])
+    rows = [
+        (
+            answers.paths[issue.index],
+            names[answers.labels[issue.index]],
+            names[answers.predicted[issue.index]],
+            f"{issue.score:.4f}",
+            "",
+        )
+        for issue in issues
+    ]
+    target = run.folder / SUSPECTS_NAME
+    write_csv_atomically(target, ("path", "label", "suggested", "score", "corrected"), rows)
     return target

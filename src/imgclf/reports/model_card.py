@@ -6,10 +6,14 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from imgclf.atomic import write_text_atomically
 from imgclf.classifiers.bundle import Manifest, read_bundle
+from imgclf.runs.folder import BUNDLE_NAME
 from imgclf.runs.record import RunRecord
 
-__all__ = ["write_model_card"]
+__all__ = ["CARD_NAME", "write_model_card"]
+
+CARD_NAME = "model_card.md"
 
 MOST_CLASSES = 100
 
@@ -26,10 +30,10 @@ def write_model_card(run: RunRecord) -> Path:
     References:
         M. Mitchell et al., "Model Cards for Model Reporting", FAT* 2019, arXiv:1810.03993.
     """
-    manifest = read_bundle(run.folder / "model.imgclf").manifest
+    manifest = read_bundle(run.folder / BUNDLE_NAME).manifest
     sections = (_summary(run, manifest), _figures(run, manifest), _data(run), _limits(run))
-    target = run.folder / "model_card.md"
-    target.write_text("\n".join("\n".join(lines) for lines in sections) + "\n", encoding="utf-8")
+    target = run.folder / CARD_NAME
+    write_text_atomically(target, "\n".join("\n".join(lines) for lines in sections) + "\n")
     return target
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from imgclf.atomic import write_text_atomically
 from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW
@@ -26,9 +27,10 @@ from imgclf.reports.thumbnails import (
     first_distinct,
     thumbnails,
 )
+from imgclf.runs.folder import BUNDLE_NAME
 from imgclf.runs.record import Answers, RunRecord, read_run
 
-__all__ = ["write_report"]
+__all__ = ["REPORT_NAME", "write_report"]
 
 REPORT_NAME = "report.html"
 
@@ -54,11 +56,11 @@ def write_report(folder: str | os.PathLike[str], classifier: Classifier | None =
         BundleError: Its classifier cannot be loaded.
     """
     run = read_run(folder)
-    bundle_path = run.folder / "model.imgclf"
+    bundle_path = run.folder / BUNDLE_NAME
     classifier = classifier or load(bundle_path)
     content = report_data(run, classifier, bundle_path)
     target = run.folder / REPORT_NAME
-    target.write_text(render(content), encoding="utf-8")
+    write_text_atomically(target, render(content))
     return target
 
 

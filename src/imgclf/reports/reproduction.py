@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from imgclf.classifiers.bundle import Manifest
+from imgclf.runs.folder import BUNDLE_NAME, sha256_of
 from imgclf.runs.record import RunRecord
 from imgclf.runs.settings import SettingField, setting_fields
 
 __all__ = ["command_words", "reproduction"]
-
-ON_REQUEST = {
-    "epochs": lambda config: config.get("budget") is None,
-    "fine_tune_epochs": lambda config: _trains_a_head_first(config),
-    "fine_tune_learning_rate": lambda config: _trains_a_head_first(config),
-    "recipe": lambda _config: False,  # what it chose is given one by one
-}
-"""Settings that belong into a command only where they decided something."""
 
 
 def reproduction(run: RunRecord, manifest: Manifest) -> dict[str, Any]:
@@ -42,15 +34,10 @@ def reproduction(run: RunRecord, manifest: Manifest) -> dict[str, Any]:
         ("seed", str(run.config["seed"])),
         ("made", manifest.created),
         ("split.csv sha256", manifest.data.split_sha256 or "-" if manifest.data else "-"),
-        ("model.imgclf sha256", _file_sha256(run)),
+        ("model.imgclf sha256", sha256_of(run.folder / BUNDLE_NAME)),
     ]
     words, remarks = command_words(run.config), _remarks(run.config)
     return {"command": words, "remarks": remarks, "facts": facts}
-
-
-def _file_sha256(run: RunRecord) -> str:
-    with (run.folder / "model.imgclf").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def command_words(config: Mapping[str, Any]) -> list[str]:
@@ -62,14 +49,23 @@ def command_words(config: Mapping[str, Any]) -> list[str]:
     Returns:
         ``imgclf train`` with the folder, then each flag together with its value.
     """
-    words = [("imgclf", "train", str(config["train_dir"]))]
+    words: list[tuple[str, ...]] = [("imgclf", "train", str(config["train_dir"]))]
+    words.append(("--arch", _architecture(config)))
+    told = {"architecture", *_undecided(config)}
     for item in setting_fields():
-        wanted = ON_REQUEST.get(item.name, lambda _config: True)
-        if item.name == "architecture":
-            words.append(("--arch", _architecture(config)))
-        elif item.setting.group and item.name in config and wanted(config):
+        if item.setting.group and item.name in config and item.name not in told:
             words += _flags(item, config[item.name])
     return [shlex.join(group) for group in words]
+
+
+def _undecided(config: Mapping[str, Any]) -> set[str]:
+    """Name the settings that decided nothing in a run."""
+    names = {"recipe"}  # what it chose is told one by one
+    if config.get("budget") is not None:
+        names.add("epochs")
+    if not _trains_a_head_first(config):
+        names |= {"fine_tune_epochs", "fine_tune_learning_rate"}
+    return names
 
 
 def _architecture(config: Mapping[str, Any]) -> str:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from imgclf.data.pixels.decoder import decode
 from imgclf.data.pixels.input_policy import InputPolicy
-from imgclf.data.store.scan import available_processors
 from imgclf.errors import ImageError
+from imgclf.machine.hardware import available_processors
 
 __all__ = ["MOST_PICTURES", "choose_for_cells", "data_uri", "thumbnails"]
 

@@ -12,11 +12,9 @@ from imgclf.runs.settings import BY_RECIPE, Settings, setting_fields
 from imgclf.zoo.registry import load_architecture
 
 if TYPE_CHECKING:
-    import keras
-
     from imgclf.data.batches.plan import Plan
 
-__all__ = ["from_config", "plain_settings", "read_settings", "to_config"]
+__all__ = ["from_config", "plain_settings", "plain_value", "read_settings", "to_config"]
 
 _logger = logging.getLogger(__name__)
 
@@ -31,10 +29,11 @@ def plain_settings(settings: Settings) -> dict[str, Any]:
         A value for each name; an architecture function is named only.
     """
     values = {item.name: getattr(settings, item.name) for item in setting_fields()}
-    return {name: _plain(value) for name, value in values.items() if value is not BY_RECIPE}
+    return {name: plain_value(value) for name, value in values.items() if value is not BY_RECIPE}
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """Return the value of a setting as JSON can hold it."""
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, Mapping):
@@ -88,7 +87,7 @@ def to_config(plan: Plan, settings: Settings, precision: str) -> dict[str, Any]:
 
 
 def from_config(
-    config: Mapping[str, Any], architecture: Callable[..., keras.Model] | None = None
+    config: Mapping[str, Any], architecture: Callable[..., Any] | None = None
 ) -> tuple[str, Settings]:
     """Read what `to_config` wrote.
 
@@ -107,8 +106,8 @@ def from_config(
 
 
 def _recorded_architecture(
-    config: Mapping[str, Any], given: Callable[..., keras.Model] | None
-) -> str | Callable[..., keras.Model]:
+    config: Mapping[str, Any], given: Callable[..., Any] | None
+) -> str | Callable[..., Any]:
     """Return the architecture of a run: by its name, or the function that has to be given again.
 
     What a run folder says is never run: whoever can write into it could run anything.

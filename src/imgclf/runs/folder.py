@@ -1,4 +1,4 @@
-"""The folder that a training leaves behind (D12): its lock, and the files that describe the run."""
+"""The folder that a training leaves behind: its lock, and the files that describe the run."""
 
 from __future__ import annotations
 
@@ -11,20 +11,38 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from imgclf.atomic import write_atomically
-from imgclf.errors import RunFolderError
+from imgclf.atomic import (
+    remove_partial_files,
+    write_atomically,
+    write_csv_atomically,
+    write_text_atomically,
+)
+from imgclf.errors import ImgclfError, RunFolderError, WriteError
+
+if TYPE_CHECKING:
+    from imgclf.data.batches.image_data import ImageData
 
 __all__ = [
     "BUNDLE_NAME",
+    "RECORD_NAME",
+    "SPLIT_NAME",
     "START_NAME",
+    "SUSPECTS_NAME",
     "default_run_folder",
+    "is_stopped",
+    "is_trained",
+    "lock_folder",
+    "mark_done",
     "mark_stopped",
     "open_run_folder",
     "read_config",
+    "read_split",
+    "sha256_of",
     "split_csv",
     "split_difference",
+    "split_rows",
     "write_config",
     "write_history",
 ]
@@ -33,7 +51,11 @@ LOCK_NAME = "lock"
 CONFIG_NAME = "config.json"
 BUNDLE_NAME = "model.imgclf"
 START_NAME = "start.imgclf"
+SPLIT_NAME = "split.csv"
+RECORD_NAME = "record.json"
+SUSPECTS_NAME = "suspects.csv"
 STOPPED_NAME = "stopped"
+DONE_NAME = "done"
 
 
 def default_run_folder(architecture: str, parent: Path = Path("runs")) -> Path:
@@ -55,49 +77,69 @@ def open_run_folder(path: str | os.PathLike[str], *, resume: bool = False) -> It
 
     Raises:
         RunFolderError: Another process trains in it, or it holds a run already (with `resume`:
-            holds none, or one that is done).
+            holds none, or one that is done); or one of the run's files cannot be written.
     """
     folder = Path(path)
     if resume:
         _require_unfinished(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK_NAME).open("w")
-    except OSError as error:
-        raise RunFolderError(
-            f"The run folder {folder} cannot be made ({error.strerror}): give another one."
-        ) from error
-    with lock:
-        _take(lock, folder)
+    with lock_folder(folder, "run folder", "training", RunFolderError):
         # Checkpoints without their configuration would be gone on with, whatever run they are of.
         if not resume and any((folder / name).exists() for name in (CONFIG_NAME, "checkpoints")):
             raise RunFolderError(
                 f"The folder {folder} already holds a run: give another run folder, go on with "
                 "--resume, or remove it."
             )
-        yield folder
+        for place in (folder, folder / "checkpoints"):
+            remove_partial_files(place)
+        try:
+            yield folder
+        except WriteError as error:
+            if not (folder / CONFIG_NAME).exists():
+                raise
+            raise RunFolderError(f"{error} Then go on: imgclf train --resume {folder}") from error
 
 
-def _take(lock: IO[str], folder: Path) -> None:
+@contextmanager
+def lock_folder(
+    folder: Path, kind: str, activity: str, error_class: type[ImgclfError]
+) -> Iterator[None]:
+    """Make a folder and hold its lock; the lock of a killed process is free again.
+
+    Args:
+        folder: The folder; it is made with its parents.
+        kind: What messages call the folder, such as ``"run folder"``.
+        activity: What the holder of the lock does, such as ``"training"``.
+        error_class: Raised where the folder cannot be made or another process holds the lock.
+
+    Yields:
+        Nothing; the lock is held until the context is left.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK_NAME).open("w")
+    except OSError as error:
+        raise error_class(
+            f"The {kind} {folder} cannot be made ({error.strerror}): give another one."
+        ) from error
+    with lock:
+        _take_lock(lock, f"Another {activity} is running in {folder}", kind, error_class)
+        yield
+
+
+def _take_lock(lock: IO[str], busy: str, kind: str, error_class: type[ImgclfError]) -> None:
     try:
         import fcntl
-    except ImportError:  # Not Unix: the check for an earlier run has to do.
+    except ImportError:  # Not Unix: a second process is not noticed.
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise RunFolderError(
-            f"Another training is running in {folder}: wait for it, or give another run folder."
-        ) from error
+        raise error_class(f"{busy}: wait for it, or give another {kind}.") from error
 
 
 def _require_unfinished(folder: Path) -> None:
-    if not (folder / CONFIG_NAME).exists():
-        raise RunFolderError(
-            f"{folder} holds no run to go on with: give the run folder of `imgclf train`, "
-            f"which has a {CONFIG_NAME}."
-        )
-    if (folder / BUNDLE_NAME).exists() and not (folder / STOPPED_NAME).exists():
+    read_config(folder)
+    if (folder / DONE_NAME).exists():
         raise RunFolderError(
             f"The run in {folder} is done, its classifier is {folder / BUNDLE_NAME}: "
             "to train it further, give it to `imgclf train --from`."
@@ -106,8 +148,7 @@ def _require_unfinished(folder: Path) -> None:
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write every value of a run, defaults included."""
-    text = json.dumps(config, indent=2) + "\n"
-    write_atomically(folder / CONFIG_NAME, text.encode())
+    write_text_atomically(folder / CONFIG_NAME, json.dumps(config, indent=2) + "\n")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -124,6 +165,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunFolderError(
+            f"{folder} holds no run, {CONFIG_NAME} is missing: give a run folder of "
+            f"`imgclf train`; if a training in it ended before it began, train again with "
+            f"--run-dir {folder}."
+        ) from error
     except (OSError, ValueError) as error:
         raise RunFolderError(
             f"{folder / CONFIG_NAME} cannot be read ({error}): give a whole run folder."
@@ -131,21 +178,70 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def read_split(folder: Path) -> bytes:
+    """Read the run's ``split.csv``.
+
+    Raises:
+        RunFolderError: The file is missing or unreadable.
+    """
+    try:
+        return (folder / SPLIT_NAME).read_bytes()
+    except OSError as error:
+        raise RunFolderError(
+            f"{folder / SPLIT_NAME} cannot be read ({error.strerror}): give a whole run folder."
+        ) from error
+
+
+def is_stopped(folder: Path) -> bool:
+    """Return whether the run's training was stopped before its last epoch."""
+    return (folder / STOPPED_NAME).exists()
+
+
+def is_trained(folder: Path) -> bool:
+    """Return whether the run's training is over, so that documents are all that may be missing."""
+    return not is_stopped(folder) and all(
+        (folder / name).exists() for name in (RECORD_NAME, BUNDLE_NAME)
+    )
+
+
 def mark_stopped(folder: Path, stopped: bool) -> None:
-    """Note whether the run's bundle is that of a training that was stopped before its end."""
+    """Note whether the run's classifier is that of a training that was stopped before its end."""
     if stopped:
-        (folder / STOPPED_NAME).touch()
+        write_atomically(folder / STOPPED_NAME, b"")
     else:
         (folder / STOPPED_NAME).unlink(missing_ok=True)
 
 
+def mark_done(folder: Path) -> None:
+    """Note that every file of the run is there: the last thing that is written."""
+    write_atomically(folder / DONE_NAME, b"")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_history(folder: Path, history: Mapping[str, Sequence[float]]) -> None:
     """Write one row per epoch, counted from 1, with every figure of Keras' history."""
-    with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["epoch", *history])
-        for epoch, row in enumerate(zip(*history.values(), strict=True), start=1):
-            writer.writerow([epoch, *row])
+    rows = zip(*history.values(), strict=True)
+    write_csv_atomically(
+        folder / "history.csv",
+        ["epoch", *history],
+        ([epoch, *row] for epoch, row in enumerate(rows, start=1)),
+    )
+
+
+def split_rows(data: ImageData) -> list[tuple[str, str, str, str]]:
+    """Return ``(path, sha256, class name, split)`` of each image, for `split_csv`."""
+    names = data.train.class_names
+    return [
+        (sample.path, sample.sha256, names[sample.label], split)
+        for split, batches in (("train", data.train), ("val", data.val), ("test", data.test))
+        if batches is not None
+        for sample in batches.samples
+    ]
 
 
 def split_csv(rows: Iterable[tuple[str, str, str, str]]) -> tuple[bytes, str]:

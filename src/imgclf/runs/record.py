@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgclf.atomic import write_csv_atomically, write_text_atomically
 from imgclf.errors import DataNotFoundError, RunFolderError
 from imgclf.evaluation.results import Evaluation
 from imgclf.figures.predictions import predicted_classes
+from imgclf.runs.folder import RECORD_NAME, SPLIT_NAME, read_config
 
 __all__ = [
     "Answers", "RunRecord", "read_run", "write_predictions", "write_record",
     "write_validation",
 ]  # fmt: skip
 
-RECORD_NAME = "record.json"
 PREDICTIONS_NAME = "predictions.csv"
 VALIDATION_NAME = "validation.csv"
 COLUMNS = ("path", "true", "predicted", "probability", "true_probability", "familiarity")
@@ -112,7 +113,7 @@ class RunRecord:
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write what was learned on the way."""
     text = json.dumps(record, indent=1, allow_nan=False)
-    (folder / RECORD_NAME).write_text(text + "\n", encoding="utf-8")
+    write_text_atomically(folder / RECORD_NAME, text + "\n")
 
 
 def write_predictions(folder: Path, evaluation: Evaluation) -> None:
@@ -166,11 +167,7 @@ def _write_answers(
         familiarity,
         strict=True,
     )
-    # Names that are not UTF-8 come out as the bytes that they are on disk, as in split.csv.
-    with target.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
+    write_csv_atomically(target, COLUMNS, rows)
 
 
 def _familiarity_column(evaluation: Evaluation) -> list[float | str]:
@@ -196,28 +193,29 @@ def read_run(folder: str | os.PathLike[str]) -> RunRecord:
     root = Path(folder)
     if not root.is_dir():
         raise DataNotFoundError(f"The run folder {root} does not exist: give a folder under runs/.")
+    config = read_config(root)
     try:
-        return _read(root)
+        return _read(root, config)
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
         raise RunFolderError(
-            f"{root} holds no finished run, {missing} is missing: give the folder that "
-            "`imgclf train` named at its end."
+            f"The training in {root} has not finished, {missing} is missing: go on with "
+            f"`imgclf train --resume {root}`."
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(f"The run in {root} cannot be read ({error}).") from error
 
 
-def _read(root: Path) -> RunRecord:
+def _read(root: Path, config: Mapping[str, Any]) -> RunRecord:
     record = json.loads((root / RECORD_NAME).read_text(encoding="utf-8"))
     names = record["evaluation"]["class_names"]
     index = {name: number for number, name in enumerate(names)}
     predictions = _read_rows(root / PREDICTIONS_NAME, COLUMNS)
     answers = _answers(predictions, index)
-    splits = _read_rows(root / "split.csv", ("path", "sha256", "class", "split"))
+    splits = _read_rows(root / SPLIT_NAME, ("path", "sha256", "class", "split"))
     return RunRecord(
         folder=root,
-        config=json.loads((root / "config.json").read_text(encoding="utf-8")),
+        config=config,
         record=record,
         history=_read_history(root / "history.csv"),
         splits=tuple((path, sha256, name, split) for path, sha256, name, split in splits),

@@ -105,7 +105,7 @@ class DurationKind:
             return self.parse(value)
         seconds = _plain_number(value)
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-            raise ValueError(value)
+            raise ValueError(value)  # noqa: TRY004 - all kinds refuse alike
         if not 0 < seconds < math.inf:
             raise ValueError(value)
         return float(seconds)
@@ -181,7 +181,7 @@ class ArchitectureKind:
     def checked(self, value: Any) -> Any:
         """Return the name or function."""
         if not (isinstance(value, str) or callable(value)):
-            raise ValueError(value)
+            raise ValueError(value)  # noqa: TRY004 - all kinds refuse alike
         return value
 
     def parse(self, text: str) -> str:

@@ -294,6 +294,10 @@ class Settings:
     label_smoothing: Annotated[
         float, Setting(TRAINING, "Label smoothing.", Float(0, 0.9), default_text="0.1")
     ] = BY_RECIPE
+    clip_norm: Annotated[
+        float | None,
+        Setting(TRAINING, "Gradient clipping: largest global norm.", Float(1e-6, 1e6)),
+    ] = None
     accumulate_steps: Annotated[
         int,
         Setting(
@@ -365,6 +369,8 @@ class Settings:
             value = getattr(self, item.name)
             if value is not BY_RECIPE:
                 object.__setattr__(self, item.name, item.checked(value))
+        if self.budget is not None and self.two_phase:
+            raise ArgumentError("two_phase and a budget cannot be given together: leave one out.")
 
     @property
     def height_and_width(self) -> tuple[int, int]:

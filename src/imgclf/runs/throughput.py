@@ -14,7 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.image_data import build_data
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.image_folder import ImageFolder
 from imgclf.data.reading.layout import read_folder
@@ -112,7 +113,7 @@ def measure_throughput(
     settings = resolve_for_folder(settings, folder)
     plan = make_plan(directory, settings)
     num_scanned, scan = _time_scan(folder, plan.policy)
-    train = plan.build(progress).train
+    train = build_data(plan, progress).train
     options: dict[str, Any] = dict(settings.options)
     model = build_model(settings.architecture, train.input_shape, train.num_classes, **options)
     step, training = _time_steps(model, train, num_steps, num_rounds)

@@ -1,4 +1,4 @@
-"""Ending a training at a given time, with a learning rate that has come down by then."""
+"""The time budget of a training: its plan, and the callback that keeps it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from imgclf.errors import ArgumentError
-from imgclf.training.kernels.gelu import FEWEST_STEPS, fused_gelu
-from imgclf.training.loop import fit
 from imgclf.training.schedules import WARM_UP_SHARE
+from imgclf.training.speed import StepCost
 
 __all__ = [
     "END_LOOKS",
     "IMAGE_SIZES",
     "BudgetPlan",
     "KeepBudget",
-    "StepCost",
-    "measure_steps",
     "plan_budget",
 ]
 
@@ -31,73 +26,28 @@ IMAGE_SIZES = (32, 48, 64, 80, 96, 128, 160, 192, 224)
 """Sides, in pixels, that a plan chooses from."""
 
 END_LOOKS = 3
-"""How often the held-out images are looked at after the last step; once more for each mirror."""
+"""Predictions of the held-out images after the last step; mirrored prediction adds one."""
 
 RESERVE_S = 3.0
-"""Seconds that are kept for writing bundle and report."""
+"""Seconds for writing the classifier and the report."""
 
 SAME_WORK = 1.15
-"""Sizes whose work differs by no more than this factor are equally cheap."""
-
-WARM_UP_STEPS, MEASURED_STEPS = 2, 4
-
-
-@dataclass(frozen=True, slots=True)
-class StepCost:
-    """What an image costs at one size.
-
-    Attributes:
-        train_s: Seconds per training image.
-        predict_s: Seconds per image that is only looked at.
-    """
-
-    train_s: float
-    predict_s: float
+"""Image sizes whose work differs by at most this factor count as equally cheap."""
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetPlan:
-    """How a time is going to be spent.
+    """How a time budget is spent.
 
     Attributes:
         image_size: ``(height, width)`` in pixels.
-        epochs: Passes over the training images that are expected to fit.
-        after_s: Seconds that the end needs, after the last step.
+        epochs: Epochs that are expected to fit into the budget.
+        after_s: Seconds for everything after the last step.
     """
 
     image_size: tuple[int, int]
     epochs: int
     after_s: float
-
-
-def measure_steps(model: keras.Model, batch_size: int, **fit_settings: Any) -> StepCost:
-    """Measure training and prediction steps of a fresh network on noise.
-
-    Args:
-        model: A network that is thrown away afterwards.
-        batch_size: Images per step.
-        **fit_settings: Keywords of `imgclf.fit` that make a step dearer or cheaper.
-
-    Returns:
-        Seconds per image.
-    """
-    shape = (batch_size, *model.input_shape[1:])
-    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    units = model.output_shape[-1]
-    labels = np.zeros((batch_size, units), np.float32)
-    labels[:, 0] = 1
-    batches = tf.data.Dataset.from_tensors((noise, labels)).repeat()
-    clock = _Clock()
-    steps = WARM_UP_STEPS + MEASURED_STEPS
-    with fused_gelu(model, FEWEST_STEPS):  # As in the training to come, which has more steps.
-        fit(model, batches, epochs=1, steps_per_epoch=steps, callbacks=[clock], **fit_settings)
-    train_s = clock.steps_s[-1] - clock.steps_s[WARM_UP_STEPS - 1]
-    call = tf.function(lambda images: model(images, training=False), jit_compile=False)
-    call(noise)
-    began_s = time.monotonic()
-    call(noise).numpy()
-    predict_s = time.monotonic() - began_s
-    return StepCost(train_s / MEASURED_STEPS / batch_size, predict_s / batch_size)
 
 
 def plan_budget(
@@ -111,24 +61,27 @@ def plan_budget(
     *,
     end_looks: int = END_LOOKS,
 ) -> BudgetPlan:
-    """Choose the largest images that can still be gone through as often as wanted.
+    """Choose the largest image size for which the wanted epochs fit into the time.
 
     Larger images are not always dearer: a network with strides in its stem may do the same work for
-    128 pixels a side as for 32. Where no size can be gone through often enough, the largest of
-    the cheap ones is taken.
+    128 pixels a side as for 32. Where the epochs fit at no size, the largest of the cheapest sizes
+    is taken.
 
     Args:
-        left_s: Seconds until the end.
+        left_s: Seconds that are left of the budget.
         num_train: Training images.
-        num_held_out: Validation and test images; they are looked at in each epoch, and at the end.
-        wanted_epochs: Passes that the recipe would make.
-        sizes: ``(height, width)``, from small to large.
-        work: Counts the operations for an image of a size; only their proportions matter.
+        num_held_out: Validation and test images; predicted in each epoch, and at the end.
+        wanted_epochs: Epochs of the recipe.
+        sizes: ``(height, width)`` in pixels, from small to large; at least one.
+        work: Returns the operations for an image of a size; only their ratios matter.
         cost: Measures a size, which takes some seconds; called for as few as possible.
-        end_looks: How often the held-out images are looked at after the last step.
+        end_looks: Predictions of the held-out images after the last step.
 
     Returns:
-        The plan.
+        The plan, of one epoch at least.
+
+    Raises:
+        ArgumentError: `sizes` is empty.
     """
     if not sizes:
         raise ArgumentError("A budget needs at least one image size.")
@@ -154,10 +107,10 @@ def plan_budget(
 
 
 class KeepBudget(keras.callbacks.Callback):
-    """Lets the rate follow the clock instead of the steps, and ends the training on time.
+    """Drives the learning-rate schedule by the clock, and ends the training on time.
 
-    However fast the machine turns out to be, and whatever else runs on it, the rate has risen
-    and come down to zero (half a cosine) when the time is over.
+    Warm-up and cosine decay are complete when the time is over, however fast the machine is and
+    whatever else runs on it.
     """
 
     def __init__(
@@ -167,13 +120,13 @@ class KeepBudget(keras.callbacks.Callback):
         done_share: float = 0.0,
         planned_epochs: int | None = None,
     ) -> None:
-        """Keep a time.
+        """Set the time.
 
         Args:
-            learning_rate: The highest rate.
+            learning_rate: Peak of the schedule.
             fit_s: Seconds of the training.
             done_share: Share of the training, 0 to 1, that an earlier process has done.
-            planned_epochs: The number of epochs that a display shall show; None shows the limit.
+            planned_epochs: Epochs that the progress display shows; None shows those of `fit`.
         """
         super().__init__()
         self._planned_epochs = planned_epochs
@@ -189,12 +142,12 @@ class KeepBudget(keras.callbacks.Callback):
         self._began_s = self._began_s or time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Let the display, which shares the parameters, show the plan instead of the limit."""
+        """Show the planned epochs in the progress display, which shares these parameters."""
         if self._planned_epochs is not None:
             self.params["epochs"] = max(self._planned_epochs, epoch + 1)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Set the rate of the moment."""
+        """Set the learning rate for the time."""
         share = min(1.0, self._share())
         if share < WARM_UP_SHARE:
             factor = max(share / WARM_UP_SHARE, 1e-3)
@@ -203,7 +156,7 @@ class KeepBudget(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = self._learning_rate * factor
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Leave off when only the time for one more look at the validation images is left."""
+        """Stop when the time that is left is that of a validation."""
         if self._share(self._validation_s) >= 1:
             self.model.stop_training = True
 
@@ -212,22 +165,10 @@ class KeepBudget(keras.callbacks.Callback):
         self._test_began_s = time.monotonic()
 
     def on_test_end(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Know what the last look costs."""
+        """Note how long the validation took."""
         self._validation_s = time.monotonic() - self._test_began_s
 
     def _share(self, ahead_s: float = 0.0) -> float:
-        """Return how much of the training is done, `ahead_s` from now."""
+        """Return the share of the time that will be over `ahead_s` seconds from now."""
         elapsed_s = time.monotonic() + ahead_s - self._began_s
         return self._done_share + (1 - self._done_share) * elapsed_s / max(self._fit_s, 1e-9)
-
-
-class _Clock(keras.callbacks.Callback):
-    """Writes down when each step ends."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.steps_s: list[float] = []
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Take the time."""
-        self.steps_s.append(time.monotonic())

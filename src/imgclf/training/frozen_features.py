@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 from imgclf.data.pixels.decoder import DECODER_VERSION
 from imgclf.data.store.feature_store import keep_features
 from imgclf.data.store.pixel_store import StoreMode

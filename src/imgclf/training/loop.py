@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 import os
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import tensorflow as tf
-from rich.console import Console
 
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 from imgclf.errors import ArgumentError, TrainingError
-from imgclf.machine.devices import divisible_batch_size, num_replicas
 from imgclf.machine.precision import (
     Precision,
     choose_jit_compile,
@@ -31,14 +28,21 @@ from imgclf.training.checkpoints import (
     newest_state,
     restore,
 )
-from imgclf.training.kernels.gelu import fused_gelu
-from imgclf.training.kernels.normalisation import fused_normalisation
+from imgclf.training.epochs import Epochs, count_steps
+from imgclf.training.fit_result import FitResult
+from imgclf.training.kernels.fast_kernels import fast_kernels
 from imgclf.training.objective import choose_class_weights, choose_loss
-from imgclf.training.optimizers import AVERAGED_SHARE, make_optimizer
-from imgclf.training.progress import TrainingProgress
-from imgclf.training.soft_labels import choose_accuracy, weigh_classes
-from imgclf.training.steps import count_steps, parts_of, stream_of
-from imgclf.training.weight_average import AveragedWeights
+from imgclf.training.optimizers import make_optimizer
+from imgclf.training.preconditions import (
+    require_counts,
+    require_divisible_batches,
+    require_label_smoothing,
+    require_matching_data,
+    require_whole_executions,
+)
+from imgclf.training.progress import drawn_progress
+from imgclf.training.soft_labels import choose_accuracy
+from imgclf.training.weight_average import AveragedWeights, averaged_training
 
 __all__ = ["fit"]
 
@@ -61,6 +65,7 @@ def fit(
     label_smoothing: float = 0.0,
     average_weights: bool | int = False,
     accumulate_steps: int = 1,
+    clip_norm: float | None = None,
     steps_per_execution: int = 1,
     patience: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -69,7 +74,7 @@ def fit(
     checkpoint_dir: str | os.PathLike[str] | None = None,
     checkpoint_interval_s: float = INTERVAL_S,
     verbose: int | bool = 0,
-) -> keras.callbacks.History:
+) -> FitResult:
     """Fit a network to batches of images, and keep the weights of its best epoch.
 
     The loss follows from the output layer: binary cross-entropy for one sigmoid unit, categorical
@@ -100,6 +105,7 @@ def fit(
             `epochs` ends it.
         accumulate_steps: Batches whose mean gradient makes one change of the weights, from 1 on:
             large batches in little memory.
+        clip_norm: Gradient clipping by global norm, above 0; None clips none.
         steps_per_execution: Steps that TensorFlow makes before it comes back to Python, a divisor
             of the steps per epoch; callbacks see every so many. Worth it where steps take
             milliseconds.
@@ -118,17 +124,17 @@ def fit(
         verbose: 1 draws the progress on standard error.
 
     Returns:
-        Keras' history; its ``best_epoch`` counts from 0 and is None without `val`.
+        The figures of each epoch, as Keras' `History` has them, and the best epoch.
 
     Raises:
         ArgumentError: An argument is out of range, or data and model do not fit each other.
         TrainingError: The loss is not a number any more; the message names step and rate.
 
     Example:
-        >>> history = imgclf.fit(model, train, val, epochs=20)    # doctest: +SKIP
-        >>> history.history["val_accuracy"][history.best_epoch]   # doctest: +SKIP
+        >>> result = imgclf.fit(model, train, val, epochs=20)     # doctest: +SKIP
+        >>> result.history["val_accuracy"][result.best_epoch]     # doctest: +SKIP
     """
-    _require_counts(
+    require_counts(
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         validation_steps=validation_steps,
@@ -136,15 +142,13 @@ def fit(
         steps_per_execution=steps_per_execution,
         patience=patience,
     )
-    if not 0 <= label_smoothing < 1:
-        raise ArgumentError(
-            f"label_smoothing={label_smoothing!r} is not accepted: give a number from 0 to 1."
-        )
+    require_label_smoothing(label_smoothing)
     chosen = choose_precision(precision)
-    _require_fit(model, train)
-    _require_shares(train, val)
+    require_matching_data(model, train)
+    require_divisible_batches(train, val)
     steps = count_steps(train, steps_per_epoch)
-    _require_whole_executions(steps_per_execution, steps, checkpoint_dir)
+    require_whole_executions(steps_per_execution, steps, checkpoint_dir is not None)
+    course = Epochs(train, epochs, steps, choose_class_weights(class_weight, train))
     if not model.compiled or model in _compiled_here:
         model.compile(
             make_optimizer(
@@ -152,8 +156,9 @@ def fit(
                 optimizer,
                 learning_rate,
                 weight_decay=weight_decay,
-                average_over=_averaged_training(average_weights, epochs * (steps or 1)),
+                average_over=averaged_training(average_weights, course.num_steps or epochs),
                 accumulate_steps=accumulate_steps,
+                clip_norm=clip_norm,
             ),
             choose_loss(model, train, label_smoothing),
             metrics=[choose_accuracy(model)],
@@ -163,68 +168,38 @@ def fit(
         _compiled_here.add(model)
     averaged = AveragedWeights() if model.optimizer.use_ema else None
     best = BestEpoch(patience, averaged.measured if averaged else keras.Model.get_weights)
-    state = _resume(model, train, best, checkpoint_dir)
-    weights = choose_class_weights(class_weight, train)
-    watching: list[keras.callbacks.Callback] = [_StopAtNaN(), best]
-    watching += [averaged] if averaged else []
+    own: list[keras.callbacks.Callback] = [_StopAtNaN(), best, *([averaged] if averaged else [])]
+    state = None
     if checkpoint_dir is not None:
-        writer = CheckpointWriter(Path(checkpoint_dir), best, state, checkpoint_interval_s)
-        watching.append(writer)
-    figures = {name: list(values) for name, values in state.history.items()} if state else {}
-    history = keras.callbacks.History()
+        state = _resume(model, train, best, Path(checkpoint_dir))
+        own.append(CheckpointWriter(Path(checkpoint_dir), best, state, checkpoint_interval_s))
+    batch_size = train.batch_size if isinstance(train, Batches) else 1
     with (
         training_precision(model, chosen),
-        fused_normalisation(model),
-        fused_gelu(model, steps * epochs if steps else None),
-        _progress(verbose, train) as drawing,
+        fast_kernels(model, course.num_steps),
+        drawn_progress(verbose, batch_size) as drawing,
     ):
         try:
-            for part in parts_of(state, epochs, steps):
-                stream = stream_of(train, part, steps)
-                keras_weights = weights
-                if weights is not None and isinstance(train, Batches):
-                    stream = weigh_classes(stream, weights, train.num_classes)
-                    keras_weights = None
-                history = model.fit(
-                    stream,
-                    initial_epoch=part.first_epoch,
-                    epochs=part.last_epoch,
-                    steps_per_epoch=part.steps,
-                    shuffle=False,  # the batches come shuffled; Keras warns otherwise
-                    validation_data=_limited(val, validation_steps),
-                    class_weight=keras_weights,
-                    callbacks=[*callbacks, *watching, *drawing],
-                    verbose=0,
-                )
-                for name, values in history.history.items():
-                    figures.setdefault(name, []).extend(values)
-                if model.stop_training:
-                    break
+            figures = _run(
+                model, course, _limited(val, validation_steps), state, [*callbacks, *own, *drawing]
+            )
         finally:
             best.restore()
     if averaged and not best.weights:
         averaged.put_in_place()
-    history.history = figures
-    history.epoch = list(range(len(next(iter(figures.values()), []))))
-    history.best_epoch = best.best_epoch
-    return history
+    return FitResult(figures, best.best_epoch)
 
 
 def _resume(
-    model: keras.Model,
-    train: tf.data.Dataset,
-    best: BestEpoch,
-    checkpoint_dir: str | os.PathLike[str] | None,
+    model: keras.Model, train: tf.data.Dataset, best: BestEpoch, checkpoint_dir: Path
 ) -> TrainingState | None:
-    """Take up the newest state of an earlier training, if there is one."""
-    if checkpoint_dir is None:
-        return None
+    """Restore the newest checkpoint of an earlier training, if there is one."""
     if not isinstance(train, Batches):
         raise ArgumentError(
             "checkpoint_dir needs batches of make_generators: a plain dataset cannot go on from "
             "the place where it stopped."
         )
-    state = newest_state(Path(checkpoint_dir))
+    state = newest_state(checkpoint_dir)
     if state is not None:
         restore(model, state)
         best.best_epoch, best.score = state.best_epoch, state.best_score
@@ -232,82 +207,36 @@ def _resume(
     return state
 
 
-def _require_counts(**counts: int | None) -> None:
-    for name, count in counts.items():
-        if count is not None and (isinstance(count, bool) or not count >= 1 or count % 1):
-            raise ArgumentError(f"{name}={count!r} is not accepted: give a whole number from 1 on.")
-
-
-def _require_whole_executions(
-    steps_per_execution: int, steps: int | None, checkpoint_dir: str | os.PathLike[str] | None
-) -> None:
-    """Refuse several steps at once where an epoch or a checkpoint would end between them."""
-    if steps_per_execution > 1 and (
-        steps is None or steps % steps_per_execution or checkpoint_dir is not None
-    ):
-        raise ArgumentError(
-            f"steps_per_execution={steps_per_execution} needs an epoch of a multiple of so many "
-            f"steps (this one has {steps}) and no checkpoint_dir: leave it out."
+def _run(
+    model: keras.Model,
+    course: Epochs,
+    val: tf.data.Dataset | None,
+    state: TrainingState | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> dict[str, list[float]]:
+    """Train what is left of the epochs; returns the figures of all, resumed ones included."""
+    figures = {name: list(values) for name, values in state.history.items()} if state else {}
+    for part in course.ranges(state):
+        history = model.fit(
+            course.batches(part),
+            initial_epoch=part.start,
+            epochs=part.stop,
+            steps_per_epoch=part.steps,
+            shuffle=False,  # the batches come shuffled; Keras warns otherwise
+            validation_data=val,
+            class_weight=course.keras_class_weight,
+            callbacks=list(callbacks),
+            verbose=0,
         )
-
-
-def _averaged_training(average_weights: bool | int, num_steps: int) -> int | None:
-    """Return the steps of a training whose last share is averaged; None averages nothing."""
-    if average_weights is True:
-        return num_steps
-    return round(average_weights / AVERAGED_SHARE) if average_weights else None
-
-
-def _require_fit(model: keras.Model, train: tf.data.Dataset) -> None:
-    """Refuse data that the network cannot read, before Keras says so in forty lines."""
-    if not isinstance(train, tf.data.Dataset):
-        raise ArgumentError(
-            f"train is {type(train).__name__}; give what make_generators returns, or another "
-            "tf.data.Dataset of (images, labels)."
-        )
-    if not isinstance(train, Batches):
-        return
-    if tuple(model.input_shape[1:]) != train.input_shape:
-        raise ArgumentError(
-            f"The model reads images of shape {tuple(model.input_shape[1:])}, the batches have "
-            f"{train.input_shape}: build it with build_model(name, train.input_shape)."
-        )
-    units = 1 if train.num_classes == 2 else train.num_classes
-    if model.output_shape[-1] != units:
-        raise ArgumentError(
-            f"The model has {model.output_shape[-1]} output units, {train.num_classes} classes "
-            f"need {units}: build it with num_classes=train.num_classes."
-        )
-
-
-def _require_shares(*data: tf.data.Dataset | None) -> None:
-    """Refuse batches of which one device of several would get nothing."""
-    batches = [item for item in data if isinstance(item, Batches)]
-    counts = [item.num_samples for item in batches]
-    for item in batches:
-        divisible = divisible_batch_size(item.batch_size, counts, num_replicas())
-        if divisible != item.batch_size:
-            raise ArgumentError(
-                f"batch_size={item.batch_size} would leave one of {num_replicas()} devices "
-                f"without an image in the last batch: make the batches with {divisible}."
-            )
+        for name, values in history.history.items():
+            figures.setdefault(name, []).extend(values)
+        if model.stop_training:
+            break
+    return figures
 
 
 def _limited(val: tf.data.Dataset | None, validation_steps: int | None) -> tf.data.Dataset | None:
     return val if val is None or validation_steps is None else val.take(validation_steps)
-
-
-@contextmanager
-def _progress(verbose: int | bool, train: tf.data.Dataset) -> Iterator[list[TrainingProgress]]:
-    if not verbose:
-        yield []
-        return
-    batch_size = train.batch_size if isinstance(train, Batches) else 1
-    drawing = TrainingProgress(Console(stderr=True), batch_size)
-    try:
-        yield [drawing]
-    finally:
-        drawing.close()
 
 
 class _StopAtNaN(keras.callbacks.Callback):

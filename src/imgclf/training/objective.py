@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 from imgclf.errors import ArgumentError
 
 __all__ = ["balanced_class_weights", "choose_class_weights", "choose_loss"]

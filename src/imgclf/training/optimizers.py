@@ -9,10 +9,10 @@ import keras
 
 from imgclf.errors import ArgumentError
 from imgclf.training.muon import KernelMuon, normalised_kernels
+from imgclf.training.weight_average import average_momentum
 
 __all__ = [
     "OPTIMIZERS",
-    "average_momentum",
     "choose_optimizer",
     "make_optimizer",
     "usual_rate",
@@ -31,11 +31,6 @@ OPTIMIZERS: dict[str, tuple[type[keras.optimizers.Optimizer], dict[str, Any]]] =
 USUAL_RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "sgd": 0.05, "muon": 0.1}
 """The highest rate of a schedule that suits most small networks, by optimizer."""
 
-AVERAGED_SHARE = 0.05
-"""Share of a training that the average of the weights looks back over."""
-
-LEAST_MOMENTUM, GREATEST_MOMENTUM = 0.9, 0.9998
-
 
 def make_optimizer(
     model: keras.Model,
@@ -45,6 +40,7 @@ def make_optimizer(
     weight_decay: float | None = None,
     average_over: int | None = None,
     accumulate_steps: int = 1,
+    clip_norm: float | None = None,
 ) -> keras.optimizers.Optimizer:
     """Make an optimizer for a network.
 
@@ -58,6 +54,8 @@ def make_optimizer(
         average_over: Steps of the whole training, to keep a moving average of the weights; None
             keeps none.
         accumulate_steps: Steps whose mean gradient makes one change of the weights.
+        clip_norm: Gradient clipping by global norm, above 0 (Pascanu et al. 2013,
+            arXiv:1211.5063); None clips none.
 
     Returns:
         The optimizer.
@@ -71,6 +69,32 @@ def make_optimizer(
     """
     if not isinstance(optimizer, str):
         return optimizer
+    _require_values(optimizer, learning_rate, weight_decay, clip_norm)
+    kind, values = OPTIMIZERS[optimizer]
+    values = {**values, "learning_rate": learning_rate, "global_clipnorm": clip_norm}
+    if kind is KernelMuon:
+        values["kernels"] = normalised_kernels(model)
+    if weight_decay is not None:
+        values["weight_decay"] = weight_decay or None
+    if average_over is not None:
+        values |= {"use_ema": True, "ema_momentum": average_momentum(average_over)}
+    if accumulate_steps > 1:
+        values["gradient_accumulation_steps"] = accumulate_steps
+    made = kind(**values)
+    if made.weight_decay is not None:
+        made.exclude_from_weight_decay(
+            [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+        )
+    return made
+
+
+def _require_values(
+    optimizer: str,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    weight_decay: float | None,
+    clip_norm: float | None,
+) -> None:
+    """Refuse an unknown name and values out of range."""
     usual_rate(optimizer)
     is_schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
     if not is_schedule and not 0 < learning_rate < math.inf:
@@ -87,22 +111,8 @@ def make_optimizer(
             f"weight_decay={weight_decay!r} has nothing to act on with optimizer='muon', which "
             "keeps the length of every kernel: leave it out."
         )
-    kind, values = OPTIMIZERS[optimizer]
-    values = {**values, "learning_rate": learning_rate}
-    if kind is KernelMuon:
-        values["kernels"] = normalised_kernels(model)
-    if weight_decay is not None:
-        values["weight_decay"] = weight_decay or None
-    if average_over is not None:
-        values |= {"use_ema": True, "ema_momentum": average_momentum(average_over)}
-    if accumulate_steps > 1:
-        values["gradient_accumulation_steps"] = accumulate_steps
-    made = kind(**values)
-    if made.weight_decay is not None:
-        made.exclude_from_weight_decay(
-            [variable for variable in model.trainable_variables if len(variable.shape) < 2]
-        )
-    return made
+    if clip_norm is not None and not 0 < clip_norm < math.inf:
+        raise ArgumentError(f"clip_norm={clip_norm!r} is not accepted: give a number above 0.")
 
 
 def choose_optimizer(model: keras.Model) -> str:
@@ -133,20 +143,3 @@ def usual_rate(optimizer: str) -> float:
             "or a Keras optimizer."
         )
     return USUAL_RATES[optimizer]
-
-
-def average_momentum(num_steps: int) -> float:
-    """Return the momentum of a moving average that looks back over a share of a training.
-
-    Args:
-        num_steps: Steps of the whole training.
-
-    Returns:
-        From 0.9 (short trainings) to 0.9998.
-
-    Example:
-        >>> average_momentum(100), average_momentum(20_000)
-        (0.9, 0.999)
-    """
-    reach = max(1.0, AVERAGED_SHARE * num_steps)
-    return min(max(1 - 1 / reach, LEAST_MOMENTUM), GREATEST_MOMENTUM)

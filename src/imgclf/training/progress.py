@@ -1,10 +1,11 @@
-"""A training's progress, drawn on a terminal."""
+"""The progress of a training, drawn on a terminal."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -12,14 +13,37 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-__all__ = ["TrainingProgress"]
+__all__ = ["TrainingProgress", "drawn_progress"]
+
+
+@contextmanager
+def drawn_progress(
+    verbose: int | bool, batch_size: int
+) -> Iterator[list[keras.callbacks.Callback]]:
+    """Draw the progress of a training on standard error.
+
+    Args:
+        verbose: Whether it is drawn.
+        batch_size: Images per step.
+
+    Yields:
+        The callbacks that draw it.
+    """
+    if not verbose:
+        yield []
+        return
+    progress = TrainingProgress(Console(stderr=True), batch_size)
+    try:
+        yield [progress]
+    finally:
+        progress.close()
 
 
 class TrainingProgress(keras.callbacks.Callback):
     """Draws epoch, step, images per second, loss, accuracy and the time left.
 
-    One line stays for each epoch; while an epoch runs, a bar moves below them. Where the console is
-    no terminal, nothing is drawn but the line of each epoch.
+    Each epoch leaves one line; a bar below them shows the running one. A console that is no
+    terminal gets the lines alone.
     """
 
     def __init__(self, console: Console, batch_size: int) -> None:
@@ -45,7 +69,7 @@ class TrainingProgress(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
         """Show the bar."""
         if self._live is not None:
-            return  # The rest of an epoch that was cut is done; the others follow.
+            return  # The rest of an interrupted epoch is done; the others follow.
         total = self.params["epochs"] if self._steps() else None
         self._task = self._bar.add_task("", total=total, figures="")
         if self._console.is_terminal:
@@ -78,7 +102,7 @@ class TrainingProgress(keras.callbacks.Callback):
         self._console.print(" | ".join(parts), highlight=False)
 
     def close(self) -> None:
-        """Take the bar away; also after an exception."""
+        """Remove the bar."""
         if self._live is not None:
             self._live.stop()
             self._live = None

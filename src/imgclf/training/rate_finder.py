@@ -44,7 +44,7 @@ class RateFinding:
 
     Example:
         >>> finding = imgclf.find_learning_rate(model, train)                       # doctest: +SKIP
-        >>> history = imgclf.fit(model, train, learning_rate=finding.suggestion)    # doctest: +SKIP
+        >>> result = imgclf.fit(model, train, learning_rate=finding.suggestion)     # doctest: +SKIP
     """
 
     suggestion: float

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from imgclf.data.batches.batch_size import usual_batch_size
 from imgclf.errors import ArgumentError
 
 __all__ = ["RECIPES", "Recipe", "RecipeName", "choose_recipe"]
@@ -89,7 +90,7 @@ def choose_recipe(name: str, num_images: int) -> Recipe:
     best = name == "best"
     return Recipe(
         epochs=_epochs(num_images, of_a_thousand=100 if best else 40),
-        batch_size=_batch_size(num_images),
+        batch_size=usual_batch_size(num_images),
         optimizer="auto",
         learning_rate=None,
         schedule="cosine",
@@ -108,11 +109,3 @@ def _epochs(num_images: int, of_a_thousand: int) -> int:
     """Return epochs so that the images seen in all grow with the square root of their number."""
     epochs = round(of_a_thousand * math.sqrt(1_000 / max(1, num_images)))
     return min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS)
-
-
-def _batch_size(num_images: int) -> int:
-    """Return 16 images up to 2,000, and twice as many for each four times as many images."""
-    size = 16
-    while size < 128 and num_images > 2_000 * (size // 16) ** 2:
-        size *= 2
-    return size

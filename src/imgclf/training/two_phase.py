@@ -1,10 +1,11 @@
-"""Training a pretrained network in two phases: its head on frozen features, then all of it."""
+"""Two-phase training of a pretrained network: its head on frozen features, then fine-tuning."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import keras
@@ -14,11 +15,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import ArgumentError
 from imgclf.machine.precision import Precision
 from imgclf.options import is_pretrained
+from imgclf.training.fit_result import FitResult
 from imgclf.training.frozen_features import (
     DividedNetwork,
     compute_features,
@@ -27,7 +29,8 @@ from imgclf.training.frozen_features import (
 )
 from imgclf.training.loop import fit
 from imgclf.training.objective import balanced_class_weights
-from imgclf.training.progress import TrainingProgress
+from imgclf.training.preconditions import require_counts
+from imgclf.training.progress import drawn_progress
 from imgclf.training.schedules import Schedule, make_schedule
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.zoo.builder import origin_of
@@ -35,10 +38,10 @@ from imgclf.zoo.builder import origin_of
 __all__ = ["FINE_TUNE_EPOCHS", "fit_two_phase", "in_two_phases"]
 
 FINE_TUNE_EPOCHS = 5
-"""Epochs through the whole network; few, because each costs as much as hundreds of the head."""
+"""Epochs of fine-tuning; few, because each costs as much as hundreds of the head."""
 
 FINE_TUNE_SHARE = 0.1
-"""Of the head's rate: what the backbone has learned is to be changed a little."""
+"""Learning rate of fine-tuning as a share of the head's: the backbone changes only a little."""
 
 
 def in_two_phases(model: keras.Model, two_phase: bool | None) -> bool:
@@ -72,6 +75,7 @@ def fit_two_phase(
     label_smoothing: float = 0.0,
     average_weights: bool = False,
     accumulate_steps: int = 1,
+    clip_norm: float | None = None,
     class_weight: Literal["balanced"] | None = None,
     patience: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -79,15 +83,15 @@ def fit_two_phase(
     store: StoreMode = "auto",
     checkpoint_dir: str | os.PathLike[str] | None = None,
     verbose: int | bool = 0,
-) -> keras.callbacks.History:
+) -> FitResult:
     """Fit a pretrained network in two phases.
 
-    First the frozen part of the network, all layers up to the global pooling, runs once over each
-    plain image; the head is trained on these features, which takes seconds and needs no
-    augmentation. They are kept in the cache folder, so that the next training with the same images
-    and weights begins at once. Then the whole network is trained on augmented images at a low rate;
-    its batch normalisation stays in inference mode, because its averages over many images are
-    better than those over a few (Keras' guide "Transfer learning and fine-tuning"). With `val`, the
+    First the backbone, all layers up to the global pooling, is frozen and computes the features of
+    each image once, without augmentation; the head is trained on these features, which takes
+    seconds. They are kept in the cache folder for the next training with the same images and
+    weights. Then the whole network is fine-tuned on augmented images at a low learning rate; its
+    batch normalisation stays in inference mode, because its averages over many images are better
+    than those over a few (Keras' guide "Transfer learning and fine-tuning"). With `val`, the
     network ends with the weights of the best epoch of both phases.
 
     Args:
@@ -95,27 +99,26 @@ def fit_two_phase(
         train: Training batches of `imgclf.make_generators`.
         val: Validation batches.
         epochs: Epochs of the head.
-        learning_rate: The head's highest rate.
+        learning_rate: Of the head; the peak of its schedule.
         fine_tune_epochs: Epochs of the whole network; 0 leaves the second phase out.
-        fine_tune_learning_rate: Its highest rate; None is a tenth of the head's.
+        fine_tune_learning_rate: Of the whole network; None is a tenth of the head's.
         optimizer: As for `imgclf.fit`.
-        schedule: Course of the rate in each phase: ``"cosine"`` or ``"constant"``.
+        schedule: Learning-rate schedule of each phase: ``"cosine"`` or ``"constant"``.
         weight_decay: As for `imgclf.fit`.
         label_smoothing: As for `imgclf.fit`.
         average_weights: As for `imgclf.fit`, in the second phase.
         accumulate_steps: As for `imgclf.fit`, in the second phase.
+        clip_norm: As for `imgclf.fit`.
         class_weight: ``"balanced"`` or None.
-        patience: Epochs without a better one after which a phase ends; None never.
+        patience: Early stopping of each phase, as for `imgclf.fit`.
         callbacks: Any Keras callbacks; each sees both phases.
         precision: Of the second phase's steps; features and head are float32.
         store: Where features are kept: ``"auto"``, ``"disk"``, or ``"memory"`` for this process.
-        checkpoint_dir: Where the state of the second phase is saved after each epoch; a training
-            that finds one goes on from it.
+        checkpoint_dir: A folder for checkpoints of the second phase, as for `imgclf.fit`.
         verbose: 1 draws the progress on standard error.
 
     Returns:
-        Keras' history, the epochs of the head first; its ``head_epochs`` is their number, its
-        ``best_epoch`` counts from 0 and is None without `val`.
+        The figures of each epoch, those of the head first, and the best epoch.
 
     Raises:
         ArgumentError: An argument is out of range, or the network cannot be divided.
@@ -123,12 +126,11 @@ def fit_two_phase(
     Example:
         >>> model = imgclf.build_model("mobilenet_v3", train.input_shape,
         ...                            train.num_classes, weights="imagenet")  # doctest: +SKIP
-        >>> history = imgclf.fit_two_phase(model, train, val)                  # doctest: +SKIP
+        >>> result = imgclf.fit_two_phase(model, train, val)                   # doctest: +SKIP
+        >>> result.epochs - result.head_epochs                                 # doctest: +SKIP
+        5
     """
-    if isinstance(fine_tune_epochs, bool) or not fine_tune_epochs >= 0 or fine_tune_epochs % 1:
-        raise ArgumentError(
-            f"fine_tune_epochs={fine_tune_epochs!r} is not accepted: give a whole number from 0 on."
-        )
+    require_counts(least=0, fine_tune_epochs=fine_tune_epochs)
     if not isinstance(train, Batches):
         raise ArgumentError(
             f"train is {type(train).__name__}; two phases need what make_generators returns."
@@ -138,6 +140,7 @@ def fit_two_phase(
         "patience": patience,
         "weight_decay": weight_decay,
         "label_smoothing": label_smoothing,
+        "clip_norm": clip_norm,
     }
     divided = divide_network(model)
     with _drawn_features(verbose) as progress:
@@ -148,7 +151,7 @@ def fit_two_phase(
         ]
     weights = balanced_class_weights(train.labels, train.num_classes) if class_weight else None
     steps = train.steps_per_epoch
-    with _drawn_epochs(verbose, train.batch_size) as drawing:
+    with drawn_progress(verbose, train.batch_size) as drawing:
         first = fit(
             divided.head,
             feature_batches(train, features[0]),
@@ -163,7 +166,7 @@ def fit_two_phase(
             **shared,
         )
     divided.adopt_head()
-    first.head_epochs = len(first.epoch)
+    first = replace(first, head_epochs=first.epochs)
     if not fine_tune_epochs or _was_stopped(callbacks):
         return first
     head_weights = model.get_weights()
@@ -187,13 +190,14 @@ def fit_two_phase(
             verbose=verbose,
             **shared,
         )
-    if val is not None and _score(second) < _score(first):
+    is_first_better = _score(second) < _score(first)
+    if is_first_better:
         model.set_weights(head_weights)
-    return _joined(first, second)
+    return _joined(first, second, is_first_better)
 
 
 def _in_one_batch(features: NDArray[np.float32], images: Batches) -> tf.data.Dataset:
-    """Return all features of a split at once; they are small."""
+    """Return all features of a split as one batch; they are small."""
     return tf.data.Dataset.from_tensors((features, images.source.targets))
 
 
@@ -201,32 +205,31 @@ def _was_stopped(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
     return any(isinstance(one, StopOnRequest) and one.stopped for one in callbacks)
 
 
-def _score(history: keras.callbacks.History) -> tuple[float, float]:
+def _score(result: FitResult) -> tuple[float, float]:
     """Return validation accuracy and negative loss of the best epoch."""
-    best = history.best_epoch
+    best = result.best_epoch
     if best is None:
         return (-1.0, 0.0)
-    figures = history.history
+    figures = result.history
     accuracy = figures.get("val_accuracy", [0.0] * (best + 1))[best]
     return (accuracy, -figures["val_loss"][best])
 
 
-def _joined(
-    first: keras.callbacks.History, second: keras.callbacks.History
-) -> keras.callbacks.History:
-    """Put the epochs of both phases into one history."""
-    best = [history.best_epoch for history in (first, second)]
-    is_second_better = best[1] is not None and _score(second) >= _score(first)
-    first.best_epoch = first.head_epochs + best[1] if is_second_better else best[0]
-    for name, values in second.history.items():
-        first.history[name] = [*first.history.get(name, []), *values]
-    first.epoch = list(range(first.head_epochs + len(second.epoch)))
-    return first
+def _joined(first: FitResult, second: FitResult, is_first_better: bool) -> FitResult:
+    """Append the epochs of the second phase to those of the first."""
+    best_epoch = first.best_epoch
+    if second.best_epoch is not None and not is_first_better:
+        best_epoch = first.epochs + second.best_epoch
+    history = {
+        name: [*first.history.get(name, []), *second.history.get(name, [])]
+        for name in {**first.history, **second.history}
+    }
+    return FitResult(history, best_epoch, head_epochs=first.epochs)
 
 
 @contextmanager
 def _frozen_averages(divided: DividedNetwork) -> Iterator[None]:
-    """Keep the batch normalisation of the backbone in inference mode for a while."""
+    """Keep the batch normalisation of the backbone in inference mode."""
     layers = [
         layer
         for layer in divided.frozen._flatten_layers(include_self=False)  # noqa: SLF001
@@ -244,23 +247,10 @@ def _frozen_averages(divided: DividedNetwork) -> Iterator[None]:
 
 @contextmanager
 def _drawn_features(verbose: int | bool) -> Iterator[Any]:
-    """Draw how many images went through the frozen part; nothing where they are kept already."""
+    """Draw how many images went through the backbone; nothing where the features are cached."""
     if not verbose:
         yield None
         return
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Features of each image, once", total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
-
-
-@contextmanager
-def _drawn_epochs(verbose: int | bool, batch_size: int) -> Iterator[list[TrainingProgress]]:
-    """Draw the head's epochs; `fit` itself could not tell images from features."""
-    if not verbose:
-        yield []
-        return
-    drawing = TrainingProgress(Console(stderr=True), batch_size)
-    try:
-        yield [drawing]
-    finally:
-        drawing.close()

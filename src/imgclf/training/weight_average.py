@@ -1,4 +1,4 @@
-"""Measuring and keeping the moving average of the weights instead of the weights themselves."""
+"""The exponential moving average of the weights, which is validated and kept in their place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Any
 
 import keras
 
-__all__ = ["AveragedWeights"]
+__all__ = ["AveragedWeights", "average_momentum", "averaged_training"]
+
+AVERAGED_SHARE = 0.05
+"""Share of a training that the moving average spans."""
+
+LEAST_MOMENTUM, GREATEST_MOMENTUM = 0.9, 0.9998
 
 
 class AveragedWeights(keras.callbacks.Callback):
@@ -55,3 +60,39 @@ class AveragedWeights(keras.callbacks.Callback):
         for variable, value in zip(variables, self._own, strict=True):
             variable.assign(value)
         self._own = None
+
+
+def averaged_training(average_weights: bool | int, num_steps: int) -> int | None:
+    """Return the length of the training whose last twentieth is averaged.
+
+    Args:
+        average_weights: Whether to average, or the steps that the average shall span.
+        num_steps: Steps of the training.
+
+    Returns:
+        Its steps; None averages nothing.
+
+    Example:
+        >>> averaged_training(True, 500), averaged_training(40, 500), averaged_training(False, 500)
+        (500, 800, None)
+    """
+    if average_weights is True:
+        return num_steps
+    return round(average_weights / AVERAGED_SHARE) if average_weights else None
+
+
+def average_momentum(num_steps: int) -> float:
+    """Return the momentum of a moving average over the last twentieth of a training.
+
+    Args:
+        num_steps: Steps of the whole training.
+
+    Returns:
+        From 0.9 (short trainings) to 0.9998.
+
+    Example:
+        >>> average_momentum(100), average_momentum(20_000)
+        (0.9, 0.999)
+    """
+    span = max(1.0, AVERAGED_SHARE * num_steps)
+    return min(max(1 - 1 / span, LEAST_MOMENTUM), GREATEST_MOMENTUM)

@@ -1,155 +1,152 @@
-"""From a candidate to its images, its network and its training."""
+"""Candidates: what differs from one trial to another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
-import keras
-import tensorflow as tf
-
-from imgclf.data.batches.augmentation import resolve_augmentation
-from imgclf.data.batches.generators import Batches, Plan
-from imgclf.training.loop import fit
-from imgclf.training.optimizers import choose_optimizer, usual_rate
-from imgclf.training.schedules import make_schedule
-from imgclf.training.two_phase import fit_two_phase, in_two_phases
-from imgclf.tuning.datasets import DatasetPlan
+from imgclf.options import Value, resolve_options
+from imgclf.runs.settings import Settings
+from imgclf.tuning.space import Space
 from imgclf.tuning.trial_settings import TrialSettings
-from imgclf.tuning.trials import Candidate
-from imgclf.zoo.builder import build_model
+from imgclf.zoo.registry import load_architecture
+
+if TYPE_CHECKING:
+    from imgclf.data.batches.plan import Plan
+    from imgclf.tuning.datasets import DatasetPlan
 
 __all__ = [
-    "TrialImages",
-    "build_images",
-    "build_network",
-    "candidate_plan",
-    "fit_network",
-    "settle_optimizer",
+    "Candidate",
+    "candidate_settings",
+    "default_candidate",
+    "make_candidate",
+    "searched_values",
 ]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TrialImages:
-    """What a trial learns from and is measured on.
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a trial tries: everything that differs between trials.
 
     Attributes:
-        train: Training batches; plain datasets have no end here.
-        val: Validation batches.
-        test: Test batches, if there are any.
-        steps_per_epoch: Training batches per epoch.
+        architecture: The architecture's name.
+        options: A value for each of the architecture's options.
+        training: ``learning_rate``, ``optimizer``, ``batch_size``, ``augment`` (a preset's name,
+            or None for the study's own) and ``image_size``, ``[height, width]`` in pixels.
+        epochs: Passes over the training images.
     """
 
-    train: tf.data.Dataset
-    val: Batches
-    test: Batches | None
-    steps_per_epoch: int
+    architecture: str
+    options: Mapping[str, Value]
+    training: Mapping[str, Any]
+    epochs: int
+
+    @property
+    def key(self) -> str:
+        """The candidate as JSON: equal for equal candidates only."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def value(self, name: str) -> Any:
+        """Return the value of anything that can be searched; None where it does not apply."""
+        if name == "architecture":
+            return self.architecture
+        if name == "epochs":
+            return self.epochs
+        return self.training.get(name, self.options.get(name))
+
+    def shown(self, name: str) -> Any:
+        """Return a value as the command line takes it: image sizes as ``96`` or ``96x128``."""
+        value = self.value(name)
+        return "x".join(map(str, dict.fromkeys(value))) if isinstance(value, list) else value
 
 
-def candidate_plan(plan: Plan, candidate: Candidate) -> Plan:
-    """Return the plan of a candidate's images: its size, batches and augmentation."""
-    height, width = candidate.training["image_size"]
-    preset = candidate.training["augment"]
-    return replace(
-        plan,
-        policy=replace(plan.policy, image_size=(height, width)),
-        batch_size=candidate.training["batch_size"],
-        augmentation=plan.augmentation if preset is None else resolve_augmentation(preset),
-    )
+def default_candidate(
+    architecture: str, plan: Plan | DatasetPlan, settings: TrialSettings
+) -> Candidate:
+    """Return the candidate of an architecture's defaults, with the study's own settings."""
+    from imgclf.data.batches.augmentation import PRESETS  # heavy
+
+    presets = [name for name, preset in PRESETS.items() if preset == plan.augmentation]
+    options = resolve_options(architecture, load_architecture(architecture).options, {})
+    training = {
+        "learning_rate": settings.training.learning_rate,
+        "optimizer": settings.training.optimizer,
+        "batch_size": plan.batch_size,
+        "augment": presets[0] if presets else None,
+        "image_size": list(plan.policy.image_size),
+    }
+    return Candidate(architecture, options, training, settings.training.epochs)
 
 
-def build_images(plan: Plan | DatasetPlan, candidate: Candidate) -> TrialImages:
-    """Make a candidate's batches.
+def make_candidate(
+    space: Space,
+    values: Mapping[str, Value],
+    plan: Plan | DatasetPlan,
+    settings: TrialSettings,
+    epochs: int | None,
+) -> Candidate:
+    """Return the candidate with these searched values; everything else keeps its default.
 
     Args:
+        space: The search space.
+        values: Values by `imgclf.tuning.dimensions.Dimension.key`, with ``"architecture"``.
         plan: The study's images.
+        settings: Settings of every trial.
+        epochs: Passes over the training images; None takes those of `settings`.
+
+    Returns:
+        The candidate.
+    """
+    architecture = str(values["architecture"])
+    default = default_candidate(architecture, plan, settings)
+    options, training = dict(default.options), dict(default.training)
+    for dimension in space.active(architecture):
+        value = values[dimension.key]
+        if dimension.architecture is not None:
+            options[dimension.name] = value
+        elif dimension.name == "image_size":
+            training["image_size"] = [value, value]
+        else:
+            training[dimension.name] = value
+    return Candidate(architecture, options, training, epochs or settings.training.epochs)
+
+
+def candidate_settings(settings: TrialSettings, candidate: Candidate) -> Settings:
+    """Return the settings with which `imgclf.train` does what a candidate's trial does.
+
+    Args:
+        settings: What all trials share.
         candidate: What is tried.
 
     Returns:
-        The batches.
+        The settings.
     """
-    if isinstance(plan, DatasetPlan):
-        return TrialImages(plan.train(), plan.val(), None, plan.steps_per_epoch)
-    data = candidate_plan(plan, candidate).build()
-    return TrialImages(data.train, data.val, data.test, data.train.steps_per_epoch)
-
-
-def build_network(candidate: Candidate, images: Batches, seed: int) -> keras.Model:
-    """Build a candidate's network for images like these."""
-    return build_model(
-        candidate.architecture,
-        images.input_shape,
-        images.num_classes,
-        data_format=images.policy.data_format,
-        seed=seed,
-        **candidate.options,
+    tried = {name: value for name, value in candidate.training.items() if value is not None}
+    return replace(
+        settings.training,
+        architecture=candidate.architecture,
+        options=candidate.options,
+        epochs=candidate.epochs,
+        **tried,
     )
 
 
-def fit_network(
-    model: keras.Model,
-    candidate: Candidate,
-    settings: TrialSettings,
-    train: tf.data.Dataset,
-    steps_per_epoch: int,
-    *,
-    val: Batches | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Any:
-    """Fit a candidate's network as `imgclf.train` would.
-
-    Args:
-        model: What `build_network` returned.
-        candidate: Its epochs, learning rate and optimizer.
-        settings: What all trials share.
-        train: Training batches.
-        steps_per_epoch: Batches that make an epoch.
-        val: Images that choose the epoch; without them the last one counts.
-        callbacks: Keras callbacks.
-
-    Returns:
-        Keras' history with ``best_epoch``.
-    """
-    rate = candidate.training["learning_rate"]
-    shared: dict[str, Any] = {
-        "epochs": candidate.epochs,
-        "optimizer": candidate.training["optimizer"],
-        "weight_decay": settings.weight_decay,
-        "label_smoothing": settings.label_smoothing,
-        "average_weights": settings.average_weights,
-        "class_weight": settings.class_weight,
-        "patience": settings.patience if val is not None else None,
-        "precision": settings.precision,
-        "callbacks": callbacks,
-    }
-    if isinstance(train, Batches) and in_two_phases(model, None):
-        return fit_two_phase(
-            model, train, val, learning_rate=rate, schedule=settings.schedule, **shared
+def searched_values(candidate: Candidate, space: Space) -> dict[str, Value] | None:
+    """Return a candidate's searched values; None where it lies outside the space."""
+    values: dict[str, Value] = {"architecture": candidate.architecture}
+    for dimension in space.active(candidate.architecture):
+        value = candidate.value(dimension.name)
+        if dimension.name == "image_size":
+            height, width = value
+            value = height if height == width else None
+        inside = (
+            value in dimension.values
+            if dimension.values
+            else dimension.low <= cast("float", value) <= dimension.high
         )
-    schedule = make_schedule(settings.schedule, rate, candidate.epochs * steps_per_epoch)
-    return fit(model, train, val, learning_rate=schedule, steps_per_epoch=steps_per_epoch, **shared)
-
-
-def settle_optimizer(
-    chosen: dict[str, Any],
-    architectures: Sequence[str],
-    input_shape: tuple[int, int, int],
-    num_classes: int,
-) -> None:
-    """Choose one optimizer for all networks of a study: Muon only where it suits each of them.
-
-    Args:
-        chosen: What a recipe gave; ``optimizer`` and ``learning_rate`` are filled in where they
-            are left to the network.
-        architectures: Names of the architectures.
-        input_shape: Of one image.
-        num_classes: 2 or more.
-    """
-    if chosen["optimizer"] == "auto":
-        suited = {
-            choose_optimizer(build_model(name, input_shape, num_classes)) for name in architectures
-        }
-        chosen["optimizer"] = "muon" if suited == {"muon"} else "adam"
-    if chosen["learning_rate"] is None:
-        chosen["learning_rate"] = usual_rate(chosen["optimizer"])
+        if not inside:
+            return None
+        values[dimension.key] = value
+    return values

@@ -1,4 +1,4 @@
-"""The workers of a search that have come over the network, and what they say."""
+"""The chief of a search: it gives tasks to remote workers over the network."""
 
 from __future__ import annotations
 
@@ -16,74 +16,74 @@ from pathlib import Path
 from typing import Any
 
 from imgclf.errors import TuningError
-from imgclf.tuning.messages import PROTOCOL, Connection, read_event, study_mark, write_order
-from imgclf.tuning.study import ATTEMPT
-from imgclf.tuning.trial_settings import RefitOrder, TrialOrder
+from imgclf.tuning.messages import PROTOCOL, Connection, read_event, study_digest, write_task
+from imgclf.tuning.study import ATTEMPT_PREFIX
+from imgclf.tuning.tasks import WorkerTask
 
 __all__ = ["NOBODY_S", "Chief"]
 
 SILENCE_S = 30.0
-"""A worker says that it is alive every two seconds; after this time without a word it is not."""
+"""Time without a message after which a worker counts as lost; one sends a sign every 2 s."""
 
 NOBODY_S = 600.0
-"""How long a search without workers of its own waits for one to come."""
+"""How long a search without local workers waits for a remote one."""
 
 SHARED_FOLDER_S = 20.0
-"""How long a file that was written on another machine may take to be seen here (NFS)."""
+"""How long a file written on another machine may take to appear here (NFS)."""
 
 
 @dataclass(slots=True, eq=False)
-class _Remote:
+class _RemoteWorker:
     """A connected worker.
 
     Attributes:
-        connection: The way to it.
-        heard_s: When it last said something.
-        greeted: Whether it is known to be one of ours.
-        job: The number of the trial that it runs; None while it waits.
-        order: What it runs.
-        attempt: Where it saves the bundle, until the trial has ended well.
+        connection: The connection to it.
+        heard_s: When its last message came.
+        greeted: Whether it has proved to be a worker of this version.
+        job: Number of the task that it runs; None while it is idle.
+        task: The task that it runs.
+        attempt: File to which it saves the classifier, until the task has ended well.
     """
 
     connection: Connection
     heard_s: float
     greeted: bool = False
     job: int | None = None
-    order: TrialOrder | RefitOrder | None = None
+    task: WorkerTask | None = None
     attempt: Path | None = None
 
 
 @dataclass(slots=True)
 class Chief:
-    """Workers that join over the network; each runs one trial at a time.
+    """A pool of workers that join over the network; each runs one task at a time.
 
-    Use as a context manager: leaving it sends all workers home.
+    Use it as a context manager; leaving it dismisses all workers.
 
     Attributes:
-        host: Where to listen.
-        port: The port; 0 takes a free one, which is here once the context is entered.
-        patience_s: How long to wait while there is no worker; None for ever, where others work.
-        silence_s: How long a worker may say nothing.
+        host: Host to listen on.
+        port: Port to listen on; 0 takes a free one, and is replaced by it on entering.
+        patience_s: How long to wait while there is no worker; None waits for ever.
+        silence_s: Time without a message after which a worker counts as lost.
     """
 
     host: str
     port: int
     patience_s: float | None = None
     silence_s: float = SILENCE_S
-    _remotes: list[_Remote] = field(default_factory=list)
+    _remotes: list[_RemoteWorker] = field(default_factory=list)
     _lost: deque[int] = field(default_factory=deque)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _listener: socket.socket | None = None
     _alone_since_s: float = field(default_factory=time.monotonic)
 
     def __enter__(self) -> Chief:
-        """Begin to listen."""
+        """Start listening."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         try:
             self._listener = socket.create_server((self.host, self.port), family=family)
         except OSError as error:
             raise TuningError(
-                f"{self.host}:{self.port} cannot be listened on ({error.strerror}): give another "
+                f"Cannot listen on {self.host}:{self.port} ({error.strerror}): give another "
                 "address; port 0 takes a free one."
             ) from error
         self._listener.setblocking(False)
@@ -92,7 +92,7 @@ class Chief:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Send all workers home."""
+        """Dismiss all workers."""
         for remote in self._remotes:
             with contextlib.suppress(OSError):
                 remote.connection.send({"end": True})
@@ -104,37 +104,29 @@ class Chief:
 
     @property
     def num_idle(self) -> int:
-        """Number of workers that could take a trial."""
+        """Number of workers without a task."""
         return sum(remote.greeted and remote.job is None for remote in self._remotes)
 
-    def run(self, job: int, order: TrialOrder | RefitOrder) -> None:
-        """Give a trial, or a refit, to a worker that has none.
-
-        Args:
-            job: By which `events` names the trial.
-            order: What to run.
-        """
+    def run(self, job: int, task: WorkerTask) -> None:
+        """Give a task to an idle worker; see `imgclf.tuning.pool.WorkerPool`."""
         remote = next(item for item in self._remotes if item.greeted and item.job is None)
-        remote.job, remote.order, remote.attempt = job, order, None
-        if order.bundle:
-            # A worker that is given up may still be writing when another has the same trial.
-            final = Path(order.bundle)
-            remote.attempt = final.with_name(f"{ATTEMPT}{secrets.token_hex(4)}-{final.name}")
-            order = replace(order, bundle=str(remote.attempt))
-        message = {"order": write_order(order), "mark": study_mark(order.study_dir)}
+        remote.job, remote.task, remote.attempt = job, task, None
+        if task.bundle:
+            # A lost worker may still be writing its file when another one runs the same task.
+            final = Path(task.bundle)
+            remote.attempt = final.with_name(f"{ATTEMPT_PREFIX}{secrets.token_hex(4)}-{final.name}")
+            task = replace(task, bundle=str(remote.attempt))
+        message = {"task": write_task(task), "digest": study_digest(task.study_dir)}
         try:
             remote.connection.send(message)
         except OSError:
             self._drop(remote)
 
     def events(self, timeout_s: float) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield what the workers have said, waiting for the first word at most `timeout_s`.
-
-        Yields:
-            A trial's job and an event, as those of `imgclf.tuning.workers.Workers`.
+        """Yield the workers' events; see `imgclf.tuning.pool.WorkerPool`.
 
         Raises:
-            TuningError: There has been no worker for a long time.
+            TuningError: There has been no worker for `patience_s`.
         """
         for key, _ in self._selector.select(timeout_s):
             if key.data is None:
@@ -147,30 +139,30 @@ class Chief:
                 self._drop(remote)
         while self._lost:
             yield self._lost.popleft(), {"lost": True}
-        self._require_somebody(now_s)
+        self._require_worker(now_s)
 
-    def _require_somebody(self, now_s: float) -> None:
+    def _require_worker(self, now_s: float) -> None:
         if self._remotes:
             self._alone_since_s = now_s
         elif self.patience_s is not None and now_s - self._alone_since_s > self.patience_s:
             raise TuningError(
-                f"No worker has been there for {self.patience_s / 60:.0f} minutes: start one with "
+                f"There was no worker for {self.patience_s / 60:.0f} minutes: start one with "
                 f"imgclf tune-worker --chief {self.host}:{self.port}, and go on with --resume "
-                "(resume=True); what has ended is kept."
+                "(resume=True); finished trials are kept."
             )
 
     def _accept(self) -> None:
         assert self._listener is not None
         try:
             sock, _ = self._listener.accept()
-        except OSError:  # It went away while it was waiting.
+        except OSError:  # The client closed the connection before it was accepted.
             return
-        sock.settimeout(self.silence_s)  # Nobody may hold up the search by not reading.
-        remote = _Remote(Connection(sock), time.monotonic())
+        sock.settimeout(self.silence_s)  # A worker that does not read must not block the search.
+        remote = _RemoteWorker(Connection(sock), time.monotonic())
         self._remotes.append(remote)
         self._selector.register(sock, selectors.EVENT_READ, remote)
 
-    def _listen(self, remote: _Remote) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _listen(self, remote: _RemoteWorker) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             messages = remote.connection.receive()
             for message in messages:
@@ -180,11 +172,11 @@ class Chief:
                     continue
                 event = read_event(message)
                 if remote.job is not None and "alive" not in event:
-                    yield from self._told(remote, remote.job, event)
+                    yield from self._handle(remote, remote.job, event)
         except (OSError, ValueError):
             self._drop(remote)
 
-    def _greet(self, remote: _Remote, message: dict[str, Any]) -> None:
+    def _greet(self, remote: _RemoteWorker, message: dict[str, Any]) -> None:
         own = {"imgclf": version("imgclf"), "protocol": PROTOCOL}
         if message.get("hello") != own:
             remote.connection.send({"refused": f"the chief has {own}"})
@@ -192,22 +184,22 @@ class Chief:
         remote.greeted = True
         remote.connection.send({"welcome": True})
 
-    def _told(
-        self, remote: _Remote, job: int, event: dict[str, Any]
+    def _handle(
+        self, remote: _RemoteWorker, job: int, event: dict[str, Any]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         if "refused" in event or "error" in event:
             remote.attempt = None
         if "ended" in event:
-            attempt, order = remote.attempt, remote.order
-            remote.job = remote.order = remote.attempt = None
-            if attempt is not None and order is not None and event["ended"] == 0:
-                yield from self._take_bundle(job, attempt, Path(order.bundle))
+            attempt, task = remote.attempt, remote.task
+            remote.job = remote.task = remote.attempt = None
+            if attempt is not None and task is not None and event["ended"] == 0:
+                yield from self._take_bundle(job, attempt, Path(task.bundle))
         yield job, event
 
     def _take_bundle(
         self, job: int, attempt: Path, final: Path
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Give the bundle of a trial that has ended well its name."""
+        """Rename the classifier's file of a task that has ended well to its final name."""
         deadline_s = time.monotonic() + SHARED_FOLDER_S
         while not attempt.exists() and time.monotonic() < deadline_s:
             if attempt.name in os.listdir(attempt.parent):  # noqa: PTH208 - asks the server anew
@@ -224,8 +216,8 @@ class Chief:
             },
         )
 
-    def _drop(self, remote: _Remote) -> None:
-        """Give a worker up, and its trial back."""
+    def _drop(self, remote: _RemoteWorker) -> None:
+        """Disconnect a lost worker, and report its task as lost."""
         if remote not in self._remotes:
             return
         self._remotes.remove(remote)
@@ -233,7 +225,7 @@ class Chief:
             self._lost.append(remote.job)
         self._forget(remote)
 
-    def _forget(self, remote: _Remote) -> None:
+    def _forget(self, remote: _RemoteWorker) -> None:
         self._selector.unregister(remote.connection.sock)
         remote.connection.close()
         if remote.attempt is not None:

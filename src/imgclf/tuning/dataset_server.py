@@ -1,4 +1,4 @@
-"""Lending the batches of a dataset of this process to another one, a pass at a time."""
+"""A server of dataset batches: other processes read a dataset that cannot leave this one."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from numpy.typing import NDArray
 
 from imgclf.errors import DataError
 
-__all__ = ["borrowed_batches", "lent_dataset"]
+__all__ = ["receive_batches", "serve_dataset"]
 
-LAST_WORDS_S = 5.0
-"""How long a pass may take to notice that nobody reads it any more."""
+JOIN_S = 5.0
+"""How long to wait for the thread of an unfinished pass to end."""
 
 
 @contextlib.contextmanager
-def lent_dataset(dataset: tf.data.Dataset, folder: Path) -> Iterator[str]:
-    """Let other processes of this machine iterate over a dataset that cannot leave this one.
+def serve_dataset(dataset: tf.data.Dataset, folder: Path) -> Iterator[str]:
+    """Serve a dataset's batches to other processes of this machine.
 
-    A dataset does not pickle and may run Python of the caller. Each connection is one pass: it is
-    shuffled and varied anew, as the caller has made it.
+    A dataset cannot be pickled and may run the caller's Python code. Each connection is one pass
+    over it, with its own shuffling and augmentation.
 
     Args:
         dataset: Batches of ``(images, labels)``.
-        folder: A folder that only this user may enter; the socket lies in it.
+        folder: Folder for the socket; only this user may have access to it.
 
     Yields:
-        The socket's path, for `borrowed_batches`.
+        The socket's path, for `receive_batches`.
     """
     path = folder / "batches.sock"
     passes: list[tuple[threading.Thread, socket.socket]] = []
@@ -47,26 +47,26 @@ def lent_dataset(dataset: tf.data.Dataset, folder: Path) -> Iterator[str]:
         try:
             yield str(path)
         finally:
-            # Closing alone would not wake the thread that waits in accept().
+            # Closing alone does not wake a thread that waits in accept().
             listener.shutdown(socket.SHUT_RDWR)
             accepting.join()
             for thread, connection in passes:
-                with contextlib.suppress(OSError):  # Most passes have ended long ago.
+                with contextlib.suppress(OSError):  # Most passes have ended already.
                     connection.shutdown(socket.SHUT_RDWR)
-                thread.join(LAST_WORDS_S)
+                thread.join(JOIN_S)
 
 
-def borrowed_batches(address: str) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Yield the batches of one pass over a dataset that another process lends.
+def receive_batches(address: str) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield the batches of one pass over a dataset that another process serves.
 
     Args:
-        address: What `lent_dataset` gave.
+        address: The socket's path, from `serve_dataset`.
 
     Yields:
         Images and labels, as the dataset has them.
 
     Raises:
-        DataError: The dataset failed, or its process has gone.
+        DataError: The dataset failed, or its process has ended.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(address)
@@ -84,7 +84,7 @@ def _accept(
     while True:
         try:
             connection, _ = listener.accept()
-        except OSError:  # The lending is over.
+        except OSError:  # The listener is closed.
             return
         passes[:] = [item for item in passes if item[0].is_alive()]
         thread = threading.Thread(target=_send_pass, args=(connection, dataset), daemon=True)
@@ -93,7 +93,7 @@ def _accept(
 
 
 def _send_pass(connection: socket.socket, dataset: tf.data.Dataset) -> None:
-    # A trial that has ended early, or was killed, does not read its pass to the end.
+    # A trial that stops early, or is killed, does not read its pass to the end.
     with connection, contextlib.suppress(ConnectionError):
         try:
             for images, labels in dataset:
@@ -115,10 +115,10 @@ def _send(connection: socket.socket, *arrays: NDArray[Any]) -> None:
 
 
 def _read_header(stream: BufferedReader) -> list[tuple[str, list[int]]]:
-    """Read what comes next: the types and shapes of two arrays; nothing at the end of a pass."""
+    """Read dtype and shape of the next two arrays; an empty list at the end of the pass."""
     line = stream.readline()
     if not line:
-        raise DataError("The process that holds the training dataset has gone.")
+        raise DataError("The process with the training dataset has ended.")
     header = json.loads(line)
     if isinstance(header, dict):
         raise DataError(f"The training dataset failed: {header['error']}")
@@ -129,5 +129,5 @@ def _read_array(stream: BufferedReader, dtype: str, shape: list[int]) -> NDArray
     array = np.empty(shape, np.dtype(dtype))
     # Zero-sized views cannot be cast; an empty batch has nothing to read anyway.
     if array.size and stream.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
-        raise DataError("The process that holds the training dataset has gone.")
+        raise DataError("The process with the training dataset has ended.")
     return array

@@ -15,46 +15,46 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from imgclf.data.batches.augmentation import Augmentation
-from imgclf.data.batches.generators import Batches, Plan
-from imgclf.data.batches.source import BatchSource, encode_labels
+from imgclf.data.batches.batch_source import BatchSource, encode_labels
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.plan import Plan
 from imgclf.data.division.samples import Sample
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.store.pixel_store import StoredPixels
 from imgclf.errors import ArgumentError
-from imgclf.tuning.dataset_server import borrowed_batches, lent_dataset
+from imgclf.tuning.dataset_server import receive_batches, serve_dataset
 from imgclf.tuning.space import Space
 
 __all__ = ["FIXED_DIMENSIONS", "DatasetPlan", "plan_datasets", "require_searchable"]
 
 FIXED_DIMENSIONS = ("batch_size", "augment", "image_size")
-"""What a plain dataset has decided already."""
+"""What cannot be searched with a plain dataset: its batches are made already."""
 
 NUM_AXES = 4
-"""Of a batch: images, height, width, channels."""
+"""Axes of a batch: images, height, width, channels."""
 
 PIXEL_RANGE = "give images of 0..255; the networks rescale them themselves."
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetPlan:
-    """The images of two plain datasets, as a trial's process finds them; picklable.
+    """The images of two plain datasets, for the trials' processes; picklable.
 
-    The training dataset stays in its own process, which lends its batches: it is shuffled and
-    varied anew in each epoch, as its owner has made it. The validation images, which never
-    change, lie in a file.
+    The training dataset stays in its own process, which serves its batches, shuffled and augmented
+    anew in each epoch. The validation images, which never change, are in a file.
 
     Attributes:
         policy: The images' size and channels.
         batch_size: Images in the first validation batch.
         class_names: Names of the classes.
         steps_per_epoch: Training batches per epoch.
-        image_dtype: Of the training images.
-        train_address: Where the training batches are lent.
+        image_dtype: Data type of the training images.
+        train_address: Socket that serves the training batches.
         val_pixels: File of the validation images, uint8.
         val_labels: File of their class indices.
-        digest: Names validation images, and size and number of the training batches.
-        augmentation: None is known of.
-        seed: Of a `Plan`; nothing is drawn here.
+        digest: Digest of the validation images and of the training batches' form and number.
+        augmentation: No augmentation; as of a `Plan`.
+        seed: Not used; as of a `Plan`.
     """
 
     policy: InputPolicy
@@ -70,19 +70,19 @@ class DatasetPlan:
     seed: int = 0
 
     def train(self) -> tf.data.Dataset:
-        """Return the training batches, epoch after epoch, without end."""
+        """Return the training batches, repeated without end."""
         units = 1 if len(self.class_names) == 2 else len(self.class_names)
         signature = (
             tf.TensorSpec((None, *self.policy.input_shape), self.image_dtype),
             tf.TensorSpec((None, units), tf.float32),
         )
         options = tf.data.Options()
-        options.autotune.enabled = False  # As for our own batches: it holds up epochs by seconds.
+        options.autotune.enabled = False  # As for Batches: it delays ends of epochs by seconds.
         batches = tf.data.Dataset.from_generator(self._labelled, output_signature=signature)
         return batches.repeat().prefetch(2).with_options(options)
 
     def _labelled(self) -> Iterator[tuple[NDArray[Any], NDArray[np.float32]]]:
-        for images, labels in borrowed_batches(self.train_address):
+        for images, labels in receive_batches(self.train_address):
             yield images, _targets(labels, len(self.class_names))
 
     def val(self) -> Batches:
@@ -108,7 +108,7 @@ class DatasetPlan:
 
 
 def require_searchable(space: Space) -> None:
-    """Refuse what a plain dataset has decided already.
+    """Refuse a space with dimensions that a plain dataset has fixed already.
 
     Raises:
         ArgumentError: The space searches batch size, image size or augmentation.
@@ -123,20 +123,20 @@ def require_searchable(space: Space) -> None:
 
 @contextmanager
 def plan_datasets(train: tf.data.Dataset, val: tf.data.Dataset) -> Iterator[DatasetPlan]:
-    """Make two plain datasets available to the processes of trials.
+    """Make two plain datasets available to the trials' processes.
 
     The validation images are read once and kept in a temporary file.
 
     Args:
         train: Batches of ``(images, labels)``: images 0..255, uint8 or float,
             ``(batch, height, width, channels)``; labels as indices or one-hot.
-        val: The same; goes through the same images each time.
+        val: Batches of the same form, with the same images in each pass.
 
     Yields:
-        The plan; it holds while the context does.
+        The plan; valid until the context is left.
 
     Raises:
-        ArgumentError: A dataset is not of that kind.
+        ArgumentError: A dataset has another form.
     """
     for name, dataset in (("train", train), ("val", val)):
         _require_batches(name, dataset)
@@ -149,13 +149,13 @@ def plan_datasets(train: tf.data.Dataset, val: tf.data.Dataset) -> Iterator[Data
     with tempfile.TemporaryDirectory(prefix="imgclf-") as name:
         folder = Path(name)
         with (folder / "val.u8").open("wb") as file:
-            labels, batch_size, digest = _spool(val, file)
+            labels, batch_size, digest = _write_pixels(val, file)
         names = _class_names(train, val, labels)
         indices = labels.argmax(axis=1) if labels.shape[1] > 1 else labels[:, 0].astype(np.int64)
         np.save(folder / "val-labels.npy", indices.astype(np.int64))
         steps = _count_batches(train)
         digest.update(f"{train.element_spec} {steps} {names}".encode())
-        with lent_dataset(train, folder) as address:
+        with serve_dataset(train, folder) as address:
             yield DatasetPlan(
                 InputPolicy((height, width), channels),
                 batch_size,
@@ -186,8 +186,12 @@ def _require_batches(name: str, dataset: tf.data.Dataset) -> None:
         raise ArgumentError(f"{name} has no end: leave repeat() out, or cut it with take(steps).")
 
 
-def _spool(val: tf.data.Dataset, file: BinaryIO) -> tuple[NDArray[np.float64], int, Any]:
-    """Write the images as bytes; returns ``(num_images, 1 or num_classes)`` labels and a digest."""
+def _write_pixels(val: tf.data.Dataset, file: BinaryIO) -> tuple[NDArray[np.float64], int, Any]:
+    """Write the images to a file as uint8.
+
+    Returns:
+        Labels ``(num_images, 1 or num_classes)``, batch size, and a digest of both.
+    """
     digest, found, largest = hashlib.sha256(), [], 0.0
     is_float = val.element_spec[0].dtype.is_floating
     for images, labels in val.as_numpy_iterator():
@@ -196,7 +200,7 @@ def _spool(val: tf.data.Dataset, file: BinaryIO) -> tuple[NDArray[np.float64], i
         if images.min() < 0:
             raise ArgumentError(f"val has the pixel value {images.min():g}: {PIXEL_RANGE}")
         largest = max(largest, float(images.max()))
-        # A file that is classified later has whole values, too.
+        # Image files, which are classified later, have whole values, too.
         content = np.rint(images).astype(np.uint8).tobytes()
         file.write(content)
         digest.update(content)
@@ -215,7 +219,7 @@ def _spool(val: tf.data.Dataset, file: BinaryIO) -> tuple[NDArray[np.float64], i
 def _class_names(
     train: tf.data.Dataset, val: tf.data.Dataset, labels: NDArray[np.float64]
 ) -> tuple[str, ...]:
-    """Take the names that Keras hangs on a dataset; otherwise a class is named by its index."""
+    """Return the class names that Keras sets on a dataset; otherwise the indices as names."""
     given: Sequence[str] | None = getattr(train, "class_names", getattr(val, "class_names", None))
     if given is not None:
         return tuple(given)
@@ -233,10 +237,10 @@ def _count_batches(train: tf.data.Dataset) -> int:
 
 
 def _targets(labels: NDArray[Any], num_classes: int) -> NDArray[np.float32]:
-    """Encode labels as the head is trained on them, whatever their form."""
+    """Encode indices or one-hot labels as the network's head needs them."""
     columns = labels.reshape(len(labels), -1)
     if columns.shape[1] > 1:
-        # May be soft, as of MixUp.
+        # They may be soft labels, as of MixUp.
         return columns[:, 1:].astype(np.float32) if num_classes == 2 else columns.astype(np.float32)
     if num_classes == 2:
         return columns.astype(np.float32)

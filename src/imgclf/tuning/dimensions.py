@@ -1,4 +1,4 @@
-"""One dimension of a search: a name and the values that it may take."""
+"""Dimensions of a search space: a name and the values to try."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ TRAINING_OPTIONS = (
     # A side of a square; every size has its own decoded pixels, so sizes are listed one by one.
     Option("image_size", Int(8, 4096, search=[64, 96, 128]), 96),
 )  # fmt: skip
-"""What can be searched beside an architecture's own options. The networks themselves do not know
-these; a test compares the names with those of `fit` and of the augmentation presets."""
+"""Options of the training that can be searched, beside those of the architectures. A test compares
+them with what `fit` and the augmentation presets accept."""
 
 USUAL_RATE = 1e-3
-"""Adam's learning rate."""
+"""Adam's usual learning rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """One name that is searched: listed values, or a range.
+    """A dimension of a search space: listed values, or a range.
 
     Attributes:
         name: An option of the architecture, or one of `TRAINING_OPTIONS`.
         values: The listed values; empty for a range.
         low: Lower end of the range, included.
         high: Upper end of the range, included.
-        log: Whether the range is gone through in equal ratios.
-        whole: Whether the range holds whole numbers only.
+        log: Whether the range has a logarithmic scale.
+        whole: Whether the range has whole numbers only.
         architecture: The architecture whose option it is; None for a training option.
     """
 
@@ -61,7 +61,7 @@ class Dimension:
 
     @property
     def key(self) -> str:
-        """A name that no other dimension of the space has."""
+        """A name that is unique in the space, such as ``resnet9.filters``."""
         return f"{self.architecture}.{self.name}" if self.architecture else self.name
 
     @property
@@ -72,7 +72,7 @@ class Dimension:
         return f"{self.low:g}..{self.high:g}" + (":log" if self.log else "")
 
     def grid(self, most: int) -> tuple[Value, ...]:
-        """List the values, those of a range at equal distances, both ends included."""
+        """Return the listed values, or `most` evenly spaced values of the range, ends included."""
         if self.values:
             return self.values
         shares = [step / (most - 1) for step in range(most)]
@@ -80,7 +80,7 @@ class Dimension:
             points = [self.low * (self.high / self.low) ** share for share in shares]
         else:
             points = [self.low + share * (self.high - self.low) for share in shares]
-        # Three significant digits are plenty for a rate, and stay readable.
+        # Three significant digits are enough, and readable.
         rounded = [round(point) if self.whole else float(f"{point:.3g}") for point in points]
         return tuple(dict.fromkeys(rounded))
 
@@ -88,9 +88,9 @@ class Dimension:
 def default_dimension(
     option: Option, architecture: str | None = None, *, learning_rate: float = USUAL_RATE
 ) -> Dimension:
-    """Return what is searched of an option when nothing is said: `search=`, or all its bounds.
+    """Return the default dimension of an option: its ``search=`` values, or its whole range.
 
-    Of the learning rate that is a tenth to ten times of the study's own.
+    For the learning rate it is a tenth to ten times `learning_rate`.
     """
     if option.name == "learning_rate" and architecture is None:
         ends = (float(f"{learning_rate * factor:.3g}") for factor in (0.1, 10))
@@ -115,7 +115,7 @@ def parse_dimension(option: Option, text: str, architecture: str | None = None) 
     """Read ``16,32,64``, ``1e-4..1e-2`` or ``1e-4..1e-2:log`` for an option.
 
     Args:
-        option: What is searched; its bounds decide what is valid.
+        option: The option that is searched; its range decides what is valid.
         text: The values.
         architecture: The architecture whose option it is; None for a training option.
 
@@ -123,7 +123,7 @@ def parse_dimension(option: Option, text: str, architecture: str | None = None) 
         The dimension.
 
     Raises:
-        ArgumentError: The text is malformed, or a value is out of the option's bounds.
+        ArgumentError: The text is malformed, or a value is out of the option's range.
     """
     body, _, mark = text.strip().partition(":")
     if mark not in ("", "log"):
@@ -144,7 +144,7 @@ def _parse_range(option: Option, body: str, *, log: bool, architecture: str | No
     low, high = (
         cast("float", _parse_value(option, item, body)) for item in body.split("..", maxsplit=1)
     )
-    # What a range means follows the option's own declaration, unless the text says more.
+    # The scale is the option's own, unless the text asks for a logarithmic one.
     log = log or option.range.log
     if not low < high:
         raise _refusal(option, body, "the lower end comes first")

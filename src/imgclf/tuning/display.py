@@ -1,4 +1,4 @@
-"""A search's progress: a live table on a terminal, a line per trial elsewhere."""
+"""The progress of a search: a live table on a terminal, otherwise one line per trial."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,28 +14,27 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from imgclf.tuning.search import Watcher
+from imgclf.tuning.candidates import Candidate
+from imgclf.tuning.search import SearchCallbacks
+from imgclf.tuning.search_spec import SearchSpec
 from imgclf.tuning.space import Space
-from imgclf.tuning.trials import Candidate, Trial, best_trial, completed, rank
-
-if TYPE_CHECKING:
-    from imgclf.tuning.tuner import TuningOrder
+from imgclf.tuning.trials import Trial, best_trial, completed, rank
 
 __all__ = ["SearchDisplay", "candidate_text", "fitting_names", "shown_value", "trial_line"]
 
 MOST_SHOWN = 10
-"""Trials in the live table, the best ones; the rest is in trials.csv."""
+"""Number of the best trials in the live table; trials.csv has all of them."""
 
 GAP = 2
 """Spaces between columns."""
 
 FIXED_WIDTH = len("trial") + len("epoch 10/10 99.9%") + 2 * GAP
-"""Characters of the columns that are always there."""
+"""Characters of the columns that are always shown."""
 
 
 @dataclass(slots=True)
-class _Progress:
-    """A trial that is running, as far as is known."""
+class _TrialProgress:
+    """A running trial and its latest epoch."""
 
     candidate: Candidate
     epoch: int = 0
@@ -43,37 +42,43 @@ class _Progress:
 
 
 class SearchDisplay:
-    """Draws a search; use as a context manager that gives the `Watcher` to search with."""
+    """Draws the progress of a search; a context manager that returns the search's callbacks."""
 
     def __init__(
         self,
-        order: TuningOrder,
+        spec: SearchSpec,
         trials: tuple[Trial, ...],
         console: Console | None = None,
     ) -> None:
-        """Draw on `console`, standard error by default; `trials` have ended before."""
-        self._order = order
-        self._names = order.space.names
+        """Prepare the display.
+
+        Args:
+            spec: The search.
+            trials: Trials of earlier searches in the study.
+            console: Where to draw; None is standard error.
+        """
+        self._spec = spec
+        self._names = spec.space.names
         self._trials = trials
         self._console = console or Console(stderr=True, highlight=False)
-        self._running: dict[int, _Progress] = {}
+        self._running: dict[int, _TrialProgress] = {}
         self._began_s = time.monotonic()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
-    def __enter__(self) -> Watcher:
-        """Begin to draw."""
+    def __enter__(self) -> SearchCallbacks:
+        """Start drawing."""
         if self._trials:
             self._console.print(f"Going on after {len(self._trials)} trials that have ended")
         if self._console.is_terminal:
             self._live.start()
-        return Watcher(self._begin, self._epoch, self._end, self._draw)
+        return SearchCallbacks(self._begin, self._epoch, self._end, self._draw)
 
     def __exit__(self, *_exception: object) -> None:
-        """Take the live table away; what comes after it is the summary's."""
+        """Remove the live table."""
         self._live.stop()
 
     def _begin(self, number: int, candidate: Candidate) -> None:
-        self._running[number] = _Progress(candidate)
+        self._running[number] = _TrialProgress(candidate)
 
     def _epoch(self, number: int, epoch: int, val_accuracy: float) -> None:
         self._running[number].epoch = epoch
@@ -83,7 +88,7 @@ class SearchDisplay:
         self._running.pop(trial.number, None)
         self._trials = trials
         if not self._console.is_terminal:
-            line = trial_line(trial, trials, self._order.space)
+            line = trial_line(trial, trials, self._spec.space)
             self._console.print(line, markup=False, soft_wrap=True)
 
     def _draw(self) -> None:
@@ -95,7 +100,7 @@ class SearchDisplay:
         shown = rank(self._trials)[:MOST_SHOWN]
         candidates = [trial.candidate for trial in shown]
         candidates += [progress.candidate for progress in self._running.values()]
-        values = [{name: item.value(name) for name in self._names} for item in candidates]
+        values = [{name: item.shown(name) for name in self._names} for item in candidates]
         names, left_out = fitting_names(self._names, values, self._console.width - FIXED_WIDTH)
         for name in ("trial", "accuracy", *names):
             table.add_column(name, no_wrap=True)
@@ -105,19 +110,19 @@ class SearchDisplay:
         for trial in shown:
             score = f"{trial.score:.2%}" if trial.status == "completed" else trial.status
             style = "green" if trial is best else "dim" if trial.status != "completed" else ""
-            cells = [escape(shown_value(trial.candidate.value(name))) for name in names]
+            cells = [escape(shown_value(trial.candidate.shown(name))) for name in names]
             table.add_row(str(trial.number), score, *cells, style=style)
         for number, progress in self._running.items():
-            epochs = progress.candidate.epochs * self._order.settings.executions
+            epochs = progress.candidate.epochs * self._spec.settings.executions
             score = f"epoch {progress.epoch}/{epochs}"
             if progress.val_accuracy is not None:
                 score += f" {progress.val_accuracy:.1%}"
-            cells = [escape(shown_value(progress.candidate.value(name))) for name in names]
+            cells = [escape(shown_value(progress.candidate.shown(name))) for name in names]
             table.add_row(str(number), score, *cells, style="cyan")
         return table
 
     def _status(self) -> str:
-        limits = self._order.limits
+        limits = self._spec.limits
         elapsed_s = time.monotonic() - self._began_s
         parts = [f"{len(self._trials)} of at most {limits.max_trials} trials"]
         best = best_trial(self._trials)
@@ -134,7 +139,7 @@ class SearchDisplay:
 
 
 def trial_line(trial: Trial, trials: tuple[Trial, ...], space: Space) -> str:
-    """Write one trial as a line of plain text."""
+    """Return one line of plain text about a trial."""
     what = candidate_text(trial.candidate, space)
     if trial.status != "completed":
         return f"Trial {trial.number} {trial.status}: {trial.reason}  ({what})"
@@ -148,23 +153,23 @@ def trial_line(trial: Trial, trials: tuple[Trial, ...], space: Space) -> str:
 
 
 def candidate_text(candidate: Candidate, space: Space) -> str:
-    """Write what a trial tried, the searched values only."""
-    pairs = [(name, candidate.value(name)) for name in space.names]
+    """Return a candidate's searched values as ``name=value, ...``."""
+    pairs = [(name, candidate.shown(name)) for name in space.names]
     return ", ".join(f"{name}={shown_value(value)}" for name, value in pairs if value is not None)
 
 
 def fitting_names(
     names: Sequence[str], rows: Sequence[Mapping[str, Any]], width: int
 ) -> tuple[list[str], list[str]]:
-    """Choose the columns of a table: as many as there is room for, none of them broken.
+    """Choose as many of a table's columns as fit without line breaks.
 
     Args:
-        names: The columns, the most important ones first.
+        names: Names of the columns, the most important first.
         rows: Their values.
-        width: Characters that are free for them.
+        width: Available width, in characters.
 
     Returns:
-        The columns to show, and those that there is no room for.
+        The columns that fit, and the others.
     """
     shown: list[str] = []
     left_out: list[str] = []
@@ -178,9 +183,7 @@ def fitting_names(
 
 
 def shown_value(value: Any) -> str:
-    """Write any value of an option in a few characters."""
+    """Return an option's value as short text."""
     if value is None:
         return "-"
-    if isinstance(value, list):
-        return "x".join(map(str, dict.fromkeys(value)))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""What a search has gained over the defaults, with the band in which chance alone moves it."""
+"""The gain of a search over the defaults, with its confidence interval."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Gain", "paired_gain"]
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How much better one classifier is than another on the same images.
+    """Difference in accuracy between the best trial and the defaults, on the same images.
 
     Attributes:
-        split: ``"test"``, or ``"val"``: images that also chose the trial flatter it.
+        split: ``"test"``, or ``"val"``: images that also chose the trial, which biases the gain.
         best_accuracy: Accuracy of the best trial.
         defaults_accuracy: Accuracy of its architecture's defaults.
         low: Lower end of the 95 % interval of the difference.
@@ -37,12 +37,12 @@ class Gain:
 
     @property
     def difference(self) -> float:
-        """Accuracy of the best trial less that of the defaults."""
+        """Accuracy of the best trial minus that of the defaults."""
         return self.best_accuracy - self.defaults_accuracy
 
     @property
     def beyond_noise(self) -> bool:
-        """Whether the interval lies on one side of zero."""
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 
@@ -52,17 +52,17 @@ def paired_gain(
     split: Literal["test", "val"],
     confidence: float = 0.95,
 ) -> Gain:
-    """Compare two classifiers on the images that both were shown.
+    """Compare the accuracy of two classifiers on the same images (paired).
 
-    Only the images on which they differ carry information, so that the band is much narrower
-    than two separate intervals. It says what the choice of images can do, not what another
-    training of the same options would give: that is what executions are for.
+    Only images on which the classifiers differ carry information, so that the interval is much
+    narrower than two separate ones. It covers the choice of images, not the variation between
+    trainings of the same options: that is what executions are for.
 
     Args:
-        best_correct: bool ``(num_images,)``, whether the best trial got each image right.
-        defaults_correct: bool ``(num_images,)``, the same of the defaults, in the same order.
+        best_correct: bool ``(num_images,)``, whether the best trial is right on each image.
+        defaults_correct: bool ``(num_images,)``, the same for the defaults, in the same order.
         split: Which images these are.
-        confidence: How often such intervals contain the true difference.
+        confidence: Confidence level of the interval, 0 to 1.
 
     Returns:
         Both accuracies and the interval.
@@ -76,8 +76,8 @@ def paired_gain(
     """
     if best_correct.shape != defaults_correct.shape or not best_correct.size:
         raise ArgumentError(
-            f"{best_correct.size} and {defaults_correct.size} answers cannot be compared: "
-            "give one for each of the same images."
+            f"Predictions of {best_correct.size} and {defaults_correct.size} images cannot be "
+            "compared: give one of each classifier for each of the same images."
         )
     count = best_correct.size
     only_best = float(np.count_nonzero(best_correct & ~defaults_correct)) + 0.5

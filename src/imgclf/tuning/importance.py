@@ -1,4 +1,4 @@
-"""How much each searched option had to do with the accuracy."""
+"""The importance of each searched option for the accuracy."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from imgclf.tuning.trials import Trial, completed
 __all__ = ["FEWEST_TRIALS", "importance"]
 
 FEWEST_TRIALS = 6
-"""Below this number of trials nothing can be said."""
+"""Fewer completed trials give no estimate."""
 
 RANGE_BINS = 3
-"""A range is parted into this many groups of equal size: low, middle, high."""
+"""Number of equal groups into which the values of a range are divided: low, middle, high."""
 
 
 def importance(trials: Sequence[Trial], space: Space) -> dict[str, float]:
     """Estimate the share of the scores' variance that each option alone explains.
 
-    It is epsilon squared, the analysis of variance's effect size without its bias (T. L. Kelley
-    1935): an option that does nothing comes out near 0 also with few trials. Options that work
-    only together get less than they deserve.
+    It is epsilon squared, the unbiased effect size of the analysis of variance (T. L. Kelley
+    1935): an option without effect gets about 0 even with few trials. Interactions between options
+    are not counted.
 
     Args:
-        trials: All trials; those without a result are left out.
-        space: What was searched.
+        trials: All trials; only completed ones are used.
+        space: The search space.
 
     Returns:
         Shares from 0 to 1 by name, the largest first; empty below six trials.
@@ -40,7 +40,7 @@ def importance(trials: Sequence[Trial], space: Space) -> dict[str, float]:
 
 
 def _share(trials: Sequence[Trial], name: str) -> float:
-    # Where an option does not apply (another architecture was chosen) the trial says nothing of it.
+    # Trials of architectures without this option are left out.
     pairs = [
         (trial.candidate.value(name), trial.score)
         for trial in trials
@@ -58,7 +58,7 @@ def _share(trials: Sequence[Trial], name: str) -> float:
 
 
 def _grouped(pairs: Sequence[tuple[object, float]]) -> list[list[float]]:
-    """Put scores of equal values together; many different numbers become low, middle, high."""
+    """Group scores by value; many different numbers are divided into low, middle and high."""
     by_value: dict[str, list[float]] = {}
     for value, score in pairs:
         by_value.setdefault(repr(value), []).append(score)

@@ -1,11 +1,10 @@
-"""What chief and workers of a search say to each other: lines of JSON, never pickles."""
+"""The messages between a search's chief and its remote workers: lines of JSON, never pickles."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import socket
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,33 +13,37 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import ArgumentError, TuningError
+from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.study import STUDY_FILE
-from imgclf.tuning.trial_settings import RefitOrder, TrialOrder, TrialSettings
-from imgclf.tuning.trials import Candidate
+from imgclf.tuning.tasks import RefitTask, TrialTask, WorkerTask
+from imgclf.tuning.trial_settings import TrialSettings
 
 __all__ = [
     "PROTOCOL",
     "Connection",
-    "ReceivedOrder",
+    "ReceivedTask",
     "read_event",
-    "read_order",
-    "study_mark",
-    "write_order",
+    "read_task",
+    "study_digest",
+    "write_task",
 ]
 
-PROTOCOL = 1
-"""Raised with every change of the messages."""
+PROTOCOL = 2
+"""Version of the messages; raised with every change of them."""
 
 MAX_LINE_BYTES = 1 << 20
-"""An order takes some kilobytes; whoever sends a longer line is no part of a search."""
+"""Longest message. A task takes some kilobytes; a longer line does not come from imgclf."""
 
 KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-"""Seconds, seconds and attempts after which the other machine counts as gone."""
+"""TCP keepalive: idle time and interval in seconds, and probes until the connection is lost."""
+
+TASK_KINDS: dict[str, type[WorkerTask]] = {"trial": TrialTask, "refit": RefitTask}
+"""The kinds of tasks, by their name in a message."""
 
 
 @dataclass(slots=True)
 class Connection:
-    """A socket on which each message is a line of JSON.
+    """A socket that carries one JSON object per line.
 
     Attributes:
         sock: The connected socket.
@@ -50,52 +53,52 @@ class Connection:
     _rest: bytes = b""
 
     def __post_init__(self) -> None:
-        """Let the system notice a machine that has vanished without a word."""
+        """Turn on TCP keepalive, so that a vanished machine is noticed."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in KEEPALIVE.items():
             if hasattr(socket, name):  # Not every system has each of them.
                 self.sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
     def fileno(self) -> int:
-        """Return the descriptor, for `selectors`."""
+        """Return the file descriptor, for `selectors`."""
         return self.sock.fileno()
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message.
 
         Raises:
-            OSError: The other side has gone.
+            OSError: The connection is lost.
         """
         self.sock.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self) -> list[dict[str, Any]]:
-        """Read once, and return the messages that are complete.
+        """Read from the socket once; return the messages that are complete.
 
         Raises:
-            ConnectionError: The other side has gone.
-            ValueError: What it says is not a message.
+            ConnectionError: The connection is closed.
+            ValueError: What came is not a message.
         """
         content = self.sock.recv(65536)
         if not content:
             raise ConnectionResetError("the connection was closed")
         *lines, self._rest = (self._rest + content).split(b"\n")
         if len(self._rest) > MAX_LINE_BYTES:
-            raise ValueError("a line without end")
+            raise ValueError(f"a line of more than {MAX_LINE_BYTES} bytes")
         try:
             messages = [json.loads(line) for line in lines]
         except RecursionError as error:
             raise ValueError("a line nested too deeply") from error
         if not all(isinstance(message, dict) for message in messages):
-            raise ValueError("a line that is no message")
+            raise ValueError("a line that is not a JSON object")
         return messages
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self.sock.close()
 
 
-def study_mark(folder: Path) -> str:
-    """Return what only the same study has, so that two machines know that they share it.
+def study_digest(folder: Path) -> str:
+    """Return the SHA-256 of a study's description: equal where two machines share the study.
 
     Raises:
         TuningError: There is no study in the folder.
@@ -104,51 +107,49 @@ def study_mark(folder: Path) -> str:
         return hashlib.sha256((folder / STUDY_FILE).read_bytes()).hexdigest()
     except OSError as error:
         raise TuningError(
-            f"The study {folder} cannot be read here ({error.strerror}): a worker shares the "
-            "chief's study folder; say with --study-dir where it lies on this machine."
+            f"The study {folder} cannot be read here ({error.strerror}): a worker needs access to "
+            "the chief's study folder; give its path on this machine with --study-dir."
         ) from error
 
 
-def write_order(order: TrialOrder | RefitOrder) -> dict[str, Any]:
-    """Write an order as plain values; paths in the study are relative to it.
+def write_task(task: WorkerTask) -> dict[str, Any]:
+    """Return a task as plain values; paths in the study folder are relative to it.
 
     Raises:
         ArgumentError: Its images are plain datasets, which cannot leave their process.
     """
-    from imgclf.data.batches.generators import Plan  # heavy, as all below
+    from imgclf.data.batches.plan import Plan  # heavy, as all below
 
-    if not isinstance(order.plan, Plan):
+    if not isinstance(task.plan, Plan):
         raise ArgumentError(
             "Workers on other machines need what imgclf.make_generators returned: a plain "
             "tf.data.Dataset cannot leave its process."
         )
-    study = order.study_dir
-    values: dict[str, Any] = {
-        "kind": "trial" if isinstance(order, TrialOrder) else "refit",
-        "study": str(study),
-        **asdict(order),
-    }
+    study_dir = task.study_dir
+    kind = next(name for name, cls in TASK_KINDS.items() if isinstance(task, cls))
+    values: dict[str, Any] = {"kind": kind, "study_dir": str(study_dir), **asdict(task)}
+    values["settings"] = task.settings.as_dict()
     for name in ("bundle", "log"):
-        values[name] = _relative(values[name], study)
-    values["plan"]["split_file"] = _relative(order.plan.split_file, study)
+        values[name] = _relative(values[name], study_dir)
+    values["plan"]["split_file"] = _relative(task.plan.split_file, study_dir)
     return values
 
 
-def read_order(values: dict[str, Any], study: Path) -> TrialOrder | RefitOrder:
-    """Read what `write_order` wrote.
+def read_task(values: dict[str, Any], study_dir: Path) -> WorkerTask:
+    """Read what `write_task` wrote.
 
     Args:
-        values: The order.
-        study: Where the study lies on this machine.
+        values: The task.
+        study_dir: The study's folder on this machine.
 
     Returns:
-        The order.
+        The task.
 
     Raises:
-        TuningError: It cannot be understood.
+        TuningError: The values are not a task.
     """
     from imgclf.data.batches.augmentation import Augmentation
-    from imgclf.data.batches.generators import Plan
+    from imgclf.data.batches.plan import Plan
 
     try:
         plan = dict(values["plan"])
@@ -160,76 +161,70 @@ def read_order(values: dict[str, Any], study: Path) -> TrialOrder | RefitOrder:
             **plan,
             "policy": InputPolicy(**policy),
             "augmentation": Augmentation(**plan["augmentation"]),
-            "split_file": split_file and str(study / split_file),
+            "split_file": split_file and str(study_dir / split_file),
         }
-        kinds: dict[str, type[TrialOrder | RefitOrder]] = {
-            "trial": TrialOrder,
-            "refit": RefitOrder,
-        }
-        kind = kinds[values["kind"]]
+        kind = TASK_KINDS[values["kind"]]
         own = {item.name: values[item.name] for item in fields(kind)}
         own |= {
             "plan": Plan(**plan),
             "candidate": Candidate(**values["candidate"]),
-            "settings": TrialSettings(**values["settings"]),
-            "bundle": values["bundle"] and str(study / values["bundle"]),
-            "log": str(study / values["log"]),
+            "settings": TrialSettings.from_dict(values["settings"]),
+            "bundle": values["bundle"] and str(study_dir / values["bundle"]),
+            "log": str(study_dir / values["log"]),
         }
         return kind(**own)
     except (KeyError, TypeError, ValueError) as error:
         raise TuningError(
-            f"The chief's order cannot be understood ({type(error).__name__}: {error}): use the "
-            "same version of imgclf on all machines."
+            f"The chief's task cannot be read ({type(error).__name__}: {error}): use the same "
+            "version of imgclf on all machines."
         ) from error
 
 
 @dataclass(frozen=True, slots=True)
-class ReceivedOrder:
-    """An order as it has come; only the trial's own process, which has Keras, makes more of it.
+class ReceivedTask:
+    """A task as it came over the network.
+
+    Only the process that runs it, which has imported Keras, turns it into a `WorkerTask`.
 
     Attributes:
-        values: What `write_order` wrote.
-        study: Where the study lies on this machine.
+        values: What `write_task` wrote.
+        study_dir: The study's folder on this machine.
     """
 
     values: dict[str, Any]
-    study: Path
+    study_dir: Path
 
     @property
     def log(self) -> str:
-        """The file for what the process prints."""
-        return str(self.study / str(self.values.get("log")))
+        """Path of the file for what the process prints."""
+        return str(self.study_dir / str(self.values.get("log")))
 
     @property
-    def folders(self) -> list[str]:
+    def image_folders(self) -> list[str]:
         """Folders of the images.
 
         Raises:
-            TuningError: It cannot be understood.
+            TuningError: The values are not a task.
         """
         try:
             names = [self.values["plan"][f"{split}_dir"] for split in ("train", "val", "test")]
         except (KeyError, TypeError) as error:
-            raise TuningError("The chief's order cannot be understood.") from error
+            raise TuningError("The chief's task cannot be read: it names no images.") from error
         return [str(name) for name in names if name is not None]
-
-    def run(self, report: Callable[[dict[str, Any]], None]) -> None:
-        """Run the trial, or the refit, in this process."""
-        read_order(self.values, self.study).run(report)
 
 
 def _relative(path: str | None, study: Path) -> str | None:
-    """Return a path relative to the study; one that lies elsewhere is the same everywhere."""
+    """Return a path relative to the study folder; paths outside of it stay as they are."""
     if path and Path(path).is_relative_to(study):
         return str(Path(path).relative_to(study))
     return path
 
 
-class _Strict(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class _Result(_Strict):
+class _TrialResult(_StrictModel):
     accuracies: list[float] = Field(min_length=1)
     log_loss: float
     fit_s: float
@@ -239,11 +234,11 @@ class _Result(_Strict):
     best_epoch: int | None
 
 
-class _Event(_Strict):
+class _EventMessage(_StrictModel):
     alive: bool | None = None
     epoch: int | None = None
     val_accuracy: float | None = None
-    result: _Result | None = None
+    result: _TrialResult | None = None
     refused: str | None = None
     error: str | None = None
     message: str | None = None
@@ -252,20 +247,23 @@ class _Event(_Strict):
 
 
 def read_event(message: dict[str, Any]) -> dict[str, Any]:
-    """Check what a worker says of its trial.
+    """Check a worker's message about its trial.
+
+    Args:
+        message: The decoded message.
 
     Returns:
-        The event.
+        The event, with only the fields that were sent.
 
     Raises:
-        ValueError: It is none.
+        ValueError: A field is unknown, missing or of the wrong type.
     """
     try:
-        event = _Event.model_validate(message).model_dump(exclude_unset=True)
+        event = _EventMessage.model_validate(message).model_dump(exclude_unset=True)
     except ValidationError as error:
-        raise ValueError(f"{error.error_count()} unexpected part(s) in an event") from error
+        raise ValueError(f"{error.error_count()} invalid field(s) in an event") from error
     if ("epoch" in event) != ("val_accuracy" in event) or ("error" in event) != (
         "message" in event
     ):
-        raise ValueError("half of an event")
+        raise ValueError("an event with a field missing")
     return event

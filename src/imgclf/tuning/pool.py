@@ -1,4 +1,4 @@
-"""All workers of a search as one pool, wherever they are."""
+"""The pool of a search's workers: local processes, remote workers, or both."""
 
 from __future__ import annotations
 
@@ -10,54 +10,69 @@ from typing import Any, Protocol
 from imgclf.errors import ArgumentError
 from imgclf.tuning.addresses import parse_address, require_private
 from imgclf.tuning.chief import NOBODY_S, Chief
-from imgclf.tuning.trial_settings import RefitOrder, TrialOrder
-from imgclf.tuning.workers import Workers
+from imgclf.tuning.local_workers import LocalWorkers
+from imgclf.tuning.tasks import WorkerTask
 
-__all__ = ["Pool", "Team", "open_pool"]
+__all__ = ["CombinedPool", "WorkerPool", "open_pool"]
 
 
-class Pool(Protocol):
-    """The processes that run trials, wherever they are."""
+class WorkerPool(Protocol):
+    """Workers that run a search's tasks, each one task at a time."""
 
     @property
     def num_idle(self) -> int:
-        """Number of processes that could take a trial."""
+        """Number of workers without a task."""
         ...
 
-    def run(self, job: int, order: TrialOrder | RefitOrder) -> None:
-        """Give a trial, or a refit, to a process that has none."""
+    def run(self, job: int, task: WorkerTask) -> None:
+        """Give a task to an idle worker.
+
+        Args:
+            job: Number by which `events` names the task.
+            task: The trial or refit.
+        """
         ...
 
     def events(self, timeout_s: float) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield what the processes have said, waiting for the first word at most `timeout_s`."""
+        """Yield the workers' events; wait for the first one at most `timeout_s` seconds.
+
+        Yields:
+            The task's job number and one of ``{"epoch", "val_accuracy"}``, ``{"result"}``,
+            ``{"refused"}``, ``{"accuracy"}``, ``{"error", "message"}``,
+            ``{"ended": exit status}`` and ``{"lost"}``, where the worker is gone and the task has
+            to be run again.
+
+        Raises:
+            TuningError: There are no workers any more.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
-    """Workers of this machine and those that have joined, as one pool.
+class CombinedPool:
+    """Local and remote workers as one pool.
 
     Attributes:
-        own: Workers of this machine; they are asked first.
-        joined: Those that came over the network.
+        local: Workers of this machine; they get tasks first.
+        remote: Workers that joined over the network.
     """
 
-    own: Pool
-    joined: Pool
+    local: WorkerPool
+    remote: WorkerPool
 
     @property
     def num_idle(self) -> int:
-        """Number of workers that could take a trial."""
-        return self.own.num_idle + self.joined.num_idle
+        """Number of workers without a task."""
+        return self.local.num_idle + self.remote.num_idle
 
-    def run(self, job: int, order: TrialOrder | RefitOrder) -> None:
-        """Give a trial, or a refit, to a worker that has none."""
-        (self.own if self.own.num_idle else self.joined).run(job, order)
+    def run(self, job: int, task: WorkerTask) -> None:
+        """Give a task to an idle worker, a local one if possible."""
+        (self.local if self.local.num_idle else self.remote).run(job, task)
 
     def events(self, timeout_s: float) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield what all workers have said, waiting for the first word at most `timeout_s`."""
-        yield from self.own.events(timeout_s / 2)
-        yield from self.joined.events(timeout_s / 2)
+        """Yield the events of all workers, as `WorkerPool.events`."""
+        yield from self.local.events(timeout_s / 2)
+        yield from self.remote.events(timeout_s / 2)
 
 
 @contextlib.contextmanager
@@ -66,18 +81,18 @@ def open_pool(
     chief_address: str | None = None,
     *,
     allow_network: bool = False,
-    listening: Callable[[str], None] = lambda _address: None,
-) -> Iterator[Pool]:
+    on_listening: Callable[[str], None] = lambda _address: None,
+) -> Iterator[WorkerPool]:
     """Start the workers of a search.
 
     Args:
-        workers: Processes of this machine; 0 only with `chief_address`.
-        chief_address: ``HOST:PORT`` at which others may join; None lets none.
-        allow_network: Whether that address may be reached from other machines.
-        listening: Called with the address once others may join, with the port that was taken.
+        workers: Number of processes on this machine; 0 only with `chief_address`.
+        chief_address: ``HOST:PORT`` at which remote workers may join; None allows none.
+        allow_network: Whether other machines may reach that address.
+        on_listening: Called with the address, including the actual port, once workers may join.
 
     Yields:
-        All of them as one pool.
+        The pool of all workers.
 
     Raises:
         ArgumentError: The number or the address is not accepted.
@@ -87,19 +102,19 @@ def open_pool(
     if isinstance(workers, bool) or not workers >= fewest or workers % 1:
         raise ArgumentError(
             f"workers={workers!r} is not accepted: give a whole number from {fewest} on"
-            + ("." if fewest == 0 else ", or a chief_address at which others may join.")
+            + ("." if fewest == 0 else ", or a chief_address at which workers may join.")
         )
     if chief_address is None:
-        with Workers(workers) as own:
-            yield own
+        with LocalWorkers(workers) as local:
+            yield local
         return
     host, port = parse_address(chief_address)
     require_private(host, allow_network=allow_network)
     with Chief(host, port, patience_s=None if workers else NOBODY_S) as chief:
-        shown = f"[{host}]" if ":" in host else host
-        listening(f"{shown}:{chief.port}")
+        host_text = f"[{host}]" if ":" in host else host
+        on_listening(f"{host_text}:{chief.port}")
         if not workers:
             yield chief
             return
-        with Workers(workers) as own:
-            yield Team(own, chief)
+        with LocalWorkers(workers) as local:
+            yield CombinedPool(local, chief)

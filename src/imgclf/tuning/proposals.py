@@ -1,9 +1,9 @@
-"""Choosing what to try next: KerasTuner's oracles, asked and told.
+"""Proposals of what to try next, from KerasTuner's oracles.
 
-Only the oracles of KerasTuner are used, not its `Tuner`. The tuner runs trials in the calling
-process, so that one trial that aborts ends them all; it copies callbacks deeply, keeps the best
-epoch in an HDF5 file that ends Python when the disk is full, and loses a search to one truncated
-file. The oracles alone are sound: asked for values, told a score.
+Only KerasTuner's oracles are used, which propose values and are told scores; not its `Tuner`. That
+one runs trials in the calling process, so that one trial that aborts ends the search; it
+deep-copies callbacks, keeps the best epoch in an HDF5 file that ends Python when the disk is full,
+and loses a search to one truncated file.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Strategy = Literal["random", "bayesian", "hyperband", "grid"]
 STRATEGIES: tuple[Strategy, ...] = ("random", "bayesian", "hyperband", "grid")
 
 GRID_POINTS = 5
-"""Values of a range that the grid tries."""
+"""Number of values of a range in a grid search."""
 
 HYPERBAND_FACTOR = 3
-"""Of each round a third goes on, with three times the epochs (Li et al. 2018, JMLR 18)."""
+"""A third of each round goes on, with three times the epochs (Li et al. 2018, JMLR 18)."""
 
 ARCHITECTURE = "architecture"
 OBJECTIVE = "val_accuracy"
@@ -36,13 +36,13 @@ OBJECTIVE = "val_accuracy"
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What an oracle wants to have tried.
+    """Values that an oracle proposes to try.
 
     Attributes:
-        number: By which it is told the result.
-        values: The values of everything that is searched, by `Dimension.key`, with
+        number: Number of the proposal, for `Proposer.tell`.
+        values: Values of everything that is searched, by `Dimension.key`, with
             ``"architecture"``.
-        epochs: Passes over the training images; None leaves them to the study.
+        epochs: Passes over the training images; None takes the study's.
     """
 
     number: int
@@ -51,7 +51,7 @@ class Proposal:
 
 
 def require_strategy(strategy: str) -> None:
-    """Refuse an unknown strategy, or one whose packages are not installed; imports nothing.
+    """Refuse an unknown strategy, or one whose packages are not installed, without importing them.
 
     Raises:
         ArgumentError: The message names the strategies, or the extra to install.
@@ -71,18 +71,18 @@ def require_strategy(strategy: str) -> None:
 
 @dataclass(slots=True)
 class Proposer:
-    """An oracle in the study's own words.
+    """A KerasTuner oracle for a search space of imgclf.
 
-    The same seed and the same results give the same proposals, so that a search that goes on
-    first asks for what it knows already.
+    The same seed and the same scores give the same proposals: a resumed search first proposes what
+    was tried before.
 
     Attributes:
-        space: What is searched.
-        strategy: How.
-        epochs: Most passes over the training images, for Hyperband.
-        seed: Decides the proposals.
-        past: For the Bayesian search, what earlier processes have tried: it goes on from there
-            without computing its way to each of them again.
+        space: The search space.
+        strategy: The search strategy.
+        epochs: Maximum passes over the training images, for Hyperband.
+        seed: Seed of the proposals.
+        past: Values of earlier trials. The Bayesian search proposes them first, without fitting
+            its model again for each of them.
     """
 
     space: Space
@@ -95,11 +95,11 @@ class Proposer:
     _asked: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        """Make the oracle; it keeps nothing on disk and prints nothing."""
+        """Make the oracle, which writes no files and prints nothing."""
         self._oracle = _make_oracle(self)
 
     def ask(self) -> Proposal | Literal["wait", "end"]:
-        """Return what to try next; ``"wait"`` until a result is told, ``"end"`` for good."""
+        """Return the next proposal, ``"wait"`` if a score must come first, or ``"end"``."""
         trial = self._oracle.create_trial(f"worker-{self._asked}")
         if trial.status != "RUNNING":
             return "wait" if trial.status == "IDLE" else "end"
@@ -110,10 +110,10 @@ class Proposer:
         return Proposal(number, _decode(self.space, self.strategy, values), epochs)
 
     def tell(self, proposal: Proposal, score: float) -> None:
-        """Tell the accuracy of a trial; one that failed has the accuracy 0.
+        """Tell the oracle the accuracy of a trial; 0 if it failed.
 
-        Oracles of KerasTuner leave failed trials out: a Hyperband round then waits for ever, and
-        the Bayesian search proposes the same again.
+        KerasTuner's oracles ignore failed trials: a Hyperband round would wait for ever, and the
+        Bayesian search would propose the same values again.
         """
         trial = self._open.pop(proposal.number)
         self._oracle.update_trial(trial.trial_id, {OBJECTIVE: score})
@@ -132,7 +132,7 @@ def _make_oracle(proposer: Proposer) -> Any:
     oracles = keras_tuner.oracles
     past = [_encode(proposer.space, values) for values in proposer.past]
     makers: dict[Strategy, Callable[[], Any]] = {
-        # How many trials there are is counted by the search, which knows about refused ones.
+        # The search counts the trials, because refused ones do not count.
         "random": lambda: oracles.RandomSearchOracle(max_trials=None, **common),
         "grid": lambda: oracles.GridSearchOracle(max_trials=None, **common),
         "bayesian": lambda: _replaying(
@@ -144,13 +144,13 @@ def _make_oracle(proposer: Proposer) -> Any:
     }
     oracle = makers[proposer.strategy]()
     oracle.verbose = 0
-    oracle.save = lambda: None  # The study has its own files, which a kill cannot truncate.
+    oracle.save = lambda: None  # The study has files of its own, written atomically.
     oracle._save_trial = lambda _trial: None  # noqa: SLF001
     return oracle
 
 
 def _replaying(base: type[Any], past: Iterable[dict[str, Any]], **arguments: Any) -> Any:
-    """Make an oracle that proposes known values first: each costs it seconds to find again."""
+    """Make an oracle that proposes known values first: finding each again would take seconds."""
     queue = deque(past)
 
     class Replaying(base):
@@ -160,15 +160,15 @@ def _replaying(base: type[Any], past: Iterable[dict[str, Any]], **arguments: Any
             found: dict[str, Any] = super().populate_space(trial_id)
             return found
 
-    # Its random numbers begin anew, and must not all be those that were drawn before.
+    # Another seed, or its random numbers would repeat those of the earlier search.
     arguments["seed"] += len(queue)
     return Replaying(**arguments)
 
 
 def _hyperparameters(space: Space, strategy: Strategy) -> Any:
-    """Write the space in KerasTuner's terms.
+    """Return the space as KerasTuner's hyperparameters.
 
-    Listed values become their index, whatever their type: KerasTuner refuses None and mixed types.
+    Listed values are represented by their index: KerasTuner refuses None and mixed types.
     """
     import keras_tuner
 
@@ -207,7 +207,7 @@ def _decode(space: Space, strategy: Strategy, values: Mapping[str, Any]) -> dict
         listed = _listed(dimension, strategy)
         value = values[dimension.key]
         if not listed and not dimension.whole:
-            value = float(f"{value:.3g}")  # More digits say nothing and are tedious to type again.
+            value = float(f"{value:.3g}")  # More digits do not matter, and are tedious to type.
         decoded[dimension.key] = listed[value] if listed else value
     return decoded
 

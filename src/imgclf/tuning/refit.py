@@ -1,4 +1,4 @@
-"""Training the best candidate once more, on training and validation images together."""
+"""Refits: training the best candidate on training and validation images together."""
 
 from __future__ import annotations
 
@@ -11,44 +11,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgclf.classifiers.classifier import Classifier
-from imgclf.data.batches.generators import Batches, ImageData
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.store.pixel_store import PixelSource
 from imgclf.errors import ArgumentError
 from imgclf.evaluation.evaluator import evaluate
-from imgclf.tuning.candidates import build_network, candidate_plan, fit_network
-from imgclf.tuning.trial_settings import RefitOrder
+from imgclf.tuning.candidate_training import build_network, candidate_plan
+from imgclf.tuning.candidates import candidate_settings
+from imgclf.tuning.tasks import RefitTask
+from imgclf.workflow.learner import fit_by_settings
 
-__all__ = ["join_batches", "refit"]
+__all__ = ["join_batches", "run_refit"]
 
 
-def refit(order: RefitOrder, report: Callable[[dict[str, Any]], None]) -> None:
-    """Train with a seed on training and validation images, and measure on the test images.
+def run_refit(task: RefitTask, report: Callable[[dict[str, Any]], None]) -> None:
+    """Train on training and validation images together, and evaluate on the test images.
 
-    No image is left to choose an epoch: the last one counts, at the end of the schedule.
+    No images are left to choose the best epoch: the weights of the last one are kept.
 
     Args:
-        order: What to do.
+        task: The refit.
         report: Called with ``{"accuracy": ...}``, the accuracy on the test images.
 
     Raises:
-        ArgumentError: There are no test images, so that nothing could be said of the result.
+        ArgumentError: There are no test images.
     """
-    data = candidate_plan(order.plan, order.candidate).build()
+    settings = candidate_settings(task.settings, task.candidate)
+    data = build_data(candidate_plan(task.plan, settings))
     if data.test is None:
-        raise ArgumentError("Without test images a refit cannot be measured: give some.")
+        raise ArgumentError("A refit cannot be measured without test images: give some.")
     train = join_batches(data)
-    model = build_network(order.candidate, train, order.seed)
-    fit_network(model, order.candidate, order.settings, train, train.steps_per_epoch)
-    classifier = Classifier(model, data.train)
+    model = build_network(settings, train, task.seed)
+    fit_by_settings(model, train, None, replace(settings, patience=None))
+    classifier = Classifier(model, data.train, mirrored=settings.mirrored_prediction)
     evaluation = evaluate(classifier, data.test)
-    if order.bundle:
+    if task.bundle:
         measured = classifier.with_changes(figures=evaluation.figures("test"))
-        measured.save(Path(order.bundle))
+        measured.save(Path(task.bundle))
     report({"accuracy": evaluation.accuracy})
 
 
 def join_batches(data: ImageData) -> Batches:
-    """Return batches of the training and the validation images together, varied like training."""
+    """Return augmented batches of the training and validation images together."""
     first, second = data.train.source, data.val.source
     boundary = int(first.rows.max()) + 1
     source = replace(
@@ -63,14 +67,14 @@ def join_batches(data: ImageData) -> Batches:
 
 @dataclass(frozen=True, slots=True)
 class _JoinedPixels:
-    """The rows of two sources, one after the other."""
+    """The images of two sources, one after the other."""
 
     first: PixelSource
     second: PixelSource
     boundary: int
 
     def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return images in the order of the indices."""
+        """Return the images of these indices, in their order."""
         in_second = indices >= self.boundary
         if not in_second.any():
             return self.first.rows(indices)

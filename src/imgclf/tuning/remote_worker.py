@@ -1,4 +1,4 @@
-"""Working for a search on another machine, or in another process."""
+"""A remote worker: runs the tasks of a chief, on this or another machine."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from imgclf.errors import TuningError
-from imgclf.tuning.messages import PROTOCOL, Connection, ReceivedOrder, study_mark
-from imgclf.tuning.workers import Workers
+from imgclf.tuning.local_workers import LocalWorkers
+from imgclf.tuning.messages import PROTOCOL, Connection, ReceivedTask, study_digest
 
 __all__ = ["join_search"]
 
 ALIVE_S = 2.0
-"""How often the chief is told that this worker is there."""
+"""Interval of the messages that tell the chief that this worker is alive."""
 
 POLL_S = 0.2
-"""How often it looks for orders while a trial runs."""
+"""How long to wait for messages or events before looking again."""
 
 RETRY_S = 1.0
-"""How often a chief is looked for that is not there yet."""
+"""Time between two attempts to connect to a chief that has not started yet."""
 
 
 def join_search(
@@ -32,33 +32,32 @@ def join_search(
     *,
     study_dir: Path | None = None,
     wait_s: float = 60.0,
-    told: Callable[[str], None] = lambda _line: None,
+    on_message: Callable[[str], None] = lambda _line: None,
 ) -> int:
-    """Run trials for a chief until it says that the search is over.
+    """Run tasks for a chief until the search is over.
 
     Args:
         address: Host and port of the chief.
-        study_dir: Where the study's folder lies on this machine; None: where it lies on the
-            chief's.
-        wait_s: How long the chief may take to be there.
-        told: Called with a line for a person at each event.
+        study_dir: The study's folder on this machine; None: the same path as on the chief's.
+        wait_s: How long to wait for the chief to start, in seconds.
+        on_message: Called with a line of text for the user.
 
     Returns:
-        How many trials were run.
+        Number of tasks that were run.
 
     Raises:
-        TuningError: The chief is not there, goes away without a word, or does not know this
-            version; the study's folder or the images are not there.
+        TuningError: The chief cannot be reached, disconnects, or has another version of imgclf;
+            or the study's folder or the images are not on this machine.
     """
     connection = Connection(_connect(address, wait_s))
     try:
-        with Workers(1) as pool:
+        with LocalWorkers(1) as pool:
             connection.send({"hello": {"imgclf": version("imgclf"), "protocol": PROTOCOL}})
-            return _Worker(connection, pool, study_dir, told).work()
+            return _WorkerLoop(connection, pool, study_dir, on_message).work()
     except OSError as error:
         raise TuningError(
-            f"The chief at {address[0]}:{address[1]} has gone ({error}): its trial here was given "
-            "up. Start this worker again once the search goes on."
+            f"The connection to the chief at {address[0]}:{address[1]} is lost ({error}), and so "
+            "is the trial that ran here: start this worker again once the search goes on."
         ) from error
     finally:
         connection.close()
@@ -79,27 +78,27 @@ def _connect(address: tuple[str, int], wait_s: float) -> socket.socket:
 
 
 @dataclass(slots=True)
-class _Worker:
+class _WorkerLoop:
     connection: Connection
-    pool: Workers
+    pool: LocalWorkers
     study_dir: Path | None
-    told: Callable[[str], None]
-    order: ReceivedOrder | None = None
+    on_message: Callable[[str], None]
+    task: ReceivedTask | None = None
     num_run: int = 0
 
     def work(self) -> int:
-        """Run orders until the end; returns their number."""
+        """Run tasks until the search is over; returns their number."""
         alive_s = 0.0
         with selectors.DefaultSelector() as selector:
             selector.register(self.connection, selectors.EVENT_READ)
             while True:
-                if selector.select(0 if self.order else POLL_S):
+                if selector.select(0 if self.task else POLL_S):
                     for message in self._receive():
                         if "end" in message:
                             return self.num_run
-                        self._obey(message)
-                for _, event in self.pool.events(POLL_S if self.order else 0):
-                    self._pass_on(event)
+                        self._follow(message)
+                for _, event in self.pool.events(POLL_S if self.task else 0):
+                    self._forward(event)
                 if time.monotonic() - alive_s > ALIVE_S:
                     alive_s = time.monotonic()
                     self.connection.send({"alive": True})
@@ -108,42 +107,42 @@ class _Worker:
         try:
             return self.connection.receive()
         except ValueError as error:
-            raise TuningError(f"What answers is no chief of a search ({error}).") from error
+            raise TuningError(f"The address is not that of a search's chief ({error}).") from error
 
-    def _obey(self, message: dict[str, Any]) -> None:
+    def _follow(self, message: dict[str, Any]) -> None:
         if "refused" in message:
             raise TuningError(
-                f"The chief has refused this worker, {message['refused']}: use the same version "
+                f"The chief refused this worker ({message['refused']}): use the same version "
                 "of imgclf on all machines."
             )
         if "welcome" in message:
-            self.told("Joined the search; waiting for a trial")
-        if "order" in message:
-            self._begin(message["order"], message.get("mark"))
+            self.on_message("Joined the search; waiting for a trial")
+        if "task" in message:
+            self._begin(message["task"], message.get("digest"))
 
-    def _begin(self, values: dict[str, Any], mark: str | None) -> None:
-        study = self.study_dir or Path(values["study"])
-        if study_mark(study) != mark:
+    def _begin(self, values: dict[str, Any], digest: str | None) -> None:
+        study_dir = self.study_dir or Path(values["study_dir"])
+        if study_digest(study_dir) != digest:
             raise TuningError(
-                f"{study} is another study than the chief's: say with --study-dir where that one "
-                "lies on this machine."
+                f"{study_dir} is not the chief's study: give that study's path on this machine "
+                "with --study-dir."
             )
-        self.order = ReceivedOrder(values, study)
-        for folder in self.order.folders:
+        self.task = ReceivedTask(values, study_dir)
+        for folder in self.task.image_folders:
             if not Path(folder).exists():
                 raise TuningError(
-                    f"The images {folder} are not on this machine: workers find them in the same "
-                    "place as the chief."
+                    f"The images {folder} are not on this machine: put them at the same path as "
+                    "on the chief's."
                 )
-        self.told(f"Running {Path(self.order.log).stem}")
-        self.pool.run(0, self.order)
+        self.on_message(f"Running {Path(self.task.log).stem}")
+        self.pool.run(0, self.task)
 
-    def _pass_on(self, event: dict[str, Any]) -> None:
-        if "lost" in event:  # The server process died, and another has taken its place.
-            assert self.order is not None
-            self.pool.run(0, self.order)
+    def _forward(self, event: dict[str, Any]) -> None:
+        if "lost" in event:  # The server process died and was replaced.
+            assert self.task is not None
+            self.pool.run(0, self.task)
             return
         self.connection.send(event)
         if "ended" in event:
-            self.order = None
+            self.task = None
             self.num_run += 1

@@ -1,4 +1,4 @@
-"""The search itself: ask, run, record, tell, until a limit is reached."""
+"""The search loop: propose a candidate, run it, record the trial, until a limit is reached."""
 
 from __future__ import annotations
 
@@ -10,293 +10,260 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from imgclf.errors import ArgumentError, TuningError
-from imgclf.tuning.pool import Pool
-from imgclf.tuning.proposals import Proposal, Proposer, Strategy
-from imgclf.tuning.space import Space
-from imgclf.tuning.study import Study
-from imgclf.tuning.trial_settings import (
-    TrialOrder,
-    TrialSettings,
+from imgclf.errors import TuningError
+from imgclf.tuning.candidates import (
+    Candidate,
     default_candidate,
     make_candidate,
-    values_of,
+    searched_values,
 )
-from imgclf.tuning.trials import Candidate, Trial, completed
+from imgclf.tuning.pool import WorkerPool
+from imgclf.tuning.proposals import Proposal, Proposer
+from imgclf.tuning.search_spec import SearchSpec
+from imgclf.tuning.study import Study
+from imgclf.tuning.tasks import TrialTask
+from imgclf.tuning.trials import Trial, completed
 
 if TYPE_CHECKING:
-    from imgclf.data.batches.generators import Plan
+    from imgclf.data.batches.plan import Plan
     from imgclf.tuning.datasets import DatasetPlan
 
-__all__ = ["Limits", "Search", "Watcher"]
+__all__ = ["Search", "SearchCallbacks"]
 
 SAME_ERRORS = 3
-"""So many trials in a row that fail in the same way end the search: the next would, too."""
+"""Trials in a row that fail in the same way before the search stops: the next would fail, too."""
 
 POLL_S = 0.25
-"""How often the display is moved while nothing happens."""
+"""Longest time between two calls of `SearchCallbacks.on_poll`."""
 
 MAX_LOST = 3
-"""Workers that a trial may take with it before it counts as failed."""
+"""Workers that may die with a trial before it counts as failed."""
 
 MAX_REPEATS = 50
-"""Proposals in a row of what was tried already, after which the space counts as exhausted."""
+"""Proposals in a row that were tried already before the space counts as exhausted."""
 
 MAX_REFUSED = 10
-"""Networks that may be too large, for each trial, before the search gives up."""
+"""Refused trials (networks that are too large) per allowed trial before the search ends."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """When a search ends.
+class SearchCallbacks:
+    """Callbacks of a search; by default they do nothing.
 
     Attributes:
-        max_trials: Most trials of the study, those of earlier searches and the defaults included;
-            refused ones do not count.
-        budget_s: Wall time after which no trial is begun; None sets no bound. A trial that would
-            not end in time, judged by the median so far, is not begun either.
-        keep: Bundles that stay on disk, the best ones; those of the defaults stay beside them.
+        on_trial_begin: Called with the number and the candidate of a trial.
+        on_epoch_end: Called with the trial's number, the epoch (from 1, over all executions) and
+            the validation accuracy in training precision.
+        on_trial_end: Called with the trial that has ended, and with all trials.
+        on_poll: Called a few times per second.
     """
 
-    max_trials: int = 20
-    budget_s: float | None = None
-    keep: int = 3
-
-    def __post_init__(self) -> None:
-        """Refuse limits with which no search could begin."""
-        for name in ("max_trials", "keep"):
-            count = getattr(self, name)
-            if isinstance(count, bool) or not count >= 1 or count % 1:
-                raise ArgumentError(
-                    f"{name}={count!r} is not accepted: give a whole number from 1 on."
-                )
-        if self.budget_s is not None and not self.budget_s > 0:
-            raise ArgumentError(
-                f"budget_s={self.budget_s!r} is not accepted: give seconds above 0, or None."
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who is told how a search goes on; each does nothing by default.
-
-    Attributes:
-        began: Called with the number and candidate of a trial that begins.
-        epoch: Called with the number, the epoch (from 1, over all executions), and the validation
-            accuracy in training precision.
-        ended: Called with each trial that has ended and with all trials.
-        waiting: Called a few times a second.
-    """
-
-    began: Callable[[int, Candidate], None] = lambda _number, _candidate: None
-    epoch: Callable[[int, int, float], None] = lambda _number, _epoch, _accuracy: None
-    ended: Callable[[Trial, tuple[Trial, ...]], None] = lambda _trial, _trials: None
-    waiting: Callable[[], None] = lambda: None
+    on_trial_begin: Callable[[int, Candidate], None] = lambda _number, _candidate: None
+    on_epoch_end: Callable[[int, int, float], None] = lambda _number, _epoch, _accuracy: None
+    on_trial_end: Callable[[Trial, tuple[Trial, ...]], None] = lambda _trial, _trials: None
+    on_poll: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)
-class _Running:
-    """A trial under way."""
+class _RunningTrial:
+    """A trial that is running or waits to be run again."""
 
     candidate: Candidate
     proposal: Proposal | None
     began_s: float
-    answer: dict[str, Any] = field(default_factory=dict)
+    event: dict[str, Any] = field(default_factory=dict)
     times_lost: int = 0
 
 
 @dataclass(slots=True)
 class Search:
-    """One search over a study.
+    """A search that is run once.
 
     Attributes:
-        study: What is known; every trial that ends is recorded there at once.
-        space: What is searched.
-        strategy: How.
+        study: Holds the trials; each one is recorded as soon as it ends.
+        spec: What is searched, how, and for how long.
         plan: The images.
-        settings: What all trials share.
-        limits: When the search ends.
-        watcher: Who is told.
+        callbacks: Called as the search proceeds.
     """
 
     study: Study
-    space: Space
-    strategy: Strategy
+    spec: SearchSpec
     plan: Plan | DatasetPlan
-    settings: TrialSettings
-    limits: Limits
-    watcher: Watcher
+    callbacks: SearchCallbacks
     _proposer: Proposer | None = None
-    _running: dict[int, _Running] = field(default_factory=dict)
-    _again: deque[tuple[int, _Running]] = field(default_factory=deque)
-    _twins: dict[str, list[Proposal]] = field(default_factory=dict)
+    _running: dict[int, _RunningTrial] = field(default_factory=dict)
+    _lost: deque[tuple[int, _RunningTrial]] = field(default_factory=deque)
+    _duplicates: dict[str, list[Proposal]] = field(default_factory=dict)
     _errors: list[str] = field(default_factory=list)
     _began_s: float = field(default_factory=time.monotonic)
 
-    def run(self, workers: Pool) -> None:
+    def run(self, pool: WorkerPool) -> None:
         """Run trials until a limit is reached or the space is exhausted.
 
         Args:
-            workers: The processes that run them.
+            pool: The workers that run them.
 
         Raises:
-            TuningError: Three trials in a row fail in the same way; what has ended is kept.
+            TuningError: Three trials in a row fail in the same way; finished trials are kept.
         """
         exhausted = False
         while not exhausted or self._running:
-            while not exhausted and workers.num_idle:
+            while not exhausted and pool.num_idle:
                 found = self._next()
                 if found == "wait":
                     break
                 if found == "end":
                     exhausted = True
                     break
-                self._begin(workers, *found)
-            for number, event in workers.events(POLL_S):
+                self._begin(pool, *found)
+            for number, event in pool.events(POLL_S):
                 self._handle(number, event)
-            self.watcher.waiting()
+            self.callbacks.on_poll()
 
-    def _next(self) -> tuple[int, _Running] | Literal["wait", "end"]:
-        """Choose the next trial: one that was lost, the defaults, then what the oracle proposes."""
-        if self._again:
-            return self._again.popleft()
+    def _next(self) -> tuple[int, _RunningTrial] | Literal["wait", "end"]:
+        """Choose the next trial: a lost one, else the defaults, else what the oracle proposes."""
+        if self._lost:
+            return self._lost.popleft()
         if not self._may_begin():
             return "end"
         known = self._known()
-        for architecture in self.space.architectures:
-            candidate = default_candidate(architecture, self.plan, self.settings)
+        for architecture in self.spec.space.architectures:
+            candidate = default_candidate(architecture, self.plan, self.spec.settings)
             if candidate.key not in known:
                 return self._numbered(candidate, None)
         return self._propose(known)
 
     def _propose(
         self, known: Mapping[str, Trial | None]
-    ) -> tuple[int, _Running] | Literal["wait", "end"]:
-        """Ask the oracle until it names something new; what is known it is told at once."""
+    ) -> tuple[int, _RunningTrial] | Literal["wait", "end"]:
+        """Ask the oracle for proposals until one is new; scores that are known are told at once."""
         proposer = self._proposer or self._make_proposer()
         for _ in range(MAX_REPEATS + len(known)):
             proposal = proposer.ask()
             if isinstance(proposal, str):
                 return proposal if self._running else "end"
             candidate = make_candidate(
-                self.space, proposal.values, self.plan, self.settings, proposal.epochs
+                self.spec.space, proposal.values, self.plan, self.spec.settings, proposal.epochs
             )
             if candidate.key not in known:
                 return self._numbered(candidate, proposal)
-            twin = known[candidate.key]
-            if twin is None:
-                self._twins.setdefault(candidate.key, []).append(proposal)
+            known_trial = known[candidate.key]
+            if known_trial is None:
+                self._duplicates.setdefault(candidate.key, []).append(proposal)
             else:
-                proposer.tell(proposal, twin.score)
+                proposer.tell(proposal, known_trial.score)
         return "wait" if self._running else "end"
 
     def _known(self) -> dict[str, Trial | None]:
-        """Return every trial by what it tried; None for one that is still running."""
+        """Return all trials by their candidate's key; None for one that is still running."""
         running = {item.candidate.key: None for item in self._running.values()}
         return {**running, **{trial.candidate.key: trial for trial in self.study.trials}}
 
     def _make_proposer(self) -> Proposer:
-        past = [values_of(trial.candidate, self.space) for trial in self.study.trials]
+        past = [searched_values(trial.candidate, self.spec.space) for trial in self.study.trials]
         self._proposer = Proposer(
-            self.space,
-            self.strategy,
-            self.settings.epochs,
-            self.settings.seed,
+            self.spec.space,
+            self.spec.strategy,
+            self.spec.settings.training.epochs,
+            self.spec.settings.training.seed,
             [values for values in past if values is not None],
         )
         return self._proposer
 
     def _may_begin(self) -> bool:
-        """Tell whether trials and time are left for another trial."""
+        """Return whether the limits allow another trial."""
         trials = self.study.trials
         refused = sum(trial.status == "refused" for trial in trials)
         count = len(trials) - refused + len(self._running)
-        if count >= self.limits.max_trials or refused > MAX_REFUSED * self.limits.max_trials:
+        limits = self.spec.limits
+        if count >= limits.max_trials or refused > MAX_REFUSED * limits.max_trials:
             return False
-        if self.limits.budget_s is None:
+        if limits.budget_s is None:
             return True
         durations = [trial.duration_s for trial in completed(trials)]
         expected_s = statistics.median(durations) if durations else 0.0
-        return time.monotonic() - self._began_s + expected_s <= self.limits.budget_s
+        return time.monotonic() - self._began_s + expected_s <= limits.budget_s
 
-    def _numbered(self, candidate: Candidate, proposal: Proposal | None) -> tuple[int, _Running]:
+    def _numbered(
+        self, candidate: Candidate, proposal: Proposal | None
+    ) -> tuple[int, _RunningTrial]:
         number = self.study.next_number(list(self._running))
-        return number, _Running(candidate, proposal, time.monotonic())
+        return number, _RunningTrial(candidate, proposal, time.monotonic())
 
-    def _begin(self, workers: Pool, number: int, running: _Running) -> None:
+    def _begin(self, pool: WorkerPool, number: int, running: _RunningTrial) -> None:
         self._running[number] = running
-        running.began_s, running.answer = time.monotonic(), {}
-        order = TrialOrder(
+        running.began_s, running.event = time.monotonic(), {}
+        task = TrialTask(
             self.plan,
             running.candidate,
-            self.settings,
+            self.spec.settings,
             str(self.study.bundle(number)),
             str(self.study.log(number)),
         )
-        workers.run(number, order)
-        self.watcher.began(number, running.candidate)
+        pool.run(number, task)
+        self.callbacks.on_trial_begin(number, running.candidate)
 
     def _handle(self, number: int, event: dict[str, Any]) -> None:
         running = self._running[number]
         if "epoch" in event:
-            self.watcher.epoch(number, event["epoch"], event["val_accuracy"])
+            self.callbacks.on_epoch_end(number, event["epoch"], event["val_accuracy"])
         elif "lost" in event:
-            self._give_back(number, running)
+            self._requeue(number, running)
         elif "ended" in event:
             self._end(number, running, event["ended"])
         else:
-            running.answer = event
+            running.event = event
 
-    def _give_back(self, number: int, running: _Running) -> None:
-        """Put a trial back whose process was lost; one that kills each worker has failed."""
+    def _requeue(self, number: int, running: _RunningTrial) -> None:
+        """Queue a trial again whose worker was lost; after several lost workers it has failed."""
         running.times_lost += 1
         if running.times_lost < MAX_LOST:
-            self._again.append((number, self._running.pop(number)))
+            self._lost.append((number, self._running.pop(number)))
             return
-        running.answer = {"error": "TuningError", "message": f"{MAX_LOST} workers died with it"}
+        running.event = {"error": "TuningError", "message": f"{MAX_LOST} workers died with it"}
         self._end(number, running, 1)
 
-    def _end(self, number: int, running: _Running, status: int) -> None:
-        """Record a trial, tell the oracle, and look whether it failed like the ones before."""
+    def _end(self, number: int, running: _RunningTrial, status: int) -> None:
+        """Record a trial, tell the oracle its score, and stop after repeated equal failures."""
         duration_s = time.monotonic() - running.began_s
-        trial = _make_trial(number, running.candidate, running.answer, status, duration_s)
+        trial = _make_trial(number, running.candidate, running.event, status, duration_s)
         self.study.record(trial)
         del self._running[number]
-        self.study.keep_best(self.limits.keep, range(len(self.space.architectures)))
+        self.study.keep_best(self.spec.limits.keep, range(len(self.spec.space.architectures)))
         if running.proposal is not None:
             self._tell(running.proposal, trial)
-        for proposal in self._twins.pop(running.candidate.key, []):
+        for proposal in self._duplicates.pop(running.candidate.key, []):
             self._tell(proposal, trial)
-        self.watcher.ended(trial, self.study.trials)
-        self._stop_at_same_errors(trial)
+        self.callbacks.on_trial_end(trial, self.study.trials)
+        self._stop_after_same_errors(trial)
 
     def _tell(self, proposal: Proposal, trial: Trial) -> None:
         assert self._proposer is not None
         self._proposer.tell(proposal, trial.score)
 
-    def _stop_at_same_errors(self, trial: Trial) -> None:
+    def _stop_after_same_errors(self, trial: Trial) -> None:
         self._errors = [*self._errors, trial.reason] if trial.status == "failed" else []
         last = self._errors[-SAME_ERRORS:]
         if len(last) == SAME_ERRORS and len(set(last)) == 1:
             raise TuningError(
                 f"{SAME_ERRORS} trials in a row failed in the same way: {trial.reason} "
-                f"(all of it in {self.study.log(trial.number)}). Repair that, then go on with "
-                "--resume (resume=True); what has ended is kept."
+                f"(details in {self.study.log(trial.number)}). Fix the cause, then go on with "
+                "--resume (resume=True); finished trials are kept."
             )
 
 
 def _make_trial(
-    number: int, candidate: Candidate, answer: dict[str, Any], status: int, duration_s: float
+    number: int, candidate: Candidate, event: dict[str, Any], status: int, duration_s: float
 ) -> Trial:
-    """Judge how a trial ended: only a result *and* a clean end count."""
-    if "result" in answer and status == 0:
-        result = {**answer["result"], "accuracies": tuple(answer["result"]["accuracies"])}
+    """Return the trial from its last event and exit status: a result counts with status 0 only."""
+    if "result" in event and status == 0:
+        result = {**event["result"], "accuracies": tuple(event["result"]["accuracies"])}
         return Trial(number, candidate, "completed", duration_s=duration_s, **result)
-    if "refused" in answer:
-        return Trial(number, candidate, "refused", answer["refused"], duration_s=duration_s)
-    if "error" in answer:
-        message = answer["message"].strip().partition("\n")[0]
-        reason = f"{answer['error']}: {message}" if message else answer["error"]
+    if "refused" in event:
+        return Trial(number, candidate, "refused", event["refused"], duration_s=duration_s)
+    if "error" in event:
+        message = event["message"].strip().partition("\n")[0]
+        reason = f"{event['error']}: {message}" if message else event["error"]
     elif status < 0:
         name = signal.Signals(-status).name
         hint = ", as when memory runs out" if name == "SIGKILL" else ""

@@ -1,4 +1,4 @@
-"""The study folder: what a search has learned so far, safe against a kill at any moment."""
+"""The study folder: the trials of a search, safe if the process is killed at any moment."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from imgclf.atomic import write_atomically
+from imgclf.atomic import make_folder, write_atomically
 from imgclf.errors import StudyError
+from imgclf.runs.folder import LOCK_NAME, lock_folder
 from imgclf.tuning.trials import Trial, rank, trial_from_dict
 
 __all__ = [
-    "ATTEMPT",
+    "ATTEMPT_PREFIX",
     "STUDY_FILE",
     "TENSORBOARD_FOLDER",
     "Study",
@@ -26,8 +27,8 @@ __all__ = [
 ]
 
 STUDY_FILE = "study.json"
-ATTEMPT = "attempt-"
-"""How the name of a bundle begins while another machine may still be writing it."""
+ATTEMPT_PREFIX = "attempt-"
+"""Prefix of a classifier's file while a remote worker may still be writing it."""
 
 OWN_FOLDERS = ("bundles", "logs", "trials")
 TENSORBOARD_FOLDER = "tensorboard"
@@ -35,30 +36,30 @@ OWN_FILES = (
     "best.imgclf", "best.json", "refit.imgclf", "report.html", "split.csv",
     "trials.csv", STUDY_FILE,
 )  # fmt: skip
-"""What ``--fresh`` removes; anything else in the folder is the user's and stays."""
+"""Files that ``--fresh`` removes; other files in the folder are the user's and stay."""
 
 _logger = logging.getLogger(__name__)
 
 
 class Study:
-    """The trials of one study and the files that hold them.
+    """The trials of a study, and their files.
 
-    Each trial that has ended is one JSON file, written in full under another name and then
-    renamed; a trial that was running when the process died has left nothing and is run again.
+    Each trial that has ended is one JSON file, written atomically. A trial that was running when
+    the process died has left no file, and is run again.
 
     Attributes:
         folder: The study's folder.
-        identity: What makes it this study: data, space, objective, settings, version.
-        warnings: Remarks about broken files, one line each.
+        identity: What identifies the study: data, space, objective, settings, version.
+        warnings: Warnings about broken files, one line each.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        """Read the trials that the folder holds; broken files are set aside and named."""
+        """Read the folder's trials; broken files are renamed, with a warning."""
         self.folder = folder
         self.identity = dict(identity)
         for name in OWN_FOLDERS:
-            (folder / name).mkdir(exist_ok=True)
-        for left in (folder / "bundles").glob(f"{ATTEMPT}*"):
+            make_folder(folder / name)
+        for left in (folder / "bundles").glob(f"{ATTEMPT_PREFIX}*"):
             left.unlink(missing_ok=True)
         self.warnings: list[str] = []
         self._trials: dict[int, Trial] = {}
@@ -67,11 +68,11 @@ class Study:
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """All trials that have ended, in the order of their numbers."""
+        """All trials that have ended, by number."""
         return tuple(self._trials[number] for number in sorted(self._trials))
 
     def _read(self, path: Path) -> None:
-        """Take a trial from its file; one that cannot be read is set aside and run again."""
+        """Read a trial's file; a broken one is renamed, and its trial run again."""
         try:
             trial = trial_from_dict(json.loads(path.read_text(encoding="utf-8")))
             if f"{trial.number:04}" == path.stem:
@@ -82,29 +83,29 @@ class Study:
             reason = f"{type(error).__name__}: {error}"
         aside = path.with_suffix(".broken")
         path.replace(aside)
-        warning = f"A trial's file is broken ({reason}) and was set aside as {aside}."
+        warning = f"A trial's file is broken ({reason}); it was renamed to {aside}."
         self.warnings.append(warning)
         _logger.warning("%s", warning)
 
     def record(self, trial: Trial) -> None:
-        """Keep a trial that has ended."""
+        """Write a trial that has ended to its file."""
         write_atomically(self.folder / "trials" / f"{trial.number:04}.json", _json(trial.as_dict()))
         self._trials[trial.number] = trial
 
     def bundle(self, number: int) -> Path:
-        """Return where a trial's bundle lies or will lie."""
+        """Return the path of a trial's classifier."""
         return self.folder / "bundles" / f"{number:04}.imgclf"
 
     def log(self, number: int) -> Path:
-        """Return the file of what a trial's process printed."""
+        """Return the path of the file with what a trial's process printed."""
         return self.folder / "logs" / f"{number:04}.txt"
 
     def next_number(self, running: Sequence[int] = ()) -> int:
-        """Return the smallest number that no trial has."""
+        """Return the smallest number that no finished or `running` trial has."""
         return next(n for n in range(10**9) if n not in self._trials and n not in running)
 
     def keep_best(self, count: int, always: Sequence[int]) -> None:
-        """Remove the bundles of all trials but the best few and the ones named in `always`."""
+        """Remove all classifiers, except of the best `count` trials and of those in `always`."""
         kept = {trial.number for trial in rank(self.trials)[:count]} | set(always)
         for number, trial in self._trials.items():
             if number not in kept or trial.status != "completed":
@@ -112,7 +113,7 @@ class Study:
 
 
 def study_key(identity: Mapping[str, Any]) -> str:
-    """Return eight characters that stand for data, space, objective, settings and version."""
+    """Return the first eight hex digits of the identity's SHA-256, for the folder's name."""
     text = json.dumps(identity, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -124,27 +125,19 @@ def open_study(
     """Open a study folder and hold its lock.
 
     Args:
-        folder: The folder; it is made where it does not exist.
-        identity: What the study is about, as plain values.
-        resume: Go on with the study that lies in the folder.
-        fresh: Remove the study that lies in the folder.
+        folder: The folder; it is made if it does not exist.
+        identity: What identifies the study, as plain values.
+        resume: Whether to go on with the study in the folder.
+        fresh: Whether to remove the study in the folder first.
 
     Yields:
         The study.
 
     Raises:
-        StudyError: The folder holds a study and neither `resume` nor `fresh` was given, or
-            holds another study than the one that is to be resumed, or is in use.
+        StudyError: The folder holds a study, and neither `resume` nor `fresh` is set; it holds
+            another study than the one to resume; or another search uses it.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
-    except OSError as error:
-        raise StudyError(
-            f"The study folder {folder} cannot be made ({error.strerror}): give another one."
-        ) from error
-    with lock:
-        _take(lock, folder)
+    with lock_folder(folder, "study folder", "search", StudyError):
         if fresh:
             _remove_study(folder)
         found = _read_identity(folder)
@@ -158,7 +151,7 @@ def open_study(
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Say in which places two identities differ, as ``place: old -> new``."""
+    """Return the differences of two identities, as ``name: old -> new``."""
     before, after = dict(_flatten(old)), dict(_flatten(new))
     places = dict.fromkeys([*before, *after])
     return [
@@ -175,10 +168,10 @@ def _read_identity(folder: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise StudyError(
-            f"{folder / STUDY_FILE} cannot be read ({error}): begin anew with --fresh."
+            f"{folder / STUDY_FILE} cannot be read ({error}): start again with --fresh."
         ) from error
     if not isinstance(found, dict):
-        raise StudyError(f"{folder / STUDY_FILE} is no study: begin anew with --fresh.")
+        raise StudyError(f"{folder / STUDY_FILE} is not a study: start again with --fresh.")
     return found
 
 
@@ -189,20 +182,20 @@ def _require_same(
     if differing:
         raise StudyError(
             f"The folder {folder} holds another study ({'; '.join(differing)}): "
-            "give another --study-dir, or begin anew with --fresh (fresh=True)."
+            "give another --study-dir, or start again with --fresh (fresh=True)."
         )
     if not resume:
         raise StudyError(
             f"The study {folder} exists already: go on with --resume (resume=True), "
-            "or begin anew with --fresh (fresh=True)."
+            "or start again with --fresh (fresh=True)."
         )
 
 
 def _refuse_resuming_nothing(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Say what there is instead of the study that was to be resumed, and how it differs."""
+    """Raise an error that names a study of the same architectures, and how it differs."""
     prefix = folder.name.rpartition("-")[0]
-    # The lock file that was made just now must not look like a study that somebody began.
-    if not any(item.name != "lock" for item in folder.iterdir()):
+    # Nothing but the new lock file: remove the folder, which would look like a study.
+    if not any(item.name != LOCK_NAME for item in folder.iterdir()):
         shutil.rmtree(folder, ignore_errors=True)
     for other in sorted(folder.parent.glob(f"{prefix}-*")):
         found = _read_identity(other)
@@ -223,19 +216,6 @@ def _remove_study(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _take(lock: IO[str], folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Not Unix: nothing tells of a second search.
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise StudyError(
-            f"Another search is running in {folder}: wait for it, or give another --study-dir."
-        ) from error
-
-
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -245,7 +225,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the values are once they have been through a file."""
+    """Return the values as they would be read back from a file."""
     plain: dict[str, Any] = json.loads(_json(values))
     return plain
 

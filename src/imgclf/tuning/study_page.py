@@ -1,4 +1,4 @@
-"""A study in pictures: one HTML file with nothing to fetch, opened offline."""
+"""A study's report page: one HTML file that loads nothing, readable offline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imgclf.tuning.trials import Trial, best_trial, completed
 __all__ = ["study_page"]
 
 WIDTH, HEIGHT, MARGIN = 860, 320, 60
-"""Of each picture, in pixels."""
+"""Size of each picture, and its margin, in pixels."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 900px; margin: 2em auto; color: #1b1f24; }
@@ -31,20 +31,20 @@ td, th { padding: 0 1em 0 0; text-align: left; }
 def study_page(
     title: str, trials: Sequence[Trial], space: Space, shares: Mapping[str, float]
 ) -> str:
-    """Draw a study.
+    """Draw a study as an HTML page.
 
     Args:
-        title: Its name.
-        trials: All trials; those without a result are counted only.
-        space: What was searched.
-        shares: What `imgclf.tuning.importance.importance` says.
+        title: The page's title.
+        trials: All trials; those without a result are only counted.
+        space: The search space.
+        shares: Importance of each option, from `imgclf.tuning.importance.importance`.
 
     Returns:
         An HTML page with the score over time, the options of each trial as parallel coordinates,
         and the importance of each option. It runs no script and loads nothing.
     """
     done = completed(trials)
-    parts = [f"<h1>{html.escape(title)}</h1>", _opening(trials)]
+    parts = [f"<h1>{html.escape(title)}</h1>", _introduction(trials)]
     if done:
         parts += ["<h2>Score over time</h2>", _over_time(done)]
         parts += ["<h2>Options and score</h2>", _parallel(done, space)]
@@ -62,7 +62,7 @@ def study_page(
     )
 
 
-def _opening(trials: Sequence[Trial]) -> str:
+def _introduction(trials: Sequence[Trial]) -> str:
     best = best_trial(trials)
     counts = f"{len(completed(trials))} of {len(trials)} trials came to a result."
     if best is None:
@@ -74,7 +74,7 @@ def _opening(trials: Sequence[Trial]) -> str:
 
 
 def _over_time(trials: Sequence[Trial]) -> str:
-    """Draw each trial's score at the time of its end, and the best so far as a line."""
+    """Draw each trial's score over time, and the best score so far as a line."""
     ordered = sorted(trials, key=lambda trial: trial.number)
     times, elapsed = [], 0.0
     for trial in ordered:
@@ -110,7 +110,7 @@ def _last_y(steps: Sequence[str], otherwise: float) -> str:
 
 
 def _parallel(trials: Sequence[Trial], space: Space) -> str:
-    """Draw one line per trial through its value on the axis of each option, ending at its score."""
+    """Draw parallel coordinates: a line per trial through its options' values and its score."""
     scores = [trial.score for trial in trials]
     low, high = _limits(scores)
     names = [*space.names, "accuracy"]
@@ -119,7 +119,7 @@ def _parallel(trials: Sequence[Trial], space: Space) -> str:
         _Axis(name, [_value(trial, name) for trial in trials], MARGIN + number * step)
         for number, name in enumerate(names)
     ]
-    # The best are drawn last, on top.
+    # The best are drawn last, on top of the others.
     lines = [
         f"<polyline class='trial' stroke='{_colour(trial.score, low, high)}' points='"
         + " ".join(
@@ -128,12 +128,12 @@ def _parallel(trials: Sequence[Trial], space: Space) -> str:
         + f"'><title>{_label(trial)}</title></polyline>"
         for trial in sorted(trials, key=lambda trial: trial.score)
     ]
-    # Values are written over the lines, which all go through them.
+    # The axes' labels go on top of the lines, which all cross them.
     return _svg("".join(lines) + "".join(axis.drawn() for axis in axes))
 
 
 class _Axis:
-    """One upright axis: listed values at equal distances, numbers to scale."""
+    """A vertical axis: listed values at equal distances, ranges to scale."""
 
     def __init__(self, name: str, values: Sequence[Any], x: float) -> None:
         self.name, self.x = name, x
@@ -147,7 +147,7 @@ class _Axis:
         self._log = numbers and len(unique) > 1 and unique[0] > 0 and unique[-1] / unique[0] > 20
 
     def place(self, value: Any) -> float | None:
-        """Return the height of a value; None where the trial has none here."""
+        """Return a value's y coordinate; None where the trial has no such option."""
         if value is None:
             return None
         bottom, top = float(HEIGHT - MARGIN), MARGIN / 2
@@ -161,7 +161,7 @@ class _Axis:
         return bottom + float((value - low) / ((high - low) or 1)) * (top - bottom)
 
     def drawn(self) -> str:
-        """Return the axis with its name and values."""
+        """Return the axis as SVG, with its name and values."""
         marks = self._values if self._listed else [self._values[0], self._values[-1]]
         labels = "".join(
             f"<text x='{self.x + 4:.0f}' y='{self.place(value):.0f}'>{self._shown(value)}</text>"
@@ -180,8 +180,7 @@ class _Axis:
 
 
 def _value(trial: Trial, name: str) -> Any:
-    value = trial.score if name == "accuracy" else trial.candidate.value(name)
-    return "x".join(map(str, dict.fromkeys(value))) if isinstance(value, list) else value
+    return trial.score if name == "accuracy" else trial.candidate.shown(name)
 
 
 def _label(trial: Trial) -> str:
@@ -198,7 +197,7 @@ def _scale(low: float, high: float, first: float, last: float) -> Any:
 
 
 def _colour(score: float, low: float, high: float) -> str:
-    """Go from grey for the worst to green for the best."""
+    """Return a colour between grey (lowest score) and green (highest)."""
     share = (score - low) / (high - low)
     return f"hsl(140 {10 + 60 * share:.0f}% {60 - 22 * share:.0f}%)"
 

@@ -1,4 +1,4 @@
-"""A study as TensorBoard shows it: one run per trial, and the HParams view over all of them."""
+"""TensorBoard logs of a study: one run per trial, and the HParams view over all of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from imgclf.options import Value
+from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.dimensions import Dimension
-from imgclf.tuning.search import Watcher
+from imgclf.tuning.search import SearchCallbacks
 from imgclf.tuning.space import Space
 from imgclf.tuning.study import TENSORBOARD_FOLDER
-from imgclf.tuning.trials import Candidate, Trial
+from imgclf.tuning.trials import Trial
 
 __all__ = ["TrialLogs"]
 
@@ -24,20 +25,20 @@ METRICS = {
     "num_parameters": "parameters of the network",
     "fit_s": "seconds of training",
 }
-"""Figures of a trial's end, with what they are."""
+"""Metrics of a trial's end, with their descriptions."""
 
 CURVE = "epoch_val_accuracy"
-"""Figure of each epoch, in training precision."""
+"""Metric of each epoch, in training precision."""
 
 
 @dataclass(slots=True)
 class TrialLogs:
-    """Writes event files for TensorBoard, each in full once its trial has ended.
+    """Writes TensorBoard event files, one for each trial that has ended.
 
     Attributes:
-        folder: The study's folder; the files lie in ``tensorboard/`` in it.
-        space: What is searched: the columns of the HParams view.
-        defaults: The first trials, which may lie outside the space.
+        folder: The study's folder; the files are in its ``tensorboard/``.
+        space: The search space: the columns of the HParams view.
+        defaults: Candidates of the first trials, which may lie outside the space.
     """
 
     folder: Path
@@ -46,7 +47,7 @@ class TrialLogs:
     _curves: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
 
     def begin(self, trials: Iterable[Trial]) -> None:
-        """Describe the search, and take in what earlier searches have left out.
+        """Write the description of the search, and the trials that have no event file yet.
 
         Args:
             trials: All trials that have ended.
@@ -57,29 +58,34 @@ class TrialLogs:
             if not (self._root / _run_name(trial.number)).exists():
                 self._write_trial(trial)
 
-    def watching(self, watcher: Watcher) -> Watcher:
-        """Return a watcher that writes the logs and tells `watcher` all that it is told."""
+    def add_to(self, callbacks: SearchCallbacks) -> SearchCallbacks:
+        """Return callbacks that write the logs and then call `callbacks`."""
 
-        def epoch(number: int, epoch: int, val_accuracy: float) -> None:
+        def on_epoch_end(number: int, epoch: int, val_accuracy: float) -> None:
             self._curves.setdefault(number, []).append((time.time(), val_accuracy))
-            watcher.epoch(number, epoch, val_accuracy)
+            callbacks.on_epoch_end(number, epoch, val_accuracy)
 
-        def began(number: int, candidate: Candidate) -> None:
-            self._curves.pop(number, None)  # Of a process that was lost with the same trial.
-            watcher.began(number, candidate)
+        def on_trial_begin(number: int, candidate: Candidate) -> None:
+            self._curves.pop(number, None)  # Of a lost worker that ran the same trial.
+            callbacks.on_trial_begin(number, candidate)
 
-        def ended(trial: Trial, trials: tuple[Trial, ...]) -> None:
+        def on_trial_end(trial: Trial, trials: tuple[Trial, ...]) -> None:
             self._write_trial(trial)
-            watcher.ended(trial, trials)
+            callbacks.on_trial_end(trial, trials)
 
-        return replace(watcher, began=began, epoch=epoch, ended=ended)
+        return replace(
+            callbacks,
+            on_trial_begin=on_trial_begin,
+            on_epoch_end=on_epoch_end,
+            on_trial_end=on_trial_end,
+        )
 
     @property
     def _root(self) -> Path:
         return self.folder / TENSORBOARD_FOLDER
 
     def _write_trial(self, trial: Trial) -> None:
-        """Write the run of a trial; one that failed has its values and no figures."""
+        """Write the run of a trial; a failed one has its values, but no metrics."""
         from tensorboard.plugins.hparams import api_pb2, summary, summary_v2
         from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
@@ -106,16 +112,18 @@ class TrialLogs:
         self._write(name, steps)
 
     def _write(self, run: str, steps: Sequence[tuple[int, float, Any]]) -> None:
-        """Write a run's event file under another name first: TensorBoard reads whole ones only."""
+        """Write a run's event file, which TensorBoard sees only once it is whole."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         partial = self._root / f".{run}"
-        shutil.rmtree(partial, ignore_errors=True)  # Of a search that was killed here.
+        shutil.rmtree(
+            partial, ignore_errors=True
+        )  # Left by a search that was killed while writing.
         writer = EventFileWriter(str(partial))
         for step, time_s, content in steps:
-            # TensorBoard's and TensorFlow's own classes of one message are not each other's.
+            # TensorBoard and TensorFlow each have their own class for the same message.
             message = Summary.FromString(content.SerializeToString())
             writer.add_event(Event(step=step, wall_time=time_s, summary=message))
         writer.close()
@@ -134,12 +142,12 @@ class TrialLogs:
         return summary_v2.hparams_config_pb(options, metrics)
 
     def _domain(self, name: str) -> Any:
-        """Return the values of a column, the defaults included: others would be filtered out."""
+        """Return the values of a column; the defaults too, or TensorBoard would filter them out."""
         from tensorboard.plugins.hparams.summary_v2 import Discrete, RealInterval
 
         if name == "epochs":
             return None
-        own = [_shown(candidate.value(name)) for candidate in self.defaults]
+        own = [candidate.shown(name) for candidate in self.defaults]
         values = [value for value in own if value is not None]
         dimensions = [item for item in self.space.dimensions if item.name == name]
         if name == "architecture":
@@ -150,10 +158,10 @@ class TrialLogs:
                 min(map(float, cast("list[float]", ends))),
                 max(map(float, cast("list[float]", ends))),
             )
-        values += [_shown(value) for item in dimensions for value in _listed(item)]
+        values += [value for item in dimensions for value in _listed(item)]
         unique = list(dict.fromkeys(values))
         if len({type(value) for value in unique}) > 1:
-            return None  # TensorBoard knows columns of one type only.
+            return None  # TensorBoard's columns hold one type only.
         return Discrete(unique)
 
 
@@ -164,15 +172,10 @@ def _listed(dimension: Dimension) -> tuple[Value, ...]:
 
 
 def _values(candidate: Candidate, space: Space) -> dict[str, Any]:
-    """Return the searched values of a trial, and how long it was trained."""
-    pairs = {name: _shown(candidate.value(name)) for name in space.names}
+    """Return a candidate's searched values and its epochs."""
+    pairs = {name: candidate.shown(name) for name in space.names}
     known = {name: value for name, value in pairs.items() if value is not None}
     return {**known, "epochs": candidate.epochs}
-
-
-def _shown(value: Any) -> Any:
-    """Write an image size as the command line takes it."""
-    return "x".join(map(str, dict.fromkeys(value))) if isinstance(value, list) else value
 
 
 def _run_name(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Running one trial: batches, network, fit, evaluation, bundle."""
+"""One trial: batches, network, fit, evaluation, classifier."""
 
 from __future__ import annotations
 
@@ -13,54 +13,53 @@ import numpy as np
 import tensorflow as tf
 
 from imgclf.classifiers.classifier import Classifier
-from imgclf.data.batches.generators import Batches
+from imgclf.data.batches.dataset import Batches
 from imgclf.errors import TrainingError
 from imgclf.evaluation.evaluator import Evaluation, evaluate
-from imgclf.tuning.candidates import (
-    TrialImages,
-    build_images,
-    build_network,
-    fit_network,
-)
-from imgclf.tuning.trial_settings import TrialOrder
+from imgclf.runs.settings import Settings
+from imgclf.tuning.candidate_training import TrialImages, build_images, build_network
+from imgclf.tuning.candidates import candidate_settings
+from imgclf.tuning.tasks import TrialTask
+from imgclf.workflow.learner import fit_by_settings
 
 __all__ = ["run_trial"]
 
 Report = Callable[[dict[str, Any]], None]
 
 
-def run_trial(order: TrialOrder, report: Report) -> None:
-    """Train and measure a candidate, and save the bundle of its best execution.
+def run_trial(task: TrialTask, report: Report) -> None:
+    """Train and evaluate a candidate, and save the classifier of its best execution.
 
     Args:
-        order: What to do.
+        task: The trial.
         report: Called with ``{"epoch": ..., "val_accuracy": ...}`` after each epoch and once with
             ``{"result": ...}`` or ``{"refused": ...}``.
 
     Raises:
-        TrainingError: The loss or the outputs are not numbers.
+        TrainingError: The loss or the outputs are not finite.
     """
-    images = build_images(order.plan, order.candidate)
+    settings = candidate_settings(task.settings, task.candidate)
+    images = build_images(task.plan, settings)
     accuracies: list[float] = []
     losses: list[float] = []
     fit_s = 0.0
     best: dict[str, Any] = {}
-    for execution in range(order.settings.executions):
-        model = build_network(order.candidate, images.val, order.settings.seed + execution)
-        most = order.settings.max_parameters
+    for execution in range(task.settings.executions):
+        model = build_network(settings, images.val, settings.seed + execution)
+        most = task.settings.max_parameters
         if most is not None and model.count_params() > most:
             report({"refused": f"{model.count_params():,} parameters, more than {most:,}"})
             return
         began_s = time.monotonic()
-        epoch = _fit(order, model, images, execution, report)
+        epoch = _fit(settings, model, images, execution, report)
         fit_s += time.monotonic() - began_s
-        classifier = Classifier(model, images.val)
+        classifier = Classifier(model, images.val, mirrored=settings.mirrored_prediction)
         evaluation = _measure(classifier, images.val)
         accuracies.append(evaluation.accuracy)
         losses.append(evaluation.metrics.log_loss)
         if evaluation.accuracy == max(accuracies) and evaluation.accuracy not in accuracies[:-1]:
             measured = classifier.with_changes(figures=evaluation.figures("val"))
-            measured.save(Path(order.bundle))
+            measured.save(Path(task.bundle))
             best = {
                 "num_correct": evaluation.metrics.num_correct,
                 "num_images": evaluation.metrics.num_images,
@@ -72,25 +71,21 @@ def run_trial(order: TrialOrder, report: Report) -> None:
 
 
 def _fit(
-    order: TrialOrder, model: keras.Model, images: TrialImages, execution: int, report: Report
+    settings: Settings, model: keras.Model, images: TrialImages, execution: int, report: Report
 ) -> int | None:
     """Fit one execution; returns its best epoch, counted from 0."""
-    history = fit_network(
-        model,
-        order.candidate,
-        order.settings,
-        _reshuffled(images.train, execution),
-        images.steps_per_epoch,
-        val=images.val,
-        callbacks=[_Epochs(report, order.candidate.epochs * execution)],
-    )
-    best_epoch: int | None = history.best_epoch
-    return best_epoch
+    train = _reshuffled(images.train, execution)
+    reporting = _EpochReporter(report, settings.epochs * execution)
+    fitted = fit_by_settings(
+        model, train, images.val, settings,
+        steps_per_epoch=images.steps_per_epoch, callbacks=[reporting],
+    )  # fmt: skip
+    return fitted.best_epoch
 
 
 def _reshuffled(train: tf.data.Dataset, execution: int) -> tf.data.Dataset:
-    """Give each execution an order and augmentation of its own; the split stays the same."""
-    if not execution or not isinstance(train, Batches):  # A plain dataset varies by itself.
+    """Return batches with another seed for each execution; the split stays the same."""
+    if not execution or not isinstance(train, Batches):  # A plain dataset shuffles by itself.
         return train
     source = replace(train.source, seed=train.source.seed + execution)
     return Batches(source, train.class_names, train.samples, train.plan)
@@ -103,8 +98,8 @@ def _measure(classifier: Classifier, val: Batches) -> Evaluation:
     return evaluation
 
 
-class _Epochs(keras.callbacks.Callback):
-    """Tells how far a trial has come."""
+class _EpochReporter(keras.callbacks.Callback):
+    """Reports the end of each epoch."""
 
     def __init__(self, report: Report, epochs_before: int) -> None:
         super().__init__()
@@ -112,6 +107,6 @@ class _Epochs(keras.callbacks.Callback):
         self._epochs_before = epochs_before
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Report the epoch, counted from 1 over all executions."""
+        """Report the epoch, from 1 over all executions."""
         accuracy = (logs or {}).get("val_accuracy", 0.0)
         self._report({"epoch": self._epochs_before + epoch + 1, "val_accuracy": float(accuracy)})

@@ -1,8 +1,8 @@
-"""A process that runs trials, each in a child of its own.
+"""A process that runs trials, each in a child process of its own.
 
-Started as ``python -m imgclf.tuning.trial_server`` by `imgclf.tuning.workers`. It imports Keras once and
-runs no operation, so that a child forked from it can: the seconds of the import are paid once, a
-trial that crashes takes nothing with it, and all memory of a trial goes back with its process.
+`imgclf.tuning.local_workers` starts it as ``python -m imgclf.tuning.trial_server``. It imports
+Keras once and runs no operation itself, so that it can be forked: the seconds of the import are
+paid once, a trial that crashes harms no other, and all memory of a trial is freed with its process.
 """
 
 from __future__ import annotations
@@ -14,47 +14,78 @@ import select
 import signal
 import sys
 import traceback
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from imgclf.tuning.messages import ReceivedTask
+    from imgclf.tuning.tasks import WorkerTask
+
+__all__ = ["LENGTH_BYTES", "main", "run_task"]
 
 POLL_S = 0.05
-"""How often the server looks whether the search is still there and the trial has ended."""
+"""How often the server checks whether the trial has ended and the search still runs."""
 
 LENGTH_BYTES = 8
-"""An order is sent as its length and its bytes."""
+"""Bytes of the length that precedes each pickled task."""
 
 
 def main() -> None:
-    """Run one ordered trial after the other until standard input ends."""
-    answers = os.dup(1)
-    os.dup2(2, 1)  # Whatever a library prints must not mix with the answers.
-    import imgclf.tuning.refit  # noqa: F401 - so that the children need not import it
+    """Run one task after the other until standard input ends."""
+    events = os.dup(1)
+    os.dup2(2, 1)  # Whatever a library prints must not mix with the events.
+    # Imported before the first fork, so that no child needs to.
+    import imgclf.tuning.messages
+    import imgclf.tuning.refit
+    import imgclf.tuning.trial_run  # noqa: F401
 
-    _answer(answers, {"ready": True})
+    _send_event(events, {"ready": True})
     while True:
-        order = _read(int.from_bytes(_read(LENGTH_BYTES), "big"))
-        if not order:
+        content = _read(int.from_bytes(_read(LENGTH_BYTES), "big"))
+        if not content:
             return
         child = os.fork()
         if child == 0:
-            _run(pickle.loads(order), answers)  # noqa: S301 - sent by our own parent process
-        _answer(answers, {"ended": _wait(child)})
+            task = pickle.loads(content)  # noqa: S301 - sent by our own parent process
+            _run_in_child(task, events)
+        _send_event(events, {"ended": _wait(child)})
 
 
-def _run(order: Any, answers: int) -> None:
-    """Run a trial in this process, which is the child, and leave without any clearing up."""
+def run_task(task: WorkerTask | ReceivedTask, report: Callable[[dict[str, Any]], None]) -> None:
+    """Run a trial or a refit in this process.
+
+    Args:
+        task: The trial or refit.
+        report: Called with each event.
+    """
+    from imgclf.tuning.messages import ReceivedTask, read_task
+    from imgclf.tuning.refit import run_refit
+    from imgclf.tuning.tasks import RefitTask, TrialTask
+    from imgclf.tuning.trial_run import run_trial
+
+    if isinstance(task, ReceivedTask):
+        task = read_task(task.values, task.study_dir)
+    if isinstance(task, TrialTask):
+        run_trial(task, report)
+    elif isinstance(task, RefitTask):
+        run_refit(task, report)
+    else:
+        raise TypeError(f"{type(task).__name__} is not a task of a search.")
+
+
+def _run_in_child(task: WorkerTask | ReceivedTask, events: int) -> None:
+    """Run a task in this process, a child, and exit without any clean-up."""
     code = 1
     try:
-        _redirect_output(order.log)
-        order.run(lambda answer: _answer(answers, answer))
+        _redirect_output(task.log)
+        run_task(task, lambda event: _send_event(events, event))
         code = 0
-    except BaseException as error:  # noqa: BLE001 - even sys.exit is this trial's alone
+    except BaseException as error:  # noqa: BLE001 - even sys.exit ends this trial alone
         traceback.print_exc()
-        _answer(answers, {"error": type(error).__name__, "message": str(error)[:1000]})
+        _send_event(events, {"error": type(error).__name__, "message": str(error)[:1000]})
     finally:
         sys.stderr.flush()
-        # Handlers of the server must not run twice, and TensorFlow's threads not be waited for.
+        # The server's exit handlers must not run twice, nor TensorFlow's threads be waited for.
         os._exit(code)
 
 
@@ -66,7 +97,7 @@ def _redirect_output(path: str) -> None:
 
 
 def _wait(child: int) -> int:
-    """Wait for the child, and end it when the search has gone; returns its exit status."""
+    """Wait for the child, and kill it when the search has ended; returns its exit status."""
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
@@ -79,7 +110,7 @@ def _wait(child: int) -> int:
 
 
 def _read(count: int) -> bytes:
-    """Read so many bytes; fewer only where the input ends."""
+    """Read `count` bytes; none where the input ends before."""
     content = b""
     while len(content) < count:
         part = os.read(0, count - len(content))
@@ -89,9 +120,9 @@ def _read(count: int) -> bytes:
     return content
 
 
-def _answer(answers: int, answer: dict[str, Any]) -> None:
-    # One write of less than a pipe's atomic size: lines of server and child never mix.
-    os.write(answers, json.dumps(answer).encode() + b"\n")
+def _send_event(events: int, event: dict[str, Any]) -> None:
+    # One write below the size up to which pipes are atomic: lines of server and child never mix.
+    os.write(events, json.dumps(event).encode() + b"\n")
 
 
 if __name__ == "__main__":

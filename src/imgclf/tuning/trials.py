@@ -1,50 +1,18 @@
-"""What is known of one trial: what it was, and how it ended."""
+"""Trials that have ended, and their ranking."""
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from imgclf.options import Value
+from imgclf.tuning.candidates import Candidate
 
-__all__ = ["Candidate", "Trial", "best_trial", "completed", "rank", "trial_from_dict"]
+__all__ = ["Trial", "best_trial", "completed", "rank", "trial_from_dict"]
 
 Status = Literal["completed", "failed", "refused"]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What a trial tries: everything about it that differs between trials.
-
-    Attributes:
-        architecture: The architecture's name.
-        options: A value for each of the architecture's options.
-        training: Learning rate, optimizer, batch size, augmentation (a preset's name, or None for
-            the study's own) and image size ``[height, width]``.
-        epochs: Passes over the training images.
-    """
-
-    architecture: str
-    options: Mapping[str, Value]
-    training: Mapping[str, Any]
-    epochs: int
-
-    @property
-    def key(self) -> str:
-        """A text that only an equal candidate has."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    def value(self, name: str) -> Any:
-        """Return the value of anything that can be searched; None where it does not apply."""
-        if name == "architecture":
-            return self.architecture
-        if name == "epochs":
-            return self.epochs
-        return self.training.get(name, self.options.get(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +20,18 @@ class Trial:
     """A trial that has ended.
 
     Attributes:
-        number: Counted from 0; the first are the defaults of each architecture.
-        candidate: What was tried.
+        number: Number of the trial, from 0; the first are the defaults of each architecture.
+        candidate: What it tried.
         status: ``"completed"``, ``"failed"`` or ``"refused"`` (too many parameters; not trained).
         reason: Why it failed or was refused; empty otherwise.
-        accuracies: Validation accuracy of each execution, float32, 0 to 1.
-        log_loss: Mean validation log loss of the executions; tells equal accuracies apart.
-        num_correct: Validation images that the saved bundle classifies correctly.
-        num_images: Validation images.
-        num_parameters: Parameters of the network; 0 where it was never built.
-        best_epoch: Epoch of the saved weights, counted from 0.
-        duration_s: Wall time from its start to its end.
-        fit_s: The part of it that the trainings themselves took.
+        accuracies: Validation accuracy of each execution, 0 to 1, in float32.
+        log_loss: Mean validation log loss of the executions; ranks equal accuracies.
+        num_correct: Number of validation images that the saved classifier classifies correctly.
+        num_images: Number of validation images.
+        num_parameters: Parameters of the network; 0 if it was not built.
+        best_epoch: Epoch of the saved weights, from 0.
+        duration_s: Wall time of the whole trial, in seconds.
+        fit_s: Wall time of its trainings, in seconds.
     """
 
     number: int
@@ -81,17 +49,17 @@ class Trial:
 
     @property
     def score(self) -> float:
-        """Mean accuracy over the executions; 0 for a trial that gave none."""
+        """Mean accuracy of the executions; 0 without a result."""
         return statistics.fmean(self.accuracies) if self.accuracies else 0.0
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation over the executions; None for a single one."""
+        """Standard deviation of the executions' accuracies; None for a single one."""
         return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
 
     @property
     def bundle_accuracy(self) -> float:
-        """Accuracy that `imgclf.evaluate` gave for the saved bundle on the validation images."""
+        """Validation accuracy of the saved classifier, as `imgclf.evaluate` gives it."""
         return self.num_correct / self.num_images if self.num_images else 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -102,7 +70,13 @@ class Trial:
 
 
 def trial_from_dict(values: Mapping[str, Any]) -> Trial:
-    """Return the trial that `Trial.as_dict` wrote; raises where a part is missing or unknown."""
+    """Return the trial that `Trial.as_dict` wrote.
+
+    Raises:
+        KeyError: A field is missing.
+        TypeError: A field is unknown or of the wrong type.
+        ValueError: A value is not possible.
+    """
     log_loss = values["log_loss"]
     trial = Trial(
         **{
@@ -120,12 +94,12 @@ def trial_from_dict(values: Mapping[str, Any]) -> Trial:
 
 
 def completed(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials that have a result."""
+    """Return the completed trials."""
     return [trial for trial in trials if trial.status == "completed"]
 
 
 def rank(trials: Sequence[Trial]) -> list[Trial]:
-    """Sort the best first: by mean accuracy, then log loss, then number; those without one last."""
+    """Sort by mean accuracy, log loss and number, the best first; without a result last."""
     return sorted(
         trials,
         key=lambda trial: (
@@ -138,5 +112,5 @@ def rank(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """Return the best trial that has a result, if any has."""
+    """Return the best completed trial; None if there is none."""
     return next(iter(rank(completed(trials))), None)

@@ -1,230 +1,194 @@
-"""`imgclf.tune`: from batches to the best options that were found."""
+"""`imgclf.tune`: from images to the best options that were found."""
 
 from __future__ import annotations
 
-import hashlib
+import inspect
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
 
-from imgclf.atomic import write_atomically
-from imgclf.data.batches.generators import Batches, Plan
+from imgclf.data.batches.augmentation import PRESETS, Augmentation
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.plan import Plan
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
-from imgclf.runs.folder import split_csv
+from imgclf.runs.keywords import show_keywords
+from imgclf.runs.resolution import resolve_settings
+from imgclf.runs.settings import Settings
+from imgclf.tuning.candidate_training import settle_optimizer
 from imgclf.tuning.datasets import DatasetPlan, plan_datasets, require_searchable
-from imgclf.tuning.outcome import TuningResult, measure_search
-from imgclf.tuning.pool import Pool, open_pool
-from imgclf.tuning.proposals import Strategy, require_strategy
-from imgclf.tuning.search import Limits, Search, Watcher
-from imgclf.tuning.space import Space, make_space
-from imgclf.tuning.study import Study, open_study, study_key
-from imgclf.tuning.tables import write_tables
-from imgclf.tuning.tensorboard import TrialLogs
-from imgclf.tuning.trial_settings import TrialSettings, default_candidate
-from imgclf.tuning.trials import Trial
+from imgclf.tuning.folder_search import search_folder
+from imgclf.tuning.outcome import TuningResult
+from imgclf.tuning.proposals import Strategy
+from imgclf.tuning.request import SearchObserver, SearchRequest
+from imgclf.tuning.study_run import data_digest, run_tuning
+from imgclf.tuning.trial_settings import NOT_IN_TRIALS
 
-__all__ = ["TuningOrder", "TuningResult", "data_digest", "run_tuning", "tune"]
+__all__ = ["TuningResult", "tune"]
 
-
-@dataclass(frozen=True, slots=True)
-class TuningOrder:
-    """All that decides a search but the images.
-
-    Attributes:
-        space: What is searched.
-        strategy: How.
-        settings: What all trials share.
-        limits: When it ends.
-        study_dir: The study's folder; None is ``studies/<architectures>-<key>``.
-        resume: Go on with the study of that folder.
-        fresh: Remove the study of that folder.
-        refit: So many seeds with which the best candidate is trained on training and validation
-            images together.
-        tensorboard: Whether event files for TensorBoard are written.
-    """
-
-    space: Space
-    strategy: Strategy
-    settings: TrialSettings
-    limits: Limits
-    study_dir: Path | None = None
-    resume: bool = False
-    fresh: bool = False
-    refit: int = 0
-    tensorboard: bool = False
+OF_MAKE_GENERATORS = frozenset({
+    "val_dir", "test_dir", "val_split", "split_file", "group_by", "near_duplicates", "store",
+    "strict", "oversample", "mixup", "cutmix",
+})  # fmt: skip
+"""Settings that batches have decided already, beside size, channels and augmentation."""
 
 
 def tune(
     architecture: str | Sequence[str],
-    train: tf.data.Dataset,
-    val: tf.data.Dataset,
+    train: str | os.PathLike[str] | tf.data.Dataset,
+    val: tf.data.Dataset | None = None,
     *,
     max_trials: int = 20,
-    epochs: int = 10,
+    trial_epochs: int = 10,
     strategy: Strategy = "random",
     tune: Sequence[str] | None = None,
     space: Mapping[str, str | Sequence[Value]] | None = None,
-    budget_s: float | None = None,
+    budget: float | str | None = None,
+    executions: int = 1,
+    max_parameters: int | None = None,
     workers: int = 1,
     study_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     fresh: bool = False,
-    verbose: int | bool = 0,
+    keep: int = 3,
     refit: int = 0,
     tensorboard: bool = False,
     chief_address: str | None = None,
     allow_network: bool = False,
-    **settings: Any,
+    verbose: int | bool = 0,
+    **given: Any,
 ) -> TuningResult:
-    """Search for the options with which an architecture does best on your images.
+    """Search for the options with which an architecture is most accurate on your images.
 
-    The architecture's own signature says what can be searched; by default that is the learning
-    rate and each option that it declares with ``search=``. The first trial is always its defaults.
-    Each trial runs in a process of its own, from the `plan` of the batches; one that fails is
-    recorded with its reason and hurts no other.
+    The architecture's signature declares what can be searched; by default these are the learning
+    rate and each option with ``search=``. The first trial is always the defaults: what
+    `imgclf.train` does in as many epochs. Each trial runs in a process of its own; one that fails
+    is recorded with its reason and harms no other.
 
     Args:
-        architecture: An installed name, or several: their options are searched where they apply.
-        train: Training batches of `imgclf.make_generators`, or a plain `tf.data.Dataset` of
-            ``(images, labels)``: uint8 or float ``(batch, height, width, channels)``, 0..255. It
-            stays in this process, which lends its batches to the trials; batch size, image size
-            and augmentation cannot be searched then.
-        val: The validation batches that came with them; they choose the best trial.
-        max_trials: Most trials, the defaults included.
-        epochs: Passes over the training images in each trial; with ``"hyperband"`` the most.
+        architecture: Name of an installed architecture, or several names.
+        train: A folder as for `imgclf.train`; or training batches of `imgclf.make_generators`; or
+            a plain `tf.data.Dataset` of ``(images, labels)``: uint8 or float ``(batch, height,
+            width, channels)``, 0..255. It stays in this process, which sends its batches to the
+            trials; batch size, image size and augmentation cannot be searched then.
+        val: The validation batches that came with `train`; they choose the best trial. None for a
+            folder.
+        max_trials: Maximum number of trials, including the defaults.
+        trial_epochs: Passes over the training images in each trial; the maximum with
+            ``"hyperband"``.
         strategy: ``"random"``, ``"bayesian"`` (needs ``imgclf[bayesian]``), ``"hyperband"`` or
             ``"grid"``.
-        tune: Names to search instead of the default ones.
-        space: Values to try for single names, as ``{"filters": [16, 32], "learning_rate":
+        tune: Names to search, instead of the default ones.
+        space: Values to try by name, such as ``{"filters": [16, 32], "learning_rate":
             "1e-4..1e-2:log"}``.
-        budget_s: Wall time after which no trial is begun.
-        workers: Trials at a time, each in its own process.
-        study_dir: Where the study is kept; None is ``studies/<architecture>-<key>``.
-        resume: Go on with the study that is there; finished trials are not repeated.
-        fresh: Remove the study that is there, and begin anew.
-        verbose: 1 draws the progress on standard error.
-        refit: So many seeds with which the best candidate is trained once more, on training and
+        budget: Wall time after which no trial starts: seconds, or a text such as ``"20m"``.
+        executions: Trainings per trial, each with another seed; their mean is the trial's score.
+        max_parameters: Larger networks are not trained; None sets no limit.
+        workers: Number of trials at a time, each in a process of its own.
+        study_dir: The study's folder; None is ``studies/<architecture>-<key>``.
+        resume: Go on with the study in the folder; finished trials are not repeated.
+        fresh: Remove the study in the folder first.
+        keep: Trials whose classifiers stay on disk, the best ones.
+        refit: Number of seeds with which the best candidate is trained again, on training and
             validation images together; needs test images.
         tensorboard: Write ``tensorboard/`` in the study, with the HParams view.
         chief_address: ``"HOST:PORT"`` at which ``imgclf tune-worker`` may join from other machines;
-            `workers` may be 0 then. The port has no password: it belongs on a private network.
+            `workers` may then be 0. The port has no password: use it on a private network only.
         allow_network: Accept an address that other machines can reach.
-        **settings: Fields of `imgclf.tuning.trial_settings.TrialSettings`, such as ``seed``,
-            ``executions``, ``patience``, ``optimizer`` and ``max_parameters``.
+        verbose: 1 draws the progress on standard error.
+        **given: The settings of a training. Those of the images belong to `make_generators` where
+            batches are given.
 
     Returns:
-        The best options and where their classifier lies.
+        The best options, their figures and the file of their classifier.
 
     Raises:
         OptionError: A name cannot be searched.
         ArgumentError: An argument is not accepted.
-        StudyError: The study exists already, or is another one.
-        TuningError: No trial came to a result, or three in a row failed in the same way.
+        StudyError: The folder holds a study already, or another study than the one to resume.
+        TuningError: No trial completed, or three in a row failed in the same way.
 
     Example:
-        >>> train, val = imgclf.make_generators("photos/", image_size=(96, 96))  # doctest: +SKIP
-        >>> result = imgclf.tune("three_conv", train, val, max_trials=10)        # doctest: +SKIP
+        >>> result = imgclf.tune("three_conv", "photos/", max_trials=10)         # doctest: +SKIP
         >>> result.options, result.learning_rate                                 # doctest: +SKIP
     """
-    require_strategy(strategy)
-    shared = _settings(epochs, settings)
-    order = TuningOrder(
-        make_space(architecture, tune=tune, space=space, learning_rate=shared.learning_rate),
-        strategy,
-        shared,
-        Limits(max_trials, budget_s),
-        None if study_dir is None else Path(study_dir),
-        resume,
-        fresh,
-        refit,
-        tensorboard,
+    request = SearchRequest(
+        architecture=architecture,
+        max_trials=max_trials,
+        trial_epochs=trial_epochs,
+        strategy=strategy,
+        tune=tune,
+        space=space,
+        budget=budget,
+        executions=executions,
+        max_parameters=max_parameters,
+        workers=workers,
+        study_dir=study_dir,
+        resume=resume,
+        fresh=fresh,
+        keep=keep,
+        refit=refit,
+        tensorboard=tensorboard,
+        chief_address=chief_address,
+        allow_network=allow_network,
+        given=given,
     )
-    with (
-        _images(order, train, val) as (plan, digest),
-        open_pool(workers, chief_address, allow_network=allow_network) as pool,
-    ):
-        if chief_address is not None and isinstance(plan, DatasetPlan):
+    observer = SearchObserver(verbose=bool(verbose))
+    if isinstance(train, (str, os.PathLike)):
+        return search_folder(train, request, observer)
+    with _images(request, train, val) as (plan, digest), request.open_pool(observer) as pool:
+        if request.chief_address is not None and isinstance(plan, DatasetPlan):
             raise ArgumentError(
                 "chief_address needs what imgclf.make_generators returned: a plain "
                 "tf.data.Dataset cannot leave this process."
             )
-        return run_tuning(order, plan, digest, pool, verbose=bool(verbose))
+        settings = _settings_of_batches(request, plan, train)
+        return run_tuning(request.spec(settings), plan, digest, pool, observer)
 
 
-def run_tuning(
-    order: TuningOrder,
-    plan: Plan | DatasetPlan,
-    digest: str,
-    workers: Pool,
-    *,
-    verbose: bool = False,
-    opened: Callable[[Study], None] = lambda _study: None,
-) -> TuningResult:
-    """Search as `tune` does.
+show_keywords(tune, inspect.signature(Settings).parameters, leave_out=tuple(NOT_IN_TRIALS))
 
-    Args:
-        order: All that decides the search.
-        plan: The images.
-        digest: What `data_digest` says of them.
-        workers: The processes that run trials; they may still be starting.
-        verbose: Whether the progress is drawn on standard error.
-        opened: Called with the study as soon as it is open.
 
-    Returns:
-        What was found.
-    """
-    if isinstance(plan, Plan) and plan.store == "memory":
-        plan = replace(plan, store="auto")  # The trials' processes share what lies on the disk.
-    if order.refit and (isinstance(plan, DatasetPlan) or plan.build().test is None):
+def _settings_of_batches(
+    request: SearchRequest, plan: Plan | DatasetPlan, train: tf.data.Dataset
+) -> Settings:
+    """Return the settings of trials on batches that were made already."""
+    policy = plan.policy
+    of_images: dict[str, Any] = {
+        "image_size": policy.image_size,
+        "channels": policy.channels,
+        "resize": policy.resize,
+        "data_format": policy.data_format,
+        "batch_size": plan.batch_size,
+        "augment": _preset_or_itself(plan.augmentation),
+    }
+    taken = sorted(set(request.given) & (OF_MAKE_GENERATORS | set(of_images)))
+    if taken:
         raise ArgumentError(
-            "refit needs test images: without them nothing could be said of its result."
+            f"{taken[0]}={request.given[taken[0]]!r} belongs to make_generators: give it there, or "
+            "give tune the folder instead of batches."
         )
-    identity = _identity(order, plan, digest)
-    folder = order.study_dir or _default_folder(order.space, identity)
-    with open_study(folder, identity, resume=order.resume, fresh=order.fresh) as study:
-        opened(study)
-        if isinstance(plan, Plan):
-            plan = _fixed_division(study, plan)
-        with _drawing(order, study, verbose) as watcher:
-
-            def ended(trial: Trial, trials: tuple[Trial, ...]) -> None:
-                write_tables(study, order.space, plan, order.settings)
-                watcher.ended(trial, trials)
-
-            watching = replace(watcher, ended=ended)
-            if order.tensorboard:
-                watching = _logging(order, study, plan, watching)
-            search = Search(
-                study, order.space, order.strategy, plan, order.settings, order.limits, watching
-            )
-            search.run(workers)
-        return measure_search(order, study, plan, workers)
+    if isinstance(plan, DatasetPlan):
+        num_classes, num_images = len(plan.class_names), plan.steps_per_epoch * plan.batch_size
+    else:
+        num_classes, num_images = train.num_classes, train.num_samples
+    settings = resolve_settings(replace(request.settings, **of_images), num_images)
+    return settle_optimizer(settings, request.architectures, num_classes)
 
 
-def _logging(
-    order: TuningOrder, study: Study, plan: Plan | DatasetPlan, watcher: Watcher
-) -> Watcher:
-    """Write event files for TensorBoard beside all that `watcher` does."""
-    defaults = [
-        default_candidate(architecture, plan, order.settings)
-        for architecture in order.space.architectures
-    ]
-    logs = TrialLogs(study.folder, order.space, defaults)
-    logs.begin(study.trials)
-    return logs.watching(watcher)
+def _preset_or_itself(augmentation: Augmentation) -> str | Augmentation:
+    """Return the name of a preset, where there is one."""
+    names = (name for name, preset in PRESETS.items() if preset == augmentation)
+    return next(names, augmentation)
 
 
 @contextmanager
 def _images(
-    order: TuningOrder, train: tf.data.Dataset, val: tf.data.Dataset
+    request: SearchRequest, train: tf.data.Dataset, val: tf.data.Dataset | None
 ) -> Iterator[tuple[Plan | DatasetPlan, str]]:
     """Make the images available to the processes of trials; gives plan and digest."""
     for name, batches in (("train", train), ("val", val)):
@@ -241,81 +205,11 @@ def _images(
             )
         yield train.plan, data_digest(train, val)
         return
-    require_searchable(order.space)
-    if order.settings.class_weight is not None:
+    require_searchable(request.spec(request.settings).space)
+    if request.settings.class_weight is not None:
         raise ArgumentError(
             "class_weight='balanced' needs what imgclf.make_generators returned: how often each "
             "class occurs in a plain tf.data.Dataset is not known."
         )
     with plan_datasets(train, val) as plan:
         yield plan, plan.digest
-
-
-def _settings(epochs: int, settings: Mapping[str, Any]) -> TrialSettings:
-    unknown = sorted(set(settings) - set(TrialSettings.__slots__))
-    if unknown:
-        known = ", ".join(TrialSettings.__slots__)
-        raise ArgumentError(f"{unknown[0]!r} is no setting of a search: give one of {known}.")
-    return TrialSettings(epochs=epochs, **settings)
-
-
-def _default_folder(space: Space, identity: Mapping[str, Any]) -> Path:
-    names = re.sub(r"[^\w.+-]", "_", "+".join(space.architectures))
-    return Path("studies") / f"{names}-{study_key(identity)}"
-
-
-def _fixed_division(study: Study, plan: Plan) -> Plan:
-    """Write the division down and keep to it.
-
-    Which images look alike is seen a little differently at each size: without this an image could
-    be a training image of one trial and a test image of another.
-    """
-    data = plan.build()
-    names = data.train.class_names
-    rows = [
-        (sample.path, sample.sha256, names[sample.label], split)
-        for split, batches in (("train", data.train), ("val", data.val), ("test", data.test))
-        if batches is not None
-        for sample in batches.samples
-    ]
-    path = (study.folder / "split.csv").absolute()
-    write_atomically(path, split_csv(rows)[0])
-    return replace(plan, split_file=str(path))
-
-
-def _identity(order: TuningOrder, plan: Plan | DatasetPlan, digest: str) -> dict[str, Any]:
-    """Say what makes a study this one: another value anywhere makes another study."""
-    return {
-        "version": version("imgclf"),
-        "objective": "val_accuracy",
-        "data": digest,
-        "images": {
-            **asdict(plan.policy),
-            "batch_size": plan.batch_size,
-            "augmentation": asdict(plan.augmentation),
-        },
-        "strategy": order.strategy,
-        "settings": order.settings.as_dict(),
-        "space": order.space.as_dict(),
-    }
-
-
-def data_digest(train: Batches, val: Batches) -> str:
-    """Name the images and their division by content; where they lie does not matter."""
-    rows = sorted(
-        f"{split} {train.class_names[sample.label]} {sample.sha256}"
-        for split, batches in (("train", train), ("val", val))
-        for sample in batches.samples
-    )
-    content = "\n".join(rows).encode("utf-8", "surrogateescape")
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _drawing(order: TuningOrder, study: Study, verbose: bool) -> Any:
-    from contextlib import nullcontext
-
-    if not verbose:
-        return nullcontext(Watcher())
-    from imgclf.tuning.display import SearchDisplay
-
-    return SearchDisplay(order, study.trials)

@@ -16,8 +16,11 @@ import tensorflow as tf
 
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.classifier import Classifier
-from imgclf.data.batches.generators import Batches, ImageData, Plan
-from imgclf.errors import ArgumentError, OutOfMemoryError
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.image_data import ImageData, build_data
+from imgclf.data.batches.plan import Plan
+from imgclf.data.reading.image_folder import Folders
+from imgclf.errors import OutOfMemoryError
 from imgclf.machine.devices import choose_strategy, divisible_batch_size
 from imgclf.machine.precision import choose_precision
 from imgclf.runs.config import to_config
@@ -25,14 +28,16 @@ from imgclf.runs.folder import write_config
 from imgclf.runs.settings import Settings, setting_fields
 from imgclf.training.budget import BudgetPlan, KeepBudget
 from imgclf.training.checkpoints import newest_state, remove_states
+from imgclf.training.fit_result import FitResult
 from imgclf.training.loop import fit
-from imgclf.training.optimizers import AVERAGED_SHARE, choose_optimizer, usual_rate
+from imgclf.training.optimizers import choose_optimizer, usual_rate
 from imgclf.training.rate_finder import find_learning_rate
 from imgclf.training.rate_plot import rate_picture
 from imgclf.training.schedules import make_schedule
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.training.trackers import make_trackers
 from imgclf.training.two_phase import fit_two_phase, in_two_phases
+from imgclf.training.weight_average import AVERAGED_SHARE
 from imgclf.workflow.time_budget import budget_of
 from imgclf.workflow.transfer import copy_weights, frozen_convolutions
 from imgclf.zoo.builder import build_model, build_unloaded, origin_of
@@ -100,23 +105,28 @@ class Learned:
     Attributes:
         model: The fitted network, with the weights of its best epoch.
         data: The images, in the batches that fitted into memory and devices.
-        history: Keras' history.
+        fitted: The course of the fit.
         settings: Every choice, with what was measured on the way.
     """
 
     model: keras.Model
     data: ImageData
-    history: keras.callbacks.History
+    fitted: FitResult
     settings: Settings
 
 
 def plan_task(
-    plan: Plan, settings: Settings, folder: Path | None, observer: TrainingObserver
+    plan: Plan,
+    folders: Folders,
+    settings: Settings,
+    folder: Path | None,
+    observer: TrainingObserver,
 ) -> Task:
     """Choose what a time budget leaves open; without one everything is chosen already.
 
     Args:
         plan: The images.
+        folders: What was read of their folders.
         settings: Every choice.
         folder: The run folder, if any.
         observer: Is told the plan.
@@ -125,14 +135,12 @@ def plan_task(
         The task.
 
     Raises:
-        ArgumentError: A budget and two phases contradict each other.
+        DataError: A folder cannot be used.
     """
     began_s = time.monotonic()
-    if settings.budget_s is not None and settings.two_phase:
-        raise ArgumentError("two_phase and a budget cannot be given together: leave one out.")
     if settings.budget_s is None:
         return Task(plan, settings, folder, None, began_s)
-    budget = budget_of(plan, settings, settings.budget_s)
+    budget = budget_of(plan, folders, settings, settings.budget_s)
     settings = replace(
         settings, image_size=budget.image_size, epochs=budget.epochs, size_by_budget=False
     )
@@ -188,7 +196,7 @@ def _in_batches_of(batch_size: int, task: Task) -> tuple[Task, ImageData]:
     plan = replace(task.plan, batch_size=batch_size)
     task = replace(task, plan=plan, settings=replace(task.settings, batch_size=batch_size))
     task.record()
-    return task, plan.build()
+    return task, build_data(plan)
 
 
 def _attempt(
@@ -210,8 +218,8 @@ def _attempt(
             task = replace(task, settings=replace(settings, learning_rate=rate))
             task.record()
         callbacks += _keep_budget(task)
-        history = _fit(model, data, task, callbacks, observer.verbose)
-    return Learned(model, data, history, task.settings)
+        fitted = _fit(model, data, task, callbacks, observer.verbose)
+    return Learned(model, data, fitted, task.settings)
 
 
 def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -> keras.Model:
@@ -242,13 +250,13 @@ def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -
 def _with_optimizer(task: Task, model: keras.Model) -> Task:
     """Choose what the settings leave to the network: its optimizer and that one's usual rate."""
     settings = task.settings
-    optimizer = settings.optimizer
+    optimizer: str = settings.optimizer
     if optimizer == "auto":
         optimizer = choose_optimizer(model)
     rate = settings.learning_rate
     if rate is None:
         rate = usual_rate(optimizer)
-    chosen = replace(settings, optimizer=optimizer, learning_rate=rate)
+    chosen = replace(settings, optimizer=cast("Any", optimizer), learning_rate=rate)
     if chosen != settings:
         task = replace(task, settings=chosen)
         task.record()
@@ -291,7 +299,7 @@ def _fit(
     task: Task,
     callbacks: Sequence[keras.callbacks.Callback],
     verbose: bool,
-) -> keras.callbacks.History:
+) -> FitResult:
     settings = task.settings
     others: dict[str, Any] = {
         "callbacks": callbacks,
@@ -325,7 +333,7 @@ def fit_by_settings(
     *,
     steps_per_epoch: int | None = None,
     **others: Any,
-) -> keras.callbacks.History:
+) -> FitResult:
     """Fit a network as settings say: in two phases or in one.
 
     Each parameter of `imgclf.fit` and `imgclf.fit_two_phase` that has a setting's name takes that

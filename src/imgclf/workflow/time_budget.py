@@ -7,22 +7,20 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from imgclf.data.batches.generators import Plan
+from imgclf.data.batches.plan import Plan
 from imgclf.data.pixels.decoder import decode_with_facts
-from imgclf.data.reading.layout import FoundFile, ImageFolder, read_folder
-from imgclf.data.store.scan import available_processors
+from imgclf.data.reading.image_folder import Folders, ImageFile, ImageFolder
 from imgclf.errors import ArgumentError, ImageError
+from imgclf.machine.hardware import available_processors
 from imgclf.runs.settings import Settings
 from imgclf.training.budget import (
     END_LOOKS,
     IMAGE_SIZES,
     BudgetPlan,
-    StepCost,
-    measure_steps,
     plan_budget,
 )
 from imgclf.training.optimizers import choose_optimizer
-from imgclf.training.speed import mega_flop
+from imgclf.training.speed import StepCost, measure_step_cost, mega_flop
 from imgclf.zoo.builder import build_model
 
 if TYPE_CHECKING:
@@ -37,13 +35,14 @@ LARGEST_BY_BUDGET = 160
 """Largest side, in pixels, that a budget chooses; beyond it small networks gain little."""
 
 
-def budget_of(plan: Plan, settings: Settings, budget_s: float) -> BudgetPlan:
+def budget_of(plan: Plan, folders: Folders, settings: Settings, budget_s: float) -> BudgetPlan:
     """Plan a training that ends in time: image size and epochs.
 
     A few files are decoded, and a few steps made on noise at the sizes in question.
 
     Args:
         plan: The images.
+        folders: What was read of their folders.
         settings: Every choice; `epochs` are those that the recipe would take.
         budget_s: Seconds for the whole way, scan and evaluation included.
 
@@ -57,16 +56,10 @@ def budget_of(plan: Plan, settings: Settings, budget_s: float) -> BudgetPlan:
     began_s = time.monotonic()
     if not budget_s > 0:
         raise ArgumentError(f"budget_s={budget_s!r} is not accepted: give seconds above 0.")
-    folders = [read_folder(plan.train_dir)]
-    folders += [
-        read_folder(directory, min_classes=1)
-        for directory in (plan.val_dir, plan.test_dir)
-        if directory is not None
-    ]
     num_train, num_held_out = _count(folders, plan)
-    decoding_s, side = _sample(folders[0], plan)
+    decoding_s, side = _sample(folders["train"], plan)
     scan_s = decoding_s * (num_train + num_held_out) / available_processors()
-    num_classes = len(folders[0].class_names)
+    num_classes = len(folders["train"].class_names)
 
     options: dict[str, Any] = dict(settings.options)
 
@@ -81,7 +74,7 @@ def budget_of(plan: Plan, settings: Settings, budget_s: float) -> BudgetPlan:
 
     def cost(size: tuple[int, int]) -> StepCost:
         model = build(size)
-        return measure_steps(
+        return measure_step_cost(
             model,
             settings.batch_size,
             optimizer=choose_optimizer(model)
@@ -118,24 +111,25 @@ def _shape(size: tuple[int, int], settings: Settings) -> tuple[int, int, int]:
     return (*size, settings.channels)
 
 
-def _count(folders: Sequence[ImageFolder], plan: Plan) -> tuple[int, int]:
+def _count(folders: Folders, plan: Plan) -> tuple[int, int]:
     """Count training and held-out images, by their folders and the shares that are cut off."""
-    files = folders[0].files
-    if folders[0].splits:
+    own = folders["train"]
+    files = own.files
+    if own.splits:
         num_train = sum(file.split == "train" for file in files)
         num_held_out = len(files) - num_train
-        cut = 0.0 if "val" in folders[0].splits or plan.val_dir else plan.val_split
+        cut = 0.0 if "val" in own.splits or plan.val_dir else plan.val_split
     else:
         num_train, num_held_out = len(files), 0
         cut = 0.0 if plan.val_dir else plan.val_split
         cut += 0.0 if plan.val_dir or plan.test_dir else plan.test_split
-    num_held_out += sum(len(folder.files) for folder in folders[1:])
+    num_held_out += sum(len(folder.files) for folder in folders.values()) - len(files)
     return round(num_train * (1 - cut)), num_held_out + round(num_train * cut)
 
 
 def _sample(folder: ImageFolder, plan: Plan) -> tuple[float, float]:
     """Measure a few files that lie far apart: seconds to decode one, pixels of its shorter side."""
-    files: Sequence[FoundFile] = folder.files[:: max(1, len(folder.files) // DECODED_SAMPLE)]
+    files: Sequence[ImageFile] = folder.files[:: max(1, len(folder.files) // DECODED_SAMPLE)]
     sides = []
     began_s = time.monotonic()
     for file in files:

@@ -1,18 +1,16 @@
-"""The whole way from a folder to a classifier: data -> model -> fit -> evaluate -> bundle."""
+"""The whole way from a folder to a classifier: data -> model -> fit -> evaluate -> run folder."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.bundle import DataRecord
@@ -21,30 +19,38 @@ from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.familiarity import learn_familiarity
 from imgclf.classifiers.fingerprints import TrainingFingerprints, fingerprint_images
 from imgclf.classifiers.loader import load
-from imgclf.data.batches.generators import Batches, ImageData, Plan
-from imgclf.data.reading.layout import read_folder
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.image_data import ImageData, build_data
+from imgclf.data.batches.plan import Plan
+from imgclf.data.reading.image_folder import Folders
+from imgclf.data.reading.layout import read_folders
 from imgclf.errors import DataError
-from imgclf.evaluation.evaluator import Evaluation, evaluate
+from imgclf.evaluation.evaluator import evaluate
 from imgclf.machine.determinism import enable_determinism, require_determinism
 from imgclf.machine.precision import choose_precision
 from imgclf.reports.documents import write_documents
 from imgclf.runs.config import from_config, to_config
 from imgclf.runs.folder import (
     BUNDLE_NAME,
+    SPLIT_NAME,
     START_NAME,
-    mark_stopped,
+    is_trained,
     open_run_folder,
     read_config,
+    read_split,
     split_csv,
     split_difference,
+    split_rows,
     write_config,
-    write_history,
 )
 from imgclf.runs.keywords import keywords_of
+from imgclf.runs.record import read_run
 from imgclf.runs.resolution import make_plan, make_settings, resolve_for_folder
 from imgclf.runs.settings import Settings
+from imgclf.training.fit_result import FitResult
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.workflow.learner import TrainingObserver, learn, plan_task
+from imgclf.workflow.training_run import TrainingRun, recorded_fit, save_run
 from imgclf.workflow.transfer import measure_before
 from imgclf.zoo.registry import load_architecture
 
@@ -57,45 +63,6 @@ __all__ = [
     "run_training",
     "train",
 ]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainingRun:
-    """What a training gave.
-
-    Attributes:
-        classifier: The classifier of the best epoch.
-        evaluation: Its figures on held-out images, in float32.
-        headline_split: ``"test"``, or ``"val"`` where no test images were given: those also chose
-            the epoch.
-        data: The images.
-        history: Keras' history, in training precision.
-        precision: The precision of the training steps.
-        images_per_s: Training images per second, validation included.
-        predict_images_per_s: Held-out images that were answered per second, in float32, from
-            decoded pixels.
-        val_probabilities: float64 ``(num_images, num_classes)``, calibrated, of the validation
-            images.
-        durations_s: Seconds of each part.
-        bundle: The saved bundle; None without a run folder.
-        stopped: Whether the training was asked to end before its last epoch.
-        before: What the classifier that it went on from scores on the same images, of the classes
-            that it knows; None without one.
-    """
-
-    classifier: Classifier
-    evaluation: Evaluation
-    headline_split: Literal["test", "val"]
-    data: ImageData
-    history: keras.callbacks.History
-    precision: str
-    images_per_s: float
-    predict_images_per_s: float
-    val_probabilities: NDArray[np.float64]
-    durations_s: Mapping[str, float]
-    bundle: Path | None
-    stopped: bool = False
-    before: Evaluation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +131,7 @@ def run_training(
     directory: str | os.PathLike[str],
     settings: Settings,
     *,
+    folders: Folders | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     start_from: Classifier | None = None,
     observer: TrainingObserver | None = None,
@@ -173,6 +141,7 @@ def run_training(
     Args:
         directory: The folder.
         settings: Every choice; what they leave open is chosen by the recipe.
+        folders: What `read_folders` has read of the folders already; None reads them.
         run_dir: A folder for what the training leaves behind; None writes nothing.
         start_from: A classifier to go on from; `settings` are those that `make_settings` gave.
         observer: Told how it goes on.
@@ -186,10 +155,12 @@ def run_training(
         RunFolderError: `run_dir` is in use or holds a run already.
     """
     make_plan(directory, settings)  # A mistake is refused before the folder is read.
-    settings = resolve_for_folder(settings, read_folder(directory))
+    folders = folders or read_folders(directory, settings.val_dir, settings.test_dir)
+    settings = resolve_for_folder(settings, folders["train"])
     plan = make_plan(directory, settings)
+    observer = observer or TrainingObserver()
     with open_run_folder(run_dir) if run_dir is not None else nullcontext() as folder:
-        return _train(plan, settings, folder, observer or TrainingObserver(), start_from=start_from)
+        return _train(plan, folders, settings, folder, observer, start_from=start_from)
 
 
 def resume_training(
@@ -198,7 +169,10 @@ def resume_training(
     architecture: Callable[..., keras.Model] | None = None,
     observer: TrainingObserver | None = None,
 ) -> TrainingRun:
-    """Go on with a training that was stopped or killed, from its newest checkpoint.
+    """Go on with a run that was stopped or killed, from its newest checkpoint.
+
+    A run whose training is over lacks documents at the most: they are made, and its figures are
+    measured once more.
 
     Args:
         run_dir: Its run folder.
@@ -211,25 +185,27 @@ def resume_training(
 
     Raises:
         RunFolderError: The folder holds no unfinished run, another process trains in it, or its
-            architecture function has to be given again.
+            architecture function has to be given again, or a file cannot be written.
         DataError: The images are not those of the run; the first differences are named.
     """
     with open_run_folder(run_dir, resume=True) as folder:
         directory, settings = from_config(read_config(folder), architecture)
         plan = make_plan(directory, settings)
-        recorded = (folder / "split.csv").read_bytes()
-        return _train(
+        go_on = _complete if is_trained(folder) else _train
+        return go_on(
             plan,
+            read_folders(directory, settings.val_dir, settings.test_dir),
             settings,
             folder,
             observer or TrainingObserver(),
             start_from=_recorded_start(folder, settings),
-            recorded_split=recorded,
+            recorded_split=read_split(folder),
         )
 
 
 def _train(
     plan: Plan,
+    folders: Folders,
     settings: Settings,
     folder: Path | None,
     observer: TrainingObserver,
@@ -240,15 +216,15 @@ def _train(
     """Go the whole way, in a run folder that is held, or in none."""
     began_s = time.monotonic()
     require_determinism(settings.deterministic)
-    task = plan_task(plan, settings, folder, observer)
-    data = task.plan.build(observer.scanning)
+    task = plan_task(plan, folders, settings, folder, observer)
+    data = build_data(task.plan, observer.scanning, folders=folders)
     observer.scanned(data)
     precision = choose_precision(settings.precision)
-    split, split_sha256 = split_csv(_split_rows(data))
+    split, split_sha256 = split_csv(split_rows(data))
     if recorded_split is not None:
         _require_same_images(recorded_split, split)
     elif folder is not None:
-        write_atomically(folder / "split.csv", split)
+        write_atomically(folder / SPLIT_NAME, split)
         if start_from is not None:  # Without a checkpoint yet, a resumed run begins with it again.
             start_from.save(folder / START_NAME)
         write_config(folder, to_config(task.plan, task.settings, precision))
@@ -256,7 +232,7 @@ def _train(
 
     stopping = StopOnRequest(observer.stop_requested)
     learned = learn(task, data, observer, stopping, start_from)
-    model, data, history = learned.model, learned.data, learned.history
+    model, data, fitted = learned.model, learned.data, learned.fitted
     settings = learned.settings
     fitted_s = time.monotonic()
 
@@ -276,18 +252,13 @@ def _train(
     classifier = classifier.with_changes(figures=evaluation.figures(headline_split))
     evaluated_s = time.monotonic()
 
-    bundle = None
-    if folder is not None:
-        write_history(folder, history.history)
-        bundle = classifier.save(folder / BUNDLE_NAME)
-        mark_stopped(folder, stopping.stopped)
-    num_seen = _num_passes(history) * data.train.images_per_epoch
+    num_seen = _num_passes(fitted) * data.train.images_per_epoch
     run = TrainingRun(
         classifier=classifier,
         evaluation=evaluation,
         headline_split=headline_split,
         data=data,
-        history=history,
+        fitted=fitted,
         precision=precision,
         images_per_s=num_seen / (fitted_s - scanned_s),
         predict_images_per_s=predict_images_per_s,
@@ -297,28 +268,62 @@ def _train(
             "fit": fitted_s - scanned_s,
             "evaluate": evaluated_s - fitted_s,
         },
-        bundle=bundle,
+        bundle=folder / BUNDLE_NAME if folder is not None else None,
         stopped=stopping.stopped,
         before=measure_before(start_from, data.test or data.val) if start_from else None,
     )
     if folder is not None:
-        write_documents(folder, run, settings)
+        save_run(folder, run, settings)
     return run
+
+
+def _complete(
+    plan: Plan,
+    folders: Folders,
+    settings: Settings,
+    folder: Path,
+    observer: TrainingObserver,
+    *,
+    start_from: Classifier | None,
+    recorded_split: bytes,
+) -> TrainingRun:
+    """Make the documents of a run whose training is over, and measure its figures once more."""
+    data = build_data(plan, observer.scanning, folders=folders)
+    observer.scanned(data)
+    _require_same_images(recorded_split, split_csv(split_rows(data))[0])
+    classifier = _load(folder / BUNDLE_NAME, settings)
+    write_documents(folder, classifier)
+    run = read_run(folder)
+    return TrainingRun(
+        classifier=classifier,
+        evaluation=evaluate(classifier, data.test or data.val),
+        headline_split=run.record["split"],
+        data=data,
+        fitted=recorded_fit(run),
+        precision=run.record["precision"],
+        images_per_s=run.record["images_per_s"],
+        predict_images_per_s=run.record["predict_images_per_s"],
+        val_probabilities=classifier.predict_pixels(data.val.pixels()),
+        durations_s=run.record["durations_s"],
+        bundle=folder / BUNDLE_NAME,
+        before=measure_before(start_from, data.test or data.val) if start_from else None,
+    )
 
 
 def _recorded_start(folder: Path, settings: Settings) -> Classifier | None:
     """Return the classifier that a run went on from, if it did."""
-    if not (folder / START_NAME).exists():
-        return None
+    return _load(folder / START_NAME, settings) if (folder / START_NAME).exists() else None
+
+
+def _load(bundle: Path, settings: Settings) -> Classifier:
+    """Load a classifier of a run, whose architecture is installed or was given again."""
     loaded = load_architecture(settings.architecture)
-    function = loaded.function if loaded.registration is None else None
-    return load(folder / START_NAME, architecture=function)
+    return load(bundle, architecture=loaded.function if loaded.registration is None else None)
 
 
-def _num_passes(history: keras.callbacks.History) -> int:
+def _num_passes(fitted: FitResult) -> int:
     """Count how often the training images went through the network: once for all head epochs."""
-    num_head: int = getattr(history, "head_epochs", 0)
-    return len(history.epoch) - num_head + min(1, num_head)
+    return fitted.epochs - fitted.head_epochs + min(1, fitted.head_epochs)
 
 
 def _require_same_images(recorded: bytes, found: bytes) -> None:
@@ -328,16 +333,6 @@ def _require_same_images(recorded: bytes, found: bytes) -> None:
             f"The images are not those of the run ({difference}): restore them, or train anew in "
             "another run folder."
         )
-
-
-def _split_rows(data: ImageData) -> list[tuple[str, str, str, str]]:
-    names = data.train.class_names
-    return [
-        (sample.path, sample.sha256, names[sample.label], split)
-        for split, batches in (("train", data.train), ("val", data.val), ("test", data.test))
-        if batches is not None
-        for sample in batches.samples
-    ]
 
 
 def _fingerprints(train: Batches) -> TrainingFingerprints:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgclf.classifiers.classifier import Classifier
-    from imgclf.data.batches.generators import Batches
+    from imgclf.data.batches.dataset import Batches
 
 __all__ = ["copy_weights", "frozen_convolutions", "measure_before"]
 

@@ -306,7 +306,7 @@ def _channels_last(input_shape: object, data_format: str) -> tuple[int, int, int
 
 @contextmanager
 def _default_keras() -> Iterator[None]:
-    """Build under Keras' own defaults, whatever the user's configuration says (D6)."""
+    """Build under Keras' own defaults, whatever the user's configuration says."""
     import keras
 
     backend = keras.backend.backend()

@@ -1,4 +1,4 @@
-"""What a network must be, so that imgclf can train, save and reload it."""
+"""The contract of an architecture: what a network must be to be trained, saved and reloaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["check_contract", "find_breaches"]
 def check_contract(
     model: Any, name: str, input_shape: tuple[int, int, int], num_classes: int
 ) -> None:
-    """Check what an architecture function returned against the contract.
+    """Check a network against the contract.
 
     Args:
         model: What it returned.
@@ -27,7 +27,7 @@ def check_contract(
         num_classes: The number of classes that was asked for.
 
     Raises:
-        ContractError: The first breach that is found, with the layer at fault.
+        ContractError: The first breach, with the layer at fault.
 
     Example:
         >>> import imgclf
@@ -39,7 +39,7 @@ def check_contract(
 
 
 def find_breaches(model: Any, input_shape: tuple[int, int, int], num_classes: int) -> Iterator[str]:
-    """Find every breach of the contract in what an architecture function returned.
+    """Find every breach of the contract in a network.
 
     The contract: an uncompiled float32 functional (or Sequential) model with one input called
     ``image``, whose first layer rescales (or is its own preprocessing), whose last layer is a

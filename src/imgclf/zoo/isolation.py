@@ -1,4 +1,4 @@
-"""Importing one plugin without letting it change anything else."""
+"""The isolated import of a plugin, which leaves nothing else changed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def isolated_import(culprit: str) -> Iterator[None]:
-    """Undo what a plugin does to the process while it is imported, and name it in a log warning.
+    """Undo a plugin's side effects on the process while it is imported, with a log warning.
 
-    What it prints does not reach standard output, where ``--json`` results go; Keras' global
+    Its output is kept from standard output, where ``--json`` results go; Keras' global
     configuration (floatx, image data format, epsilon, dtype policy) and the state of `random` are
-    put back. Keras is looked at only where something has imported it.
+    restored. Keras is not imported for it.
 
     Args:
         culprit: The plugin's distribution and version, for the warning.
@@ -117,7 +117,7 @@ def _keras_configuration() -> dict[str, Any] | None:
 
 
 def _initial_keras_configuration() -> dict[str, Any]:
-    """Tell the configuration with which Keras will start, without importing it.
+    """Return the configuration with which Keras will start, without importing it.
 
     Keras' own defaults, or what the user's keras.json says (Keras' documentation, "The Keras
     configuration file").
@@ -131,7 +131,7 @@ def _initial_keras_configuration() -> dict[str, Any]:
 
 
 def _restore_keras(before: dict[str, Any]) -> list[str]:
-    """Put Keras' configuration back to `before`; list what differed."""
+    """Restore Keras' configuration to `before`; list what differed."""
     after = _keras_configuration()
     if after is None:
         return []

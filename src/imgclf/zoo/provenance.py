@@ -1,4 +1,4 @@
-"""Which weights files a network began with: a path can change its content, a hash cannot."""
+"""The provenance of a network's first weights: name and hash of each weights file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["WeightsFile", "identify_weights"]
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """A file from which a network took its first weights.
+    """A file with a network's first weights.
 
     Attributes:
         name: The file's name, without its folder.
@@ -41,8 +41,8 @@ def identify_weights(
         values: A value for every option.
 
     Returns:
-        The file of each `Weights` option that names one; empty for weights known by name, whose
-        content is decided by the package that publishes them.
+        The file of each `Weights` option that names one; weights known by name have none: their
+        package decides their content.
 
     Raises:
         WeightsError: A file does not exist or cannot be read.
@@ -51,13 +51,13 @@ def identify_weights(
         >>> identify_weights((), {"filters": 32})
         {}
     """
-    found = {}
+    files = {}
     for option in options:
         value = values[option.name]
         if isinstance(option.range, Weights) and option.range.names_file(value):
             file = Path(str(value))
-            found[option.name] = WeightsFile(file.name, _hash_of(file))
-    return found
+            files[option.name] = WeightsFile(file.name, _hash_of(file))
+    return files
 
 
 def _hash_of(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""Name -> architecture, through the entry points of the installed packages."""
+"""The registry of architectures, from the entry points of the installed packages."""
 
 from __future__ import annotations
 

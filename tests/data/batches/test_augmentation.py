@@ -75,7 +75,7 @@ def test_the_warp_is_that_of_the_old_generator(parameters: dict[str, Any]) -> No
 
 def test_the_recipe_draws_from_the_old_ranges() -> None:
     """The recipe is shear 0.2 degrees and zoom 0.2 for each axis, without mirroring."""
-    recipe = PRESETS["recipe"]
+    recipe = PRESETS["classic"]
     assert (recipe.shear_range, recipe.zoom_range, recipe.horizontal_flip) == (0.2, 0.2, False)
 
 
@@ -190,7 +190,7 @@ def test_images_turn_about_their_centre() -> None:
 
 def test_presets_go_by_name_and_can_be_changed() -> None:
     """A preset's name with one parameter replaced keeps the others."""
-    changed = resolve_augmentation("recipe", horizontal_flip=True, zoom_range=None)
+    changed = resolve_augmentation("classic", horizontal_flip=True, zoom_range=None)
     assert changed == Augmentation(shear_range=0.2, zoom_range=0.2, horizontal_flip=True)
     own = Augmentation(erase_range=0.1)
     assert resolve_augmentation(own) is own
@@ -198,7 +198,7 @@ def test_presets_go_by_name_and_can_be_changed() -> None:
 
 def test_an_unknown_preset_is_refused() -> None:
     """The error lists the presets."""
-    with pytest.raises(ArgumentError, match="none, recipe, light, strong"):
+    with pytest.raises(ArgumentError, match="none, classic, light, strong"):
         resolve_augmentation("heavy")
 
 

@@ -11,7 +11,9 @@ import pytest
 import tensorflow as tf
 
 from forked_python import ForkedPython
-from imgclf.data.batches.generators import Batches, make_generators
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.generators import make_generators
+from imgclf.data.batches.image_data import build_data
 from imgclf.data.pixels.decoder import decode
 from imgclf.errors import ArgumentError, DataError, DataNotFoundError
 
@@ -199,7 +201,7 @@ def test_a_plan_pickles_and_builds_again(two_folders: tuple[Path, Path]) -> None
     train, _ = make_generators(*two_folders, **SMALL, augment="light", seed=3)
     plan = pickle.loads(pickle.dumps(train.plan))  # noqa: S301 - our own plan
     assert plan == train.plan
-    data = plan.build()
+    data = build_data(plan)
     assert digest(data.train) == digest(train)
     assert isinstance(data.val, Batches)
 
@@ -211,7 +213,7 @@ def test_relative_folders_become_absolute(
     monkeypatch.chdir(two_folders[0].parent)
     train, _ = make_generators("t", "v", **SMALL)
     monkeypatch.chdir("/")
-    assert digest(train.plan.build().train) == digest(train)
+    assert digest(build_data(train.plan).train) == digest(train)
 
 
 # --- Where validation images come from --------------------------------------------------------
@@ -230,7 +232,7 @@ def test_split_folders_are_taken_as_they_are(make_folder: MakeFolder) -> None:
     root = make_folder(train__a=4, train__b=4, val__a=2, val__b=2, test__a=3, test__b=3)
     train, val = make_generators(root, **SMALL)
     assert (train.num_samples, val.num_samples) == (8, 4)
-    assert train.plan.build().test.num_samples == 6
+    assert build_data(train.plan).test.num_samples == 6
 
 
 def test_copies_of_training_images_are_dropped_from_validation(
@@ -241,7 +243,7 @@ def test_copies_of_training_images_are_dropped_from_validation(
     (val_dir / "cat" / "copy.png").write_bytes((train_dir / "cat" / "0000.png").read_bytes())
     train, val = make_generators(train_dir, val_dir, **SMALL)
     assert val.num_samples == 2
-    assert train.plan.build().num_leaked == 1
+    assert build_data(train.plan).num_leaked == 1
 
 
 def test_a_validation_folder_that_is_all_copies_is_refused(make_folder: MakeFolder) -> None:
@@ -258,7 +260,7 @@ def test_validation_classes_are_matched_by_name(two_folders: tuple[Path, Path]) 
     train, val = make_generators(train_dir, val_dir, **SMALL)
     assert val.class_names == ("cat", "dog")
     assert val.labels.tolist() == [1]
-    assert any("'cat'" in warning for warning in train.plan.build().warnings)
+    assert any("'cat'" in warning for warning in build_data(train.plan).warnings)
 
 
 # --- Errors ----------------------------------------------------------------------------------

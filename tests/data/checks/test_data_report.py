@@ -10,8 +10,7 @@ from PIL import Image
 
 import imgclf
 from imgclf.data.checks.data_report import DataReport, check
-from imgclf.data.checks.preview import save_preview
-from imgclf.errors import ArgumentError, DataNotFoundError
+from imgclf.errors import DataNotFoundError
 
 MakeFolder = Callable[..., Path]
 MakeImage = Callable[..., Path]
@@ -163,35 +162,3 @@ def test_a_training_reuses_what_the_check_decoded(make_folder: MakeFolder) -> No
     root = make_folder(a=3, b=3)
     check(root, image_size=(16, 16))
     assert open_store(read_folder(root), InputPolicy((16, 16))).reused
-
-
-# --- Preview ---------------------------------------------------------------------------------
-
-
-def test_a_preview_shows_every_class(tmp_path: Path, make_folder: MakeFolder) -> None:
-    """The sheet has a row for each class, each image beside its varied versions."""
-    path = save_preview(make_folder(a=5, b=1), tmp_path / "sheet.png", image_size=(20, 30))
-    sheet = Image.open(path)
-    assert sheet.width == 12 * 34 + 8
-    assert sheet.height == 2 * 40 + 16
-    assert len(sheet.getcolors(10**6) or []) > 100
-
-
-def test_a_preview_is_reproducible(tmp_path: Path, make_folder: MakeFolder) -> None:
-    """The same seed draws the same sheet, another one another."""
-    root = make_folder(a=9, b=9)
-    sheets = [
-        save_preview(root, tmp_path / f"{n}.png", seed=seed, augmentation="strong").read_bytes()
-        for n, seed in enumerate((1, 1, 2))
-    ]
-    assert sheets[0] == sheets[1] != sheets[2]
-
-
-def test_a_preview_that_cannot_be_written_is_explained(
-    tmp_path: Path, make_folder: MakeFolder
-) -> None:
-    """A missing folder or an unknown ending is one sentence."""
-    root = make_folder(a=2, b=2)
-    for name in ("nowhere/x.png", "x.nothing"):
-        with pytest.raises(ArgumentError, match=r"ends in \.png"):
-            save_preview(root, tmp_path / name)

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgclf.data.batches.generators import ImageData, Plan, make_generators
+from imgclf.data.batches.generators import make_generators
+from imgclf.data.batches.image_data import ImageData, build_data
+from imgclf.data.batches.plan import Plan
 from imgclf.data.division.recorded_split import read_split
 from imgclf.errors import DataError, DataNotFoundError
 
@@ -34,7 +36,7 @@ def build(root: Path, split_file: Path | None = None, seed: int = 0) -> ImageDat
     """Divide a folder, with or without a record."""
     train, _ = make_generators(root, **SMALL, seed=seed, split_file=split_file)
     plan: Plan = train.plan
-    return plan.build()
+    return build_data(plan)
 
 
 def sides(data: ImageData) -> dict[str, str]:
@@ -139,3 +141,14 @@ def test_a_missing_division_is_named(tmp_path: Path) -> None:
     """A wrong path is one sentence."""
     with pytest.raises(DataNotFoundError, match=r"split\.csv does not exist"):
         read_split(tmp_path / "split.csv")
+
+
+def test_a_damaged_division_is_named_by_line(tmp_path: Path) -> None:
+    """An entry without end, or a line that breaks off, is one sentence with the line."""
+    path = tmp_path / "split.csv"
+    path.write_text(f"path,sha256,class,split\na.png,1,a,train\n{'x' * 200_000},2,a,train\n")
+    with pytest.raises(DataError, match=r"split\.csv, line 3: this is no CSV file"):
+        read_split(path)
+    path.write_text("path,sha256,class,split\na.png,1\n")
+    with pytest.raises(DataError, match="line 2: split '' is not accepted"):
+        read_split(path)

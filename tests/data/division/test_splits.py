@@ -1,3 +1,5 @@
+"""The promises of the split by content: copies together, and new files move no old ones."""
+
 from __future__ import annotations
 
 import hashlib
@@ -8,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgclf.data.division.splits import assign_splits
+from imgclf.data.division.samples import Sample
+from imgclf.data.division.splits import assign_splits, divide_samples
 from imgclf.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from imgclf.data.reading.layout import Split
+    from imgclf.data.reading.image_folder import Split
 
 SHARES: dict[Split, float] = {"test": 0.15, "val": 0.15}
 NAMES = ("cat", "dog", "fox")
@@ -112,3 +115,16 @@ def test_impossible_shares_are_refused(shares: dict[Split, float]) -> None:
     """Shares must leave something to train on."""
     with pytest.raises(ArgumentError, match="leave some images for training"):
         assign_splits(keys_of(9), [0] * 9, NAMES, fractions=shares, seed=0)
+
+
+def test_split_folders_are_not_divided() -> None:
+    """train/ and val/ stay as they are; only a missing split is cut off train/."""
+    folders: list[Split] = ["train"] * 40 + ["val"] * 8
+    samples = [
+        Sample(row, f"{row}.png", row % 2, key, split)
+        for row, (key, split) in enumerate(zip(keys_of(48), folders, strict=True))
+    ]
+    divided = divide_samples(samples, ("a", "b"), {"val": 0.5, "test": 0.2}, seed=0)
+    assert divided["val"] == samples[40:]
+    assert len(divided["train"]) + len(divided["test"]) == 40
+    assert divided["test"]

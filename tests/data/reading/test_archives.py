@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import threading
 import zipfile
@@ -206,6 +207,84 @@ def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             archives._open.cache_clear()
             with pytest.raises(DataError, match=told):
                 read_folder(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["a/" * 20_000 + "1.png", "a/" * 20_000, "b/" + "x" * 5000 + ".png"]
+)
+def test_endless_names_are_left_out(tmp_path: Path, name: str) -> None:
+    """Folders 20,000 deep, or a name that no disk can hold, cost that member alone, with a word."""
+    path = pack_members(tmp_path / "x.zip", {**photos("a/1.png", "b/1.png"), name: png()})
+    folder = read_folder(path)
+    assert [file.path for file in folder.files] == ["a/1.png", "b/1.png"]
+    assert [item.reason for item in folder.left_out] == ["too_deep"]
+    report = check(path, image_size=(16, 16))
+    told = next(finding for finding in report.findings if finding.code == "ignored_too_deep")
+    assert told.severity == "warning"
+    assert all(len(example) < 500 for example in told.examples)
+    assert report.num_usable == 2
+
+
+def test_deep_folders_are_read(tmp_path: Path) -> None:
+    """What lies 90 folders deep is found, decoded and given as a folder of its own."""
+    above = "x/" * 89
+    path = pack_members(tmp_path / "x.zip", photos(f"{above}a/1.png", f"{above}b/1.png"))
+    folder = read_folder(path)
+    assert folder.class_names == ("a", "b")
+    assert len(read_content(folder.absolute(folder.files[0]))) > 0
+    assert read_folder(path / "x" / "x").class_names == ("a", "b")
+
+
+def test_folders_count_as_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names can tell of a hundred times as many folders as there are members: they are counted."""
+    members = photos(*(f"{number}/{'x/' * 90}1.png" for number in range(10)))
+    path = pack_members(tmp_path / "x.zip", members)
+    assert len(read_folder(path).files) == 10
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 500)
+    archives._open.cache_clear()
+    with pytest.raises(DataError, match="more than 500 folders: unpack it"):
+        read_folder(path)
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
+    """What lies in a folder that another member says is a file cannot be reached: it is told of."""
+    path = pack_members(tmp_path / "x.zip", photos("a/1.png", "b/1.png", "b/1.png/2.png", "a"))
+    assert reasons(path) == {"b/1.png/2.png": "stored_twice", "a": "stored_twice"}
+
+
+def test_a_long_table_in_a_zip_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of more rows than a ZIP file may have members, or of endless size, is refused."""
+    rows = "".join(f"{number}.png,a\n" for number in range(20))
+    members = {**photos("1.png"), "images.csv": f"path,label\n{rows}".encode()}
+    path = pack_members(tmp_path / "x.zip", members)
+    monkeypatch.setattr("imgclf.data.reading.table.MAX_MEMBERS", 10)
+    with pytest.raises(DataError, match="lists more than 10 images"):
+        read_folder(path)
+    monkeypatch.setattr("imgclf.data.reading.trees.MAX_TABLE_BYTES", 100)
+    with pytest.raises(DataError, match="has 1 images but no class folders"):
+        read_folder(path)
+
+
+def _processor_s() -> float:
+    """Return the processor time of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
+
+
+def test_empty_members_cost_little(tmp_path: Path) -> None:
+    """30,000 empty members are refused one by one, for a few times what it takes to list them."""
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        for number in range(30_000):
+            packed.writestr(f"{'ab'[number % 2]}/{number}.png", b"")
+    began_s = _processor_s()
+    for _ in range(5):
+        zipfile.ZipFile(path).close()
+    listed_s = _processor_s()
+    report = check(path)
+    assert _processor_s() - listed_s < 28 * (listed_s - began_s) / 5
+    assert (report.num_files, report.num_usable) == (30_000, 0)
 
 
 def test_damaged_files_are_explained(tmp_path: Path) -> None:

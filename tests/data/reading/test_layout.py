@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imgclf.data.reading.layout import find_images, match_classes, read_folder
+from imgclf.data.reading.layout import find_images, match_classes, read_folder, read_folders
 from imgclf.errors import DataError, DataNotFoundError
 
 MakeFolder = Callable[..., Path]
@@ -310,3 +310,17 @@ def test_a_relative_folder_is_searched_like_an_absolute_one(
     assert find_images("holiday/day") == ["holiday/day/b.png"]
     monkeypatch.chdir(tmp_path / "holiday")
     assert len(find_images(".")) == len(find_images("..")) == 2
+
+
+def test_the_folders_of_a_training_are_read_together(tmp_path: Path) -> None:
+    """Training images need two classes, held-out images one; a folder that is not given is none."""
+    for name in ("t/cat/1.png", "t/dog/1.png", "v/cat/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"")
+    folders = read_folders(tmp_path / "t", val_dir=tmp_path / "v")
+    assert {split: folder.class_names for split, folder in folders.items()} == {
+        "train": ("cat", "dog"),
+        "val": ("cat",),
+    }
+    with pytest.raises(DataError, match="a classifier needs two"):
+        read_folders(tmp_path / "v", test_dir=tmp_path / "t")

@@ -17,7 +17,7 @@ from imgclf.data.pixels.signatures import SIGNATURE_BYTES
 from imgclf.data.reading.layout import read_folder
 from imgclf.data.store import cache
 from imgclf.data.store import pixel_store as store_module
-from imgclf.data.store.pixel_store import Store, StoreMode, open_store
+from imgclf.data.store.pixel_store import PixelStore, StoreMode, open_store
 from imgclf.errors import ArgumentError, DataError
 
 POLICY = InputPolicy((12, 16))
@@ -25,7 +25,7 @@ MakeFolder = Callable[..., Path]
 MODES: tuple[StoreMode, ...] = ("disk", "memory", "off")
 
 
-def open_folder(root: Path, mode: StoreMode = "disk", policy: InputPolicy = POLICY) -> Store:
+def open_folder(root: Path, mode: StoreMode = "disk", policy: InputPolicy = POLICY) -> PixelStore:
     """Read and open a folder."""
     return open_store(read_folder(root), policy, mode=mode)
 

@@ -159,6 +159,24 @@ def test_signatures_made_together_are_those_made_alone(
     assert len(set(found[0])) > 16
 
 
+def test_what_is_refused_is_not_signed(tmp_path: Path, photos: list[Path]) -> None:
+    """Where no pixels are stored none are read: a folder of empty files costs no signatures."""
+    empty = tmp_path / "empty.jpg"
+    empty.touch()
+    pixel_file, signature_file = tmp_path / "pixels.u8", tmp_path / "signatures.u8"
+    pixel_file.write_bytes(bytes([7]) * (10 * 32 * 32 * 3))
+    signature_file.write_bytes(bytes(10 * SIGNATURE_BYTES))
+    results = scan_files(
+        [str(empty)] * 10,
+        InputPolicy((32, 32)),
+        pixel_file=str(pixel_file),
+        signature_file=str(signature_file),
+        num_workers=1,
+    )
+    assert {result.reason for result in results} == {"empty_file"}
+    assert signature_file.read_bytes() == bytes(10 * SIGNATURE_BYTES)
+
+
 def test_bad_files_get_reason_codes(tmp_path: Path, photos: list[Path]) -> None:
     """Text, cut, empty and missing files are named with a reason; the others are accepted."""
     bad = {"text.jpg": b"hello", "empty.jpg": b"", "cut.png": photos[0].read_bytes()[:200]}

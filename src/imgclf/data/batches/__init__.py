@@ -1,1 +1,1 @@
-"""From pixels to batches: plan, augmentation, generators."""
+"""Batches of images: the plan, augmentation, and the datasets that training reads."""

@@ -1,7 +1,7 @@
-"""Training images, varied: one composed affine warp per image, then colour and erasing (D6).
+"""Augmentation: one composed affine warp per image, then colour and random erasing.
 
-All random numbers are a function of (seed, epoch, index of the image), never of the order in
-which batches happen to be made: the same seed gives the same pixels in every process.
+Random numbers are a function of (seed, epoch, index of the image), never of the order in which
+batches are made: the same seed gives the same pixels in every process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["PRESETS", "Augmentation", "affine_matrix", "augment", "resolve_augme
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far training images may be varied; 0 and False leave a property alone.
+    """Ranges of the random changes to training images; 0 and False mean none.
 
     The geometric parameters mean what they meant in the old `ImageDataGenerator`.
 
@@ -84,12 +84,12 @@ class Augmentation:
 
     @property
     def changes_images(self) -> bool:
-        """Whether single images are varied; mixing is done to whole batches."""
+        """Whether single images are changed; MixUp and CutMix change whole batches."""
         return any(getattr(self, name) for name in _OF_SINGLE_IMAGES)
 
     @property
     def recolours(self) -> bool:
-        """Whether brightness, contrast or saturation are varied."""
+        """Whether brightness, contrast or saturation change."""
         return bool(self.brightness_range or self.contrast_range or self.saturation_range)
 
 
@@ -129,7 +129,7 @@ PRESETS: dict[str, Augmentation] = {
 
 
 def resolve_augmentation(given: str | Augmentation, **overrides: Any) -> Augmentation:
-    """Return the augmentation that a preset's name and single parameters stand for.
+    """Return an augmentation by its preset's name, with single parameters replaced.
 
     Args:
         given: A preset's name or an `Augmentation`.
@@ -234,15 +234,14 @@ def augment(
     seed: int,
     epoch: int,
 ) -> NDArray[np.uint8]:
-    """Vary a batch of images.
+    """Augment a batch of images.
 
     Args:
         images: ``(batch, height, width, channels)``, uint8, 0..255.
-        indices: ``(batch,)``, which image of the data set each one is; equal ones are varied
-            alike.
-        augmentation: How far.
+        indices: ``(batch,)``, index of each image in the data set; equal ones change alike.
+        augmentation: Ranges of the changes.
         seed: The training's seed.
-        epoch: Counted from 0; every epoch varies the images anew.
+        epoch: Counted from 0; each epoch changes the images anew.
 
     Returns:
         A new array like `images`.
@@ -250,12 +249,12 @@ def augment(
     if not augmentation.changes_images:
         return images
     draws = _uniform(seed, epoch, indices, _NUM_DRAWS)
-    varied = _warp_at_random(images, augmentation, draws[:, :8])
+    augmented = _warp_at_random(images, augmentation, draws[:, :8])
     if augmentation.recolours or augmentation.erase_range:
-        for image, draw in zip(varied, draws, strict=True):
+        for image, draw in zip(augmented, draws, strict=True):
             image[:] = _recolour(image, augmentation, draw[8:11])
             _erase(image, augmentation, draw[11:16])
-    return varied
+    return augmented
 
 
 _NUM_DRAWS = 16
@@ -314,7 +313,7 @@ def _warp_at_random(
     warped = np.empty_like(images)
     size, border = (width, height), cv2.BORDER_REPLICATE
     for image, matrix, target in zip(images, matrices, warped, strict=True):
-        # As `warp` does; a call of our own takes as long as a tenth of a small image.
+        # As `warp`, whose call would cost a tenth of a small image's time.
         cv2.warpAffine(image, matrix, size, target, _BILINEAR, border)
     return warped
 

@@ -8,32 +8,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from imgclf.data.store.scan import available_processors
+from imgclf.machine.hardware import available_processors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from imgclf.data.batches.batch_source import BatchSource
     from imgclf.data.batches.plan import Plan
-    from imgclf.data.batches.source import BatchSource
     from imgclf.data.division.samples import Sample
     from imgclf.data.pixels.input_policy import InputPolicy
 
 __all__ = ["Batches"]
 
 SMALL_PIXELS = 48 * 48
-"""Up to so many pixels an image is varied in microseconds, most of them Python's own: a second
-thread would wait for the first one's lock, and both are slower than one."""
+"""Most pixels of a small image, which is augmented in microseconds, mostly spent in Python: two
+threads would wait for the interpreter's lock and be slower than one."""
 
 SMALL_TOGETHER = 512
-"""Small images that are loaded in one call, however many batches they are: handing a batch over to
-TensorFlow costs nearly as much as varying 32 of them."""
+"""Small images loaded in one call, in as many batches as it takes: passing a batch to TensorFlow
+costs nearly as much as augmenting 32 of them."""
 
 SMALL_AHEAD = 4
-"""Batches of small images that are made ahead: threads are woken up less often."""
+"""Batches of small images that are prefetched, so that threads wake up less often."""
 
 
 class Batches(tf.data.Dataset):
-    """Batches of images and labels; a `tf.data.Dataset` that knows what is in it.
+    """Batches of images and labels: a `tf.data.Dataset` with class names, paths and labels.
 
     Images are uint8 ``(batch, height, width, channels)``, 0..255 (``channels_first`` on request);
     labels are float32, ``(batch, 1)`` for two classes (1 is the second name) and one-hot
@@ -75,7 +75,7 @@ class Batches(tf.data.Dataset):
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        """``(num_samples,)`` what is known of each image, in the order of `file_paths`."""
+        """``(num_samples,)`` path, label and hash of each image, in the order of `file_paths`."""
         return self._samples
 
     @property
@@ -85,7 +85,7 @@ class Batches(tf.data.Dataset):
 
     @property
     def num_samples(self) -> int:
-        """Different images; one of a rare class can come several times in an epoch."""
+        """Number of different images; oversampled ones come several times in an epoch."""
         return self._source.num_samples
 
     @property
@@ -105,7 +105,7 @@ class Batches(tf.data.Dataset):
 
     @property
     def policy(self) -> InputPolicy:
-        """What every image was turned into; a classifier records it."""
+        """Size, channels and resizing of the images; a classifier records it."""
         return self._plan.policy
 
     @property
@@ -115,7 +115,7 @@ class Batches(tf.data.Dataset):
 
     @property
     def plan(self) -> Plan:
-        """What the batches were made from: frozen, picklable, buildable again."""
+        """The choices that the batches were made from; frozen and picklable."""
         return self._plan
 
     @property
@@ -124,21 +124,21 @@ class Batches(tf.data.Dataset):
         return self._source
 
     def stream(self, epoch: int = 0, step: int = 0) -> tf.data.Dataset:
-        """Return all batches from one place on, epoch after epoch, without end.
+        """Return an endless stream of batches from one epoch and step on.
 
         Args:
             epoch: First epoch, counted from 0.
             step: First batch in it, counted from 0.
 
         Returns:
-            A dataset without end; any number of steps may be taken from it.
+            An infinite dataset.
         """
         steps = self.steps_per_epoch
         places = tf.data.Dataset.range(epoch * steps + step, np.iinfo(np.int64).max)
         return self._load(places.map(lambda place: (place // steps, place % steps)))
 
     def pixels(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield the plain images, unshuffled and not augmented, a batch at a time.
+        """Yield the images, not shuffled and not augmented, a batch at a time.
 
         Yields:
             uint8 ``(batch, height, width, channels)``, in the order of `file_paths`.
@@ -155,7 +155,7 @@ class Batches(tf.data.Dataset):
         return [self._dataset]
 
     def _every_epoch(self) -> tf.data.Dataset:
-        """Each iteration is the next epoch; transformations such as ``repeat`` keep that."""
+        """Make each iteration the next epoch, under transformations such as ``repeat`` too."""
 
         def next_epoch() -> np.int64:
             self._epoch += 1
@@ -170,7 +170,7 @@ class Batches(tf.data.Dataset):
         return batches.apply(tf.data.experimental.assert_cardinality(self.steps_per_epoch))
 
     def _load(self, places: tf.data.Dataset) -> tf.data.Dataset:
-        """Turn (epoch, step) into batches, in a few threads, in order."""
+        """Map (epoch, step) to batches, in order, in one or two threads."""
         height, width = self.policy.image_size
         if height * width <= SMALL_PIXELS:
             dataset = self._load_small(places)
@@ -179,7 +179,7 @@ class Batches(tf.data.Dataset):
             dataset = places.map(self._load_one, num_parallel_calls=threads, deterministic=True)
             dataset = dataset.prefetch(threads)
         options = tf.data.Options()
-        # The autotuner's thread holds up the end of every second epoch or so, by seconds.
+        # The autotuner's thread delays the end of about every second epoch, by seconds.
         options.autotune.enabled = False
         return dataset.with_options(options)
 
@@ -190,7 +190,7 @@ class Batches(tf.data.Dataset):
         return self._of_known_shape(images, labels)
 
     def _load_small(self, places: tf.data.Dataset) -> tf.data.Dataset:
-        """Load several batches in one call, by one thread, and part them again."""
+        """Load several batches in one call, in one thread, and split them again."""
 
         def load(
             epochs: NDArray[np.int64], steps: NDArray[np.int64]
@@ -200,7 +200,7 @@ class Batches(tf.data.Dataset):
             ends = np.cumsum([0, *map(len, labels)])
             return np.concatenate(images), np.concatenate(labels), ends
 
-        def part(images: tf.Tensor, labels: tf.Tensor, ends: tf.Tensor) -> tf.data.Dataset:
+        def split(images: tf.Tensor, labels: tf.Tensor, ends: tf.Tensor) -> tf.data.Dataset:
             ends.set_shape((None,))
 
             def batch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -215,7 +215,7 @@ class Batches(tf.data.Dataset):
 
         together = places.batch(max(1, SMALL_TOGETHER // self.batch_size))
         loaded = together.map(load_together, num_parallel_calls=1, deterministic=True)
-        return loaded.prefetch(1).flat_map(part).prefetch(SMALL_AHEAD)
+        return loaded.prefetch(1).flat_map(split).prefetch(SMALL_AHEAD)
 
     def _of_known_shape(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images.set_shape((None, *self.input_shape))

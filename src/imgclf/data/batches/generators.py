@@ -1,19 +1,23 @@
-"""From image folders to batches, in one call."""
+"""`make_generators`: image folders to training and validation batches, in one call."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, cast
 
 from imgclf.data.batches.augmentation import Augmentation, resolve_augmentation
+from imgclf.data.batches.batch_size import usual_batch_size
 from imgclf.data.batches.dataset import Batches
-from imgclf.data.batches.plan import ImageData, Plan
+from imgclf.data.batches.image_data import build_data
+from imgclf.data.batches.plan import Plan
 from imgclf.data.pixels.input_policy import DataFormat, InputPolicy, ResizeMode
+from imgclf.data.reading.layout import read_folders
 from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import ArgumentError
 
-__all__ = ["Batches", "ImageData", "Plan", "make_generators"]
+__all__ = ["make_generators"]
 
 
 def make_generators(
@@ -21,7 +25,7 @@ def make_generators(
     val_dir: str | os.PathLike[str] | None = None,
     *,
     image_size: tuple[int, int] = (96, 96),
-    batch_size: int = 32,
+    batch_size: int | None = None,
     augment: str | Augmentation = "light",
     shear_range: float | None = None,
     zoom_range: float | None = None,
@@ -40,10 +44,10 @@ def make_generators(
     oversample: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Batches, Batches]:
-    """Turn image folders into training and validation batches.
+    """Make training and validation batches of image folders.
 
     Every file is decoded once, before this returns; unreadable ones are left out and named in a
-    log warning. What comes back goes into `imgclf.fit` or straight into Keras' ``model.fit``.
+    log warning. Pass the batches to `imgclf.fit` or to Keras' ``model.fit``.
 
     Args:
         train_dir: Folder with one sub-folder per class; or a folder with ``train/`` and ``val/``
@@ -51,8 +55,9 @@ def make_generators(
         val_dir: A folder like `train_dir` with other images; None takes ``val/`` beside
             ``train/``, or cuts `val_split` off `train_dir`.
         image_size: ``(height, width)`` in pixels.
-        batch_size: Images per batch, from 1 on.
-        augment: How training images are varied: ``"none"``, ``"classic"``, ``"light"``,
+        batch_size: Images per batch, from 1 on; None is 16 up to 2,000 training images, and more
+            for more.
+        augment: Augmentation of the training images: ``"none"``, ``"classic"``, ``"light"``,
             ``"strong"`` or an `Augmentation`.
         shear_range: Largest shear, in degrees; replaces the preset's.
         zoom_range: Largest relative zoom, 0 to 1; replaces the preset's.
@@ -90,7 +95,8 @@ def make_generators(
         >>> train, val = imgclf.make_generators("data/train", "data/val")    # doctest: +SKIP
         >>> model = imgclf.build_model("three_conv", train.input_shape)      # doctest: +SKIP
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+    given = 1 if batch_size is None else batch_size
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise ArgumentError(
             f"batch_size={batch_size!r} is not accepted: give a whole number from 1 on."
         )
@@ -101,7 +107,7 @@ def make_generators(
         policy=InputPolicy(
             cast("tuple[int, int]", tuple(image_size)), channels, resize, data_format
         ),
-        batch_size=batch_size,
+        batch_size=given,
         augmentation=resolve_augmentation(
             augment, shear_range=shear_range, zoom_range=zoom_range, horizontal_flip=horizontal_flip
         ),
@@ -115,5 +121,8 @@ def make_generators(
         split_file=None if split_file is None else os.path.abspath(split_file),  # noqa: PTH100
         oversample=oversample,
     )
-    data = plan.build(progress)
+    folders = read_folders(train_dir, val_dir)
+    if batch_size is None:
+        plan = replace(plan, batch_size=usual_batch_size(len(folders["train"].files)))
+    data = build_data(plan, progress, folders=folders)
     return data.train, data.val

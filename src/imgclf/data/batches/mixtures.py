@@ -1,4 +1,4 @@
-"""Mixing the images of a batch with each other: MixUp and CutMix, with the labels mixed alike."""
+"""Mixtures of the images of a batch: MixUp and CutMix, with labels in proportion."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mix(
     epoch: int,
     step: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Mix each image of a batch with another one of it, each pair by a share of its own.
+    """Mix each image of a batch with another of the batch, in random proportion.
 
     MixUp (Zhang et al. 2018, arXiv:1710.09412) lays one image over the other; CutMix (Yun et
     al. 2019, arXiv:1905.04899) puts a rectangle of the other in its place. The share that an image
@@ -38,7 +38,7 @@ def mix(
         augmentation: Its `mixup` and `cutmix` are the alphas.
         seed: The training's seed.
         epoch: Counted from 0.
-        step: The batch's place in the epoch: who is mixed with whom depends on the batch.
+        step: The batch's place in the epoch.
 
     Returns:
         New arrays like `images` and `targets`; the targets of a pair are mixed by its share.
@@ -49,7 +49,7 @@ def mix(
     blends = bool(augmentation.mixup) and (not augmentation.cutmix or draw.random() < CHANCE)
     alpha = augmentation.mixup if blends else augmentation.cutmix
     kept = draw.beta(alpha, alpha, len(images))
-    # Each with the one so many places further: never with itself.
+    # A rotation by at least one place: no image is mixed with itself.
     partners = np.roll(np.arange(len(images)), draw.integers(1, len(images)))
     if blends:
         mixed = _blend(images, images[partners], kept)
@@ -60,7 +60,7 @@ def mix(
 
 
 _MIXING = 0x6D6978
-"""Sets these random numbers apart from the ones that shuffle an epoch."""
+"""Part of the seed, so that these random numbers differ from those of the shuffling."""
 
 
 def _blend(
@@ -79,7 +79,7 @@ def _cut(
     kept: NDArray[np.float64],
     draw: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Put in the rectangles; the share that is kept follows from what the border leaves of them."""
+    """Paste the rectangles, clipped at the border, which decides the share that is kept."""
     height, width = images.shape[1:3]
     sides = np.sqrt(1 - kept)[:, None] * (height, width)
     centres = draw.random((len(images), 2)) * (height, width)

@@ -1,1 +1,1 @@
-"""What a person should know about a folder of images before training."""
+"""Checks of an image folder before training: problems, and a preview."""

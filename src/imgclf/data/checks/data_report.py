@@ -1,4 +1,4 @@
-"""One look at a folder of images before any training: what is in it, and what is wrong with it."""
+"""The check of an image folder before training: its content and its problems."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 
 from imgclf.data.checks.findings import Finding, Inspected, Picture, find_all
 from imgclf.data.pixels.input_policy import InputPolicy
-from imgclf.data.reading.layout import ImageFolder, read_folder
-from imgclf.data.store.pixel_store import Store, StoreMode, open_store
+from imgclf.data.reading.image_folder import ImageFolder
+from imgclf.data.reading.layout import read_folder
+from imgclf.data.store.pixel_store import PixelStore, StoreMode, open_store
 from imgclf.errors import DataError, DataNotFoundError
 
 __all__ = ["ClassCount", "DataReport", "check"]
@@ -40,7 +41,7 @@ class ClassCount:
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """What is in a folder, and what is wrong with it.
+    """The content of an image folder, and its problems.
 
     Attributes:
         directory: The folder.
@@ -53,7 +54,7 @@ class DataReport:
         formats: Usable images by format, the most frequent first.
         modes: Usable images by pixel format, under Pillow's names.
         sizes: Usable images by ``"width x height"`` in pixels, the ten most frequent.
-        findings: What a person should know, errors first.
+        findings: Problems and remarks, errors first.
 
     Example:
         >>> report = imgclf.check("photos/")                         # doctest: +SKIP
@@ -89,7 +90,7 @@ def check(
     store: StoreMode = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> DataReport:
-    """Look at a folder of images before training: nothing is trained, and nothing in it is changed.
+    """Check a folder of images before training; nothing in it is changed.
 
     Every file is decoded once. Where pixels are kept, a training at the same `image_size` does not
     decode them again.
@@ -129,7 +130,7 @@ def _read(directory: str | os.PathLike[str]) -> tuple[ImageFolder, str]:
         return read_folder(directory, min_classes=0), str(error)
 
 
-def _inspect(store: Store, problem: str, *, near_duplicates: bool) -> Inspected:
+def _inspect(store: PixelStore, problem: str, *, near_duplicates: bool) -> Inspected:
     pictures, rows, unusable = [], [], []
     for row, (file, result) in enumerate(zip(store.folder.files, store.scanned, strict=True)):
         if result.facts is None:

@@ -1,12 +1,14 @@
-"""What a person should know about a folder of images before training on it."""
+"""Findings: problems of an image folder that its owner should know before training."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -15,38 +17,39 @@ from numpy.typing import NDArray
 from imgclf.data.division.duplicates import SAME_PICTURE, group_copies
 from imgclf.data.pixels.decoder import REASONS, ImageFacts
 from imgclf.data.reading.image_folder import SPLIT_FOLDERS, ImageFolder
+from imgclf.figures.intervals import MIN_MEASURED
 
-__all__ = ["MIN_MEASURED", "Finding", "Inspected", "Picture", "find_all"]
+__all__ = ["Finding", "Inspected", "Picture", "find_all"]
 
 Severity = Literal["error", "warning", "note"]
 
 MOST_EXAMPLES = 5
 
+LONGEST_EXAMPLE = 400
+"""Characters of an example; names in ZIP files can have 65,535."""
+
 MAX_IMBALANCE = 3.0
-"""Ratio of the largest to the smallest class beyond which training should make up for it."""
+"""Ratio of the largest to the smallest class beyond which training should balance them."""
 
 MIN_SIDES = 3
 """Different pictures that a class needs to have one in each of train, val and test."""
 
 FEW_PICTURES = 20
-"""Below this many pictures in a class nothing can be learned or measured well."""
-
-MIN_MEASURED = 140
-"""Held-out images for a 95 % interval narrower than 10 points at 90 % accuracy (Wilson)."""
+"""Pictures below which a class can hardly be learned or measured."""
 
 GIVEAWAY_SHARE = 0.95
-"""Share of a class that has a property, and of the others that has not, for it to be a label."""
+"""Share of a class with a property, and of the others without, that gives the label away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a person should know about a folder.
+    """One problem or remark about a folder.
 
     Attributes:
         code: A short stable name, such as ``"conflicting_labels"``.
         severity: ``"error"`` where nothing can be trained, ``"warning"`` where the result would be
             worse or less trustworthy, ``"note"`` otherwise.
-        what: One sentence that says what was found.
+        what: One sentence that names the problem.
         remedy: One sentence that says what to do.
         examples: Up to five places, relative to the folder.
 
@@ -83,15 +86,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Inspected:
-    """All that is known of a folder.
+    """A folder that was read and scanned.
 
     Attributes:
         folder: Its layout, classes and files.
         problem: Why it cannot be trained on at all; empty where it can.
         pictures: Its usable images.
         signatures: uint8 ``(num_pictures, SIGNATURE_BYTES)``.
-        unusable: ``(path, reason code)`` of each other file.
-        near_duplicates: Whether to look for copies that are not the same file.
+        unusable: ``(path, reason code)`` of each unusable file.
+        near_duplicates: Whether to look for copies that are not identical files.
     """
 
     folder: ImageFolder
@@ -103,7 +106,7 @@ class Inspected:
 
     @cached_property
     def copies(self) -> list[list[Picture]]:
-        """Groups of two and more pictures that are the same."""
+        """Groups of two or more copies of one picture."""
         if self.near_duplicates and self.pictures:
             keys = group_copies(self.signatures, SAME_PICTURE).tolist()
         else:
@@ -124,17 +127,17 @@ class Inspected:
 
 
 def find_all(inspected: Inspected) -> tuple[Finding, ...]:
-    """Look for everything that a person should know.
+    """Find all problems of a folder.
 
     Args:
-        inspected: What the folder holds.
+        inspected: The folder.
 
     Returns:
         The findings, errors first, then warnings, then notes.
     """
-    found = [finding for finder in _FINDERS for finding in finder(inspected)]
+    findings = [finding for finder in _FINDERS for finding in finder(inspected)]
     order = ("error", "warning", "note")
-    return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 
 
 # --- The folder ------------------------------------------------------------------------------
@@ -169,6 +172,10 @@ _IGNORED = {
         "Do not unpack it before you know who made it.",
     ),
     "link_in_zip": ("links in the ZIP file", "Pack the files that they lead to."),
+    "too_deep": (
+        "members of the ZIP file in more than 100 folders, or with endless names",
+        "Pack the folder again, without so many folders in each other.",
+    ),
     "stored_twice": (
         "members of the ZIP file whose names are taken already",
         "Pack the folder again.",
@@ -184,22 +191,22 @@ def _ignored(inspected: Inspected) -> Iterator[Finding]:
     paths: dict[str, list[str]] = defaultdict(list)
     for item in inspected.folder.left_out:
         paths[item.reason].append(item.path)
-    for reason, found in sorted(paths.items()):
+    for reason, examples in sorted(paths.items()):
         words, remedy = _IGNORED[reason]
-        what = f"Ignored {len(found)}: {words}."
-        told = reason in ("unreadable", "unsafe_path", "stored_twice")
-        severity: Severity = "warning" if told else "note"
-        yield Finding(f"ignored_{reason}", severity, what, remedy, _some(found))
+        what = f"Ignored {len(examples)}: {words}."
+        is_suspicious = reason in ("unreadable", "unsafe_path", "too_deep", "stored_twice")
+        severity: Severity = "warning" if is_suspicious else "note"
+        yield Finding(f"ignored_{reason}", severity, what, remedy, _some(examples))
 
 
 def _unusable(inspected: Inspected) -> Iterator[Finding]:
     paths: dict[str, list[str]] = defaultdict(list)
     for path, reason in inspected.unusable:
         paths[reason].append(path)
-    for reason, found in sorted(paths.items()):
+    for reason, examples in sorted(paths.items()):
         words, remedy = re.split(r"[;:] ", REASONS[reason], maxsplit=1)
-        what = f"{_count(found, 'file')} cannot be used: {words}."
-        yield Finding(f"unusable_{reason}", "warning", what, _sentence(remedy), _some(found))
+        what = f"{_count(examples, 'file')} cannot be used: {words}."
+        yield Finding(f"unusable_{reason}", "warning", what, _sentence(remedy), _some(examples))
 
 
 def _misread_splits(inspected: Inspected) -> Iterator[Finding]:
@@ -233,7 +240,7 @@ def _small_classes(inspected: Inspected) -> Iterator[Finding]:
             _some(tiny),
         )
     few = [names[label] for label, n in counts.items() if n < FEW_PICTURES]
-    few = [name for name in few if name not in tiny]
+    few = sorted(set(few) - set(tiny), key=os.fsencode)
     if few:
         yield Finding(
             "few_images",
@@ -295,14 +302,14 @@ def _few_to_measure(inspected: Inspected) -> Iterator[Finding]:
 
 
 def _copies(inspected: Inspected) -> Iterator[Finding]:
-    plain, conflicting, leaking = [], [], []
+    harmless, conflicting, leaking = [], [], []
     for group in inspected.copies:
         if len({picture.label for picture in group}) > 1:
             conflicting.append(group)
         elif len({picture.split for picture in group}) > 1:
             leaking.append(group)
         else:
-            plain.append(group)
+            harmless.append(group)
     if conflicting:
         yield Finding(
             "conflicting_labels",
@@ -319,15 +326,15 @@ def _copies(inspected: Inspected) -> Iterator[Finding]:
             "Training leaves them out of the held-out images; delete them there.",
             _some(map(_equation, leaking)),
         )
-    if plain:
-        surplus = [picture for group in plain for picture in group[1:]]
+    if harmless:
+        surplus = [picture for group in harmless for picture in group[1:]]
         yield Finding(
             "copies",
             "note",
-            f"{_count(surplus, 'surplus copy', 'surplus copies')} of {_count(plain, 'picture')} "
+            f"{_count(surplus, 'surplus copy', 'surplus copies')} of {_count(harmless, 'picture')} "
             "within a class.",
             "Nothing has to be done: copies always stay on one side of a split.",
-            _some(map(_equation, plain)),
+            _some(map(_equation, harmless)),
         )
 
 
@@ -399,10 +406,14 @@ def _count(things: Sequence[object], one: str, many: str = "") -> str:
 
 
 def _some(texts: Iterable[str]) -> tuple[str, ...]:
-    """Take the first few, with bytes that are no text made printable."""
-    printable = (text.encode("utf-8", "surrogateescape") for text in texts)
-    shown = [text.decode("utf-8", "backslashreplace") for text in printable]
-    return tuple(shown[:MOST_EXAMPLES])
+    """Take the first few, with bytes that are no text made printable, none of them endless."""
+    encoded = (text.encode("utf-8", "surrogateescape") for text in islice(texts, MOST_EXAMPLES))
+    shown = (text.decode("utf-8", "backslashreplace") for text in encoded)
+    half = LONGEST_EXAMPLE // 2
+    return tuple(
+        text if len(text) <= LONGEST_EXAMPLE else f"{text[:half]} ... {text[-half:]}"
+        for text in shown
+    )
 
 
 def _sentence(text: str) -> str:

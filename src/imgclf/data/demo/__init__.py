@@ -1,10 +1,12 @@
-"""A small set of real images that comes with the package: a part of Fashion-MNIST."""
+"""The demo images: a part of Fashion-MNIST, shipped with the package."""
 
 from __future__ import annotations
 
 import zipfile
 from importlib.resources import as_file, files
 from pathlib import Path
+
+from imgclf.atomic import make_folder, write_atomically
 
 __all__ = ["unpack_images"]
 
@@ -17,11 +19,14 @@ def unpack_images(directory: Path) -> Path:
 
     Returns:
         `directory`, with 1,700 grey PNG images of 28 x 28 pixels for training and 400 for the test.
+
+    Raises:
+        WriteError: An image cannot be written.
     """
     with as_file(files(__name__) / "fashion_mnist.zip") as path, zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             target = directory / name
             if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(archive.read(name))
+                make_folder(target.parent)
+                write_atomically(target, archive.read(name), synced=False)
     return directory

@@ -1,1 +1,1 @@
-"""Which image belongs to which split, and which images belong together."""
+"""The split of images into train, validation and test; groups, copies and leaks."""

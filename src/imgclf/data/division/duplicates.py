@@ -1,4 +1,4 @@
-"""Recognising copies of one picture: re-encoded, resized or mirrored ones too."""
+"""Duplicates: copies of one picture, re-encoded, resized or mirrored ones too."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SAME_PICTURE", "SIMILAR_PICTURE", "Groups", "group_copies"]
+__all__ = ["SAME_PICTURE", "SIMILAR_PICTURE", "DisjointSets", "group_copies"]
 
 SAME_PICTURE = 0.1
-"""Distance up to which two pictures are one for certain.
+"""Distance up to which two images certainly show the same picture.
 
 Measured: 200 photos saved again at quality 75 lie at most 0.03 from the original, halved ones
 at most 0.08, while the nearest different photos of 1,000 lie 0.57 apart.
 """
 
 SIMILAR_PICTURE = 0.2
-"""Distance up to which pictures had better stay on one side of a split: frames of one scene, and
-halved copies of images that are only 32 pixels wide. Studio pictures of like things come as near.
+"""Distance up to which images should stay on one side of a split: frames of one scene, and halved
+copies of images that are only 32 pixels wide. Studio pictures of similar things come as near.
 """
 
 MIN_CONTRAST = 3.0
-"""Below this many levels of 255 a picture has no structure by which it could be recognised."""
+"""Levels of 255 below which a picture has too little structure to be recognised."""
 
 BLOCK = 1024
-"""Pictures that are compared with as many others at a time; bounds the memory."""
+"""Pictures in a block; blocks are compared with each other, which bounds the memory."""
 
 COARSE_SIDE = 4
 
@@ -40,8 +40,8 @@ MARGIN = 1e-3
 """The product of the coarse versions is exact to about 1e-5 only; the next step decides."""
 
 MANY_PAIRS = 3000
-"""From so many near pairs of two blocks on, as studio pictures of like things have them, comparing
-all their pictures at once is faster than pair by pair."""
+"""Near pairs of two blocks from which on comparing all their pictures at once is faster than pair
+by pair; studio pictures of similar things have so many."""
 
 
 def group_copies(
@@ -67,10 +67,10 @@ def group_copies(
         >>> group_copies(np.zeros((3, 768), np.uint8)).tolist()
         [0, 1, 2]
     """
-    groups = Groups(len(signatures))
+    sets = DisjointSets(len(signatures))
     usable = np.flatnonzero(_contrast(signatures) >= MIN_CONTRAST)
     if not len(usable) or usable[-1] < first:
-        return groups.roots(np.arange(len(signatures)))
+        return sets.roots(np.arange(len(signatures)))
     coarse = _coarse(signatures[usable])
     position = coarse.reshape(len(coarse), -1) @ _axis(coarse)
     order = np.argsort(position, kind="stable")
@@ -92,14 +92,14 @@ def group_copies(
             near = _near(ours[left], theirs[mirrored][right], distance**2 + MARGIN)
             are_many = len(near) > MANY_PAIRS
             if are_many:
-                everything = whole(0, left.start, False), whole(1, right.start, mirrored)
-                near = _near(*everything, distance**2)
+                factors = whole(0, left.start, False), whole(1, right.start, mirrored)
+                near = _near(*factors, distance**2)
             pairs = np.stack([rows[0][left][near[:, 0]], rows[1][right][near[:, 1]]], axis=1)
-            pairs = groups.not_joined(pairs[pairs[:, 0] != pairs[:, 1]])
+            pairs = sets.not_joined(pairs[pairs[:, 0] != pairs[:, 1]])
             if not are_many:
                 pairs = _copies(signatures, pairs, distance, mirrored=mirrored)
-            groups.join(pairs)
-    return groups.roots(np.arange(len(signatures)))
+            sets.join(pairs)
+    return sets.roots(np.arange(len(signatures)))
 
 
 # --- Pictures as points ----------------------------------------------------------------------
@@ -225,7 +225,7 @@ def _near(
     ours: NDArray[np.float32], theirs: NDArray[np.float32], limit: float
 ) -> NDArray[np.int64]:
     """Return ``(num_pairs, 2)`` rows of two sets of `_factors` whose squared distance is small."""
-    # Nearly all of the search is spent here: as few passes as possible over all the products.
+    # Nearly all of the search is spent here: go over the products as few times as possible.
     near = np.flatnonzero(ours @ theirs.T <= limit)
     return np.stack(np.divmod(near, len(theirs)), axis=1, dtype=np.int64)
 
@@ -236,18 +236,18 @@ def _copies(
     """Keep the pairs whose pictures really are within the distance."""
     kept = np.zeros(len(pairs), np.bool_)
     for first in range(0, len(pairs), BLOCK):
-        some = slice(first, first + BLOCK)
-        ours, our_colour = _points(signatures[pairs[some, 0]])
-        theirs, their_colour = _points(signatures[pairs[some, 1]])
+        block = slice(first, first + BLOCK)
+        ours, our_colour = _points(signatures[pairs[block, 0]])
+        theirs, their_colour = _points(signatures[pairs[block, 1]])
         theirs = theirs[:, :, ::-1] if mirrored else theirs
         squares = ((ours - theirs) ** 2).sum(axis=(1, 2, 3))
         squares += ((our_colour - their_colour) ** 2).sum(axis=1)
-        kept[some] = squares <= distance**2
+        kept[block] = squares <= distance**2
     return pairs[kept]
 
 
-class Groups:
-    """Sets of pictures that are joined pair by pair (union-find)."""
+class DisjointSets:
+    """Disjoint sets of pictures, joined pair by pair (union-find)."""
 
     def __init__(self, count: int) -> None:
         self.parents: NDArray[np.int64] = np.arange(count)

@@ -1,21 +1,20 @@
-"""A division that was written down, so that later trainings and measurements keep to it (D9)."""
+"""The recorded split of a run, which later trainings and evaluations keep."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from imgclf.data.reading.csv_rows import csv_rows
 from imgclf.errors import DataError, DataNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from imgclf.data.division.samples import Sample
-    from imgclf.data.reading.layout import Split
+    from imgclf.data.reading.image_folder import Split
 
 __all__ = ["RecordedSplit", "keep_held_out", "read_rows", "read_split"]
 
@@ -24,7 +23,7 @@ COLUMNS = ("path", "sha256", "class", "split")
 
 @dataclass(frozen=True, slots=True)
 class RecordedSplit:
-    """Which image went where.
+    """The split of every image of a run.
 
     Attributes:
         by_sha256: Split of each file content.
@@ -35,12 +34,12 @@ class RecordedSplit:
     by_path: Mapping[str, Split]
 
     def side_of(self, sample: Sample) -> Split | None:
-        """Return the split of an image; None where it was not there yet."""
+        """Return the split of an image; None for a new one."""
         return self.by_sha256.get(sample.sha256) or self.by_path.get(sample.path)
 
     @property
     def held_out(self) -> Split:
-        """The side that gives the figures: test, or validation where there is no test."""
+        """The split that is evaluated: test, or validation where there is no test."""
         return "test" if "test" in self.by_sha256.values() else "val"
 
 
@@ -51,7 +50,7 @@ def read_split(path: str | os.PathLike[str]) -> RecordedSplit:
         path: A CSV file with the columns path, sha256, class and split.
 
     Returns:
-        The division.
+        The split.
 
     Raises:
         DataNotFoundError: The file does not exist.
@@ -71,7 +70,7 @@ def read_split(path: str | os.PathLike[str]) -> RecordedSplit:
 
 
 def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Read the lines of a division, with their numbers.
+    """Read the rows of a ``split.csv`` with their line numbers.
 
     Args:
         path: A CSV file with the columns path, sha256, class and split.
@@ -83,22 +82,22 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str
         DataNotFoundError: The file does not exist.
         DataError: It is no such file; the message names the line.
     """
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
-    if set(COLUMNS) - set(reader.fieldnames or ()):
+    columns, rows = csv_rows(path, _content(path))
+    if set(COLUMNS) - set(columns):
         raise DataError(f"{path} is not a division: its columns must be {', '.join(COLUMNS)}.")
-    for row in reader:
+    for line, row in rows:
         if row["split"] not in ("train", "val", "test"):
             raise DataError(
-                f"{path}, line {reader.line_num}: split {row['split']!r} is not accepted: "
+                f"{path}, line {line}: split {row['split']!r} is not accepted: "
                 "give train, val or test."
             )
-        yield reader.line_num, row
+        yield line, row
 
 
 def keep_held_out(
     samples: Sequence[Sample], path: str | os.PathLike[str]
 ) -> tuple[list[Sample], str]:
-    """Keep the images that a run recorded as held out, whatever else lies in the folder.
+    """Keep the images of a folder that a run recorded as held out.
 
     Args:
         samples: Images of a folder, such as the one that the run was trained on.
@@ -128,9 +127,9 @@ def keep_held_out(
     return kept, remark
 
 
-def _text(path: str | os.PathLike[str]) -> str:
+def _content(path: str | os.PathLike[str]) -> bytes:
     try:
-        return Path(path).read_bytes().decode("utf-8", "surrogateescape")
+        return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise DataNotFoundError(f"The division {path} does not exist: check the path.") from error
     except OSError as error:

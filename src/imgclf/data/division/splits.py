@@ -1,4 +1,4 @@
-"""Dividing images into train, validation and test by what they contain, not by chance."""
+"""The split into train, validation and test, by a hash of each image's content."""
 
 from __future__ import annotations
 
@@ -9,11 +9,79 @@ from typing import TYPE_CHECKING
 from imgclf.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from imgclf.data.reading.layout import Split
+    from imgclf.data.division.recorded_split import RecordedSplit
+    from imgclf.data.division.samples import Sample
+    from imgclf.data.reading.image_folder import Split
 
-__all__ = ["assign_splits"]
+__all__ = ["assign_splits", "divide_samples"]
+
+
+def divide_samples(
+    samples: Sequence[Sample],
+    class_names: Sequence[str],
+    shares: Mapping[Split, float],
+    seed: int,
+    recorded: RecordedSplit | None = None,
+) -> dict[Split, list[Sample]]:
+    """Assign each image to a split: that of its folder, or one by its content.
+
+    Args:
+        samples: All images of one folder.
+        class_names: Names of its classes.
+        shares: Share of the images outside split folders, or in ``train/``, for each split without
+            a folder of its own.
+        seed: Other seeds cut other images.
+        recorded: An earlier split. Its images keep their sides, new ones join their group's; a new
+            one whose group is on two sides is in no split.
+
+    Returns:
+        The images of each split, in the order of `samples`.
+    """
+    provided = {sample.split for sample in samples}
+    missing: dict[Split, float] = {
+        split: share for split, share in shares.items() if split not in provided and share > 0
+    }
+    divided: dict[Split, list[Sample]] = {"train": [], "val": [], "test": []}
+    pool = [sample for sample in samples if sample.split in (None, "train")]
+    if missing:
+        for sample, split in _cut(pool, class_names, missing, seed, recorded):
+            divided[split].append(sample)
+    else:
+        divided["train"] += pool
+    for sample in samples:
+        if sample.split in ("val", "test"):
+            divided[sample.split].append(sample)
+    return divided
+
+
+def _cut(
+    pool: Sequence[Sample],
+    class_names: Sequence[str],
+    missing: dict[Split, float],
+    seed: int,
+    recorded: RecordedSplit | None,
+) -> Iterator[tuple[Sample, Split]]:
+    """Divide images by content, each group on one side."""
+    known = {sample.row: side for sample in pool if recorded and (side := recorded.side_of(sample))}
+    sides_of: dict[str, set[Split]] = defaultdict(set)
+    for sample in pool:
+        if sample.row in known:
+            sides_of[sample.key].add(known[sample.row])
+    # A new image whose copies lie on two sides belongs on neither.
+    ambiguous = {key for key, sides in sides_of.items() if len(sides) > 1}
+    placed = [sample for sample in pool if sample.row in known or sample.key not in ambiguous]
+    splits = assign_splits(
+        [sample.key for sample in placed],
+        [sample.label for sample in placed],
+        class_names,
+        fractions=missing,
+        seed=seed,
+        settled={key: next(iter(sides)) for key, sides in sides_of.items()},
+    )
+    for sample, split in zip(placed, splits, strict=True):
+        yield sample, known.get(sample.row, split)
 
 
 def assign_splits(
@@ -27,12 +95,12 @@ def assign_splits(
 ) -> list[Split]:
     """Divide images by a hash of their content.
 
-    An image's side depends on its own key and the seed alone, so images with the same content are
-    never on two sides, and new images move no old ones. Each class is divided by the same rule;
-    where a small class would have nothing on one side, the image whose hash lies
-    nearest is moved there. Images with one key that would fill a held-out side of their class by
-    themselves are learned from: a side of little else would choose, or be, a figure of one kind.
-    Such a group can change sides as its class grows or shrinks around it, unless it is settled.
+    An image's side depends on its own key and the seed alone: equal content is never on two sides,
+    and new images move no old ones. Each class is divided by the same rule; where a small class
+    would have nothing on one side, the image with the nearest hash is moved there. A group that
+    would fill a held-out side of its class by itself is a training group, because a figure
+    measured on it would say little. Such a group can change sides as its class grows or shrinks,
+    unless it is settled.
 
     Args:
         keys: ``(num_images,)`` content keys; images with equal keys stay together.
@@ -132,7 +200,7 @@ def _nearest(
     fractions: dict[Split, float],
     seed: int,
 ) -> str | None:
-    """Choose the image that lies nearest to an empty side and is not the last of its own."""
+    """Choose the image nearest to an empty side that is not the last of its own side."""
     counts = Counter(sides.values())
     names: list[Split] = [*fractions, "train"]
     edges = [sum(list(fractions.values())[:index]) for index in range(len(names))] + [1.0]

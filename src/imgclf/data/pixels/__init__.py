@@ -1,1 +1,1 @@
-"""From a file to the uint8 pixels that a network reads."""
+"""Decoding: from an image file to the uint8 pixels that a network reads."""

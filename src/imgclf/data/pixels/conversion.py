@@ -1,6 +1,6 @@
 """How an opened image of any mode becomes upright, opaque, resized 8-bit pixels.
 
-Every rule here changes what a network sees: a change raises `decoding.DECODER_VERSION`.
+Every rule here changes what a network sees: a change raises `decoder.DECODER_VERSION`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom 
 def to_target(
     image: Image.Image, policy: InputPolicy, orientation: int = 1, box: _Box | None = None
 ) -> Image.Image:
-    """Flatten, resize, turn upright and pad an image: the way that every source goes.
+    """Flatten, resize, turn upright and pad an image; every source goes through here.
 
     Args:
         image: A loaded image of any mode, not empty; its `info` may be changed.
@@ -57,7 +57,7 @@ def to_target(
 
 
 def draft(image: ImageFile.ImageFile, policy: InputPolicy, orientation: int) -> _Box | None:
-    """Let libjpeg decode at 1/2, 1/4 or 1/8, still at least twice the target in both directions.
+    """Let libjpeg decode at 1/2, 1/4 or 1/8 scale, but at no less than twice the target size.
 
     Args:
         image: A JPEG, not yet loaded; it is configured in place.
@@ -107,7 +107,7 @@ def image_of_array(array: npt.NDArray[Any]) -> Image.Image:
 
 
 def _has_known_range(array: npt.NDArray[Any]) -> bool:
-    """Tell whether dtype and values of an array say what is black and what is white."""
+    """Tell whether dtype and values of an array define black and white."""
     if array.dtype.kind == "f":
         return bool(((array >= 0) & (array <= 1)).all())
     return array.dtype.kind == "b" or array.dtype in ("uint8", "uint16")
@@ -147,11 +147,11 @@ def orientation_of(info: Mapping[Any, Any]) -> int:
         1 to 8; 1, upright, if there is none or the block is broken.
     """
     try:
-        found = _orientation_in(_exif_block(info))
+        orientation = _orientation_in(_exif_block(info))
     except (struct.error, ValueError, TypeError):
-        found = 0
-    if found in range(1, 9):
-        return found
+        orientation = 0
+    if orientation in range(1, 9):
+        return orientation
     xmp = info.get("xmp") or info.get("XML:com.adobe.xmp") or b""
     match = _XMP_ORIENTATION.search(xmp.encode() if isinstance(xmp, str) else bytes(xmp))
     return int(match[1]) if match else 1

@@ -1,12 +1,12 @@
 """The one decoder: any picture, from any source, becomes the pixels that a network reads.
 
-Scan, training, evaluation, prediction, serving and the export check all call `decode`. What it
-does to the pixels is fixed by `DECODER_VERSION`:
+Scan, training, evaluation and prediction all call `decode`. `DECODER_VERSION` fixes what it does
+to the pixels:
 
 - The first frame or page counts; a phone's MPO is a JPEG.
 - EXIF orientation is applied; a broken EXIF block is ignored.
 - Transparency is composited on `InputPolicy.background`. ICC profiles are ignored.
-- 16-bit grey is divided by 257, never clipped; see `pixels` for 32-bit and float images.
+- 16-bit grey is divided by 257, never clipped; see `conversion` for 32-bit and float images.
 - Pixels are resized by antialiased bilinear interpolation. It is Pillow's fastest filter with
   antialiasing and does not overshoot at edges as bicubic does. Images of more than twice the
   target are first averaged by a whole factor down to no less than twice the target; a JPEG is
@@ -37,7 +37,7 @@ from imgclf.data.pixels.formats import (
     open_lazily,
     quiet_pillow,
 )
-from imgclf.data.reading.archives import find_archive, read_member
+from imgclf.data.reading.archives import read_member
 from imgclf.errors import ArgumentError, ImageError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ __all__ = [
 ]
 
 DECODER_VERSION: int = 1
-"""Part of the store's key: any change of pixels raises it."""
+"""Raised with any change of pixels; part of the pixel store's key."""
 
 Source: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image "
@@ -108,7 +108,7 @@ class DecodingLimits:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What an image was before it was decoded.
+    """Format, size and orientation of an image file.
 
     Attributes:
         format: One of `ACCEPTED_FORMATS`, or ``"pixels"`` for arrays and loaded Pillow images.
@@ -129,7 +129,7 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedImage:
-    """An image as the network reads it, and what it was before.
+    """An image as the network reads it, and the facts of the original.
 
     Attributes:
         image: Of the target's size; mode L for one channel, RGB for three.
@@ -154,7 +154,7 @@ _DEFAULT_LIMITS = DecodingLimits()
 def decode(
     source: Source, policy: InputPolicy, limits: DecodingLimits = _DEFAULT_LIMITS
 ) -> npt.NDArray[np.uint8]:
-    """Turn any picture into the pixels that a network reads.
+    """Decode any image into the pixels that a network reads.
 
     The same file gives the same pixels as a path, as bytes, as an open file or ZIP member and as
     a Pillow image that is not loaded yet. A pure function, safe to call from many threads; it
@@ -187,7 +187,7 @@ def decode(
 def decode_with_facts(
     source: Source, policy: InputPolicy, limits: DecodingLimits = _DEFAULT_LIMITS
 ) -> DecodedImage:
-    """Decode as `decode` does, and also tell what the image was: format, mode and size.
+    """Decode as `decode` does, and also return format, mode and size of the original.
 
     Args:
         source: As in `decode`.
@@ -215,7 +215,7 @@ def decode_with_facts(
 def read_content(path: str | os.PathLike[str], limits: DecodingLimits = _DEFAULT_LIMITS) -> bytes:
     """Read an image file whole, without blocking on pipes or swallowing huge files.
 
-    For who needs the content for more than decoding, such as hashing; `decode` takes the bytes.
+    Use it where the content is also hashed; `decode` takes the bytes.
 
     Args:
         path: Path of the file, of any encoding that `os.fspath` returns.
@@ -266,9 +266,7 @@ def _content_of_path(path: str | os.PathLike[str], limits: DecodingLimits) -> by
             if len(content) > status.st_size:  # It has grown since.
                 content += stream.read(limits.max_bytes + 1 - len(content))
             return _within(limits, content)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if find_archive(os.fsdecode(path)) is None:
-            raise ImageError("not_found", "") from error
+    except (FileNotFoundError, NotADirectoryError):
         return read_member(path, limits.max_bytes)
     except OSError as error:
         raise ImageError("unreadable", error.strerror or "") from error
@@ -342,7 +340,7 @@ def _decode_content(content: bytes, policy: InputPolicy, limits: DecodingLimits)
 
 
 def _decode_pixels(image: Image.Image, orientation: int, policy: InputPolicy) -> DecodedImage:
-    """Bring an image in memory, which is ours to change, to the policy."""
+    """Convert an image in memory, which may be changed, to the policy."""
     if 0 in image.size:
         raise ArgumentError(f"An image of {image.width} x {image.height} pixels has no pixels.")
     size = upright_size(image.size, orientation)

@@ -1,4 +1,4 @@
-"""How any picture becomes the array that a network reads: the input policy."""
+"""The input policy: size, channels and resizing of every image that a network reads."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MAX_IMAGE_SIDE = 4096
 
 @dataclass(frozen=True, slots=True)
 class InputPolicy:
-    """What the decoder does to every image, in training as in prediction.
+    """How every image is preprocessed, in training as in prediction.
 
-    It is written into the bundle, so a classifier carries its own preprocessing.
+    A classifier's file records it.
 
     Attributes:
         image_size: Target ``(height, width)`` in pixels, each 1 to 4096.

@@ -1,4 +1,4 @@
-"""Tiny versions of images, by which copies of one picture are recognised."""
+"""Signatures: tiny versions of images, by which copies are recognised."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def sign(image: Image.Image) -> bytes:
 
 
 def can_sign_rows(policy: InputPolicy) -> bool:
-    """Tell whether the areas are whole pixels, so that `sign_rows` gives what `sign` gives."""
+    """Tell whether the areas are whole pixels, so that `sign_rows` equals `sign`."""
     return not any(side % SIGNATURE_SIDE for side in policy.image_size)
 
 
 def sign_rows(pixel_file: str, signature_file: str, rows: range, policy: InputPolicy) -> None:
-    """Write the signatures of images of which the pixels are in a file already.
+    """Write the signatures of images whose pixels are stored in a file.
 
-    Many together, as one tall image, cost a tenth of what as many calls of `sign` cost.
+    Signed together, as one tall image, they cost a tenth of single calls of `sign`.
 
     Args:
         pixel_file: A file of ``height * width * channels`` bytes an image.

@@ -1,4 +1,4 @@
-"""Images as a caller gives them, one by one or many, made into pixels."""
+"""The sources of a prediction: paths, folders, bytes or arrays, decoded in threads."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from PIL import Image
 from imgclf.data.pixels.decoder import Source, decode
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.layout import find_images, is_collection
-from imgclf.data.store.scan import available_processors
 from imgclf.errors import ArgumentError, DataError, DataNotFoundError, ImageError, ImgclfError
+from imgclf.machine.hardware import available_processors
 
 __all__ = ["as_missing", "decode_sources", "expand_sources"]
 
 DECODE_AT_ONCE = 64
-"""Images that are decoded ahead of the network."""
+"""Images decoded at a time, ahead of the network."""
 
 _logger = logging.getLogger(__name__)
 
@@ -45,10 +45,10 @@ def expand_sources(images: Source | Sequence[Source]) -> Sequence[Source]:
     if isinstance(images, np.ndarray) and images.ndim == 4:
         return list(images)
     if isinstance(images, (str, os.PathLike)) and is_collection(images):
-        found = find_images(images)
-        if not found:
+        paths = find_images(images)
+        if not paths:
             raise DataError(f"The folder {os.fspath(images)} has no image in it or below.")
-        return list(found)
+        return list(paths)
     if isinstance(images, (str, os.PathLike, bytes, np.ndarray, Image.Image)):
         return [images]
     if hasattr(images, "read"):
@@ -62,12 +62,12 @@ def expand_sources(images: Source | Sequence[Source]) -> Sequence[Source]:
 def decode_sources(
     sources: Iterable[Source], policy: InputPolicy, kept: list[str | None], *, strict: bool
 ) -> Iterator[NDArray[np.uint8]]:
-    """Decode images in threads, a chunk ahead of who takes them.
+    """Decode images in threads, a chunk ahead of the consumer.
 
     Args:
         sources: Single images.
         policy: Size and channels.
-        kept: Filled with the path of each image that came through; None where it has none.
+        kept: Filled with the path of each decoded image; None for one without a path.
         strict: Raise at the first image that cannot be decoded; False names it in a log warning.
 
     Yields:
@@ -107,5 +107,5 @@ def _chunks(sources: Iterable[Source]) -> Iterator[list[Source]]:
 
 
 def as_missing(error: ImageError) -> ImgclfError:
-    """Return the error for a path that does not exist where that is what is wrong."""
+    """Turn a ``not_found`` error into a `DataNotFoundError`; return others as they are."""
     return DataNotFoundError(str(error)) if error.reason == "not_found" else error

@@ -1,1 +1,1 @@
-"""Which files there are, and what their labels are: folders, tables, archives."""
+"""Reading image folders, CSV files and ZIP files: which files there are, and their labels."""

@@ -9,19 +9,35 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import zipfile
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 from imgclf.errors import DataError, ImageError
 
-__all__ = ["Archive", "Place", "find_archive", "open_archive", "read_member"]
+__all__ = [
+    "Archive",
+    "Folder",
+    "Place",
+    "find_archive",
+    "open_archive",
+    "read_member",
+    "sort_members",
+]
 
 MAX_MEMBERS = 1_000_000
+"""Files and folders; those count, too, that only the names of others tell of."""
+
+MAX_DEPTH = 100
+"""Folders that a member may lie in."""
+
+MAX_NAME_LENGTH = 1024
+"""Characters of a member's name; a path on a disk can have 4,096 bytes in all."""
 
 MAX_DIRECTORY_BYTES = 256 * 1024**2
 """Size of the list of members, which is read whole."""
@@ -34,6 +50,16 @@ FREE_BYTES = 1024**3
 
 ACCEPTED_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """The others are rare, and cannot be read piece by piece: a few bytes could fill the memory."""
+
+
+SEPARATORS = re.escape(f"{os.sep}{os.altsep or ''}")
+_ARCHIVE_NAME = re.compile(rf"[^{SEPARATORS}]\.zip(?=[{SEPARATORS}]|$)", re.IGNORECASE | re.ASCII)
+
+_UNUSUAL_NAME = re.compile(r"\\|//|/\.|^\.|^/|^.:", re.DOTALL)
+"""What the name of a member hardly ever has, and never where it can be taken as it is."""
+
+Folder: TypeAlias = "dict[str, Folder | zipfile.ZipInfo]"
+"""A folder in a ZIP file: what lies in it by name."""
 
 
 class Place(NamedTuple):
@@ -60,12 +86,20 @@ def find_archive(path: str | os.PathLike[str]) -> Place | None:
     Returns:
         The file whose name ends in ``.zip``, and the rest of the path; None without one.
     """
-    whole = Path(path)
-    for candidate in (whole, *whole.parents):
-        if candidate.suffix.lower() == ".zip" and candidate.is_file():
-            rest = whole.relative_to(candidate).as_posix()
-            return Place(candidate, "" if rest == "." else rest)
+    whole = os.fspath(path)
+    for found in _ARCHIVE_NAME.finditer(whole):
+        archive = whole[: found.end()]
+        if os.path.isfile(archive):  # noqa: PTH113 - a Path costs as much as a small member
+            parts = re.split(f"[{SEPARATORS}]", whole[found.end() :])
+            return Place(
+                _path_of(archive), "/".join(part for part in parts if part not in ("", "."))
+            )
     return None
+
+
+@lru_cache(maxsize=4)
+def _path_of(archive: str) -> Path:
+    return Path(archive)
 
 
 def read_member(path: str | os.PathLike[str], max_bytes: int) -> bytes:
@@ -130,10 +164,49 @@ def _open(path: Path, size: int, mtime_ns: int, ctime_ns: int, _process: int) ->
             left_out.append((name, "link_in_zip"))
         elif name in members and not name.endswith("/"):
             left_out.append((name, "stored_twice"))
+        elif len(name) > MAX_NAME_LENGTH or name.count("/") > MAX_DEPTH:
+            left_out.append((name, "too_deep"))
         elif name not in ("", "/"):
             members[name] = info
     _refuse_bombs(path, size, members)
     return Archive(path, members, tuple(left_out), opened, (mtime_ns, ctime_ns))
+
+
+@lru_cache(maxsize=4)
+def sort_members(archive: Archive) -> tuple[Folder, tuple[str, ...]]:
+    """Put the members of a ZIP file into the folders that their names tell of.
+
+    Args:
+        archive: An open ZIP file.
+
+    Returns:
+        The folder at the top, and names that have no place in it, because a file is in the way of
+        a folder.
+
+    Raises:
+        DataError: There are too many folders.
+    """
+    top: Folder = {}
+    clashes = []
+    num_folders = 0
+    for name, info in archive.members.items():
+        *folders, last = name.split("/")  # The name of a folder ends with /: nothing is last.
+        inner: Folder | zipfile.ZipInfo = top
+        for folder in folders:
+            if not isinstance(inner, dict):
+                break
+            if folder not in inner:
+                num_folders += 1
+                inner[folder] = {}
+            inner = inner[folder]
+        if not isinstance(inner, dict) or (last and inner.setdefault(last, info) is not info):
+            clashes.append(name)
+        if num_folders > MAX_MEMBERS:
+            raise DataError(
+                f"{archive.path} has more than {MAX_MEMBERS:,} folders: unpack it and give the "
+                "folder."
+            )
+    return top, tuple(clashes)
 
 
 class _File(io.FileIO):
@@ -152,6 +225,8 @@ class _File(io.FileIO):
 
 def _plain_name(name: str) -> str | None:
     """Return a member's name with ``/``, without ``./``; None for one that leads elsewhere."""
+    if not _UNUSUAL_NAME.search(name):
+        return name
     plain = name.replace("\\", "/")
     parts = [part for part in plain.split("/") if part not in ("", ".")]
     drive = bool(parts) and len(parts[0]) == 2 and parts[0].endswith(":")
@@ -181,8 +256,8 @@ class Archive:
     Attributes:
         path: The file.
         members: Files, and folders whose names end in ``/``, by plain name.
-        left_out: Members that are not used, and why: ``"unsafe_path"``, ``"link_in_zip"`` or
-            ``"stored_twice"``.
+        left_out: Members that are not used, and why: ``"unsafe_path"``, ``"link_in_zip"``,
+            ``"too_deep"`` or ``"stored_twice"``.
     """
 
     path: Path
@@ -191,11 +266,8 @@ class Archive:
     _opened: zipfile.ZipFile
     _times_ns: tuple[int, int]
 
-    def status(self, name: str) -> MemberStatus:
-        """Return size and times of a member; `FileNotFoundError` where there is none."""
-        info = self.members.get(PurePosixPath(name).as_posix())
-        if info is None:
-            raise FileNotFoundError(2, "no such member in the ZIP file", name)
+    def status(self, info: zipfile.ZipInfo) -> MemberStatus:
+        """Return size and times of a member."""
         return MemberStatus(info.file_size, *self._times_ns)
 
     def read(self, name: str, max_bytes: int) -> bytes:
@@ -221,6 +293,8 @@ class Archive:
             raise ImageError("compression_not_accepted", method)
         if info.file_size > max_bytes:
             raise ImageError("too_many_bytes", f"{info.file_size:,} > {max_bytes:,} bytes")
+        if not info.file_size:
+            return b""
         try:
             with self._opened.open(info) as member:
                 # It gives no more than it states, and checks its sum at the end.

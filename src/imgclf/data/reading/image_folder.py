@@ -1,10 +1,10 @@
-"""What was found in a folder: which files, of which classes, and what is left out."""
+"""The files of an image folder, with their classes and splits, and what is left out."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
     from imgclf.data.reading.trees import FileStatus
 
-__all__ = ["SPLIT_FOLDERS", "FoundFile", "ImageFolder", "Layout", "LeftOut", "Split", "version_of"]
+__all__ = [
+    "SPLIT_FOLDERS",
+    "Folders",
+    "ImageFile",
+    "ImageFolder",
+    "Layout",
+    "LeftOut",
+    "Split",
+    "version_of",
+]
 
 Layout = Literal["classes", "splits"]
 Split = Literal["train", "val", "test"]
@@ -29,16 +38,16 @@ SPLIT_FOLDERS: dict[str, Split] = {
 
 
 @dataclass(frozen=True, slots=True)
-class FoundFile:
-    """One file that looks like an image.
+class ImageFile:
+    """A file whose name ends like an image's.
 
     Attributes:
         path: Relative to the folder's root, with ``/``; bytes that are not UTF-8 are kept as
             surrogate escapes.
         label: Index of its class.
         split: The split whose folder it lies in; None where the folder has no split folders.
-        version: What its status says of its content, see `version_of`.
-        group: What a table says that it belongs with; empty without a table.
+        version: Changes when its content may have changed; see `version_of`.
+        group: Its group in the CSV file; empty without one.
     """
 
     path: str
@@ -49,11 +58,10 @@ class FoundFile:
 
 
 def version_of(status: FileStatus) -> int:
-    """Return a number that is another one when a file's content may have changed.
+    """Return a number that changes when a file's content may have changed.
 
-    It stands for the size, the time of the last change to the content and that of the last change
-    to the file's entry, which catches rewrites that keep the former. One small number, because
-    there may be a million files.
+    A hash of size, modification time and change time; the last catches rewrites that restore the
+    modification time. One small number, because there may be a million files.
     """
     facts = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}".encode()
     return int.from_bytes(hashlib.blake2b(facts, digest_size=7).digest(), "big")
@@ -67,8 +75,8 @@ class LeftOut:
         path: Relative to the folder's root.
         reason: ``"hidden"``, ``"system"``, ``"unknown_ending"``, ``"no_class"``,
             ``"empty_folder"``, ``"beside_splits"``, ``"link_loop"``, ``"linked_twice"`` or
-            ``"unreadable"``; in ZIP files also ``"unsafe_path"``, ``"link_in_zip"`` or
-            ``"stored_twice"``.
+            ``"unreadable"``; in ZIP files also ``"unsafe_path"``, ``"link_in_zip"``,
+            ``"too_deep"`` or ``"stored_twice"``.
     """
 
     path: str
@@ -77,13 +85,13 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class ImageFolder:
-    """What was understood of a folder.
+    """An image folder: layout, classes and files.
 
     Attributes:
         root: The folder, or the ZIP file (and the folder in it).
         layout: ``"classes"`` for class folders, ``"splits"`` for ``train/`` and others above them.
-        class_names: Byte-sorted names of the class folders (D7).
-        files: All candidate images, sorted by path.
+        class_names: Names of the class folders, sorted by their bytes.
+        files: All files that look like images, sorted by path.
         left_out: What is not used, and why.
         kind: ``"folder"`` or ``"zip"``: where it lies.
     """
@@ -91,7 +99,7 @@ class ImageFolder:
     root: Path
     layout: Layout
     class_names: tuple[str, ...]
-    files: tuple[FoundFile, ...]
+    files: tuple[ImageFile, ...]
     left_out: tuple[LeftOut, ...]
     kind: Literal["folder", "zip"] = "folder"
 
@@ -100,7 +108,7 @@ class ImageFolder:
         """The splits that the folder itself provides."""
         return frozenset(file.split for file in self.files if file.split is not None)
 
-    def absolute(self, file: FoundFile) -> str:
+    def absolute(self, file: ImageFile) -> str:
         """Return the absolute path of one of its files."""
         return os.path.join(self.root, file.path)  # noqa: PTH118 - pathlib is slow for 100,000
 
@@ -110,9 +118,13 @@ class ImageFolder:
         return _Paths(self)
 
 
+Folders = Mapping[Split, ImageFolder]
+"""The folders of one training, by the split that each is given for."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Paths(Sequence[str]):
-    """The paths of a folder's files without a second string for each of them."""
+    """The absolute paths of a folder's files, made one by one to save memory."""
 
     folder: ImageFolder
 

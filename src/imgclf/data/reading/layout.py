@@ -1,4 +1,4 @@
-"""Understanding a folder of images: its layout, its classes, its files, and what is left out."""
+"""The layout of a folder of images: which folders are classes, and which are splits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgclf.data.reading.archives import find_archive
-from imgclf.data.reading.image_folder import SPLIT_FOLDERS, FoundFile, ImageFolder, LeftOut, Split
+from imgclf.data.reading.image_folder import SPLIT_FOLDERS, Folders, ImageFile, ImageFolder, Split
 from imgclf.data.reading.table import find_tables, is_table, read_table
 from imgclf.data.reading.trees import open_tree
 from imgclf.data.reading.walk import Walk, is_image_name, is_wanted, wanted_folders
@@ -20,25 +20,16 @@ if TYPE_CHECKING:
     from imgclf.data.reading.image_folder import Layout
     from imgclf.data.reading.trees import Tree
 
-__all__ = [
-    "FoundFile",
-    "ImageFolder",
-    "LeftOut",
-    "Split",
-    "find_images",
-    "is_collection",
-    "match_classes",
-    "read_folder",
-]
+__all__ = ["find_images", "is_collection", "match_classes", "read_folder", "read_folders"]
 
 
 def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> ImageFolder:
-    """Read which images a folder holds; nothing is opened or decoded.
+    """List the images of a folder with their classes; no image is opened.
 
     Two layouts are understood: one folder of class folders, or ``train/`` with any of ``val/``
     (``valid/``, ``validation/``) and ``test/``, each with the class folders inside. A CSV file
-    that lists the images is the third; see `imgclf.data.reading.table`. A ZIP file of any of these is read
-    without being unpacked; a folder that holds all of it may lie between.
+    that lists the images is the third; see `imgclf.data.reading.table`. A ZIP file of any of these
+    is read without being unpacked; one folder may enclose all of its content.
 
     Args:
         directory: The folder, the CSV file or the ZIP file.
@@ -50,7 +41,7 @@ def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> I
     Raises:
         DataNotFoundError: The folder does not exist.
         DataError: It is a file, cannot be read, or holds no class folders with images; the
-            message says what was found and what to change.
+            message says what lies there and what to change.
     """
     if is_table(directory):
         table = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
@@ -63,37 +54,65 @@ def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> I
     return folder
 
 
-def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list[FoundFile], str]:
-    """Give a folder's files the label numbers of another set of classes, by name (D7).
+def read_folders(
+    train_dir: str | os.PathLike[str],
+    val_dir: str | os.PathLike[str] | None = None,
+    test_dir: str | os.PathLike[str] | None = None,
+) -> Folders:
+    """Read the folders of one training, once for everything that needs them.
+
+    Args:
+        train_dir: As for `read_folder`; it needs two classes, the others one.
+        val_dir: A folder with the validation images, if there is one.
+        test_dir: A folder with the test images, if there is one.
+
+    Returns:
+        What each folder holds, by its split; ``"train"`` may hold images of other splits too.
+
+    Raises:
+        DataNotFoundError: A folder does not exist.
+        DataError: A folder cannot be used.
+    """
+    folders: dict[Split, ImageFolder] = {"train": read_folder(train_dir)}
+    if val_dir is not None:
+        folders["val"] = read_folder(val_dir, min_classes=1)
+    if test_dir is not None:
+        folders["test"] = read_folder(test_dir, min_classes=1)
+    return folders
+
+
+def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list[ImageFile], str]:
+    """Relabel a folder's files with the class indices of a classifier, by class name.
 
     Args:
         folder: A validation, test or evaluation folder.
-        class_names: The classes of the training folder or the bundle.
+        class_names: The classes of the training folder or the classifier.
 
     Returns:
-        The files with labels that index `class_names`, and a warning (empty when none) that
-        names classes which have no folder here.
+        The files, labelled by index into `class_names`, and a warning that names the classes
+        without a folder here; empty where there are none.
 
     Raises:
         DataError: The folder has a class that `class_names` has not.
     """
-    unknown = [name for name in folder.class_names if name not in class_names]
+    numbers = {name: number for number, name in enumerate(class_names)}
+    unknown = [name for name in folder.class_names if name not in numbers]
     if unknown:
         raise DataError(
             f"{folder.root} has class folders that the classifier does not know: "
             f"{_names(unknown)}. Known classes: {_names(class_names)}."
         )
-    missing = [name for name in class_names if name not in folder.class_names]
+    missing = sorted(set(numbers) - set(folder.class_names), key=numbers.__getitem__)
     warning = f"{folder.root} has no images of: {_names(missing)}." if missing else ""
-    labels = [class_names.index(name) for name in folder.class_names]
+    labels = [numbers[name] for name in folder.class_names]
     files = [replace(file, label=labels[file.label]) for file in folder.files]
     return files, warning
 
 
 def _open_root(directory: str | os.PathLike[str]) -> Tree:
-    """Open a folder or ZIP file; where a ZIP file holds one folder with all else in it, that one.
+    """Open a folder or ZIP file; of a ZIP file with one enclosing folder, open that folder.
 
-    Who packs the folder ``photos`` gets ``photos/cat/1.jpg``.
+    Packing the folder ``photos`` gives members such as ``photos/cat/1.jpg``.
     """
     tree = open_tree(directory)
     while tree.kind == "zip":
@@ -116,12 +135,12 @@ def _read_layout(tree: Tree) -> ImageFolder:
         walk.leave_out_siblings(splits)
     else:
         walk.read_classes("", None)
-    class_names = tuple(sorted({file.class_name for file in walk.found}, key=os.fsencode))
+    class_names = tuple(sorted({file.class_name for file in walk.files}, key=os.fsencode))
     labels = {name: label for label, name in enumerate(class_names)}
     files = []
-    while walk.found:  # One by one, so that there is never all of both.
-        file = walk.found.pop()
-        files.append(FoundFile(file.path, labels[file.class_name], file.split, file.version))
+    while walk.files:  # Popped, so that memory never holds both lists whole.
+        file = walk.files.pop()
+        files.append(ImageFile(file.path, labels[file.class_name], file.split, file.version))
     files.sort(key=lambda file: os.fsencode(file.path))
     layout: Layout = "splits" if splits else "classes"
     left_out = tuple(walk.left_out)
@@ -131,27 +150,29 @@ def _read_layout(tree: Tree) -> ImageFolder:
 def _split_folders(tree: Tree) -> dict[str, Split]:
     """Find ``train/``, ``val/``, ``test/``; empty where the folders are classes."""
     folders = wanted_folders(tree, "")
-    found = {name: SPLIT_FOLDERS[name.lower()] for name in folders if name.lower() in SPLIT_FOLDERS}
+    splits = {
+        name: SPLIT_FOLDERS[name.lower()] for name in folders if name.lower() in SPLIT_FOLDERS
+    }
     # A lone train/ that holds class folders is no class itself.
-    alone = len(found) == 1 == len(folders) and any(wanted_folders(tree, name) for name in found)
-    if len(found) <= 1 and not alone:
+    alone = len(splits) == 1 == len(folders) and any(wanted_folders(tree, name) for name in splits)
+    if len(splits) <= 1 and not alone:
         return {}
-    for split in set(found.values()):
-        names = sorted(name for name in found if found[name] == split)
+    for split in set(splits.values()):
+        names = sorted(name for name in splits if splits[name] == split)
         if len(names) > 1:
             raise DataError(
                 f"{tree.root} has {_names(names)}, which mean the same: keep one of them."
             )
-    if "train" not in found.values():
+    if "train" not in splits.values():
         raise DataError(
-            f"{tree.root} has {_names(sorted(found))} but no train/: put the training images into "
+            f"{tree.root} has {_names(sorted(splits))} but no train/: put the training images into "
             "train/, with one sub-folder per class."
         )
-    return found
+    return splits
 
 
 def _require_classes(folder: ImageFolder, min_classes: int) -> None:
-    """Refuse a folder with too few classes, in words that fit what was found instead."""
+    """Refuse a folder with too few classes; the message fits what lies there instead."""
     for name in folder.class_names:
         if not name.isprintable():  # Class names are written into bundles and shown to people.
             raise DataError(
@@ -177,7 +198,7 @@ def _require_classes(folder: ImageFolder, min_classes: int) -> None:
 
 
 def _inner_folders(folder: ImageFolder) -> list[str]:
-    """List folders with images inside the only class: the usual sign of one level too many."""
+    """List folders with images inside the only class: often the given folder is one too high."""
     if folder.layout == "splits":
         return []
     below = [file.path.partition("/")[2] for file in folder.files]
@@ -200,7 +221,7 @@ def is_collection(path: str | os.PathLike[str]) -> bool:
 
 
 def find_images(directory: str | os.PathLike[str]) -> list[str]:
-    """Find all files in a folder and below that look like images, whatever folders they lie in.
+    """List all files in a folder and below that look like images.
 
     Args:
         directory: The folder or ZIP file.
@@ -211,5 +232,5 @@ def find_images(directory: str | os.PathLike[str]) -> list[str]:
     tree = open_tree(directory)
     walk = Walk(tree)
     walk.read_tree()
-    paths = sorted((file.path for file in walk.found), key=os.fsencode)
+    paths = sorted((file.path for file in walk.files), key=os.fsencode)
     return [os.path.join(directory, path) for path in paths]  # noqa: PTH118 - as it was given

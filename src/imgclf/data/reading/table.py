@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imgclf.data.reading.archives import MAX_MEMBERS
+from imgclf.data.reading.csv_rows import csv_rows
 from imgclf.data.reading.image_folder import (
     SPLIT_FOLDERS,
-    FoundFile,
+    ImageFile,
     ImageFolder,
     LeftOut,
     version_of,
@@ -35,21 +35,21 @@ def is_table(path: str | os.PathLike[str]) -> bool:
 
 
 def find_tables(tree: Tree) -> list[str]:
-    """Find CSV files beside the folders of a tree that have the columns of a list of images."""
-    found = []
+    """Find the CSV files at the top of a tree that have the columns of an image list."""
+    names = []
     for entry in tree.entries(""):
         if is_wanted(entry) and entry.name.lower().endswith(".csv") and not entry.is_dir():
             with suppress(DataError):
-                columns = csv.DictReader(io.StringIO(_text(tree, entry.name))).fieldnames or ()
-                found += [entry.name] if set(REQUIRED) <= set(columns) else []
-    return found
+                columns, _ = csv_rows(tree.root / entry.name, _content(tree, entry.name))
+                names += [entry.name] if set(REQUIRED) <= set(columns) else []
+    return names
 
 
 def read_table(tree: Tree, name: str) -> ImageFolder:
-    """Read which images a CSV file lists; nothing is opened or decoded.
+    """Read the images that a CSV file lists; no image is opened.
 
     The columns ``path`` (relative to the CSV file's folder, or absolute) and ``label`` are needed;
-    ``split`` (train, val or test) and ``group`` (images of one group stay on one side) are not.
+    ``split`` (train, val or test) and ``group`` (its images stay on one side) are optional.
 
     Args:
         tree: The folder or ZIP file that the CSV file lies in.
@@ -62,13 +62,14 @@ def read_table(tree: Tree, name: str) -> ImageFolder:
         DataError: The file is no such table; the message names the line.
     """
     path = tree.root / name
-    rows = _rows(path, _text(tree, name))
+    rows = _rows(path, _content(tree, name), MAX_MEMBERS if tree.kind == "zip" else None)
     class_names = tuple(sorted({row["label"] for _, row in rows}, key=os.fsencode))
+    labels = {class_name: label for label, class_name in enumerate(class_names)}
     has_splits = any(row.get("split") for _, row in rows)
-    files: list[FoundFile] = []
+    files: list[ImageFile] = []
     left_out: list[LeftOut] = []
     for line, row in rows:
-        split = SPLIT_FOLDERS.get((row.get("split") or "").lower())
+        split = SPLIT_FOLDERS.get(row.get("split", "").lower())
         if has_splits and split is None:
             raise DataError(
                 f"{path}, line {line}: split {row.get('split')!r} is not accepted: "
@@ -79,33 +80,34 @@ def read_table(tree: Tree, name: str) -> ImageFolder:
         except (OSError, ValueError):
             left_out.append(LeftOut(row["path"], "unreadable"))
             continue
-        label, group = class_names.index(row["label"]), row.get("group") or ""
-        files.append(FoundFile(row["path"], label, split, version_of(info), group))
+        group = row.get("group", "")
+        files.append(ImageFile(row["path"], labels[row["label"]], split, version_of(info), group))
     files.sort(key=lambda file: os.fsencode(file.path))
     layout: Layout = "splits" if has_splits else "classes"
     return ImageFolder(tree.root, layout, class_names, tuple(files), tuple(left_out), tree.kind)
 
 
-def _text(tree: Tree, name: str) -> str:
+def _content(tree: Tree, name: str) -> bytes:
     try:
-        return tree.read(name).decode("utf-8-sig", "surrogateescape")
+        return tree.read(name)
     except (OSError, ImageError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{tree.root / name} cannot be read ({reason}).") from error
 
 
-def _rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
+def _rows(path: Path, content: bytes, most: int | None) -> list[tuple[int, dict[str, str]]]:
     """Read the lines with their numbers; every path stands in one line only."""
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if set(REQUIRED) - set(reader.fieldnames or ()):
+    columns, found = csv_rows(path, content)
+    if set(REQUIRED) - set(columns):
         raise DataError(
-            f"{path} has the columns {', '.join(reader.fieldnames or ()) or 'none'}: "
-            f"it needs {' and '.join(REQUIRED)}, and may have {' and '.join(OPTIONAL)}."
+            f"{path} has the columns {', '.join(columns) or 'none'}: it needs "
+            f"{' and '.join(REQUIRED)}, and may have {' and '.join(OPTIONAL)}."
         )
     rows: list[tuple[int, dict[str, str]]] = []
     seen: dict[str, int] = {}
-    for row in reader:
-        line = reader.line_num
+    for line, row in found:
+        if len(rows) == most:
+            raise DataError(f"{path} lists more than {most:,} images: unpack it, give the folder.")
         if not row["path"] or not row["label"]:
             raise DataError(f"{path}, line {line}: path or label is missing: fill in both.")
         if (before := seen.setdefault(row["path"], line)) != line:

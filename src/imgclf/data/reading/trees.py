@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from imgclf.data.reading.archives import Archive, find_archive, open_archive
+from imgclf.data.reading.archives import Archive, Folder, find_archive, open_archive, sort_members
 from imgclf.errors import DataError, DataNotFoundError
+
+if TYPE_CHECKING:
+    import zipfile
 
 __all__ = ["DiskTree", "Entry", "FileStatus", "Tree", "ZipTree", "open_tree"]
 
 
 class FileStatus(Protocol):
-    """What tells one version of a file from the next."""
+    """Size and times of a file, which change with its content."""
 
     @property
     def st_size(self) -> int:
@@ -31,7 +35,7 @@ class FileStatus(Protocol):
 
 
 class Entry(Protocol):
-    """One thing in a folder; an `os.DirEntry` is one."""
+    """A file or folder in a folder, such as an `os.DirEntry`."""
 
     @property
     def name(self) -> str:
@@ -57,7 +61,7 @@ class Tree(Protocol):
 
     @property
     def left_out(self) -> Sequence[tuple[str, str]]:
-        """What cannot be in any folder of it: path and reason."""
+        """Path and reason of each entry that no folder can hold."""
 
     def entries(self, folder: str) -> list[Entry]:
         """List a folder, byte-sorted; `OSError` where it cannot be read."""
@@ -66,7 +70,7 @@ class Tree(Protocol):
         """Return the status of a file; `OSError` where there is none."""
 
     def identity(self, folder: str) -> Hashable:
-        """Return what is equal for two paths to one folder; `OSError` where it cannot be read."""
+        """Return a value that all paths to one folder share; `OSError` where it cannot be read."""
 
     def above(self, folder: str) -> frozenset[Hashable]:
         """Return the identities of all folders above a folder."""
@@ -100,11 +104,11 @@ class DiskTree:
 
     def above(self, folder: str) -> frozenset[Hashable]:
         """Return the identities of all folders above, up to the disk's own root."""
-        found: set[Hashable] = set()
+        identities: set[Hashable] = set()
         for parent in (self.root / folder).parents:
-            with suppress(OSError):  # One that cannot be looked at is none that was come from.
-                found.add(self.identity(parent))
-        return frozenset(found)
+            with suppress(OSError):  # An unreadable parent cannot be what a link leads to.
+                identities.add(self.identity(parent))
+        return frozenset(identities)
 
     def read(self, path: str) -> bytes:
         """Return the content of a file."""
@@ -120,30 +124,39 @@ class ZipTree:
         self.root = archive.path / inner
         self._archive = archive
         self._inner = inner
-        self._folders: dict[str, dict[str, Entry]] = {"": {}}
-        clashes = [name for name in archive.members if not self._add(name)]
-        prefix = f"{inner}/" if inner else ""
-        self.left_out: Sequence[tuple[str, str]] = [
+        self._top, self._clashes = sort_members(archive)
+
+    @property
+    def left_out(self) -> Sequence[tuple[str, str]]:
+        """Members that cannot be used: path and reason."""
+        prefix = f"{self._inner}/" if self._inner else ""
+        return [
             (path.removeprefix(prefix), reason)
-            for path, reason in [*archive.left_out, *((name, "stored_twice") for name in clashes)]
+            for path, reason in [
+                *self._archive.left_out,
+                *((path, "stored_twice") for path in self._clashes),
+            ]
             if path.startswith(prefix) or reason == "unsafe_path"
         ]
 
     def entries(self, folder: str) -> list[Entry]:
         """List a folder."""
-        path = self._full(folder)
-        if path not in self._folders:
-            raise FileNotFoundError(2, "no such folder in the ZIP file", folder)
-        found = self._folders[path].values()
-        return sorted(found, key=lambda entry: os.fsencode(entry.name))
+        found = self._find(folder).items()
+        return [
+            _Member(name, None if isinstance(member, dict) else member, self._archive)
+            for name, member in sorted(found, key=lambda item: os.fsencode(item[0]))
+        ]
 
     def status(self, path: str) -> FileStatus:
         """Return the status of a member."""
-        return self._archive.status(self._full(path))
+        info = self._archive.members.get(self._full(path))
+        if info is None:
+            raise FileNotFoundError(2, "no such member in the ZIP file", path)
+        return self._archive.status(info)
 
     def identity(self, folder: str) -> Hashable:
-        """Return the folder's path: there are no links."""
-        return self._full(folder)
+        """Return what names the folder while this tree is there: there are no links."""
+        return id(self._find(folder))
 
     def above(self, folder: str) -> frozenset[Hashable]:  # noqa: ARG002 - as for a folder on disk
         """Return nothing: no link leads up."""
@@ -155,43 +168,42 @@ class ZipTree:
 
     def _full(self, path: str) -> str:
         """Return a path from the top of the ZIP file."""
-        joined = Path(self._inner, path).as_posix()
+        joined = PurePosixPath(self._inner, path).as_posix()
         return "" if joined == "." else joined
 
-    def _add(self, path: str) -> bool:
-        """Enter a member and the folders above it; False where a file is in the way of a folder."""
-        is_folder = path.endswith("/")
-        above, _, name = path.rstrip("/").rpartition("/")
-        if above and not self._add(f"{above}/"):
-            return False
-        there = self._folders[above].get(name)
-        if there is not None:
-            return is_folder and there.is_dir()
-        self._folders[above][name] = _Member(name, path.rstrip("/"), is_folder, self._archive)
-        if is_folder:
-            self._folders[path.rstrip("/")] = {}
-        return True
+    def _find(self, path: str) -> Folder:
+        """Return a folder; `FileNotFoundError` where there is none."""
+        found: Folder | zipfile.ZipInfo | None = self._top
+        for name in f"{self._inner}/{path}".split("/"):
+            if name in ("", "."):
+                continue
+            found = found.get(name) if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            raise FileNotFoundError(2, "no such folder in the ZIP file", path)
+        return found
 
 
-MAX_TABLE_BYTES = 1024**3
+MAX_TABLE_BYTES = 256 * 1024**2
+"""Of a CSV file in a ZIP file, which is read whole."""
 
 
+@dataclass(frozen=True, slots=True)
 class _Member:
-    """One file or folder in a ZIP file."""
+    """One file in a ZIP file, or a folder, of which the ZIP file need not say anything."""
 
-    def __init__(self, name: str, path: str, is_folder: bool, archive: Archive) -> None:
-        self.name = name
-        self._path = path
-        self._is_folder = is_folder
-        self._archive = archive
+    name: str
+    info: zipfile.ZipInfo | None
+    archive: Archive
 
     def is_dir(self) -> bool:
         """Tell whether it is a folder."""
-        return self._is_folder
+        return self.info is None
 
     def stat(self) -> FileStatus:
         """Return its status."""
-        return self._archive.status(self._path)
+        if self.info is None:
+            raise IsADirectoryError(21, "a folder in the ZIP file", self.name)
+        return self.archive.status(self.info)
 
 
 def open_tree(directory: str | os.PathLike[str]) -> Tree:

@@ -1,4 +1,4 @@
-"""Walking through class folders: every file below them is found, or left out with a reason."""
+"""The walk through class folders: each file is listed, or left out with a reason."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ IMAGE_ENDINGS = frozenset(
         *(".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"),
     }
 )
-"""Endings, in lower case, of files that the scan tries to decode; content decides after that."""
+"""Lower-case endings of the files that the scan tries to decode."""
 
 SYSTEM_NAMES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"})
-"""What operating systems and file servers leave in folders."""
+"""Files and folders that operating systems and file servers create."""
 
 
 class WalkedFile(NamedTuple):
-    """A file that looks like an image, before the classes have their numbers."""
+    """An image file before its class has an index."""
 
     path: str
     class_name: str
@@ -37,11 +37,11 @@ class WalkedFile(NamedTuple):
 
 
 class Walk:
-    """Collects classes and files of one tree; the only state is what was found so far."""
+    """Collects the files of one tree, and what is left out."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.found: list[WalkedFile] = []
+        self.files: list[WalkedFile] = []
         self.left_out = [
             LeftOut(path, reason) for path, reason in tree.left_out if _is_wanted_path(path)
         ]
@@ -53,15 +53,15 @@ class Walk:
             if not is_wanted(entry):
                 self._leave_out(path, entry)
             elif _is_folder(entry):
-                before = len(self.found)
+                before = len(self.files)
                 self._read_files(path, entry.name, split)
-                if len(self.found) == before:
+                if len(self.files) == before:
                     self.left_out.append(LeftOut(path, "empty_folder"))
             else:
                 self.left_out.append(LeftOut(path, "no_class"))
 
     def read_tree(self) -> None:
-        """Read all files below the root as one class without a name."""
+        """Read all files below the root, without classes."""
         self._read_files("", "", None)
 
     def leave_out_siblings(self, splits: Iterable[str]) -> None:
@@ -107,7 +107,7 @@ class Walk:
         except OSError:  # A link that points nowhere, or to itself.
             self.left_out.append(LeftOut(path, "unreadable"))
             return
-        self.found.append(WalkedFile(path, class_name, split, version_of(info)))
+        self.files.append(WalkedFile(path, class_name, split, version_of(info)))
 
     def _leave_out(self, path: str, entry: Entry) -> None:
         reason = "system" if entry.name in SYSTEM_NAMES else "hidden"
@@ -131,7 +131,7 @@ def wanted_folders(tree: Tree, folder: str) -> list[str]:
 
 
 def is_wanted(entry: Entry) -> bool:
-    """Tell a file or folder that a person put there from what systems leave behind."""
+    """Tell whether a file or folder is neither hidden nor a system's own."""
     return _is_wanted_name(entry.name)
 
 
@@ -145,7 +145,7 @@ def _is_wanted_name(name: str) -> bool:
 
 
 def _is_wanted_path(path: str) -> bool:
-    """Tell whether no part of a path is hidden; parts that lead elsewhere are told of."""
+    """Tell whether no part of a path is hidden; ``..`` is reported, not hidden."""
     return all(
         _is_wanted_name(part) or part in (".", "..") for part in path.replace("\\", "/").split("/")
     )

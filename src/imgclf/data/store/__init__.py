@@ -1,1 +1,1 @@
-"""The scan and its worker processes; pixels and features on disk."""
+"""The scan in worker processes, and the cache of decoded pixels and features."""

@@ -12,17 +12,17 @@ from pathlib import Path
 __all__ = ["CacheEntry", "cache_folder", "clear_cache", "list_cache", "make_room", "mark_used"]
 
 MAX_CACHE_BYTES = 20 * 1024**3
-"""Upper bound of the cache; the entries that were not used for longest go first."""
+"""Largest size of the cache; the least recently used entries are evicted first."""
 
 ABANDONED_S = 24 * 3600
-"""Age at which a half-written entry is taken for the leftover of a killed process."""
+"""Age from which a half-written entry counts as left by a killed process."""
 
 PARTIAL = ".partial-"
 
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """One kept set of pixels.
+    """One entry of the cache: the pixels or features of a folder.
 
     Attributes:
         path: Its folder.
@@ -50,13 +50,13 @@ def cache_folder() -> Path:
 
 
 def list_cache() -> list[CacheEntry]:
-    """List what is kept, the longest unused first."""
+    """List the entries, the least recently used first."""
     entries = [_entry(path) for path in _folders() if PARTIAL not in path.name]
     return sorted((entry for entry in entries if entry), key=lambda entry: entry.last_used)
 
 
 def clear_cache() -> int:
-    """Remove everything that is kept; a training that uses it goes on undisturbed on Unix.
+    """Remove all entries; on Unix a training that uses one goes on undisturbed.
 
     Returns:
         Bytes that were freed.
@@ -69,7 +69,7 @@ def clear_cache() -> int:
 
 
 def make_room(size_bytes: int) -> None:
-    """Remove the longest unused entries until `size_bytes` more fit, and abandoned leftovers."""
+    """Evict the least recently used entries until `size_bytes` more fit."""
     cache_folder().mkdir(parents=True, exist_ok=True)
     _remove_abandoned()
     entries = list_cache()
@@ -82,7 +82,7 @@ def make_room(size_bytes: int) -> None:
 
 
 def mark_used(path: Path) -> None:
-    """Note that an entry was used just now."""
+    """Set the time at which an entry was last used to now."""
     os.utime(path)
 
 
@@ -94,7 +94,7 @@ def _folders() -> list[Path]:
 
 
 def _entry(path: Path) -> CacheEntry | None:
-    """Measure an entry; None where another process removes it in this moment."""
+    """Measure an entry; None where another process has just removed it."""
     try:
         size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
         return CacheEntry(path, size, path.stat().st_mtime)
@@ -103,7 +103,7 @@ def _entry(path: Path) -> CacheEntry | None:
 
 
 def _remove_abandoned() -> None:
-    """Remove half-written entries whose process must have been killed."""
+    """Remove half-written entries of killed processes."""
     for path in _folders():
         try:
             abandoned = time.time() - path.stat().st_mtime > ABANDONED_S

@@ -1,4 +1,4 @@
-"""Vectors that a network made of images, kept in the cache folder beside the pixels."""
+"""The feature store: feature vectors of images, cached beside their pixels."""
 
 from __future__ import annotations
 
@@ -33,13 +33,12 @@ def keep_features(
     *,
     mode: StoreMode = "auto",
 ) -> NDArray[np.float32]:
-    """Find the features of an earlier computation, or compute and keep them.
+    """Load cached features, or compute and cache them.
 
-    An entry is written beside its place and moved there in one step; it is listed, cleared and
-    evicted like stored pixels.
+    An entry appears in one step, and is listed, cleared and evicted like stored pixels.
 
     Args:
-        key: Names all that decides the features: images, their pixels and the network.
+        key: Hash of everything that decides the features: images, pixels and network.
         shape: ``(num_images, num_features)``.
         compute: Yields the rows in order, a batch ``(batch, num_features)`` at a time; it is called
             only where nothing is kept.
@@ -47,7 +46,7 @@ def keep_features(
             only; ``"auto"`` takes the first that works.
 
     Returns:
-        float32 ``(num_images, num_features)``; a kept one is read from its file as needed.
+        float32 ``(num_images, num_features)``; cached ones are memory-mapped.
 
     Raises:
         DataError: They cannot be kept on the disk, and `mode` is ``"disk"``.
@@ -69,7 +68,7 @@ def keep_features(
         _logger.warning("%s. Going on in memory.", problem)
         return _in_memory(shape, compute)
     kept = _open_kept(place, shape)
-    # None where another process cleared the cache in this moment.
+    # None where another process has just cleared the cache.
     return _in_memory(shape, compute) if kept is None else kept
 
 
@@ -91,7 +90,7 @@ def _fill(
 
 
 def _open_kept(place: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
-    """Map kept features; None where there are none, or not whole ones."""
+    """Map cached features; None where they are absent or incomplete."""
     path = place / "features.f32"
     try:
         if path.stat().st_size != 4 * shape[0] * shape[1]:
@@ -126,7 +125,7 @@ def _write(
 
 
 def _publish(partial: Path, place: Path, shape: tuple[int, int]) -> None:
-    """Move a finished entry to its place; where another process was faster, keep its own."""
+    """Move a finished entry to its place, unless another process was faster."""
     try:
         partial.rename(place)
     except OSError:

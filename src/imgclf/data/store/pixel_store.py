@@ -1,4 +1,4 @@
-"""Decoded pixels of a folder, kept in one memory-mapped file (D5)."""
+"""The pixel store: decoded pixels of a folder in one memory-mapped file."""
 
 from __future__ import annotations
 
@@ -10,32 +10,27 @@ import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from imgclf.data.pixels.decoder import DECODER_VERSION, DecodingLimits, decode
+from imgclf.data.pixels.decoder import DECODER_VERSION, DecodingLimits, ImageFacts, decode
 from imgclf.data.pixels.signatures import SIGNATURE_BYTES
 from imgclf.data.store import cache
 from imgclf.data.store.row_files import memory_file, new_file
-from imgclf.data.store.scan import (
-    ScanLimits,
-    ScannedFile,
-    available_processors,
-    facts_of,
-    scan_files,
-)
+from imgclf.data.store.scan import ScanLimits, ScannedFile, facts_of, scan_files
 from imgclf.errors import ArgumentError, DataError, ImageError
+from imgclf.machine.hardware import available_processors, read_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgclf.data.pixels.input_policy import InputPolicy
-    from imgclf.data.reading.layout import ImageFolder
+    from imgclf.data.reading.image_folder import ImageFolder
 
-__all__ = ["PixelSource", "Store", "StoreMode", "open_store"]
+__all__ = ["PixelSource", "PixelStore", "StoreMode", "open_store"]
 
 StoreMode = Literal["auto", "memory", "disk", "off"]
 Progress = Callable[[int, int], None]
@@ -75,7 +70,7 @@ class StoredPixels:
 
 @dataclass(frozen=True, slots=True)
 class StreamedPixels:
-    """Pixels that are decoded again each time, by the same decoder, for folders too big to keep."""
+    """Pixels decoded anew at each access, for folders that are too large to keep."""
 
     paths: Sequence[str]
     policy: InputPolicy
@@ -97,16 +92,16 @@ class StreamedPixels:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
-    """All that was learned by scanning one folder.
+class PixelStore:
+    """The scan of one folder: results, signatures and pixels.
 
     Attributes:
         folder: The folder that was scanned.
         scanned: ``(num_files,)`` results, in the order of ``folder.files``.
         signatures: uint8 ``(num_files, SIGNATURE_BYTES)``, by which copies are recognised.
         pixels: Where the pixels of the accepted files come from, by index into ``folder.files``.
-        mode: What was decided: ``"memory"``, ``"disk"`` or ``"off"``.
-        reused: Whether an earlier scan was found, so that nothing had to be decoded.
+        mode: Where the pixels are: ``"memory"``, ``"disk"`` or ``"off"``.
+        reused: Whether an earlier scan was found and nothing was decoded.
     """
 
     folder: ImageFolder
@@ -125,12 +120,12 @@ def open_store(
     limits: DecodingLimits | None = None,
     scan_limits: ScanLimits | None = None,
     progress: Progress | None = None,
-) -> Store:
+) -> PixelStore:
     """Scan a folder, or find the pixels of an earlier scan of the same files.
 
     Args:
         folder: What `imgclf.data.reading.layout.read_folder` returned.
-        policy: What every image is turned into.
+        policy: Size, channels and resizing of every image.
         mode: ``"disk"`` keeps pixels in the cache folder for later runs, ``"memory"`` for this
             process only, ``"off"`` decodes them again in each epoch; ``"auto"`` takes the first
             that fits.
@@ -165,14 +160,14 @@ def open_store(
     return scanner.to_nowhere()
 
 
-def _open_where_it_fits(scanner: _Scanner, place: Path, size_bytes: int) -> Store:
-    """Try the disk, then the memory, then nothing; an estimate can be wrong, as under a quota."""
+def _open_where_it_fits(scanner: _Scanner, place: Path, size_bytes: int) -> PixelStore:
+    """Try disk, memory, then decoding anew; the estimates can be wrong, as under a quota."""
     if size_bytes <= _room_on_disk():
         try:
             return scanner.to_disk(place, size_bytes)
         except _NoRoomError as error:
             _logger.warning("%s Going on without it.", error)
-    if size_bytes <= MEMORY_SHARE * _free_memory_bytes():
+    if size_bytes <= MEMORY_SHARE * (read_memory()[1] or 0):
         try:
             return scanner.to_memory(size_bytes)
         except _NoRoomError as error:
@@ -181,7 +176,7 @@ def _open_where_it_fits(scanner: _Scanner, place: Path, size_bytes: int) -> Stor
 
 
 def _key(folder: ImageFolder, policy: InputPolicy, limits: DecodingLimits) -> str:
-    """Name the pixels by all that decides them; a file's entry stands for its content."""
+    """Hash everything that decides the pixels; a file's version stands for its content."""
     decided_by = asdict(policy)
     del decided_by["data_format"]  # Axes are turned when batches are made.
     digest = hashlib.sha256()
@@ -208,18 +203,8 @@ def _room_on_disk() -> float:
     return min(MEMORY_SHARE * shutil.disk_usage(existing).free, cache.MAX_CACHE_BYTES)
 
 
-def _free_memory_bytes() -> int:
-    """Return the memory that programs may still take; 0 where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return 0
-    available = [line for line in lines if line.startswith("MemAvailable:")]
-    return int(available[0].split()[1]) * 1024 if available else 0
-
-
-def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> Store | None:
-    """Open the pixels of an earlier scan; None where there are none, or not whole ones."""
+def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> PixelStore | None:
+    """Open the pixels of an earlier scan; None where they are absent or incomplete."""
     num_files = len(folder.files)
     try:
         scanned = _read_index(place / "index.jsonl")
@@ -229,12 +214,12 @@ def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> Store |
         signatures = _map(place / "signatures.u8", (num_files, SIGNATURE_BYTES))
         cache.mark_used(place)
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # Absent, evicted in this moment, or of another make: scan again.
-    return Store(folder, scanned, signatures, StoredPixels(pixels), "disk", reused=True)
+        return None  # Absent, just evicted, or of another format: scan again.
+    return PixelStore(folder, scanned, signatures, StoredPixels(pixels), "disk", reused=True)
 
 
 def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Map a file of pixels; `ValueError` where it is not of just this size."""
+    """Map a file of pixels; `ValueError` where its size is another."""
     if path.stat().st_size != int(np.prod(shape)):
         raise ValueError(path)
     return np.memmap(path, np.uint8, "r", shape=shape)
@@ -242,7 +227,7 @@ def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True)
 class _Scanner:
-    """One scan that is about to happen; each method puts the pixels elsewhere."""
+    """A scan to be made; each method keeps the pixels in another place."""
 
     folder: ImageFolder
     policy: InputPolicy
@@ -250,7 +235,7 @@ class _Scanner:
     scan_limits: ScanLimits | None
     progress: Progress | None
 
-    def to_disk(self, place: Path, size_bytes: int) -> Store:
+    def to_disk(self, place: Path, size_bytes: int) -> PixelStore:
         """Fill a new cache entry beside its final place, then move it there in one step."""
         partial = place.with_name(
             f"{place.name}{cache.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}"
@@ -273,12 +258,12 @@ class _Scanner:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         kept = _open_kept(place, self.folder, self.policy)
-        if kept is None:  # Evicted or cleared by another process in this moment.
+        if kept is None:  # Just evicted or cleared by another process.
             return self.to_memory(size_bytes)
         return replace(kept, reused=False)
 
-    def to_memory(self, size_bytes: int) -> Store:
-        """Fill a nameless file that lives in memory where the system has such files."""
+    def to_memory(self, size_bytes: int) -> PixelStore:
+        """Fill an anonymous file in memory."""
         shape = (len(self.folder.files), *self.policy.pixel_shape)
         try:
             with (
@@ -294,14 +279,14 @@ class _Scanner:
                 f"fit into memory ({error}): use the store 'disk' or 'off'."
             ) from error
 
-    def to_nowhere(self) -> Store:
-        """Check the files and decode them again whenever they are asked for."""
+    def to_nowhere(self) -> PixelStore:
+        """Check the files; their pixels are decoded anew at each access."""
         with memory_file(self.signature_bytes) as signatures:
             scanned = self._scan(None, signatures.path)
-            looks = signatures.read()
+            content = signatures.read()
         pool = ThreadPoolExecutor(available_processors(), thread_name_prefix="imgclf-decode")
         pixels = StreamedPixels(self.folder.paths, self.policy, self.limits, pool)
-        return self._store(scanned, looks, pixels, "off")
+        return self._store(scanned, content, pixels, "off")
 
     @property
     def signature_bytes(self) -> int:
@@ -314,12 +299,12 @@ class _Scanner:
         signatures: NDArray[np.uint8],
         pixels: PixelSource,
         mode: StoreMode,
-    ) -> Store:
-        looks = signatures.reshape(-1, SIGNATURE_BYTES)
-        return Store(self.folder, scanned, looks, pixels, mode, reused=False)
+    ) -> PixelStore:
+        rows = signatures.reshape(-1, SIGNATURE_BYTES)
+        return PixelStore(self.folder, scanned, rows, pixels, mode, reused=False)
 
     def _publish(self, partial: Path, place: Path) -> None:
-        """Move a finished entry to its place; where another process was faster, keep its own."""
+        """Move a finished entry to its place, unless another process was faster."""
         try:
             partial.rename(place)
         except OSError:
@@ -339,11 +324,14 @@ class _Scanner:
         )
 
 
+_FACTS = [field.name for field in fields(ImageFacts)]  # astuple copies, several times as slow
+
+
 def _write_index(path: Path, scanned: Sequence[ScannedFile]) -> None:
-    """Write a line for each file, so that reading and writing never hold all of the text."""
+    """Write one JSON line per file, so that the text is never whole in memory."""
     with path.open("w", encoding="utf-8") as file:
         for result in scanned:
-            facts = result.facts and astuple(result.facts)
+            facts = result.facts and [getattr(result.facts, name) for name in _FACTS]
             file.write(json.dumps([result.sha256, result.reason, result.message, facts]) + "\n")
 
 

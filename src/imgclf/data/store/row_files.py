@@ -1,4 +1,4 @@
-"""Files that worker processes fill, a row for each image: on the disk, or in memory alone."""
+"""Files with one row per image, on disk or in memory, that worker processes fill."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["MemoryFile", "memory_file", "new_file"]
 
 @contextmanager
 def new_file(path: Path, size_bytes: int) -> Iterator[Path]:
-    """Make a file of zeros for others to write into; once they have, see it to the disk.
+    """Make a file of zeros for others to fill, and sync it to disk when they have.
 
     Args:
         path: The file; one that exists is emptied.
@@ -47,13 +47,13 @@ class MemoryFile:
     """A file in memory.
 
     Attributes:
-        path: By which processes that this one has started find it, for as long as it is open here.
+        path: Where child processes find it while it is open here.
     """
 
     path: Path
 
     def read(self) -> NDArray[np.uint8]:
-        """Return its bytes, ``(size_bytes,)``; they stay when the file is gone."""
+        """Return its bytes, ``(size_bytes,)``; they outlive the file."""
         if not hasattr(os, "memfd_create"):
             return np.fromfile(self.path, np.uint8)
         with self.path.open("rb") as file:  # Mapped: it is in memory already, once.
@@ -62,9 +62,9 @@ class MemoryFile:
 
 @contextmanager
 def memory_file(size_bytes: int) -> Iterator[MemoryFile]:
-    """Make a file of zeros that has no name and no disk.
+    """Make an anonymous file of zeros in memory.
 
-    Where the system has no such files it lies in the folder for temporary files.
+    Where the system has none, it is a temporary file.
 
     Args:
         size_bytes: Its size, at least 1.

@@ -1,4 +1,4 @@
-"""Decoding every file once, in processes that may die without taking the run along (D4)."""
+"""The scan: every file decoded once, in worker processes whose crash ends nothing else."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from typing import IO, TYPE_CHECKING, Any
 from imgclf.data.pixels.decoder import DecodingLimits, ImageFacts
 from imgclf.data.pixels.signatures import can_sign_rows, sign_rows
 from imgclf.errors import DataError
+from imgclf.machine.hardware import available_processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from imgclf.data.pixels.input_policy import InputPolicy
 
-__all__ = ["ScanLimits", "ScannedFile", "available_processors", "facts_of", "scan_files"]
+__all__ = ["ScanLimits", "ScannedFile", "facts_of", "scan_files"]
 
 CHUNK_FILES = 256
-"""Files that a worker is given at a time, at most."""
+"""Most files that a worker is given at a time."""
 
 SHARES = 4
-"""Each worker takes a share of what is left, this many times smaller than an even one, so that
-all of them end together."""
+"""A worker takes an even share of the remaining files, divided by this, so that all of them end
+together."""
 
 FILES_PER_WORKER = 32
-"""For fewer files another worker is not worth its start."""
+"""Fewest files for which another worker is worth its start."""
 
 LONGEST_PAUSE_S = 0.02
-"""Answers are read together, with pauses: woken up for each, this process would take the workers'
-time."""
+"""Longest pause between two reads of answers: waking up for each would cost the workers time."""
 
 POLL_S = 0.1
-"""How often the waiting thread reports progress and looks for workers that hang."""
+"""Interval at which progress is reported and hanging workers are killed, in seconds."""
 
 PIPE_BYTES = 65536
 
@@ -52,7 +52,7 @@ START_LIMIT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class ScanLimits:
-    """How much one file may cost.
+    """Limits on the time and memory that one file may take.
 
     Attributes:
         time_s: Seconds for one file before its worker is killed.
@@ -65,11 +65,12 @@ class ScanLimits:
 
 @dataclass(frozen=True, slots=True)
 class ScannedFile:
-    """What the scan learned of one file.
+    """The result of scanning one file.
 
     Attributes:
         sha256: Hash of its content; empty where it could not be read.
-        reason: Empty for an accepted image, otherwise a code of `imgclf.data.pixels.decoder.REASONS`.
+        reason: Empty for an accepted image, otherwise a key of
+            `imgclf.data.pixels.decoder.REASONS`.
         message: One line that says what is wrong.
         facts: Format, mode and size of an accepted image.
     """
@@ -99,18 +100,18 @@ def scan_files(
 ) -> tuple[ScannedFile, ...]:
     """Decode files in parallel worker processes.
 
-    A worker that crashes, hangs or runs out of memory loses the one file that it was working on; a
-    worker that somebody else ends loses none.
+    A worker that crashes, hangs or runs out of memory loses only the file that it was decoding; a
+    worker that another program kills loses none.
 
     Args:
         paths: ``(num_files,)`` absolute paths.
         policy: What every image is turned into.
         pixel_file: An existing file of ``num_files * height * width * channels`` bytes; image i is
             written to its i-th row. None checks the files only.
-        signature_file: An existing file of ``num_files * SIGNATURE_BYTES`` bytes; by row i copies
-            of image i are recognised, see `imgclf.data.pixels.signatures`. None makes no signatures.
+        signature_file: An existing file of ``num_files * SIGNATURE_BYTES`` bytes for the
+            signatures, see `imgclf.data.pixels.signatures`. None makes no signatures.
         limits: Caps on a file's bytes and pixels.
-        scan_limits: Caps on the time and memory that a file may cost.
+        scan_limits: Caps on the time and memory that a file may take.
         num_workers: Processes; None takes one per processor.
         progress: Called now and then with the number of files done and in all.
         worker_module: The module that a worker runs; it must call `imgclf.data.store.worker.main`.
@@ -124,9 +125,9 @@ def scan_files(
     scan_limits = scan_limits or ScanLimits()
     sign = None
     if pixel_file and signature_file and can_sign_rows(policy):
-        # Many stored images are signed together, by the thread that has them stored.
+        # Stored images are signed many at a time, by the thread of their worker.
         sign = partial(sign_rows, pixel_file, signature_file, policy=policy)
-    order = {
+    setup = {
         "policy": asdict(policy),
         "limits": asdict(limits or DecodingLimits()),
         "pixel_file": pixel_file,
@@ -135,7 +136,7 @@ def scan_files(
     }
     wanted = num_workers or available_processors()
     count = max(1, min(wanted, -(-len(paths) // FILES_PER_WORKER)))
-    scan = _RunningScan(paths, order, scan_limits.time_s, worker_module, count, sign)
+    scan = _RunningScan(paths, setup, scan_limits.time_s, worker_module, count, sign)
     threads = [threading.Thread(target=scan.work, daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()
@@ -148,13 +149,6 @@ def scan_files(
     if scan.failure is not None:
         raise DataError(scan.failure)
     return scan.result()
-
-
-def available_processors() -> int:
-    """Count the processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _wait_for(
@@ -172,34 +166,35 @@ def _wait_for(
 
 
 @dataclass(slots=True)
-class _Worker:
-    """A running worker process, the file that it is at and when that file must be done."""
+class _WorkerProcess:
+    """A running worker process, the row that it decodes, and its deadline."""
 
     process: subprocess.Popen[bytes]
     deadline: float
     row: int | None = None
     timed_out: bool = False
-    """Whether it was killed at the file `row` for taking too long."""
+    """Whether it was killed at `row` for taking too long."""
 
 
 @dataclass(slots=True)
 class _RunningScan:
-    """What the threads of one scan share; each thread owns one worker process at a time."""
+    """State shared by the threads of one scan; each owns one worker process at a time."""
 
     paths: Sequence[str]
-    order: dict[str, Any]
+    setup: dict[str, Any]
+    """The first message to every worker."""
     time_limit_s: float
     worker_module: str
     num_workers: int
     sign: Callable[[range], None] | None
-    """Signs rows of which the pixels are stored."""
+    """Writes the signatures of rows whose pixels are stored."""
     results: list[ScannedFile | None] = field(init=False)
     next_row: int = 0
     num_done: int = 0
     failure: str | None = None
     stopped: bool = False
     suspects: set[int] = field(default_factory=set)
-    _running: dict[int, _Worker] = field(default_factory=dict)
+    _running: dict[int, _WorkerProcess] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -213,7 +208,7 @@ class _RunningScan:
 
     def work(self) -> None:
         """Scan chunks until none is left, with a fresh worker after each one that died."""
-        worker: _Worker | None = None
+        worker: _WorkerProcess | None = None
         try:
             while chunk := self._take_chunk():
                 rows = deque(chunk)
@@ -266,17 +261,17 @@ class _RunningScan:
             self.next_row = min(first + max(1, min(share, CHUNK_FILES)), len(self.paths))
             return range(first, self.next_row)
 
-    def _start(self) -> _Worker:
-        """Start a worker; one that somebody kills before its first file is replaced."""
+    def _start(self) -> _WorkerProcess:
+        """Start a worker, again where it is killed before its first file."""
         for _ in range(START_ATTEMPTS):
             worker = self._spawn()
-            self._send(worker, self.order)
+            self._send(worker, self.setup)
             if self.stopped or _stream(worker.process.stdout).readline():
                 return worker
             self._close(worker)
         raise RuntimeError(f"they end with status {worker.process.returncode} before any file")
 
-    def _spawn(self) -> _Worker:
+    def _spawn(self) -> _WorkerProcess:
         process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
             # -P: a random.py in the current folder must not be taken for Python's own.
             [sys.executable, "-P", "-m", self.worker_module],
@@ -286,15 +281,15 @@ class _RunningScan:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
             start_new_session=True,  # Ctrl-C is for the parent, which then ends the workers
         )
-        worker = _Worker(process, time.monotonic() + START_LIMIT_S)
+        worker = _WorkerProcess(process, time.monotonic() + START_LIMIT_S)
         with self._lock:
             self._running[process.pid] = worker
             if self.stopped:
                 process.kill()
         return worker
 
-    def _scan_chunk(self, worker: _Worker, rows: deque[int]) -> bool:
-        """Scan the rows, taking off each one that is done; False when the worker died."""
+    def _scan_chunk(self, worker: _WorkerProcess, rows: deque[int]) -> bool:
+        """Scan the rows, removing each finished one; False when the worker died."""
         if not self._send(worker, [(row, self.paths[row]) for row in rows]):
             return False
         answers = _stream(worker.process.stdout).fileno()
@@ -320,20 +315,23 @@ class _RunningScan:
         return True
 
     def _sign_chunk(self, sign: Callable[[range], None], chunk: range) -> None:
+        """Sign what was accepted: where nothing is stored there is nothing to read."""
+        accepted = [row for row in chunk if (found := self.results[row]) and found.accepted]
         try:
-            sign(chunk)
+            if accepted:
+                sign(range(accepted[0], accepted[-1] + 1))
         except OSError as error:
             self._fail_to_store(error.strerror or str(error))
 
-    def _expect(self, worker: _Worker, row: int | None) -> None:
-        """Note which file a worker is at; waiting for work is not hanging."""
+    def _expect(self, worker: _WorkerProcess, row: int | None) -> None:
+        """Set the row and deadline of a worker; a waiting one has no deadline."""
         with self._lock:
             if not worker.timed_out:
                 worker.row = row
                 limit_s = float("inf") if row is None else self.time_limit_s
                 worker.deadline = time.monotonic() + limit_s
 
-    def _send(self, worker: _Worker, message: object) -> bool:
+    def _send(self, worker: _WorkerProcess, message: object) -> bool:
         try:
             _stream(worker.process.stdin).write(json.dumps(message).encode() + b"\n")
             _stream(worker.process.stdin).flush()
@@ -341,19 +339,19 @@ class _RunningScan:
             return False
         return True
 
-    def _blame(self, worker: _Worker, rows: deque[int]) -> None:
-        """Give up the one file that ended a worker, if any did."""
+    def _blame(self, worker: _WorkerProcess, rows: deque[int]) -> None:
+        """Give up the file that ended a worker, if one did."""
         if self.stopped or not rows:
             return
         row = rows[0]
         path = repr(os.fsencode(self.paths[row]).decode("utf-8", "backslashreplace"))
         if worker.timed_out:
-            # Its answer may come in the moment of the kill: then the next file was never begun.
+            # It may have answered just before the kill: then the next file was never begun.
             if worker.row == row:
                 message = f"{path}: decoding took longer than {self.time_limit_s:g} s."
                 self._give_up(rows.popleft(), "time_out", message)
         elif row not in self.suspects:
-            # Others kill processes too, the system does when memory runs out: once is no proof.
+            # The system kills processes too when memory runs out: try the file once more.
             self.suspects.add(row)
         else:
             message = f"{path}: decoding ended its process (status {worker.process.returncode})."
@@ -367,7 +365,7 @@ class _RunningScan:
         with self._lock:
             self.num_done += done
 
-    def _close(self, worker: _Worker) -> None:
+    def _close(self, worker: _WorkerProcess) -> None:
         with self._lock:
             self._running.pop(worker.process.pid, None)
             if self.stopped:
@@ -380,7 +378,7 @@ class _RunningScan:
 
 @lru_cache(maxsize=4096)
 def facts_of(*values: Any) -> ImageFacts:
-    """Make the facts of an image from their list in JSON; equal ones, of which many are, once."""
+    """Make the facts of an image from their JSON list; equal ones share one object."""
     return ImageFacts(*values)
 
 

@@ -1,7 +1,7 @@
-"""One decoding process: reads jobs from standard input, answers on standard output.
+"""A worker process of the scan: reads jobs from standard input, answers on standard output.
 
-Started as ``python -m imgclf.data.store.worker`` by `imgclf.data.store.scan`. It decodes files that may be
-hostile, so it is the process that may crash. It never imports TensorFlow.
+`imgclf.data.store.scan` starts it as ``python -m imgclf.data.store.worker``. It decodes files that
+may be hostile, so it may crash. It never imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -37,16 +37,15 @@ def main(decoder: Decoder = decode_with_facts) -> None:
     """Answer jobs until standard input ends.
 
     Args:
-        decoder: Turns a file's content into pixels; `decode_with_facts` or, where the scan itself
-            is put to the test, one with faults.
+        decoder: Decodes a file's content; tests of the scan give a faulty one.
     """
     jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # Whatever a library prints must not mix with the answers.
-    order = json.loads(jobs.readline())
-    _limit_memory(order["memory_limit_bytes"])
-    policy = InputPolicy(**{name: _tupled(value) for name, value in order["policy"].items()})
-    limits = DecodingLimits(**order["limits"])
-    pixels, signatures = _open_rows(order["pixel_file"]), _open_rows(order["signature_file"])
+    setup = json.loads(jobs.readline())
+    _limit_memory(setup["memory_limit_bytes"])
+    policy = InputPolicy(**{name: _tupled(value) for name, value in setup["policy"].items()})
+    limits = DecodingLimits(**setup["limits"])
+    pixels, signatures = _open_rows(setup["pixel_file"]), _open_rows(setup["signature_file"])
     with pixels or nullcontext(), signatures or nullcontext():
         job = _Job(decoder, policy, limits, pixels, signatures)
         _answer(answers, {"ready": True})
@@ -62,7 +61,7 @@ def _tupled(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What is done to every file."""
+    """The work that is done on every file."""
 
     decoder: Decoder
     policy: InputPolicy
@@ -71,7 +70,7 @@ class _Job:
     signatures: IO[bytes] | None
 
     def scan(self, row: int, path: str) -> dict[str, Any]:
-        """Decode one file and put its pixels and its signature into their rows of the files."""
+        """Decode one file, and write its pixels and signature into their rows."""
         try:
             content = read_content(path, self.limits)
         except ImageError as error:

@@ -1,1 +1,1 @@
-"""How the layers of a network compute while it is trained."""
+"""Fast kernels for the layers of a network while it is trained; `fast_kernels` is their door."""

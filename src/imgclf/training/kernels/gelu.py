@@ -1,4 +1,4 @@
-"""GELU in one pass over its values, for as long as a network is trained."""
+"""GELU compiled into one kernel."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ import keras
 import tensorflow as tf
 
 from imgclf.machine.devices import num_replicas
-from imgclf.training.kernels.layer_calls import exchanged_calls
+from imgclf.training.kernels.substitution import substituted_calls
 
 __all__ = ["FEWEST_STEPS", "fused_gelu"]
 
 _logger = logging.getLogger(__name__)
 
 FEWEST_STEPS = 200
-"""XLA compiles each layer for each size of batch, which takes as long as a few dozen steps."""
+"""Compiling each layer for each batch size takes as long as a few dozen steps."""
 
 
 @contextmanager
-def fused_gelu(model: keras.Model, steps: int | None) -> Iterator[None]:
-    """Let the GELUs of a network be computed by compiled loops for a while, on CPUs.
+def fused_gelu(model: keras.Model, num_steps: float | None) -> Iterator[None]:
+    """Compute the GELUs of a network by compiled kernels on CPUs; on exit they are Keras' own.
 
     TensorFlow computes GELU and its gradient in some twenty operations, each of which reads and
-    writes all values. XLA makes one loop of either; see ``docs/performance.md`` for figures. The
-    results differ in the last digit of float32.
+    writes all values. XLA compiles either into one kernel; see ``docs/performance.md`` for
+    figures. The results differ in the last digit of float32.
 
     Args:
-        model: A built network. `keras.layers.Activation` layers with exact GELU are exchanged.
-        steps: Steps of the training, None if unknown; few are not worth the compilation.
+        model: A built network. `keras.layers.Activation` layers with exact GELU are replaced.
+        num_steps: Steps of the training, None if unknown; compiling pays off from 200 on.
     """
     worth_it = (
-        steps is not None
-        and steps >= FEWEST_STEPS
+        num_steps is not None
+        and num_steps >= FEWEST_STEPS
         and num_replicas() == 1
-        and not tf.config.list_physical_devices("GPU")  # There XLA compiles the whole step.
+        and not tf.config.list_physical_devices("GPU")  # XLA compiles the whole step there
     )
-    with exchanged_calls(model, _call, _can_be_fused) if worth_it else nullcontext():
+    with substituted_calls(model, _call, _is_exact_gelu) if worth_it else nullcontext():
         yield
 
 
-def _can_be_fused(layer: keras.layers.Layer) -> bool:
-    """Whether a layer is exact GELU and nothing else."""
+def _is_exact_gelu(layer: keras.layers.Layer) -> bool:
+    """Whether a layer is exact GELU and nothing else, and can be compiled."""
     return (
         type(layer) is keras.layers.Activation
         and layer.activation is keras.activations.gelu
@@ -66,7 +66,7 @@ def _has_compiler() -> bool:
 
 
 def _call(_layer: keras.layers.Activation, inputs: tf.Tensor) -> tf.Tensor:
-    """Do what Keras' `Activation.call` does."""
+    """Compute what Keras' `Activation.call` does."""
     return _gelu(inputs)
 
 
@@ -90,5 +90,5 @@ def _backward(inputs: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
 
 
 def _probability(values: tf.Tensor) -> tf.Tensor:
-    """Return the probability of a standard normal number to be below each value."""
+    """Return the cumulative distribution function of the standard normal distribution."""
     return 0.5 * tf.math.erfc(-math.sqrt(0.5) * values)

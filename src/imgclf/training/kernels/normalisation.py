@@ -1,4 +1,4 @@
-"""Batch normalisation as one kernel, for as long as a network is trained."""
+"""Batch normalisation in one fused kernel."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
-from imgclf.training.kernels.layer_calls import exchanged_calls
+from imgclf.training.kernels.substitution import substituted_calls
 
 __all__ = ["fused_normalisation"]
 
 
 @contextmanager
 def fused_normalisation(model: keras.Model) -> Iterator[None]:
-    """Let the batch normalisations of a network compute in one kernel for a while.
+    """Train the batch normalisations of a network with a fused kernel; on exit they are Keras' own.
 
-    Keras writes a training step of batch normalisation as a dozen operations, each of which reads
-    and writes all values. TensorFlow's fused kernel computes the same, with its gradient, in a
-    third of the time; see ``docs/performance.md`` for figures. Only what each layer computes in
-    training is exchanged; inference stays Keras' own.
+    Keras computes a training step of batch normalisation in a dozen operations, each of which
+    reads and writes all values. TensorFlow's fused kernel computes the same, with its gradient, in
+    a third of the time; see ``docs/performance.md`` for figures. Inference stays Keras' own.
 
     Args:
-        model: A built network. Layers of classes derived from Keras' stay as they are.
+        model: A built network. Subclasses of Keras' layer stay as they are.
     """
-    with exchanged_calls(model, _call, _can_be_fused):
+    with substituted_calls(model, _call, _can_be_fused):
         yield
 
 
@@ -46,7 +45,7 @@ def _call(
     training: bool | None = None,
     mask: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Do what Keras' `BatchNormalization.call` does; ``(batch, height, width, channels)``."""
+    """Compute what Keras' `BatchNormalization.call` does; ``(batch, height, width, channels)``."""
     if not (training and layer.trainable) or mask is not None:
         return type(layer).call(layer, inputs, training=training, mask=mask)
     channels = inputs.shape[-1]
@@ -59,7 +58,7 @@ def _call(
         epsilon=layer.epsilon,
         is_training=True,
     )
-    # The kernel divides by n - 1 what Keras keeps divided by n.
+    # The kernel gives the unbiased variance (n - 1), Keras keeps the biased one (n).
     count = tf.cast(tf.size(inputs) // channels, tf.float32)
     variance = unbiased * ((count - 1) / count)
     for average, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):

@@ -9,14 +9,11 @@ import keras
 import numpy as np
 import pytest
 
-from imgclf.classifiers.loader import load
-from imgclf.conformance.reload import reload_bundle, save_bundle
-from imgclf.errors import BundleError, UnknownArchitectureError
+from imgclf.errors import UnknownArchitectureError
 from imgclf.options import Choice, Int
-from imgclf.testing import ConformanceReport, Finding, check_architecture
-from imgclf.zoo.builder import build_model
+from imgclf.testing import CheckResult, ConformanceReport, check_architecture
 from imgclf.zoo.registry import find_architectures
-from plugin_folders import SOUND_PLUGIN, install
+from plugin_folders import install
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -246,7 +243,7 @@ def test_a_sound_architecture_passes_with_its_figures() -> None:
     assert report.predict_images_per_s > 0
     assert report.train_images_per_s > 0
     assert "127 parameters" in str(report)
-    assert str(report).count("ok    ") == len(report.findings) == 12
+    assert str(report).count("ok    ") == len(report.results) == 12
 
 
 @pytest.mark.parametrize(
@@ -283,13 +280,13 @@ def test_the_kit_finds_each_planted_defect(architecture: Any, problem: str) -> N
     assert keras.config.image_data_format() == "channels_last"
 
 
-def test_an_unknown_name_is_an_error_not_a_finding() -> None:
+def test_an_unknown_name_is_an_error_not_a_result() -> None:
     """A mistyped name is the caller's mistake."""
     with pytest.raises(UnknownArchitectureError, match="Did you mean 'resnet9'"):
         check_architecture("resnet99")
 
 
-def test_a_broken_plugin_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_plugin_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plugin's author reads in the report why it cannot be imported."""
     monkeypatch.syspath_prepend(install(tmp_path, "absent-nets", "import nothing_like_this"))
     report = check("absent_nets")
@@ -297,33 +294,8 @@ def test_a_broken_plugin_is_a_finding(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "No module named 'nothing_like_this'" in report.problems[0]
 
 
-def test_a_plugin_reloads_in_a_fresh_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A plugin's bundle gives the same outputs in another process, found by its name."""
-    monkeypatch.syspath_prepend(
-        install(tmp_path, "fresh-nets", SOUND_PLUGIN.format(name="fresh_nets"))
-    )
-    path = tmp_path / "fresh.imgclf"
-    save_bundle(build_model("fresh_nets", (16, 16, 3), 3), path)
-    reload_bundle(path, "fresh_nets", fresh_process=True)
-
-
-def test_a_bundle_of_a_plugin_that_is_gone_names_the_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who gets a bundle without its plugin reads which package to install, in which version."""
-    site = install(tmp_path / "site", "gone-nets", SOUND_PLUGIN.format(name="gone_nets"))
-    path = tmp_path / "gone.imgclf"
-    with monkeypatch.context() as with_plugin:
-        with_plugin.syspath_prepend(site)
-        save_bundle(build_model("gone_nets", (16, 16, 3), 3), path)
-    with pytest.raises(BundleError, match=r"of the package gone-nets 1\.0: pip install gone-nets"):
-        load(path)
-
-
-def test_a_report_is_its_findings() -> None:
+def test_a_report_is_its_results() -> None:
     """One problem is enough to fail."""
-    report = ConformanceReport("net", (Finding("a", ""), Finding("b", "is wrong")))
+    report = ConformanceReport("net", (CheckResult("a", ""), CheckResult("b", "is wrong")))
     assert not report.passed
     assert report.problems == ("is wrong",)

@@ -1,4 +1,4 @@
-"""What the tests of the figures share."""
+"""What the tests of the pages share."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ from typing import Any
 import pytest
 
 from browsing import ARGUMENTS, CHROMIUM
-
-
-@pytest.fixture(scope="session")
-def reference() -> Any:
-    """scikit-learn's metrics, which ours must equal."""
-    return pytest.importorskip("sklearn.metrics")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Exchanging what the layers of a network compute, for a while."""
+"""Substituting the computation of a network's layers for a while."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import keras
 
 from imgclf.machine.precision import forget_traces
 
-__all__ = ["exchanged_calls"]
+__all__ = ["substituted_calls"]
 
 
 @contextmanager
-def exchanged_calls(
+def substituted_calls(
     model: keras.Model,
     call: Callable[..., Any],
-    concerns: Callable[[keras.layers.Layer], bool],
+    applies: Callable[[keras.layers.Layer], bool],
 ) -> Iterator[None]:
-    """Let layers compute in another way for a while; afterwards they are as they were.
+    """Replace the `call` of some layers; on exit each layer has its own again.
 
     Args:
         model: A built network.
-        call: What is called in place of a layer's `call`, with the layer before its arguments.
-        concerns: Chooses the layers, nested ones too. One of which the `call` was exchanged by
-            somebody else is left alone.
+        call: Replaces a layer's `call`; takes the layer before the arguments.
+        applies: Chooses the layers, nested ones included. A layer whose `call` is replaced
+            already is left alone.
     """
     layers = [
         layer
         for layer in model._flatten_layers(include_self=False)  # noqa: SLF001 - reaches nested ones
-        if "call" not in vars(layer) and concerns(layer)
+        if "call" not in vars(layer) and applies(layer)
     ]
     try:
         for layer in layers:

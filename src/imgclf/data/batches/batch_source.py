@@ -1,4 +1,4 @@
-"""Batches as a pure function of (epoch, step): which images, in which order, how varied."""
+"""The batch source: any batch as a pure function of epoch and step."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = ["BatchSource", "encode_labels"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchSource:
-    """Makes any batch of any epoch without knowing the ones before it.
+    """Makes any batch of any epoch, independently of the others.
 
     Attributes:
         pixels: Where decoded images come from.
-        rows: ``(num_samples,)``, which images of `pixels` belong to the data set.
+        rows: ``(num_samples,)`` rows of the data set's images in `pixels`.
         labels: ``(num_samples,)`` class indices.
         num_classes: 2 or more.
         batch_size: Images per batch; the last batch of an epoch may be smaller.
         shuffled: Whether each epoch has an order of its own.
-        augmentation: How images are varied.
+        augmentation: Random changes to the images.
         data_format: Order of the axes of a batch.
         seed: Decides order and augmentation.
-        varied_once: Whether every epoch is varied in the same way, as validation images are.
+        varied_once: Whether every epoch is augmented alike, as for validation.
         oversampled: Whether images of rare classes come several times in an epoch, each time varied
             in another way, so that all classes are equally frequent. Only with `shuffled`.
     """
@@ -66,7 +66,7 @@ class BatchSource:
 
     @property
     def images_per_epoch(self) -> int:
-        """Images per epoch, those counted again that come again."""
+        """Images per epoch, repeated ones counted each time."""
         if not self.oversampled:
             return len(self.rows)
         return len(self.members) * max(len(images) for images in self.members)
@@ -77,7 +77,7 @@ class BatchSource:
         return -(-self.images_per_epoch // self.batch_size)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """Return which image stands at each place of an epoch.
+        """Return the order of the images in an epoch.
 
         Args:
             epoch: Counted from 0.
@@ -127,7 +127,7 @@ class BatchSource:
     def _images_at(
         self, place: NDArray[np.int64], epoch: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return which image stands at each place of an epoch, and its how many-th turn it is."""
+        """Return the image at each place of an epoch, and how often it came before in the epoch."""
         if not self.oversampled:
             return place, np.zeros_like(place)
         largest = self.images_per_epoch // len(self.members)
@@ -142,11 +142,11 @@ class BatchSource:
 
 
 _NEXT_TURN = 2**40
-"""Added to an image's number when it comes again in an epoch: it is then varied in another way."""
+"""Added to an image's index each time it comes again in an epoch, so that it is augmented anew."""
 
 
 def encode_labels(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.float32]:
-    """Encode class indices as the head is trained on them (D8).
+    """Encode class indices as training targets.
 
     Args:
         labels: ``(num_images,)`` class indices.

@@ -1,4 +1,4 @@
-"""The processes that run trials, and what they say."""
+"""Local workers: processes of this machine that run a search's tasks."""
 
 from __future__ import annotations
 
@@ -11,42 +11,31 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from imgclf.errors import TuningError
+from imgclf.tuning.messages import ReceivedTask
+from imgclf.tuning.tasks import WorkerTask
 from imgclf.tuning.trial_server import LENGTH_BYTES
 
-__all__ = ["Order", "Workers"]
+__all__ = ["LocalWorkers"]
 
 MAX_LOST_IN_A_ROW = 2
-"""Servers that may end one after the other, without a trial that ends, before the search does."""
-
-
-class Order(Protocol):
-    """Something to run in a process of its own; picklable."""
-
-    @property
-    def log(self) -> str:
-        """The file for what the process prints."""
-        ...
-
-    def run(self, report: Callable[[dict[str, Any]], None]) -> None:
-        """Run it, telling `report` what there is to say."""
-        ...
+"""Server processes that may die in a row, without a task that ends, before the search stops."""
 
 
 @dataclass(slots=True, eq=False)
-class _Worker:
-    """A running server process.
+class _ServerProcess:
+    """A running `imgclf.tuning.trial_server`.
 
     Attributes:
-        process: The process, in a session of its own together with its trials.
-        errors: What it printed.
+        process: The process, which leads a process group with its trials.
+        errors: File of what it printed.
         ready: Whether it has imported Keras.
-        job: The number of the trial that it runs; None while it waits.
-        rest: The beginning of a line that has not come in full.
+        job: Number of the task that it runs; None while it is idle.
+        rest: Incomplete line at the end of what was read.
     """
 
     process: subprocess.Popen[bytes]
@@ -57,23 +46,23 @@ class _Worker:
 
 
 @dataclass(slots=True)
-class Workers:
-    """A few server processes, each of which runs one trial at a time.
+class LocalWorkers:
+    """A pool of local server processes, each of which runs one task at a time.
 
-    They are started as modules of our own, so that a caller's script needs no main guard.
-    Use as a context manager: leaving it ends all processes, whatever they are doing.
+    The processes are started with ``python -m``, so that a caller's script needs no main guard.
+    Use it as a context manager; leaving it kills all processes.
 
     Attributes:
         count: Number of processes.
     """
 
     count: int
-    _workers: list[_Worker] = field(default_factory=list)
+    _workers: list[_ServerProcess] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _lost_in_a_row: int = 0
 
-    def __enter__(self) -> Workers:
-        """Start the processes; they import Keras while the caller does other things."""
+    def __enter__(self) -> LocalWorkers:
+        """Start the processes, without waiting for their imports."""
         if not hasattr(os, "fork"):
             raise TuningError(
                 "Tuning needs processes that can be forked, which this system does not have: "
@@ -84,7 +73,7 @@ class Workers:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """End all processes."""
+        """Kill all processes."""
         for worker in self._workers:
             self._end(worker)
         self._workers.clear()
@@ -92,41 +81,31 @@ class Workers:
 
     @property
     def num_idle(self) -> int:
-        """Number of processes that could take a trial."""
+        """Number of processes without a task."""
         return sum(worker.job is None for worker in self._workers)
 
-    def run(self, job: int, order: Order) -> None:
-        """Give a trial, or a refit, to a process that has none.
-
-        Args:
-            job: By which `events` names the trial.
-            order: What to run.
-        """
+    def run(self, job: int, task: WorkerTask | ReceivedTask) -> None:
+        """Give a task to an idle process; see `imgclf.tuning.pool.WorkerPool`."""
         worker = min(
             (worker for worker in self._workers if worker.job is None),
             key=lambda worker: not worker.ready,
         )
         worker.job = job
-        content = pickle.dumps(order)
+        content = pickle.dumps(task)
         assert worker.process.stdin is not None
-        # Where the process has ended, `events` is about to notice.
+        # Where the process has died, `events` will notice.
         with contextlib.suppress(BrokenPipeError):
             worker.process.stdin.write(len(content).to_bytes(LENGTH_BYTES, "big") + content)
             worker.process.stdin.flush()
 
     def events(self, timeout_s: float) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield what the processes have said, waiting for the first word at most `timeout_s`.
-
-        Yields:
-            A trial's job and one of ``{"epoch"}``, ``{"result"}``, ``{"refused"}``,
-            ``{"error", "message"}``, ``{"ended": exit status}`` and ``{"lost"}``, the last where
-            the server itself has ended and the trial has to be run again.
+        """Yield the processes' events; see `imgclf.tuning.pool.WorkerPool`.
 
         Raises:
-            TuningError: Processes end one after the other.
+            TuningError: Several processes in a row have died.
         """
         for key, _ in self._selector.select(timeout_s):
-            worker: _Worker = key.data
+            worker: _ServerProcess = key.data
             content = os.read(key.fd, 65536)
             if not content:
                 yield from self._replace(worker)
@@ -158,13 +137,13 @@ class Workers:
             },
             start_new_session=True,  # Ctrl-C is for the search, which then ends the trials
         )
-        worker = _Worker(process, errors)
+        worker = _ServerProcess(process, errors)
         assert process.stdout is not None
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
         self._workers.append(worker)
 
-    def _replace(self, worker: _Worker) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Put a new process in the place of one that has ended."""
+    def _replace(self, worker: _ServerProcess) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Replace a process that has died; yields that its task is lost."""
         self._workers.remove(worker)
         worker.errors.seek(0)
         last_words = worker.errors.read()
@@ -179,17 +158,17 @@ class Workers:
         if worker.job is not None:
             yield worker.job, {"lost": True}
 
-    def _end(self, worker: _Worker) -> None:
-        """End a process and all that it has started."""
+    def _end(self, worker: _ServerProcess) -> None:
+        """Kill a process and all processes that it has started."""
         assert worker.process.stdout is not None
         assert worker.process.stdin is not None
-        # It may be gone already, with its whole session.
+        # The whole group may be gone already.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(worker.process.pid, signal.SIGKILL)
         worker.process.wait()
         self._selector.unregister(worker.process.stdout)
         worker.process.stdout.close()
-        with contextlib.suppress(BrokenPipeError):  # An order may still be in the pipe.
+        with contextlib.suppress(BrokenPipeError):  # A task may still be in the pipe.
             worker.process.stdin.close()
         worker.errors.close()
 

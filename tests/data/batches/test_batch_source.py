@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imgclf.data.batches.augmentation import PRESETS, Augmentation
-from imgclf.data.batches.source import BatchSource, encode_labels
+from imgclf.data.batches.batch_source import BatchSource, encode_labels
 from imgclf.data.store.pixel_store import StoredPixels
 
 if TYPE_CHECKING:

@@ -1,0 +1,242 @@
+"""The batches of a plan: its folders read, scanned, divided and made into datasets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgclf.data.batches.augmentation import Augmentation
+from imgclf.data.batches.batch_source import BatchSource
+from imgclf.data.batches.dataset import Batches
+from imgclf.data.division.groups import drop_leaks, group_samples
+from imgclf.data.division.recorded_split import read_split
+from imgclf.data.division.samples import Quarantined, Sample, collect_samples
+from imgclf.data.division.splits import divide_samples
+from imgclf.data.reading.layout import match_classes, read_folder
+from imgclf.data.store.pixel_store import PixelSource, open_store
+from imgclf.errors import DataError
+from imgclf.figures.intervals import MIN_MEASURED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from imgclf.data.batches.plan import Plan
+    from imgclf.data.reading.image_folder import Folders, ImageFile, ImageFolder, LeftOut, Split
+
+__all__ = ["ImageData", "build_data"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageData:
+    """The batches of a plan, and what was left out of them.
+
+    Attributes:
+        train: Training batches, shuffled and augmented.
+        val: Validation batches.
+        test: Test batches; None where the folders provide none.
+        quarantined: Files that look like images but cannot be used.
+        left_out: Other files and folders that were not used, relative to their folder.
+        num_leaked: Held-out images that were dropped because they are copies of training images.
+        warnings: Further remarks, one line each.
+    """
+
+    train: Batches
+    val: Batches
+    test: Batches | None
+    quarantined: tuple[Quarantined, ...]
+    left_out: tuple[LeftOut, ...]
+    num_leaked: int
+    warnings: tuple[str, ...]
+
+
+def build_data(
+    plan: Plan,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    folders: Folders | None = None,
+) -> ImageData:
+    """Scan the folders of a plan, or find the pixels of an earlier scan, and make the batches.
+
+    Args:
+        plan: The images.
+        progress: Called while scanning with the number of files done and in all.
+        folders: The plan's folders where they were just read, from
+            `imgclf.data.reading.layout.read_folders`; others are read.
+
+    Returns:
+        Training, validation and test batches, and what was left out of them.
+
+    Raises:
+        DataError: A folder cannot be used; the message says what to change.
+
+    Example:
+        >>> data = build_data(plan)                                  # doctest: +SKIP
+        >>> data.train.num_samples, len(data.quarantined)            # doctest: +SKIP
+    """
+    builder = _Builder(plan, progress, folders or {})
+    scanned, samples = builder.open("train", plan.train_dir)
+    class_names = scanned.class_names
+    shares = _shares(plan, scanned.splits)
+    if any(shares.values()):
+        signatures = scanned.signatures if plan.near_duplicates else None
+        samples = group_samples(samples, signatures, plan.group_by)
+    recorded = read_split(plan.split_file) if plan.split_file is not None else None
+    divided = divide_samples(samples, class_names, shares, plan.seed, recorded)
+    builder.warn_of_unplaced(samples, divided)
+    _require_every_class(divided["train"], class_names, plan.train_dir)
+    sources: dict[Split, _ScannedFolder] = {"train": scanned, "val": scanned, "test": scanned}
+    own_folders: dict[Split, str | None] = {"val": plan.val_dir, "test": plan.test_dir}
+    for split, directory in own_folders.items():
+        if directory is not None:
+            sources[split], divided[split] = builder.open(split, directory, class_names)
+    num_leaked = 0
+    for split, directory in own_folders.items():
+        had_images = bool(divided[split])
+        # Images that were cut off the training folder are no copies already.
+        given = directory is not None or split in scanned.splits
+        if given and had_images:
+            divided[split], dropped = _drop_leaks(plan, sources, divided, split)
+            num_leaked += dropped
+            if not divided[split]:
+                raise DataError(
+                    f"Every {split} image is also a training image: give other images for {split}."
+                )
+    builder.warn_of_few(divided["test"] or divided["val"])
+    batches = {
+        split: builder.batches(sources[split], divided[split], class_names, split)
+        for split in divided
+        if divided[split]
+    }
+    return ImageData(
+        train=batches["train"],
+        val=batches["val"],
+        test=batches.get("test"),
+        quarantined=tuple(builder.quarantined),
+        left_out=tuple(builder.left_out),
+        num_leaked=num_leaked,
+        warnings=tuple(builder.warnings),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _ScannedFolder:
+    """What is kept of a store once its samples are known; the rest is large in large folders."""
+
+    class_names: tuple[str, ...]
+    splits: frozenset[Split]
+    pixels: PixelSource
+    signatures: NDArray[np.uint8]
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Opens the folders of one plan and collects the warnings on the way."""
+
+    plan: Plan
+    progress: Callable[[int, int], None] | None
+    folders: Mapping[Split, ImageFolder]
+    quarantined: list[Quarantined] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def open(
+        self, split: Split, directory: str, class_names: Sequence[str] | None = None
+    ) -> tuple[_ScannedFolder, list[Sample]]:
+        """Scan a folder; with `class_names`, its classes are matched to them by name."""
+        fewest = 2 if class_names is None else 1
+        folder = self.folders.get(split) or read_folder(directory, min_classes=fewest)
+        files: Sequence[ImageFile] = folder.files
+        if class_names is not None:
+            files, warning = match_classes(folder, class_names)
+            self.warnings += [warning] if warning else []
+        store = open_store(folder, self.plan.policy, mode=self.plan.store, progress=self.progress)
+        samples, quarantined = collect_samples(store, files, strict=self.plan.strict)
+        self.quarantined += quarantined
+        self.left_out += folder.left_out
+        scanned = _ScannedFolder(folder.class_names, folder.splits, store.pixels, store.signatures)
+        return scanned, samples
+
+    def warn_of_unplaced(
+        self, samples: Sequence[Sample], divided: Mapping[Split, Sequence[Sample]]
+    ) -> None:
+        """Warn of new images that have copies on two sides of a recorded split."""
+        placed = {sample.row for split in divided.values() for sample in split}
+        unplaced = [sample.path for sample in samples if sample.row not in placed]
+        if unplaced:
+            self.warnings.append(
+                f"Left out {len(unplaced)} new image(s) with copies on two sides of the recorded "
+                f"division, such as {unplaced[0]!r}: delete the copies on one side."
+            )
+
+    def warn_of_few(self, held_out: Sequence[Sample]) -> None:
+        """Warn of held-out images that are too few to measure with."""
+        if 0 < len(held_out) < MIN_MEASURED:
+            self.warnings.append(
+                f"Only {len(held_out)} images to measure with: the 95 % interval of the accuracy "
+                f"will be wider than 10 points; {MIN_MEASURED} make it narrower."
+            )
+
+    def batches(
+        self,
+        scanned: _ScannedFolder,
+        samples: Sequence[Sample],
+        class_names: Sequence[str],
+        split: Split,
+    ) -> Batches:
+        """Make the batches of one split."""
+        plan = self.plan
+        mirrored = Augmentation(horizontal_flip=True)
+        held_out = mirrored if plan.val_horizontal_flip and split == "val" else Augmentation()
+        source = BatchSource(
+            pixels=scanned.pixels,
+            rows=np.array([sample.row for sample in samples], np.int64),
+            labels=np.array([sample.label for sample in samples], np.int64),
+            num_classes=len(class_names),
+            batch_size=plan.batch_size,
+            shuffled=split == "train",
+            augmentation=plan.augmentation if split == "train" else held_out,
+            data_format=plan.policy.data_format,
+            seed=plan.seed,
+            varied_once=split != "train",
+            oversampled=plan.oversample and split == "train",
+        )
+        return Batches(source, class_names, samples, plan)
+
+
+def _drop_leaks(
+    plan: Plan,
+    sources: Mapping[Split, _ScannedFolder],
+    divided: Mapping[Split, list[Sample]],
+    split: Split,
+) -> tuple[list[Sample], int]:
+    if not plan.near_duplicates:
+        return drop_leaks(divided[split], divided["train"])
+    return drop_leaks(
+        divided[split], divided["train"], sources[split].signatures, sources["train"].signatures
+    )
+
+
+def _shares(plan: Plan, provided: frozenset[Split]) -> dict[Split, float]:
+    """Return the shares to cut off the training folder: only what nothing else provides."""
+    shares: dict[Split, float] = {}
+    if plan.test_dir is None and plan.val_dir is None and not provided:
+        shares["test"] = plan.test_split
+    if plan.val_dir is None:
+        shares["val"] = plan.val_split
+    return shares
+
+
+def _require_every_class(
+    samples: Sequence[Sample], class_names: Sequence[str], directory: str
+) -> None:
+    present = {sample.label for sample in samples}
+    missing = [name for label, name in enumerate(class_names) if label not in present]
+    if missing:
+        raise DataError(
+            f"{directory} has no usable training image of {', '.join(map(repr, missing))}: "
+            "add some, or remove the class folder."
+        )

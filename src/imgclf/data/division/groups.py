@@ -1,0 +1,126 @@
+"""Groups of images that belong together: copies, or pictures of one patient, video or product."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgclf.data.division.duplicates import SAME_PICTURE, DisjointSets, group_copies
+from imgclf.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from imgclf.data.division.samples import Sample
+
+__all__ = ["compile_group_by", "drop_leaks", "group_samples"]
+
+
+def group_samples(
+    samples: Sequence[Sample],
+    signatures: NDArray[np.uint8] | None = None,
+    group_by: str | None = None,
+) -> list[Sample]:
+    """Give each image the group that must stay on one side of a split.
+
+    Images belong together when their files are the same, when they look the same, or when their
+    paths say that they show the same patient, video or product; also by way of a third image.
+
+    Args:
+        samples: Images of one folder.
+        signatures: uint8 ``(num_files, SIGNATURE_BYTES)``, by `Sample.row`; None does not look.
+        group_by: A regular expression that is searched in each path. What its first group matches,
+            or all of it, names a group; images without a match have none.
+
+    Returns:
+        The samples, with their `group`.
+
+    Raises:
+        ArgumentError: `group_by` is no regular expression or matches nothing.
+    """
+    sets = DisjointSets(len(samples))
+    sets.join(_links([sample.sha256 for sample in samples]))
+    names = _group_names(samples, group_by) if group_by else [None] * len(samples)
+    sets.join(_links(names))
+    sets.join(_links([sample.group or None for sample in samples]))
+    if signatures is not None:
+        rows = np.array([sample.row for sample in samples], np.int64)
+        copies = group_copies(signatures[rows])
+        sets.join(np.stack([copies, np.arange(len(samples))], axis=1))
+    roots = sets.roots(np.arange(len(samples))).tolist()
+    group_names: dict[int, str] = {}
+    for root, sample, name in zip(roots, samples, names, strict=True):
+        # Stable when files are added: a name always is, the smallest hash mostly.
+        own = f" {name}" if name is not None else sample.group or sample.sha256
+        group_names[root] = min(group_names.get(root, own), own)
+    # Most images are alone: no group, and no new sample, for these.
+    return [
+        sample if group_names[root] == sample.key else replace(sample, group=group_names[root])
+        for root, sample in zip(roots, samples, strict=True)
+    ]
+
+
+def _links(names: Sequence[str | None]) -> NDArray[np.int64]:
+    """Pair each image with the first one of the same name."""
+    first: dict[str, int] = {}
+    named = np.fromiter((name is not None for name in names), np.bool_, len(names))
+    firsts = (first.setdefault(name, index) for index, name in enumerate(names) if name is not None)
+    counted = np.fromiter(firsts, np.int64, int(named.sum()))
+    return np.stack([counted, np.flatnonzero(named)], axis=1)
+
+
+def compile_group_by(group_by: str) -> re.Pattern[str]:
+    """Read a regular expression; `ArgumentError` where it is none."""
+    try:
+        return re.compile(group_by)
+    except re.error as error:
+        raise ArgumentError(
+            f"group_by={group_by!r} is no regular expression ({error}): give one such as "
+            r"'patient(\d+)'."
+        ) from error
+
+
+def _group_names(samples: Sequence[Sample], group_by: str) -> list[str | None]:
+    pattern = compile_group_by(group_by)
+    matches = [pattern.search(sample.path) for sample in samples]
+    if not any(matches):
+        raise ArgumentError(
+            f"group_by={group_by!r} matches no path, such as {samples[0].path!r}: "
+            "check the expression."
+        )
+    return [match and match[1 if pattern.groups else 0] for match in matches]
+
+
+def drop_leaks(
+    held_out: Sequence[Sample],
+    known: Sequence[Sample],
+    held_out_signatures: NDArray[np.uint8] | None = None,
+    known_signatures: NDArray[np.uint8] | None = None,
+) -> tuple[list[Sample], int]:
+    """Drop held-out images that are copies of training images.
+
+    Args:
+        held_out: Images of a validation or test split.
+        known: The training images.
+        held_out_signatures: uint8 ``(num_files, SIGNATURE_BYTES)`` by row of `held_out`; without
+            signatures only files that are the same count.
+        known_signatures: The same for `known`.
+
+    Returns:
+        The images that are new to the network, and the number of the others.
+    """
+    known_hashes = {sample.sha256 for sample in known}
+    is_new = np.array([sample.sha256 not in known_hashes for sample in held_out], np.bool_)
+    if held_out_signatures is not None and known_signatures is not None:
+        held_out_rows = held_out_signatures[[sample.row for sample in held_out]]
+        known_rows = known_signatures[[sample.row for sample in known]]
+        signatures = np.concatenate([known_rows, held_out_rows])
+        groups = group_copies(signatures, SAME_PICTURE, first=len(known))
+        is_new &= ~np.isin(groups[len(known) :], groups[: len(known)])
+    fresh = [sample for sample, new in zip(held_out, is_new, strict=True) if new]
+    return fresh, len(held_out) - len(fresh)

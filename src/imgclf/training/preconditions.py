@@ -1,0 +1,108 @@
+"""What a training requires of its arguments; each violation is one line instead of Keras' forty."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from imgclf.data.batches.dataset import Batches
+from imgclf.errors import ArgumentError
+from imgclf.machine.devices import divisible_batch_size, num_replicas
+
+__all__ = [
+    "require_counts",
+    "require_divisible_batches",
+    "require_label_smoothing",
+    "require_matching_data",
+    "require_whole_executions",
+]
+
+
+def require_counts(least: int = 1, **counts: int | None) -> None:
+    """Require whole numbers from `least` on, or None.
+
+    Raises:
+        ArgumentError: A number is another one.
+    """
+    for name, count in counts.items():
+        if count is not None and (isinstance(count, bool) or not count >= least or count % 1):
+            raise ArgumentError(
+                f"{name}={count!r} is not accepted: give a whole number from {least} on."
+            )
+
+
+def require_label_smoothing(label_smoothing: float) -> None:
+    """Require a number from 0 to 1 (exclusive).
+
+    Raises:
+        ArgumentError: It is another one.
+    """
+    if not 0 <= label_smoothing < 1:
+        raise ArgumentError(
+            f"label_smoothing={label_smoothing!r} is not accepted: give a number from 0 to 1."
+        )
+
+
+def require_whole_executions(
+    steps_per_execution: int, steps: int | None, with_checkpoints: bool
+) -> None:
+    """Require that neither an epoch nor a checkpoint ends between steps of one execution.
+
+    Args:
+        steps_per_execution: Steps in one call of TensorFlow.
+        steps: Steps of an epoch; None if unknown.
+        with_checkpoints: Whether checkpoints are written.
+
+    Raises:
+        ArgumentError: One does.
+    """
+    if steps_per_execution > 1 and (
+        steps is None or steps % steps_per_execution or with_checkpoints
+    ):
+        raise ArgumentError(
+            f"steps_per_execution={steps_per_execution} needs an epoch of a multiple of so many "
+            f"steps (this one has {steps}) and no checkpoint_dir: leave it out."
+        )
+
+
+def require_matching_data(model: keras.Model, train: tf.data.Dataset) -> None:
+    """Require a dataset, and batches whose images and classes are those of the network.
+
+    Raises:
+        ArgumentError: They are not.
+    """
+    if not isinstance(train, tf.data.Dataset):
+        raise ArgumentError(
+            f"train is {type(train).__name__}; give what make_generators returns, or another "
+            "tf.data.Dataset of (images, labels)."
+        )
+    if not isinstance(train, Batches):
+        return
+    if tuple(model.input_shape[1:]) != train.input_shape:
+        raise ArgumentError(
+            f"The model reads images of shape {tuple(model.input_shape[1:])}, the batches have "
+            f"{train.input_shape}: build it with build_model(name, train.input_shape)."
+        )
+    units = 1 if train.num_classes == 2 else train.num_classes
+    if model.output_shape[-1] != units:
+        raise ArgumentError(
+            f"The model has {model.output_shape[-1]} output units, {train.num_classes} classes "
+            f"need {units}: build it with num_classes=train.num_classes."
+        )
+
+
+def require_divisible_batches(*data: tf.data.Dataset | None) -> None:
+    """Require batches of which each device gets at least one image.
+
+    Raises:
+        ArgumentError: A device would get none; the message names a batch size that works.
+    """
+    batches = [item for item in data if isinstance(item, Batches)]
+    counts = [item.num_samples for item in batches]
+    for item in batches:
+        divisible = divisible_batch_size(item.batch_size, counts, num_replicas())
+        if divisible != item.batch_size:
+            raise ArgumentError(
+                f"batch_size={item.batch_size} would leave one of {num_replicas()} devices "
+                f"without an image in the last batch: make the batches with {divisible}."
+            )

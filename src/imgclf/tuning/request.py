@@ -1,0 +1,147 @@
+"""What is asked of a search, checked without images and without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from imgclf.errors import ArgumentError
+from imgclf.options import Value
+from imgclf.runs.setting_kinds import DurationKind
+from imgclf.runs.settings import Settings, check_names
+from imgclf.tuning.pool import WorkerPool, open_pool
+from imgclf.tuning.proposals import Strategy, require_strategy
+from imgclf.tuning.search_spec import SearchLimits, SearchSpec
+from imgclf.tuning.space import Space, make_space
+from imgclf.tuning.trial_settings import NOT_IN_TRIALS, TrialSettings
+
+if TYPE_CHECKING:
+    from imgclf.data.batches.image_data import ImageData
+    from imgclf.tuning.study import Study
+
+__all__ = ["SearchObserver", "SearchRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchObserver:
+    """Callbacks of a search; each does nothing by default.
+
+    Attributes:
+        loading: Called before TensorFlow is loaded, which takes seconds.
+        listening: Called with the address at which other workers may join.
+        scanning: Called with the number of files done and in all.
+        scanned: Called with the images once they are known.
+        opened: Called with the study as soon as it is open.
+        verbose: Whether the progress is drawn on standard error.
+    """
+
+    loading: Callable[[], None] = lambda: None
+    listening: Callable[[str], None] = lambda _address: None
+    scanning: Callable[[int, int], None] | None = None
+    scanned: Callable[[ImageData], None] = lambda _data: None
+    opened: Callable[[Study], None] = lambda _study: None
+    verbose: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """What is searched, and how; `imgclf.tune` says what each of it means.
+
+    Raises:
+        OptionError: A name cannot be searched.
+        ArgumentError: A value is not accepted.
+    """
+
+    architecture: str | Sequence[str] = "resnet9"
+    max_trials: int = 20
+    trial_epochs: int = 10
+    strategy: Strategy = "random"
+    tune: Sequence[str] | None = None
+    space: Mapping[str, str | Sequence[Value]] | None = None
+    budget: float | str | None = None
+    executions: int = 1
+    max_parameters: int | None = None
+    workers: int = 1
+    study_dir: str | os.PathLike[str] | None = None
+    resume: bool = False
+    fresh: bool = False
+    keep: int = 3
+    refit: int = 0
+    tensorboard: bool = False
+    chief_address: str | None = None
+    allow_network: bool = False
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused without images and without TensorFlow."""
+        for name in sorted(NOT_IN_TRIALS & set(self.given)):
+            hint = ": give trial_epochs" if name == "epochs" else ""
+            raise ArgumentError(f"{name}={self.given[name]!r} is not a setting of trials{hint}.")
+        check_names(self.given, *self.__dataclass_fields__)
+        epochs = self.trial_epochs
+        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+            raise ArgumentError(
+                f"trial_epochs={epochs!r} is not accepted: give a whole number from 1 on."
+            )
+        require_strategy(self.strategy)
+        self._limits()
+        TrialSettings(self.settings, self.executions, self.max_parameters)
+        self._space(None)
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """Names of the architectures."""
+        return self._space(None).architectures
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of the trials; what is not given is left to the recipe."""
+        first = self.architecture if isinstance(self.architecture, str) else self.architecture[0]
+        name = first.split(",")[0]
+        return Settings(architecture=name, epochs=self.trial_epochs, **self.given)
+
+    def spec(self, settings: Settings) -> SearchSpec:
+        """Return the description of the search.
+
+        Args:
+            settings: `settings`, with nothing left open.
+        """
+        return SearchSpec(
+            self._space(cast("float", settings.learning_rate)),
+            self.strategy,
+            TrialSettings(settings, self.executions, self.max_parameters),
+            self._limits(),
+            None if self.study_dir is None else Path(self.study_dir),
+            self.resume,
+            self.fresh,
+            self.refit,
+            self.tensorboard,
+        )
+
+    @contextmanager
+    def open_pool(self, observer: SearchObserver) -> Iterator[WorkerPool]:
+        """Start the workers, which load TensorFlow on their own, and end them."""
+        with open_pool(
+            self.workers,
+            self.chief_address,
+            allow_network=self.allow_network,
+            on_listening=observer.listening,
+        ) as pool:
+            yield pool
+
+    def _space(self, learning_rate: float | None) -> Space:
+        rate = {} if learning_rate is None else {"learning_rate": learning_rate}
+        return make_space(self.architecture, tune=self.tune, space=self.space, **rate)
+
+    def _limits(self) -> SearchLimits:
+        try:
+            budget_s = None if self.budget is None else DurationKind().checked(self.budget)
+        except ValueError:
+            raise ArgumentError(
+                f"budget={self.budget!r} is not accepted: give {DurationKind().accepted}."
+            ) from None
+        return SearchLimits(self.max_trials, budget_s, self.keep)

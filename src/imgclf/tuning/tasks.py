@@ -1,0 +1,57 @@
+"""The tasks that a search gives its workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgclf.tuning.candidates import Candidate
+from imgclf.tuning.trial_settings import TrialSettings
+
+if TYPE_CHECKING:
+    from imgclf.data.batches.plan import Plan
+    from imgclf.tuning.datasets import DatasetPlan
+
+__all__ = ["RefitTask", "TrialTask", "WorkerTask"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTask:
+    """What a worker needs to train a candidate; picklable.
+
+    Attributes:
+        plan: The images, with the study's own image size, batch size and augmentation.
+        candidate: What is trained.
+        settings: What all trials share.
+        bundle: Path of the classifier's file; empty saves none.
+        log: Path of the file for what the process prints.
+    """
+
+    plan: Plan | DatasetPlan
+    candidate: Candidate
+    settings: TrialSettings
+    bundle: str
+    log: str
+
+    @property
+    def study_dir(self) -> Path:
+        """The study's folder."""
+        return Path(self.log).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class TrialTask(WorkerTask):
+    """A trial: train a candidate and measure it on the validation images."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefitTask(WorkerTask):
+    """A refit: train the best candidate on training and validation images together.
+
+    Attributes:
+        seed: Seed of the initial weights.
+    """
+
+    plan: Plan
+    seed: int
