@@ -291,7 +291,7 @@ def _one_argument(input_shape: Any) -> None: ...
         (_reserved, "Option 'seed' of architecture 'net' has a name that build_model itself uses"),
         (_positional, "Option 'width' of architecture 'net' is positional"),
         (_empty_bounds, "accepts nothing: a whole number from 9 to 1."),
-        (_log_of_zero, "is searched in equal ratios (log=True) from 0"),
+        (_log_of_zero, "is searched on a logarithmic scale (log=True) from 0"),
         (_one_argument, "Architecture 'net' takes (input_shape): its signature must be"),
         (dict, "Architecture 'net'"),
     ],

@@ -82,7 +82,7 @@ def test_what_a_person_sees_fits_80_columns(
     ill = capsys.readouterr().out
     assert "AVIF no" in ill
     assert "pip install --upgrade pillow" in ill
-    assert "imgclf can work" not in ill
+    assert "imgclf works here" not in ill
     print_diagnosis(diagnose_with())
     well = capsys.readouterr().out
     assert "Next: imgclf demo" in well
