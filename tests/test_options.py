@@ -282,8 +282,8 @@ def _one_argument(input_shape: Any) -> None: ...
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (_no_type, "Option 'width' of architecture 'net' has no type that says what is valid"),
-        (_bare_type, "Option 'width' of architecture 'net' has no type that says what is valid"),
+        (_no_type, "Option 'width' of architecture 'net' has no type with valid values"),
+        (_bare_type, "Option 'width' of architecture 'net' has no type with valid values"),
         (_no_default, "Option 'width' of architecture 'net' has no default"),
         (_bad_default, "declares 3, which its own bounds refuse: a whole number from 1 to 2."),
         (_bad_search, "declares 0, which its own bounds refuse: a whole number from 1 to 9."),

@@ -325,7 +325,7 @@ def _read_option(
     option_range = _range_of(_evaluate(architecture, parameter.annotation, where))
     if option_range is None:
         raise ContractError(
-            f"{where} has no type that declares the valid values: annotate it as Literal[...], bool, "
+            f"{where} has no type with valid values: annotate it as Literal[...], bool, "
             "Annotated[int, Int(minimum, maximum)] or Annotated[float, Float(minimum, maximum)]."
         )
     if isinstance(option_range, (Int, Float)):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["confusion_table", "curve_line", "print_confusion", "print_learning_curve"]
 
 MOST_CLASSES = 12
-"""Classes up to which the confusion matrix fits a terminal; with more, only its pairs are listed."""
+"""Classes up to which the confusion matrix fits a terminal; with more, only pairs are listed."""
 
 NAME_CELLS = (20, 8)
 """Widest class name beside the matrix; the second where the terminal is narrow."""

@@ -134,7 +134,7 @@ def print_summary(run: TrainingRun) -> None:
     console.print(accuracy_line(run.evaluation))
     if run.headline_split == "val":
         console.print(
-            "[yellow]Measured on the validation images, which also chose the best epoch: give test "
+            "[yellow]Measured on the validation images, which also chose the epoch: give test "
             "images with --test DIR for an unbiased figure.[/]"
         )
     console.print()

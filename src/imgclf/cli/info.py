@@ -55,7 +55,7 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         ("input", f"{policy.height} x {policy.width} pixels, {colour}, {policy.resize}"),
     ]
     if figures is not None:
-        chosen = "" if figures.split == "test" else ", which also chose the best epoch"
+        chosen = "" if figures.split == "test" else ", which also chose the epoch"
         interval = f"95 % interval {figures.accuracy_low:.1%} to {figures.accuracy_high:.1%}"
         images = f"{figures.num_images} {figures.split} images{chosen}"
         rows.append(("accuracy", f"{figures.accuracy:.2%} ({interval}) on {images}"))

@@ -140,7 +140,7 @@ def _require_same(classifier: Classifier, batches: Batches) -> None:
         raise ArgumentError(
             f"The batches have the classes {batches.class_names} and the size "
             f"{batches.policy.image_size}; the classifier has {classifier.class_names} and "
-            f"{classifier.policy.image_size}: give a folder instead; its classes are matched by name."
+            f"{classifier.policy.image_size}: give a folder, whose classes are matched by name."
         )
 
 
