@@ -19,7 +19,7 @@ HEAD = """\
 
 The settings of a training: keywords of `imgclf.train` and `imgclf.tune`, options of
 `imgclf train` and `imgclf tune`, entries of `config.json` and `best.json`. Names and defaults are
-the same everywhere. The [recipe](../how-to/train.md#recipes) chooses the defaults marked with (\\*);
+the same everywhere. The [recipe](../how-to/train.md#recipes) chooses defaults marked with (\\*);
 those shown are of `fast`. A search (`tune`) has its own `architecture`, `budget` and `tensorboard`,
 and does not take {not_taken}.
 """
