@@ -20,7 +20,7 @@ parser.add_argument("--sure", type=float, default=0.9, help="Least probability o
 arguments = parser.parse_args()
 
 clf = imgclf.load(arguments.classifier)
-# strict=False: a damaged image is named in the log and left out, and the others go on.
+# strict=False: a damaged image is named in the log and left out, the others are classified.
 predictions = clf.predict(arguments.folder, strict=False)
 
 with open("labels.csv", "w", newline="", encoding="utf-8") as file:

@@ -95,7 +95,7 @@ def tune(
     budget: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Start no trial after 90s, 20m or 1.5h.", rich_help_panel=SEARCH
+            metavar="TIME", help="Total time, such as 90s, 20m or 1.5h.", rich_help_panel=SEARCH
         ),
     ] = None,
     executions: Annotated[
