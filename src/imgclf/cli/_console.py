@@ -1,4 +1,4 @@
-"""Drawing: the consoles, the scan's bar, and the tables that several verbs share."""
+"""The consoles, the progress bar of a scan, and the tables that several verbs share."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def print_json(value: Any) -> None:
 
 
 class ScanBar:
-    """A bar that moves while files are scanned; nothing where the console is no terminal.
+    """A progress bar of the scan; it draws nothing where the console is no terminal.
 
     Call it with the number of files done and in all; close it before anything else is drawn.
     """
@@ -78,12 +78,12 @@ class ScanBar:
         self._task = self._bar.add_task("", total=None, rate="", visible=False)
 
     def __enter__(self) -> ScanBar:
-        """Begin to draw."""
+        """Start drawing."""
         self._bar.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self.close()
 
     def __call__(self, done: int, total: int) -> None:
@@ -93,7 +93,7 @@ class ScanBar:
         self._bar.update(self._task, completed=done, total=total, rate=rate, visible=True)
 
     def close(self) -> None:
-        """Take the bar away; calling it again does nothing."""
+        """Remove the bar; a second call does nothing."""
         self._bar.stop()
 
 
@@ -109,7 +109,7 @@ def print_quarantined(console: Console, quarantined: Sequence[Quarantined]) -> N
 
 
 def accuracy_line(evaluation: Evaluation) -> str:
-    """Write the headline: accuracy, its interval, the images, and what guessing would give."""
+    """Write the headline: accuracy, its interval, number of images, and the baselines."""
     metrics = evaluation.metrics
     low, high = metrics.accuracy_interval.low, metrics.accuracy_interval.high
     return (
@@ -160,7 +160,7 @@ def comparison_table(before: ClassificationMetrics, after: ClassificationMetrics
 
 
 def shown_path(path: str | Path) -> str:
-    """Return a path as a person would type it from here; bytes that are no text are shown."""
+    """Return a path relative to the working directory; undecodable bytes are escaped."""
     try:
         short = str(Path(path).relative_to(Path.cwd()))
     except ValueError:

@@ -1,4 +1,4 @@
-"""`imgclf architectures`: what networks there are and what they can be asked for."""
+"""`imgclf architectures`: the installed networks and their options."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from imgclf.zoo.registry import describe_architecture, find_architectures, load_
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="List, describe, check and begin architectures (the networks).",
+    help="List, describe, check and create architectures (networks).",
     epilog="Example: `imgclf architectures show resnet9`",
 )
 
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
-    """List the installed architectures and the packages that they come from.
+    """List the installed architectures and their packages.
 
     Example: `imgclf architectures list`
     """
@@ -64,7 +64,7 @@ def show(
     ],
     as_json: JsonFlag = False,
 ) -> None:
-    """Show an architecture's options: what is valid, the default, what the tuner tries.
+    """Show an architecture's options: valid values, default and search values.
 
     Example: `imgclf architectures show resnet9`
     """
@@ -88,18 +88,21 @@ def show(
 
 @app.command("new")
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As in my_net.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the architecture, such as my_net.")
+    ],
     directory: Annotated[
-        Path | None, typer.Option("--dir", metavar="DIR", help="Where to; default ./NAME.")
+        Path | None,
+        typer.Option("--dir", metavar="DIR", help="Folder of the package; default ./NAME."),
     ] = None,
 ) -> None:
-    """Write a complete small package with one architecture to make your own.
+    """Write a small package with one architecture, to start from.
 
     Example: `imgclf architectures new my_net`
     """
     folder = escape(shown_path(write_plugin(name, directory)))
     console = result_console()
-    console.print(f"The package lies in [bold]{folder}[/]; the network is", soft_wrap=True)
+    console.print(f"The package is in [bold]{folder}[/]; the network is", soft_wrap=True)
     console.print(f"  {folder}/src/{escape(name)}/architecture.py", soft_wrap=True)
     console.print(
         f"\nNext: pip install -e {folder} && imgclf architectures check {escape(name)}",
@@ -112,9 +115,9 @@ def check(
     name: ArchitectureName,
     as_json: JsonFlag = False,
 ) -> None:
-    """Check that an architecture keeps the contract: build, options, training, saving.
+    """Check that an architecture meets the contract: build, options, training, saving.
 
-    Exits with 1 where it does not. Example: `imgclf architectures check my_net`
+    Exits with 1 if it does not. Example: `imgclf architectures check my_net`
     """
     architecture = parse_architecture(name)
     load_architecture(architecture)  # refused before TensorFlow is loaded

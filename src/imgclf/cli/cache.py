@@ -1,4 +1,4 @@
-"""`imgclf cache`: the decoded pixels that are kept between runs."""
+"""`imgclf cache`: decoded pixels that are kept between runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
-    """List what is kept, the longest unused first.
+    """List the cached entries, least recently used first.
 
     Example: `imgclf cache list`
     """
@@ -53,7 +53,7 @@ def list_(as_json: JsonFlag = False) -> None:
 
 @app.command()
 def clear(as_json: JsonFlag = False) -> None:
-    """Remove all of it; the next training decodes its images again.
+    """Clear the cache; the next training decodes its images again.
 
     Example: `imgclf cache clear`
     """

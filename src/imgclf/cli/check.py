@@ -1,4 +1,4 @@
-"""`imgclf check`: one look at a folder of images before training."""
+"""`imgclf check`: problems of a folder of images, before training."""
 
 from __future__ import annotations
 
@@ -40,23 +40,25 @@ def check(
     ] = False,
     preview: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw images of each class, plain and varied, as PNG."),
+        typer.Option(
+            metavar="FILE", help="Write a PNG with images of each class, plain and augmented."
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Look at a folder of images before training; nothing in it is changed.
+    """Check a folder of images before training; nothing in it is changed.
 
-    Exit code 0 when it can be trained on, 1 when not.
+    Exit code 0 if it can be trained on, 1 if not.
 
     Example: `imgclf check photos/`
     """
-    from imgclf.data.checks.data_report import check as look
+    from imgclf.data.checks.data_report import check as check_folder
     from imgclf.data.checks.preview import save_preview
 
     size = given.get("image_size", (96, 96))
     near_duplicates = given.get("near_duplicates", True)
     with ScanBar(error_console()) as scanning:
-        report = look(
+        report = check_folder(
             directory, image_size=size, near_duplicates=near_duplicates, progress=scanning
         )
         if preview is not None and report.num_usable:
@@ -111,7 +113,7 @@ def _print_finding(console: Console, finding: Finding) -> None:
 
 
 def _class_table(report: DataReport) -> Table:
-    """Draw how many images each class has; the smallest ones where there are many."""
+    """Draw the number of images of each class; only the smallest classes of many."""
     splits = ["train", "val", "test"] if report.layout == "splits" else ["train"]
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("class", overflow="fold")

@@ -1,4 +1,4 @@
-"""The `imgclf` command: its verbs, and the one door that turns exceptions into exit codes."""
+"""The `imgclf` command: its verbs, and how exceptions become exit codes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def run() -> None:
     except BrokenPipeError:  # The reader of our output, such as `head`, has gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_EXPECTED_ERROR)
-    except Exception:  # noqa: BLE001 - the last door: everything else is a bug of ours
+    except Exception:  # noqa: BLE001 - everything else is a bug of ours
         traceback.print_exc()
         print_line(
             error_console(), f"This is a bug in imgclf; please report it with: {_versions()}"
@@ -90,7 +90,7 @@ def run() -> None:
 
 
 def _show_plugin_warnings() -> None:
-    """Print what the library logs about broken or conflicting plugins; verbs show the rest."""
+    """Print the log warnings about broken or conflicting plugins; verbs show the others."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("Warning: %(message)s"))
     for name in ("imgclf.zoo.registry", "imgclf.zoo.isolation"):
@@ -116,10 +116,10 @@ def _print_version(wanted: bool) -> None:
 FIRST_STEPS = """\
 imgclf turns a folder of images, one sub-folder per class, into a classifier.
 
-  imgclf demo             see the whole way on small pictures that come with it
-  imgclf check FOLDER     look at your own images first; nothing is changed
-  imgclf train FOLDER     train, measure and save a classifier
-  imgclf doctor           what there is on this machine, and what is wrong
+  imgclf demo             try every step on small pictures that come with it
+  imgclf check FOLDER     check your own images first; nothing is changed
+  imgclf train FOLDER     train, evaluate and save a classifier
+  imgclf doctor           check this machine and the installation
 
 All commands: imgclf --help. Each one has an example: imgclf train --help"""
 

@@ -1,4 +1,4 @@
-"""`imgclf relabel`: corrected labels as a new data set, without touching any image."""
+"""`imgclf relabel`: a data set with corrected labels; no image is changed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def relabel(
 
     Fill in the column corrected of a run's suspects.csv: the right class, or - to leave the image
     out; an empty entry keeps its label. The result is a CSV file that `imgclf train` reads. No
-    image is moved or changed, and each stays on its side of the division.
+    image is moved or changed, and each stays in its split.
 
     Example: `imgclf relabel runs/pets suspects.csv`
     """
@@ -53,7 +53,7 @@ def relabel(
 
 
 def print_relabelling(done: Relabelling) -> None:
-    """Print the corrections and what to type next."""
+    """Print the corrections and the next command."""
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for name in ("image", "was", "is"):
         table.add_column(name, overflow="fold")
