@@ -30,8 +30,7 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from imgclf.atomic import write_atomically
-from imgclf.errors import BundleError, DataNotFoundError
-from imgclf.manifest import (
+from imgclf.classifiers.manifest import (
     FORMAT,
     CalibrationRecord,
     DataRecord,
@@ -42,7 +41,8 @@ from imgclf.manifest import (
     first_fault,
     parse_manifest,
 )
-from imgclf.stored_tensors import Tensors, load_tensors, save_tensors
+from imgclf.classifiers.stored_tensors import Tensors, load_tensors, save_tensors
+from imgclf.errors import BundleError, DataNotFoundError
 
 __all__ = [
     "Bundle",

@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from imgclf.activations import activation_bytes
 from imgclf.classifiers.features import feature_tensors
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.machine.precision import float32_results
+from imgclf.zoo.activations import activation_bytes
 
 __all__ = ["Engine", "FeatureWatch", "make_engine"]
 

@@ -14,9 +14,9 @@ from imgclf.classifiers.bundle import Bundle, Manifest, read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.familiarity import Familiarity
 from imgclf.classifiers.fingerprints import TrainingTraces
+from imgclf.classifiers.probe_images import find_probe_fault
 from imgclf.data.pixels.decoder import DECODER_VERSION
 from imgclf.errors import BundleError, ImgclfError, PluginError, UnknownArchitectureError
-from imgclf.probing import find_probe_fault
 from imgclf.zoo.builder import rebuild_model
 from imgclf.zoo.provenance import WeightsFile
 from imgclf.zoo.registry import load_architecture

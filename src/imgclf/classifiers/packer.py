@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgclf.classifiers.bundle import write_bundle
+from imgclf.classifiers.probe_images import make_probe
 from imgclf.data.pixels.decoder import DECODER_VERSION
 from imgclf.errors import BundleError
-from imgclf.probing import make_probe
 from imgclf.zoo.builder import named_weights, origin_of
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from imgclf.activations import MAX_ACTIVATION_BYTES, activation_bytes
 from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError, in_one_line
 from imgclf.options import resolve_options, without_weights
+from imgclf.zoo.activations import MAX_ACTIVATION_BYTES, activation_bytes
 from imgclf.zoo.contract import check_contract
 from imgclf.zoo.provenance import identify_weights
 from imgclf.zoo.registry import blaming, load_architecture

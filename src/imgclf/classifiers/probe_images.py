@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier
-    from imgclf.stored_tensors import Tensors
+    from imgclf.classifiers.stored_tensors import Tensors
 
 __all__ = ["PROBE_TOLERANCE", "find_probe_fault", "make_probe"]
 
