@@ -282,19 +282,22 @@ def test_what_is_compared_with_every_image_is_small(
 
 def test_no_honest_file_meets_a_cap(tmp_path: Path) -> None:
     """1,000 classes, ConvNeXt at 512 x 512 pixels, 10 million training images: all are loaded."""
-    from imgclf.classifiers.fingerprints import TrainingTraces
+    from imgclf.classifiers.fingerprints import TrainingFingerprints
+    from imgclf.classifiers.record import ClassifierRecord
     from imgclf.zoo.activations import MAX_ACTIVATION_BYTES, activation_bytes
 
     options: dict[str, Any] = {"filters": 8}
     model = imgclf.build_model("resnet9", (32, 32, 3), 1_000, seed=0, **options)
     names = [f"n{number:08} – सामान्य नाम, number {number}" for number in range(1_000)]
-    classifier = Classifier.of_parts(model, names, InputPolicy((32, 32)))
     hashes = np.arange(10_000_000, dtype=np.uint64)
-    classifier.traces = TrainingTraces(hashes, np.zeros((1_000, 192), np.float32))
-    again = load(classifier.save(tmp_path / "large.imgclf"))
+    known = TrainingFingerprints(hashes, np.zeros((1_000, 192), np.float32))
+    record = ClassifierRecord(
+        model=model, class_names=names, policy=InputPolicy((32, 32)), fingerprints=known
+    )
+    again = load(Classifier.of(record).save(tmp_path / "large.imgclf"))
     assert again.class_names == tuple(names)
-    assert again.traces is not None
-    assert again.traces.hashes.size == 10_000_000
+    assert again.record.fingerprints is not None
+    assert again.record.fingerprints.hashes.size == 10_000_000
     convnext = imgclf.build_model("convnext", (512, 512, 3), 10)
     assert 2 * activation_bytes(convnext) < MAX_ACTIVATION_BYTES
 
