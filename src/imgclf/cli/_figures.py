@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from imgclf.machine.terminal import escape, printable
 
 if TYPE_CHECKING:
     from imgclf.evaluation.results import Evaluation
@@ -73,7 +74,8 @@ def confusion_table(evaluation: Evaluation, name_cells: int = NAME_CELLS[0]) -> 
         table.add_column(str(index + 1), justify="right", no_wrap=True)
     for index, (name, row) in enumerate(zip(names, counts.tolist(), strict=True)):
         cells = [_cell(count, sum(row), column == index) for column, count in enumerate(row)]
-        table.add_row(Text(f"{index + 1:{digits}} {name}"), *cells)
+        shown = printable(f"{index + 1:{digits}} {name}", is_name=True)
+        table.add_row(Text(shown), *cells)
     return table
 
 

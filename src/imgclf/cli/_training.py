@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.markup import escape
 
 from imgclf.cli._console import (
     ScanBar,
@@ -14,12 +13,15 @@ from imgclf.cli._console import (
     comparison_table,
     error_console,
     print_json,
+    print_line,
     print_quarantined,
     result_console,
     shown_path,
+    typed_path,
 )
 from imgclf.cli._figures import print_confusion, print_learning_curve
 from imgclf.machine.startup import silenced_stderr
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,11 +52,10 @@ def finish(run: TrainingRun, switch: StopSwitch, as_json: bool) -> None:
     else:
         print_summary(run)
     if run.stopped and run.bundle is not None:
-        error_console().print(
-            f"Stopped before the last epoch. To continue: imgclf train --resume "
-            f"{shown_path(run.bundle.parent)}",
-            markup=False,
-            soft_wrap=True,
+        print_line(
+            error_console(),
+            "Stopped before the last epoch. To continue: imgclf train --resume "
+            f"{typed_path(run.bundle.parent)}",
         )
     if switch.exit_code is not None:
         raise typer.Exit(switch.exit_code)
@@ -92,7 +93,7 @@ def print_data(console: Console, data: ImageData) -> None:
     """Print the number of images of each split, and what was left out."""
     print_quarantined(console, data.quarantined)
     for warning in data.warnings:
-        console.print(warning, style="yellow", markup=False)
+        print_line(console, warning, style="yellow")
     if data.num_leaked:
         console.print(
             f"[yellow]Left out {data.num_leaked} held-out image(s) that are also training "
@@ -156,4 +157,5 @@ def print_summary(run: TrainingRun) -> None:
         file = escape(shown_path(run.bundle))
         console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
         console.print("The report is in the same folder: open report.html in a browser.")
-        console.print(f"Next: imgclf predict {file} PHOTO.jpg", soft_wrap=True)
+        typed = escape(typed_path(run.bundle))
+        console.print(f"Next: imgclf predict {typed} PHOTO.jpg", soft_wrap=True)

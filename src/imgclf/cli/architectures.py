@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from imgclf.cli._console import error_console, print_json, result_console, shown_path
+from imgclf.cli._console import error_console, print_json, result_console, shown_path, typed_path
 from imgclf.cli._parameters import (
     ArchitectureName,
     JsonFlag,
@@ -19,6 +18,7 @@ from imgclf.cli._parameters import (
 )
 from imgclf.conformance.template import write_plugin
 from imgclf.machine.startup import silenced_stderr
+from imgclf.machine.terminal import escape, shell_word
 from imgclf.options import Choice, Option, Weights
 from imgclf.zoo.registry import describe_architecture, find_architectures, load_architecture
 
@@ -80,10 +80,10 @@ def show(
     for column in ("option", "default", "accepts", "search"):
         table.add_column(column, overflow="fold")
     for option in description.options:
-        table.add_row(*_row(option))
+        table.add_row(*map(escape, _row(option)))
     console.print()
     console.print(table)
-    console.print(f"\nNext: imgclf train DIR --arch {escape(name)} --set NAME=VALUE")
+    console.print(f"\nNext: imgclf train DIR --arch {escape(shell_word(name))} --set NAME=VALUE")
 
 
 @app.command("new")
@@ -100,12 +100,13 @@ def new(
 
     Example: `imgclf architectures new my_net`
     """
-    folder = escape(shown_path(write_plugin(name, directory)))
+    written = write_plugin(name, directory)
+    folder, typed = escape(shown_path(written)), escape(typed_path(written))
     console = result_console()
     console.print(f"The package is in [bold]{folder}[/]; the network is", soft_wrap=True)
     console.print(f"  {folder}/src/{escape(name)}/architecture.py", soft_wrap=True)
     console.print(
-        f"\nNext: pip install -e {folder} && imgclf architectures check {escape(name)}",
+        f"\nNext: pip install -e {typed} && imgclf architectures check {escape(name)}",
         soft_wrap=True,
     )
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from imgclf.cli._console import ScanBar, error_console, print_json, result_console, shown_path
+from imgclf.cli._console import (
+    ScanBar,
+    error_console,
+    print_json,
+    print_line,
+    result_console,
+    shown_path,
+)
 from imgclf.cli._parameters import JsonFlag
 from imgclf.cli._settings import read_settings_file, with_settings
 from imgclf.cli._training import load_tensorflow
@@ -59,7 +66,7 @@ def bench(
         f"{shown_path(directory)}: {settings.architecture}, {height} x {width} pixels, batches of "
         f"{settings.batch_size}"
     )
-    result_console().print(title, markup=False, soft_wrap=True)
+    print_line(result_console(), title)
     _print_speeds(result_console(), result)
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from imgclf.cli._console import print_json, result_console, shown_path
 from imgclf.cli._parameters import JsonFlag
+from imgclf.machine.terminal import escape
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,7 +41,9 @@ def list_(as_json: JsonFlag = False) -> None:
     table.add_column("last used")
     for entry in entries:
         used = datetime.datetime.fromtimestamp(entry.last_used).astimezone()
-        table.add_row(entry.path.name, f"{entry.size_bytes / 1e6:,.1f}", f"{used:%Y-%m-%d %H:%M}")
+        table.add_row(
+            escape(entry.path.name), f"{entry.size_bytes / 1e6:,.1f}", f"{used:%Y-%m-%d %H:%M}"
+        )
     if entries:
         result_console().print(table)
     result_console().print(

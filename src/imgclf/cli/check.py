@@ -6,13 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from imgclf.cli._console import ScanBar, error_console, print_json, result_console, shown_path
+from imgclf.cli._console import (
+    ScanBar,
+    error_console,
+    print_json,
+    print_line,
+    result_console,
+    shown_path,
+    typed_path,
+)
 from imgclf.cli._parameters import JsonFlag
 from imgclf.cli._settings import with_settings
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,7 +77,7 @@ def check(
     else:
         _print_report(result_console(), report, directory)
         if preview is not None and report.num_usable:
-            result_console().print(f"Preview: {shown_path(preview)}", markup=False)
+            print_line(result_console(), f"Preview: {shown_path(preview)}")
     if not report.trainable or (strict and report.findings):
         raise typer.Exit(1)
 
@@ -93,13 +101,13 @@ def _print_report(console: Console, report: DataReport, directory: Path) -> None
         if counts:
             shown = ", ".join(f"{value} ({count:,})" for value, count in list(counts.items())[:4])
             more = f" and {len(counts) - 4} more" if len(counts) > 4 else ""
-            console.print(f"{name}: {shown}{more}", markup=False)
+            print_line(console, f"{name}: {shown}{more}")
     for finding in report.findings:
         console.print()
         _print_finding(console, finding)
     console.print()
     if report.trainable:
-        console.print(f"Next: imgclf train {shown_path(directory)}", markup=False, soft_wrap=True)
+        console.print(f"Next: imgclf train {escape(typed_path(directory))}", soft_wrap=True)
     else:
         console.print("This cannot be trained on yet: see the errors above.", style="bold red")
 

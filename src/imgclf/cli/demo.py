@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from imgclf.cli._console import ScanBar, error_console, result_console, shown_path
 from imgclf.cli._signals import StopSwitch
 from imgclf.cli._training import load_tensorflow, make_observer, print_summary
+from imgclf.machine.terminal import escape
 
 IMAGE_SIZE = (28, 28)
 """The size of Fashion-MNIST's images."""
@@ -73,6 +73,6 @@ def demo(
     photo = sorted((images / "test" / "ankle-boot").iterdir())[0]
     prediction = reloaded.predict(photo)[0]
     results.print(
-        f"{escape(shown_path(photo))} is: {prediction.label} ({prediction.probability:.1%})"
+        f"{escape(shown_path(photo))} is: {escape(prediction.label)} ({prediction.probability:.1%})"
     )
     results.print("Next: imgclf train FOLDER, with your own images in one sub-folder per class")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from imgclf.cli._console import error_console, print_json, result_console, shown_path
 from imgclf.cli._parameters import JsonFlag
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from imgclf.doctor.diagnosis import Diagnosis

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +12,9 @@ from imgclf.cli._console import (
     accuracy_line,
     class_table,
     error_console,
+    print_csv,
     print_json,
+    print_line,
     print_quarantined,
     result_console,
     shown_path,
@@ -96,7 +96,7 @@ def evaluate(
         )
     print_quarantined(error_console(), result.quarantined)
     for warning in result.warnings:
-        error_console().print(warning, style="yellow", markup=False, soft_wrap=True)
+        print_line(error_console(), warning, style="yellow")
     if as_json:
         print_json(result.as_dict())
     elif as_csv:
@@ -141,9 +141,8 @@ def print_figures(console: Console, result: Evaluation) -> None:
 
 def print_images(result: Evaluation) -> None:
     """Print one CSV row per image."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
     names = result.class_names
-    writer.writerow(["path", "true", "predicted", "correct", "probability", "familiarity", *names])
+    print_csv([["path", "true", "predicted", "correct", "probability", "familiarity", *names]])
     familiarity = result.familiarity if result.familiarity is not None else [""] * len(result.paths)
     rows = zip(
         *(result.paths, result.labels, result.predicted, result.probabilities, familiarity),
@@ -152,4 +151,4 @@ def print_images(result: Evaluation) -> None:
     for path, true, predicted, row, familiar in rows:
         correct = str(bool(true == predicted)).lower()
         answer = [names[true], names[predicted], correct, float(row[predicted]), familiar]
-        writer.writerow([shown_path(path), *answer, *row.tolist()])
+        print_csv([[shown_path(path), *answer, *row.tolist()]])

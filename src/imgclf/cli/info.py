@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 from imgclf.cli._console import print_json, result_console
 from imgclf.cli._parameters import ClassifierFile, JsonFlag
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from imgclf.classifiers.bundle import Manifest

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import io
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from imgclf.atomic import make_folder, write_atomically
-from imgclf.cli._console import error_console, print_json, result_console, shown_path
+from imgclf.cli._console import (
+    error_console,
+    print_csv,
+    print_json,
+    print_line,
+    result_console,
+    shown_path,
+)
 from imgclf.cli._parameters import (
     ArchitectureFile,
     ClassifierFile,
@@ -26,6 +30,7 @@ from imgclf.cli._parameters import (
 )
 from imgclf.errors import DataError, DataNotFoundError
 from imgclf.machine.startup import silenced_stderr
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier, Prediction
@@ -79,7 +84,7 @@ def predict(
     else:
         _print_table(predictions)
     for message in left_out.messages:
-        error_console().print(message, style="yellow", markup=False, soft_wrap=True)
+        print_line(error_console(), message, style="yellow")
     if explain is not None:
         write_explanations(classifier, predictions, explain)
     if not predictions:
@@ -108,7 +113,7 @@ def write_explanations(
         content = io.BytesIO()
         classifier.explain(item.path, label=item.label).overlay().save(content, "PNG")
         write_atomically(target, content.getvalue(), synced=False)
-    error_console().print(f"{len(predictions)} heat map(s) in {shown_path(folder)}", markup=False)
+    print_line(error_console(), f"{len(predictions)} heat map(s) in {shown_path(folder)}")
 
 
 class _LeftOut(logging.Handler):
@@ -135,14 +140,13 @@ def _as_record(item: Prediction) -> dict[str, Any]:
 
 
 def _print_csv(predictions: Sequence[Prediction]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
     names = list(predictions[0].probabilities) if predictions else []
-    writer.writerow(["path", "label", "probability", "accepted", "familiarity", *names])
+    print_csv([["path", "label", "probability", "accepted", "familiarity", *names]])
     for item in predictions:
         path = shown_path(item.path or "")
         row = [path, item.label, item.probability, str(item.accepted).lower()]
         familiarity = "" if item.familiarity is None else item.familiarity
-        writer.writerow([*row, familiarity, *item.probabilities.values()])
+        print_csv([[*row, familiarity, *item.probabilities.values()]])
 
 
 def _print_table(predictions: Sequence[Prediction]) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from imgclf.cli._console import print_json, result_console, shown_path
+from imgclf.cli._console import print_json, result_console, shown_path, typed_path
 from imgclf.cli._parameters import JsonFlag
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from imgclf.reports.corrected_labels import Relabelling
@@ -69,4 +69,4 @@ def print_relabelling(done: Relabelling) -> None:
         f"\n{len(done.corrections)} corrected, {done.num_images} images in [bold]{path}[/]",
         soft_wrap=True,
     )
-    console.print(f"Next: imgclf train {path}", soft_wrap=True)
+    console.print(f"Next: imgclf train {escape(typed_path(done.path))}", soft_wrap=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from imgclf.cli._console import print_json, result_console, shown_path
 from imgclf.cli._parameters import JsonFlag, require_path
 from imgclf.machine.startup import silenced_stderr
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from imgclf.reports.comparison import Comparison

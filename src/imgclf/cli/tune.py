@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from imgclf.cli._console import (
@@ -22,6 +21,7 @@ from imgclf.cli._console import (
 from imgclf.cli._parameters import JsonFlag, complete_architecture, parse_budget
 from imgclf.cli._settings import COMMON, with_settings
 from imgclf.cli._training import load_tensorflow, print_data
+from imgclf.machine.terminal import escape
 from imgclf.runs.config import plain_value
 from imgclf.tuning.trial_settings import NOT_IN_TRIALS
 
@@ -213,10 +213,8 @@ def tune(
 
         observer = SearchObserver(
             loading=lambda: load_tensorflow(console),
-            listening=lambda address: console.print(
-                f"Other machines may join: imgclf tune-worker --chief {address}",
-                markup=False,
-                soft_wrap=True,
+            listening=lambda address: print_line(
+                console, f"Other workers can join: imgclf tune-worker --chief {shell_word(address)}"
             ),
             scanning=scanning,
             scanned=scanned,
@@ -227,7 +225,7 @@ def tune(
     if as_json:
         print_json(summary(result))
     else:
-        print_summary(result, shown_path(directory))
+        print_summary(result, directory)
 
 
 def _print_opened(console: Console, study: Study, tensorboard: bool) -> None:
@@ -236,9 +234,10 @@ def _print_opened(console: Console, study: Study, tensorboard: bool) -> None:
         f"The study is in [bold]{place}[/]; Ctrl-C stops it, --resume continues", soft_wrap=True
     )
     if tensorboard:
-        console.print(f"Watch it: tensorboard --logdir {place}/tensorboard", soft_wrap=True)
+        logs = escape(typed_path(study.folder / "tensorboard"))
+        console.print(f"Watch it: tensorboard --logdir {logs}", soft_wrap=True)
     for warning in study.warnings:
-        console.print(warning, style="yellow", markup=False)
+        print_line(console, warning, style="yellow")
 
 
 def summary(result: TuningResult) -> dict[str, Any]:
@@ -261,7 +260,7 @@ def summary(result: TuningResult) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def print_summary(result: TuningResult, directory: str) -> None:
+def print_summary(result: TuningResult, directory: Path) -> None:
     """Print the result of a search: ranked trials, accuracy, gain and the next command."""
     console = result_console()
     console.print()
@@ -284,10 +283,11 @@ def print_summary(result: TuningResult, directory: str) -> None:
     if result.refit_accuracies:
         console.print(_refit_line(result.refit_accuracies))
     file = escape(shown_path(result.bundle))
-    best = escape(shown_path(result.study_dir / "best.json"))
+    best = escape(typed_path(result.study_dir / "best.json"))
     console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
     console.print(
-        f"Next: imgclf train {escape(directory)} --settings {best} --epochs 30", soft_wrap=True
+        f"Next: imgclf train {escape(typed_path(directory))} --settings {best} --epochs 30",
+        soft_wrap=True,
     )
 
 
@@ -305,11 +305,11 @@ def _ranking(result: TuningResult, console: Console) -> Table:
     for name in ("trial", "mean", "file", "95 %", *names):
         table.add_column(name, no_wrap=True)
     if left_out:
-        table.caption = f"no room for {', '.join(left_out)}: all are in trials.csv"
+        table.caption = f"no room for {escape(', '.join(left_out))}: all are in trials.csv"
     for row in rows:
         values = [escape(shown_value(row[name])) for name in names]
         if row["status"] != "completed":
-            table.add_row(str(row["trial"]), row["status"], "", "", *values, style="dim")
+            table.add_row(str(row["trial"]), escape(row["status"]), "", "", *values, style="dim")
             continue
         spread = "" if row["deviation"] is None else f" +- {row['deviation']:.1%}"
         interval = f"{row['low']:.0%} to {row['high']:.0%}"

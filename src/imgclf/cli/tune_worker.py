@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from imgclf.cli._console import error_console
+from imgclf.cli._console import error_console, print_line
 
 
 def tune_worker(
@@ -40,6 +40,6 @@ def tune_worker(
         parse_address(chief),
         study_dir=study_dir,
         wait_s=wait,
-        on_message=lambda line: console.print(line, markup=False, soft_wrap=True),
+        on_message=lambda line: print_line(console, line),
     )
     console.print(f"The search is over; {count} trial(s) were run here.")

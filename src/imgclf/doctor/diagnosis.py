@@ -20,6 +20,7 @@ from typing import Any, Literal
 from imgclf.data.store.cache import MAX_CACHE_BYTES, cache_folder, list_cache
 from imgclf.doctor.installation import Package, read_packages, read_settings
 from imgclf.machine.hardware import Processor, free_bytes, read_memory, read_processor
+from imgclf.machine.terminal import shell_word
 from imgclf.zoo.registry import Registration, find_architectures
 
 __all__ = ["Diagnosis", "Problem", "diagnose"]
@@ -200,7 +201,8 @@ def _problems(facts: Mapping[str, Any]) -> Iterator[Problem]:
                 "error",
                 f"The architecture {plugin['name']!r} of {plugin['package']} cannot be used: "
                 f"{plugin['fault']}",
-                f"pip install --upgrade {plugin['package'].split()[0]}, or uninstall it",
+                f"pip install --upgrade {shell_word(plugin['package'].split()[0])}, or "
+                "uninstall it",
             )
 
 
