@@ -15,13 +15,15 @@ from imgclf.cli._console import (
     accuracy_line,
     error_console,
     print_json,
+    print_line,
     result_console,
     shown_path,
+    typed_path,
 )
 from imgclf.cli._parameters import JsonFlag, complete_architecture, parse_budget
 from imgclf.cli._settings import COMMON, with_settings
 from imgclf.cli._training import load_tensorflow, print_data
-from imgclf.machine.terminal import escape
+from imgclf.machine.terminal import escape, shell_word
 from imgclf.runs.config import plain_value
 from imgclf.tuning.trial_settings import NOT_IN_TRIALS
 
@@ -214,7 +216,8 @@ def tune(
         observer = SearchObserver(
             loading=lambda: load_tensorflow(console),
             listening=lambda address: print_line(
-                console, f"Other workers can join: imgclf tune-worker --chief {shell_word(address)}"
+                console,
+                f"Other machines may join: imgclf tune-worker --chief {shell_word(address)}",
             ),
             scanning=scanning,
             scanned=scanned,
