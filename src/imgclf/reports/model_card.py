@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imgclf.atomic import write_text_atomically
 from imgclf.classifiers.bundle import Manifest, read_bundle
+from imgclf.machine.terminal import printable
 from imgclf.runs.folder import BUNDLE_NAME
 from imgclf.runs.record import RunRecord
 
@@ -51,8 +52,9 @@ def _summary(run: RunRecord, manifest: Manifest) -> list[str]:
         ),
         f"- **Network**: {_escaped(architecture.name)} ({_escaped(options) or 'no options'})",
         (
-            f"- **Made**: {manifest.created}, imgclf {manifest.versions.imgclf}, keras "
-            f"{manifest.versions.keras}, seed {run.config['seed']}"
+            f"- **Made**: {_escaped(manifest.created)}, imgclf "
+            f"{_escaped(manifest.versions.imgclf)}, keras {_escaped(manifest.versions.keras)}, "
+            f"seed {_escaped(str(run.config['seed']))}"
         ),
         "",
     ]
@@ -67,8 +69,8 @@ def _figures(run: RunRecord, manifest: Manifest) -> list[str]:
         "",
         (
             f"Accuracy **{figures['accuracy']:.2%}** (95 % interval {interval['low']:.1%} to "
-            f"{interval['high']:.1%}) on {figures['num_images']} {run.record['split']} images that "
-            "it did not learn from."
+            f"{interval['high']:.1%}) on {figures['num_images']} {_escaped(run.record['split'])} "
+            "images that it did not learn from."
         ),
         (
             f"Always answering {_escaped(run.class_names[majority['class_index']])} would give "
@@ -146,4 +148,6 @@ def _share(value: float | None) -> str:
 
 def _escaped(text: str) -> str:
     """Return a name that Markdown and HTML show as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|&~])", r"\\\1", text).replace("\n", " ")
+    plain = printable(text, is_name=True)
+    # Addresses, which Markdown makes links of by themselves, begin with ://, www. or hold an @.
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|&~@]|:(?=//)|(?<=www)\.)", r"\\\1", plain)

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from imgclf.machine.terminal import printable
+
 __all__ = ["fill_page", "shown_name", "shown_share"]
 
 
@@ -32,10 +34,10 @@ def fill_page(
     # The page may run this one script and no other, whatever a name managed to smuggle in.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     places = {
-        **{name: html.escape(text) for name, text in values.items()},
+        **{name: html.escape(printable(text)) for name, text in values.items()},
         "script_hash": f"sha256-{digest}",
         "style": folder.joinpath("page.css").read_text(encoding="utf-8"),
-        "data": _json_for_script(content),
+        "data": _json_for_script(_printable(content)),
         "script": script,
     }
     pieces = folder.joinpath(template).read_text(encoding="utf-8").split("{{")
@@ -45,13 +47,22 @@ def fill_page(
 
 
 def shown_name(name: str) -> str:
-    """Return a file name as text; bytes that are none are shown as escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Return a file name as text; bytes that are none, and what steers, are shown as escapes."""
+    return printable(name, is_name=True)
 
 
 def shown_share(share: float, digits: int = 1) -> str:
     """Return a share, 0 to 1, as per cent, as the page's script writes it."""
     return f"{100 * share:.{digits}f} %"
+
+
+def _printable(value: Any) -> Any:
+    """Return plain values of which no text can turn the direction of writing around."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {name: _printable(entry) for name, entry in value.items()}
+    return [_printable(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def _json_for_script(content: Mapping[str, Any]) -> str:

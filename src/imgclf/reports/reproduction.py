@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from imgclf.classifiers.bundle import Manifest
+from imgclf.machine.terminal import shell_word
 from imgclf.runs.folder import BUNDLE_NAME, sha256_of
 from imgclf.runs.record import RunRecord
 from imgclf.runs.settings import SettingField, setting_fields
@@ -55,7 +55,7 @@ def command_words(config: Mapping[str, Any]) -> list[str]:
     for item in setting_fields():
         if item.setting.group and item.name in config and item.name not in told:
             words += _flags(item, config[item.name])
-    return [shlex.join(group) for group in words]
+    return [" ".join(map(shell_word, group)) for group in words]
 
 
 def _undecided(config: Mapping[str, Any]) -> set[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from imgclf.errors import RunFolderError
 from imgclf.runs.settings import BY_RECIPE, Settings, setting_fields
-from imgclf.zoo.registry import load_architecture
+from imgclf.zoo.registry import ARCHITECTURE_NAME, load_architecture
 
 if TYPE_CHECKING:
     from imgclf.data.batches.plan import Plan
@@ -113,6 +114,11 @@ def _recorded_architecture(
     What a run folder says is never run: whoever can write into it could run anything.
     """
     recorded = str(config["architecture"])
+    if re.fullmatch(ARCHITECTURE_NAME, recorded) is None:
+        raise RunFolderError(
+            f"The config.json of the run names the architecture {recorded!r}, which is no name of "
+            "one: it was changed; train anew."
+        )
     if config["architecture_installed"]:
         if given is not None:
             raise RunFolderError(

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from imgclf.atomic import (
     write_text_atomically,
 )
 from imgclf.errors import ImgclfError, RunFolderError, WriteError
+from imgclf.machine.terminal import shell_word
 
 if TYPE_CHECKING:
     from imgclf.data.batches.image_data import ImageData
@@ -61,7 +63,9 @@ DONE_NAME = "done"
 def default_run_folder(architecture: str, parent: Path = Path("runs")) -> Path:
     """Name a new run by date, time and architecture: ``runs/2026-03-01-142530-resnet9``."""
     now = datetime.datetime.now().astimezone()
-    return parent / f"{now:%Y-%m-%d-%H%M%S}-{architecture}"
+    # The name may come out of a classifier's file: it is a part of a folder's name, and no path.
+    name = re.sub(r"[^\w.+-]", "_", architecture)
+    return parent / f"{now:%Y-%m-%d-%H%M%S}-{name}"
 
 
 @contextmanager
@@ -169,9 +173,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise RunFolderError(
             f"{folder} holds no run, {CONFIG_NAME} is missing: give a run folder of "
             f"`imgclf train`; if a training in it ended before it began, train again with "
-            f"--run-dir {folder}."
+            f"--run-dir {shell_word(str(folder))}."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunFolderError(
             f"{folder / CONFIG_NAME} cannot be read ({error}): give a whole run folder."
         ) from error

@@ -17,6 +17,7 @@ from imgclf.atomic import write_csv_atomically, write_text_atomically
 from imgclf.errors import DataNotFoundError, RunFolderError
 from imgclf.evaluation.results import Evaluation
 from imgclf.figures.predictions import predicted_classes
+from imgclf.machine.terminal import shell_word
 from imgclf.runs.folder import RECORD_NAME, SPLIT_NAME, read_config
 
 __all__ = [
@@ -46,6 +47,13 @@ class Answers:
     predicted: NDArray[np.int64]
     probability: NDArray[np.float64]
     true_probability: NDArray[np.float64]
+
+
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError),
+    *(RecursionError, csv.Error),
+)
+"""What reading files raises that imgclf did not write."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,9 +208,9 @@ def read_run(folder: str | os.PathLike[str]) -> RunRecord:
         missing = Path(str(error.filename)).name
         raise RunFolderError(
             f"The training in {root} has not finished, {missing} is missing: go on with "
-            f"`imgclf train --resume {root}`."
+            f"`imgclf train --resume {shell_word(str(root))}`."
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunFolderError(f"The run in {root} cannot be read ({error}).") from error
 
 

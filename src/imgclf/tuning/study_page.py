@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imgclf.machine.terminal import printable
 from imgclf.tuning.space import Space
 from imgclf.tuning.trials import Trial, best_trial, completed
 
@@ -50,14 +51,14 @@ def study_page(
         parts += ["<h2>Options and score</h2>", _parallel(done, space)]
     if shares:
         rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{share:.0%}</td>"
+            f"<tr><td>{_text(name)}</td><td>{share:.0%}</td>"
             f"<td><div class='bar' style='width:{300 * share:.0f}px'></div></td></tr>"
             for name, share in shares.items()
         )
         parts.append(f"<h2>Share of the differences explained</h2><table>{rows}</table>")
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>"
+        f"<title>{_text(title)}</title><style>{STYLE}</style></head>"
         f"<body>{''.join(parts)}</body></html>\n"
     )
 
@@ -170,13 +171,18 @@ class _Axis:
         return (
             f"<line class='axis' x1='{self.x:.1f}' x2='{self.x:.1f}' y1='{MARGIN / 2}' "
             f"y2='{HEIGHT - MARGIN}'/>{labels}<text x='{self.x:.0f}' y='{HEIGHT - 20}' "
-            f"text-anchor='middle'>{html.escape(self.name)}</text>"
+            f"text-anchor='middle'>{_text(self.name)}</text>"
         )
 
     def _shown(self, value: Any) -> str:
         if self.name == "accuracy":
             return f"{value:.1%}"
-        return html.escape(f"{value:.3g}" if isinstance(value, float) else str(value))
+        return _text(f"{value:.3g}" if isinstance(value, float) else str(value))
+
+
+def _text(text: str) -> str:
+    """Write a text that is neither markup nor turns the direction of writing around."""
+    return html.escape(printable(text, is_name=True))
 
 
 def _value(trial: Trial, name: str) -> Any:
@@ -184,7 +190,7 @@ def _value(trial: Trial, name: str) -> Any:
 
 
 def _label(trial: Trial) -> str:
-    return html.escape(f"trial {trial.number}: {trial.score:.2%}")
+    return _text(f"trial {trial.number}: {trial.score:.2%}")
 
 
 def _limits(scores: Sequence[float]) -> tuple[float, float]:

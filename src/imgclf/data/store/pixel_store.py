@@ -12,11 +12,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from imgclf.data.pixels.decoder import DECODER_VERSION, DecodingLimits, ImageFacts, decode
+from imgclf.data.pixels.decoder import (
+    DECODER_VERSION,
+    REASONS,
+    DecodingLimits,
+    ImageFacts,
+    decode,
+)
 from imgclf.data.pixels.signatures import SIGNATURE_BYTES
 from imgclf.data.store import cache
 from imgclf.data.store.row_files import memory_file, new_file
@@ -213,7 +219,7 @@ def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> PixelSt
         pixels = _map(place / "pixels.u8", (num_files, *policy.pixel_shape))
         signatures = _map(place / "signatures.u8", (num_files, SIGNATURE_BYTES))
         cache.mark_used(place)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None  # Absent, just evicted, or of another format: scan again.
     return PixelStore(folder, scanned, signatures, StoredPixels(pixels), "disk", reused=True)
 
@@ -324,6 +330,8 @@ class _Scanner:
         )
 
 
+_FACT_TYPES: list[type] = [str, str, int, int, int, bool]
+
 _FACTS = [field.name for field in fields(ImageFacts)]  # astuple copies, several times as slow
 
 
@@ -337,8 +345,16 @@ def _write_index(path: Path, scanned: Sequence[ScannedFile]) -> None:
 
 def _read_index(path: Path) -> tuple[ScannedFile, ...]:
     with path.open(encoding="utf-8") as file:
-        lines = (json.loads(line) for line in file)
-        return tuple(
-            ScannedFile(sha256, reason, message, facts_of(*facts) if facts else None)
-            for sha256, reason, message, facts in lines
-        )
+        return tuple(_read_result(*json.loads(line)) for line in file)
+
+
+def _read_result(
+    sha256: str, reason: str, message: str, facts: Sequence[Any] | None
+) -> ScannedFile:
+    """Read what a scan learned of one file; `ValueError` for what no scan writes."""
+    texts = all(isinstance(text, str) for text in (sha256, reason, message))
+    accepted = not reason and facts and [type(fact) for fact in facts] == _FACT_TYPES
+    refused = reason in REASONS and not facts
+    if not texts or not (accepted or refused):
+        raise ValueError("no result of a scan")
+    return ScannedFile(sha256, reason, message, facts_of(*facts) if facts else None)
