@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import re
 import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 from typer.main import get_command
 
 from browsing import Visit
@@ -23,11 +26,13 @@ from imgclf.cli._parameters import parse_budget
 from imgclf.cli.main import app
 from imgclf.data.batches.augmentation import Augmentation, resolve_augmentation
 from imgclf.errors import RunFolderError
+from imgclf.reports.page import fill_page
 from imgclf.reports.report import write_report
 from imgclf.reports.reproduction import command_words, reproduction
 from imgclf.reports.sections import curves
 from imgclf.reports.thumbnails import choose_for_cells
 from imgclf.runs.record import read_run
+from imgclf.terminal import printable
 from imgclf.workflow.training import Settings, run_training
 
 ODD_CLASS = "<img src=x onerror=alert(1)>"
@@ -246,6 +251,58 @@ def test_the_model_card_states_the_same(odd_run: Path) -> None:
     assert f"**{right / len(rows):.2%}**" in card
     assert "\\<img src=x onerror=alert\\(1\\)\\>" in card
     assert ODD_CLASS not in card
+
+
+@pytest.mark.parametrize("name", [
+    "<script>alert(1)</script>", "[a](javascript:alert(1))", "![a](x.png)", "https://evil.example",
+    "www.evil.example", "a@evil.example", "`x`", "a|b", "# a", "&lt;", "a\nb", "\u202egnp.exe\x1b",
+])  # fmt: skip
+def test_names_stay_text_in_markdown(name: str) -> None:
+    """A name in the model card is neither markup nor a link, and cannot turn the text around."""
+    from imgclf.reports.model_card import _escaped
+
+    shown = MarkdownIt("commonmark").render(f"- {_escaped(name)}")
+    assert re.sub("</?(ul|li)>", "", shown).strip() == html.escape(printable(name, is_name=True))
+    assert not re.search(r"(?<!\\)://|\bwww\.|(?<!\\)@", _escaped(name))
+
+
+def test_nothing_turns_the_text_of_a_page_around() -> None:
+    """Overrides of the direction and control characters reach no page, wherever they come from."""
+    hostile = "\u202egnp.exe\x1b[2J\u2066"
+    page = fill_page(
+        "comparison.html", ("drawing.js",), {"title": hostile, "verdict": ""},
+        {"classes": [hostile], "deep": {"paths": ((hostile, 1),)}},
+    )  # fmt: skip
+    data = json.loads(page.split('id="page-data">')[1].split("</script>")[0])
+    for text in (page, data["classes"][0], data["deep"]["paths"][0][0]):
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+    assert data["classes"] == [r"\u202egnp.exe\x1b[2J\u2066"]
+    assert data["deep"] == {"paths": [[data["classes"][0], 1]]}
+
+
+def test_what_a_configuration_says_is_quoted_in_the_command(odd_run: Path) -> None:
+    """Whoever pastes the command of a strange run's report runs imgclf and nothing else."""
+    config = json.loads((odd_run / "config.json").read_text(encoding="utf-8"))
+    config |= {"architecture": "x; touch ran", "train_dir": "/a\n$(touch ran)", "group_by": "`x`"}
+    config["options"] = {"$(touch ran)": "'; touch ran"}
+    line = " ".join(command_words(config))
+    assert "\n" not in line
+    words = [str(shutil.which("bash")), "-c", f"printf '%s\\0' {line}"]
+    typed = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\0")
+    assert typed[:5] == ["imgclf", "train", config["train_dir"], "--arch", "x; touch ran"]
+    assert "$(touch ran)='; touch ran" in typed
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "split.csv", "record.json"])
+@pytest.mark.parametrize("content", ["", "a", "[" * 100_000, f"{'x' * 200_000},b\n", "{}", "[]"])
+def test_a_run_that_imgclf_did_not_write_is_one_error(
+    odd_run: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    """Files of a run folder that hold anything else are named: no bug of ours, and no report."""
+    run = shutil.copytree(odd_run, tmp_path / "run")
+    (run / name).write_text(content)
+    with pytest.raises(RunFolderError, match=re.escape(str(run))):
+        read_run(run)
 
 
 def test_suspects_are_held_out_images(odd_run: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,24 @@ def test_changes_are_noticed(make_folder: MakeFolder, make_image: Callable[..., 
     assert open_folder(root).reused
 
 
+NO_RESULTS = [
+    "[" * 100_000,
+    '["0", "no_such_reason", "", null]',
+    '["0", "", "", null]',
+    '["0", "empty_file", "", ["PNG", "RGB", 8, 8, 1, false]]',
+    '["0", "", "", ["PNG", "RGB", "8", 8, 1, false]]',
+    '["0", "", "", ["PNG"]]',
+    '[1, "", "", ["PNG", "RGB", 8, 8, 1, false]]',
+]
+"""Lines that no scan writes; the cache folder may be one that others can write into."""
+
+
+def write_first_line(entry: Path, line: str) -> None:
+    """Put a line in the place of an index's first."""
+    lines = (entry / "index.jsonl").read_text().splitlines()
+    (entry / "index.jsonl").write_text("\n".join([line, *lines[1:], ""]))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -121,6 +140,7 @@ def test_changes_are_noticed(make_folder: MakeFolder, make_image: Callable[..., 
         lambda entry: (entry / "pixels.u8").unlink(),
         lambda entry: (entry / "signatures.u8").write_bytes(b"short"),
         lambda entry: os.truncate(entry / "pixels.u8", 5),
+        *(partial(write_first_line, line=line) for line in NO_RESULTS),
     ],
 )
 def test_a_damaged_entry_is_replaced(
