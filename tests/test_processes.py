@@ -11,7 +11,7 @@ import pytest
 
 import imgclf
 from imgclf.doctor.diagnosis import diagnose
-from imgclf.tuning.workers import Workers
+from imgclf.tuning.local_workers import LocalWorkers
 
 ROOT = Path(imgclf.__file__).parent
 TAKEN_FOR_PYTHONS = ("json", "pickle", "traceback", "random", "select", "keras", "imgclf")
@@ -43,7 +43,7 @@ def test_every_process_leaves_the_current_folder_alone() -> None:
 
 def test_a_search_in_a_strange_folder_runs_nothing_of_it(trap: Path) -> None:
     """The processes of trials start, and no module beside the images runs."""
-    with Workers(1) as pool:
+    with LocalWorkers(1) as pool:
         while not pool._workers[0].ready:
             list(pool.events(1.0))
     assert not (trap / "ran").exists()

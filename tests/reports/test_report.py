@@ -26,13 +26,13 @@ from imgclf.cli._parameters import parse_budget
 from imgclf.cli.main import app
 from imgclf.data.batches.augmentation import Augmentation, resolve_augmentation
 from imgclf.errors import RunFolderError
+from imgclf.machine.terminal import printable
 from imgclf.reports.page import fill_page
 from imgclf.reports.report import write_report
 from imgclf.reports.reproduction import command_words, reproduction
 from imgclf.reports.sections import curves
 from imgclf.reports.thumbnails import choose_for_cells
 from imgclf.runs.record import read_run
-from imgclf.terminal import printable
 from imgclf.workflow.training import Settings, run_training
 
 ODD_CLASS = "<img src=x onerror=alert(1)>"

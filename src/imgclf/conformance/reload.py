@@ -71,7 +71,8 @@ def reload_bundle(
         load(path, architecture=None if isinstance(architecture, str) else architecture)
         return
     done = subprocess.run(  # noqa: S603 - our own interpreter and our own code
-        [sys.executable, "-c", LOAD, str(path), *source],
+        # -P: a json.py in the current folder must not be taken for Python's own.
+        [sys.executable, "-P", "-c", LOAD, str(path), *source],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,

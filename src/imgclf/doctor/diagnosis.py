@@ -140,7 +140,8 @@ def diagnose(probe: Probe | None = None) -> Diagnosis:
 
 def _run_probe(*arguments: str) -> dict[str, Any]:
     """Run `imgclf.doctor.probe` and return its answer, or how its process ended."""
-    command = [sys.executable, "-m", "imgclf.doctor.probe", *arguments]
+    # -P: a json.py in the current folder must not be taken for Python's own.
+    command = [sys.executable, "-P", "-m", "imgclf.doctor.probe", *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - our own module
             command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False

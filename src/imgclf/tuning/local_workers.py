@@ -124,7 +124,8 @@ class LocalWorkers:
     def _start(self) -> None:
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _end
         process = subprocess.Popen(
-            [sys.executable, "-m", "imgclf.tuning.trial_server"],
+            # -P: a pickle.py in the current folder must not be taken for Python's own.
+            [sys.executable, "-P", "-m", "imgclf.tuning.trial_server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
