@@ -1,9 +1,9 @@
-"""Train several architectures on the same division of a folder, and compare them fairly.
+"""Train several architectures on the same split of a folder, and compare them.
 
 Usage: python examples/compare_architectures.py FOLDER [NAME ...] [--epochs 15] [--image-size 96]
 
-All see the same training, validation and test images. Two figures whose intervals overlap widely
-are no difference: take the smaller network, or measure on more images.
+All have the same training, validation and test images. If two intervals overlap widely, the
+difference is not significant: take the smaller network, or evaluate on more images.
 """
 
 import argparse
@@ -26,7 +26,7 @@ for name in arguments.names:
         architecture=name,
         image_size=(arguments.image_size, arguments.image_size),
         epochs=arguments.epochs,
-        seed=0,  # the division depends on the images and the seed alone: it is the same for all
+        seed=0,  # the split depends on the images and the seed alone: it is the same for all
     )
     rows.append((clf.figures, name, clf.model.count_params(), time.monotonic() - began_s))
 

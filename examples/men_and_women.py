@@ -13,7 +13,7 @@ import imgclf
 # 1. A directory with one folder per class, to learn from.
 train_dir = sys.argv[1]
 
-# 2. Another one, kept apart, to see whether it has learned anything but these very pictures.
+# 2. Another one, held out, to see whether it has learned more than these pictures by heart.
 val_dir = sys.argv[2]
 
 # 5. and 6. Pictures become numbers: all are resized, training pictures are sheared and zoomed a
@@ -24,8 +24,7 @@ train, val = imgclf.make_generators(
     val_dir,
     image_size=(150, 150),  # height, width
     batch_size=16,
-    shear_range=0.2,  # degrees
-    zoom_range=0.2,
+    augment="classic",  # shear 0.2 degrees, zoom 0.2
 )
 print(f"{train.num_classes} classes, {train.class_names}: {train.num_samples} training images")
 
@@ -38,8 +37,8 @@ model = imgclf.build_model(
 # 7. Learning rate, epochs, and the steps that follow from the batch size.
 epochs = int(sys.argv[3]) if len(sys.argv) > 3 else 20
 print(f"{train.num_samples} images / {train.batch_size} = {train.steps_per_epoch} steps per epoch")
-result = imgclf.fit(model, train, val, epochs=epochs, learning_rate=1e-3, verbose=1)
-print(f"Best epoch: {result.best_epoch + 1} of {epochs}")
+fitted = imgclf.fit(model, train, val, epochs=epochs, learning_rate=1e-3, verbose=1)
+print(f"Best epoch: {fitted.best_epoch + 1} of {fitted.epochs}")
 
 # 8. Save it; imgclf.load gives it back, and `imgclf train --from` trains it further.
 clf = imgclf.Classifier(model, train)

@@ -1,10 +1,10 @@
 """Classify all images of a folder into a table, and set aside what the classifier is unsure of.
 
-Usage: python examples/predict_folder.py BUNDLE FOLDER [--sure 0.9]
+Usage: python examples/predict_folder.py CLASSIFIER FOLDER [--sure 0.9]
 
 The table is labels.csv; images are neither moved nor changed. The same on the command line:
 
-    imgclf predict BUNDLE FOLDER --csv > labels.csv
+    imgclf predict CLASSIFIER FOLDER --csv > labels.csv
 """
 
 import argparse
@@ -14,13 +14,13 @@ from collections import Counter
 import imgclf
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("bundle")
+parser.add_argument("classifier")
 parser.add_argument("folder")
 parser.add_argument("--sure", type=float, default=0.9, help="Least probability of an answer.")
 arguments = parser.parse_args()
 
-clf = imgclf.load(arguments.bundle)
-# strict=False: a damaged image is named in the log and left out, and the others go on.
+clf = imgclf.load(arguments.classifier)
+# strict=False: a damaged image is named in the log and left out, the others are classified.
 predictions = clf.predict(arguments.folder, strict=False)
 
 with open("labels.csv", "w", newline="", encoding="utf-8") as file:

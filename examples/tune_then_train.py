@@ -21,17 +21,14 @@ parser.add_argument("--epochs", type=int, default=30)
 parser.add_argument("--image-size", type=int, default=96)
 arguments = parser.parse_args()
 
-train, val = imgclf.make_generators(
-    arguments.folder, image_size=(arguments.image_size, arguments.image_size)
-)
 result = imgclf.tune(
     "three_conv",
-    train,
-    val,
+    arguments.folder,
+    image_size=arguments.image_size,
     max_trials=arguments.trials,
     trial_epochs=arguments.trial_epochs,
     space={"filters": [16, 32, 48], "learning_rate": "3e-4..3e-3:log"},
-    fresh=True,  # remove an earlier study of the same search; resume=True would go on with it
+    fresh=True,  # delete an earlier study of the same search; resume=True would continue it
 )
 print(f"Best of {len(result.trials)} trials: learning rate {result.learning_rate:.2g}", end=", ")
 print(", ".join(f"{name}={value}" for name, value in result.options.items()))

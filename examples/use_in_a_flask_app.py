@@ -2,7 +2,7 @@
 
 Usage: pip install flask, then:
 
-    IMGCLF_BUNDLE=pets.imgclf flask --app examples/use_in_a_flask_app.py run
+    IMGCLF_CLASSIFIER=pets.imgclf flask --app examples/use_in_a_flask_app.py run
     curl --data-binary @cat.jpg http://127.0.0.1:5000/classify
 
 `flask run` is for trying things out; serve it to others with a real WSGI server behind a proxy.
@@ -20,7 +20,7 @@ app.config["MAX_CONTENT_LENGTH"] = 16 * 1024 * 1024  # bytes; larger uploads are
 
 # Loaded once, before the first request: this takes some seconds. Loading runs no code from the
 # file, and the decoder refuses oversized and malformed images before it allocates for them.
-clf = imgclf.load(os.environ.get("IMGCLF_BUNDLE", "model.imgclf"))
+clf = imgclf.load(os.environ.get("IMGCLF_CLASSIFIER", "model.imgclf"))
 one_at_a_time = threading.Lock()  # the network uses all cores for one image already
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from forked_python import ForkedPython
+
 # Before TensorFlow is imported by anyone: as the command line starts it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -21,6 +23,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A busy machine is not a defect: no example is refused for its duration.
 hypothesis.settings.register_profile("imgclf", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("imgclf")
+
+COMMAND = "from imgclf.cli.main import run; run()"
+"""What the `imgclf` command is."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -88,16 +93,33 @@ def bundle(trained: Any) -> Path:
 
 
 @pytest.fixture(scope="session")
-def imgclf_command() -> Run:
-    """Return a function that runs the real command in a process of its own."""
+def forked_python() -> Iterator[ForkedPython]:
+    """Return the starter of processes that need not import TensorFlow again."""
+    python = ForkedPython()
+    yield python
+    python.close()
 
-    def run(*arguments: object, cwd: Path | None = None, **env: str) -> Any:
+
+@pytest.fixture(scope="session")
+def imgclf_command(forked_python: ForkedPython) -> Run:
+    """Return a function that runs the real command in a process of its own.
+
+    ``fresh=True`` asks for one that starts from nothing, where the start is part of the promise; an
+    environment that Python or TensorFlow reads when it starts gets one, too.
+    """
+
+    def run(
+        *arguments: object, cwd: Path | None = None, fresh: bool = False, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "COLUMNS": "80", **env}
+        if not fresh and forked_python.can_start(environment):
+            return forked_python.run(COMMAND, *arguments, cwd=cwd, env=environment)
         return subprocess.run(
-            [sys.executable, "-c", "from imgclf.cli.main import run; run()", *map(str, arguments)],
+            [sys.executable, "-c", COMMAND, *map(str, arguments)],
             capture_output=True,
             text=True,
             cwd=cwd,
-            env={**os.environ, "COLUMNS": "80", **env},
+            env=environment,
             timeout=240,
             check=False,
         )

@@ -126,7 +126,7 @@ def test_retraining(
 def test_the_web_service(monkeypatch: pytest.MonkeyPatch, bundle: Path, two_classes: Path) -> None:
     """An image is answered with its class, anything else with 400 and a reason."""
     pytest.importorskip("flask")
-    monkeypatch.setenv("IMGCLF_BUNDLE", str(bundle))
+    monkeypatch.setenv("IMGCLF_CLASSIFIER", str(bundle))
     app = runpy.run_path(str(EXAMPLES / "use_in_a_flask_app.py"))["app"]
     client = app.test_client()
     image = (two_classes / "dark" / "000.png").read_bytes()

@@ -282,8 +282,8 @@ def _one_argument(input_shape: Any) -> None: ...
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (_no_type, "Option 'width' of architecture 'net' has no type that says what is valid"),
-        (_bare_type, "Option 'width' of architecture 'net' has no type that says what is valid"),
+        (_no_type, "Option 'width' of architecture 'net' has no type with valid values"),
+        (_bare_type, "Option 'width' of architecture 'net' has no type with valid values"),
         (_no_default, "Option 'width' of architecture 'net' has no default"),
         (_bad_default, "declares 3, which its own bounds refuse: a whole number from 1 to 2."),
         (_bad_search, "declares 0, which its own bounds refuse: a whole number from 1 to 9."),
@@ -291,7 +291,7 @@ def _one_argument(input_shape: Any) -> None: ...
         (_reserved, "Option 'seed' of architecture 'net' has a name that build_model itself uses"),
         (_positional, "Option 'width' of architecture 'net' is positional"),
         (_empty_bounds, "accepts nothing: a whole number from 9 to 1."),
-        (_log_of_zero, "is searched in equal ratios (log=True) from 0"),
+        (_log_of_zero, "is searched on a logarithmic scale (log=True) from 0"),
         (_one_argument, "Architecture 'net' takes (input_shape): its signature must be"),
         (dict, "Architecture 'net'"),
     ],

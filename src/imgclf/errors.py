@@ -15,13 +15,13 @@ would catch anyway, so ``except ValueError`` keeps working::
     ├── ImageError (ValueError)                 one image cannot be decoded
     ├── WeightsError (OSError)                  pretrained weights cannot be fetched or read
     ├── WriteError (OSError)                    a file or folder cannot be written
-    ├── TrainingError (RuntimeError)            a training could not go on
-    │   └── OutOfMemoryError (MemoryError)      the memory does not hold a step
-    ├── TuningError (RuntimeError)              a search could not go on
+    ├── TrainingError (RuntimeError)            a training failed
+    │   └── OutOfMemoryError (MemoryError)      not enough memory for a training step
+    ├── TuningError (RuntimeError)              a search failed
     ├── RunFolderError (FileExistsError)        a run folder is in use or holds another run
     ├── StudyError (FileExistsError)            a study folder is in use or holds another study
-    ├── BundleError (ValueError)                a file is not a usable bundle
-    └── AccuracyError (AssertionError)          a classifier is worse than what was demanded of it
+    ├── BundleError (ValueError)                a file is not a usable classifier's file
+    └── AccuracyError (AssertionError)          a classifier is less accurate than required
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ __all__ = [
 
 
 class ImgclfError(Exception):
-    """Root of all errors that imgclf raises on purpose; its text is one line for a person.
+    """Root of all errors that imgclf raises on purpose; its text is one line.
 
     Example:
         >>> try:
@@ -85,7 +85,7 @@ class OptionError(ArgumentError):
 
 
 class UnknownArchitectureError(ImgclfError, LookupError):
-    """No installed architecture has the name that was asked for.
+    """No installed architecture has this name.
 
     Example:
         >>> imgclf.build_model("resnt9", (32, 32, 3))
@@ -95,7 +95,7 @@ class UnknownArchitectureError(ImgclfError, LookupError):
 
 
 class PluginError(ImgclfError, ImportError):
-    """An architecture is registered but cannot be used; the message names its distribution.
+    """An installed architecture cannot be used; the message names its package.
 
     Example:
         >>> try:                                                            # doctest: +SKIP
@@ -176,7 +176,7 @@ class ImageError(ImgclfError, ValueError):
 
 
 class WeightsError(ImgclfError, OSError):
-    """Pretrained weights cannot be had; the message names the file and where to put it.
+    """Pretrained weights cannot be fetched or read; the message names the file and its place.
 
     Example:
         >>> try:                                                            # doctest: +SKIP
@@ -202,7 +202,7 @@ class WriteError(ImgclfError, OSError):
 
 
 class TrainingError(ImgclfError, RuntimeError):
-    """A training could not go on; the message names the step and what to do.
+    """A training failed; the message names the step and what to do.
 
     Example:
         >>> try:                                                            # doctest: +SKIP
@@ -213,7 +213,7 @@ class TrainingError(ImgclfError, RuntimeError):
 
 
 class OutOfMemoryError(TrainingError, MemoryError):
-    """The memory does not hold a training step; the message names a batch size to try.
+    """There is not enough memory for a training step; the message names a batch size to try.
 
     Example:
         >>> try:                                                            # doctest: +SKIP
@@ -224,7 +224,7 @@ class OutOfMemoryError(TrainingError, MemoryError):
 
 
 class TuningError(ImgclfError, RuntimeError):
-    """A search could not go on: its trials fail alike, or its processes cannot be started.
+    """A search failed: its trials fail alike, or its processes cannot be started.
 
     Example:
         >>> try:                                                            # doctest: +SKIP
@@ -250,7 +250,7 @@ class RunFolderError(ImgclfError, FileExistsError):
 
 
 class StudyError(ImgclfError, FileExistsError):
-    """A study folder is in use, holds a study already, or another one than was asked for.
+    """A study folder is in use, or already holds this or another study.
 
     Example:
         >>> try:                                                            # doctest: +SKIP
@@ -265,7 +265,7 @@ class StudyError(ImgclfError, FileExistsError):
 
 
 class BundleError(ImgclfError, ValueError):
-    """A file is not a usable bundle: not one at all, damaged, too new, or of a missing plugin.
+    """A classifier's file cannot be used: wrong format, damaged, too new, or of a missing plugin.
 
     Example:
         >>> try:                                                            # doctest: +SKIP
@@ -276,23 +276,23 @@ class BundleError(ImgclfError, ValueError):
 
 
 class AccuracyError(ImgclfError, AssertionError):
-    """A classifier is less accurate than what was demanded of it.
+    """A classifier is less accurate than required.
 
     Example:
-        >>> # imgclf evaluate pets.imgclf photos/ --assert-accuracy 0.9 ends with it, exit code 1
+        >>> # imgclf evaluate pets.imgclf photos/ --assert-accuracy 0.9 raises it: exit code 1
         >>> issubclass(imgclf.AccuracyError, AssertionError)
         True
     """
 
 
 def in_one_line(error: BaseException) -> str:
-    """Write an exception of somebody else's as one line: its type and its text.
+    """Return the type and text of any exception as one line.
 
     Args:
-        error: Any exception; Keras' have many lines with colours in them.
+        error: Any exception; those of Keras have many lines, with colours.
 
     Returns:
-        ``"ValueError: what it says"``.
+        Such as ``"ValueError: wrong shape"``.
 
     Example:
         >>> in_one_line(ValueError("  wrong   shape "))

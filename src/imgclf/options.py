@@ -1,7 +1,7 @@
-"""What an architecture can be asked for, read from its signature.
+"""The options of an architecture, read from its signature.
 
-An option is one keyword-only parameter of an architecture function. Its annotation says what is
-valid and, with ``search=``, what the tuner tries::
+An option is one keyword-only parameter of an architecture function. Its annotation declares the
+valid values and, with ``search=``, those that a search tries::
 
     def my_net(
         input_shape, num_classes, *,
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 Value = bool | int | float | str | None
-"""An option's value: what JSON can hold, so that a bundle can record it."""
+"""An option's value: JSON, so that the classifier's file can record it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Int:
     Attributes:
         minimum: Smallest valid value.
         maximum: Largest valid value.
-        search: Values that the tuner tries by default; empty keeps the option out of the
+        search: Values that a search tries by default; empty keeps the option out of the
             default search.
-        log: Whether a search over the whole range goes in equal ratios.
+        log: Whether a search over the whole range is logarithmic.
 
     Example:
         >>> Int(8, 256, search=[16, 32, 64]).accepted
@@ -70,7 +70,7 @@ class Int:
     log: bool = False
 
     def __post_init__(self) -> None:
-        """Freeze the list that was given."""
+        """Freeze the list."""
         object.__setattr__(self, "search", tuple(self.search))
 
     @property
@@ -99,9 +99,9 @@ class Float:
     Attributes:
         minimum: Smallest valid value.
         maximum: Largest valid value.
-        search: Values that the tuner tries by default; empty keeps the option out of the
+        search: Values that a search tries by default; empty keeps the option out of the
             default search.
-        log: Whether a search over the whole range goes in equal ratios.
+        log: Whether a search over the whole range is logarithmic.
 
     Example:
         >>> Float(0.0, 0.9, search=[0.0, 0.3, 0.5]).accepts(1.0)
@@ -115,7 +115,7 @@ class Float:
     log: bool = False
 
     def __post_init__(self) -> None:
-        """Freeze the list that was given."""
+        """Freeze the list."""
         object.__setattr__(self, "search", tuple(self.search))
 
     @property
@@ -142,7 +142,7 @@ class Choice:
     """One of a few values, which come from the annotation's ``Literal`` (or ``bool``).
 
     Attributes:
-        search: Values that the tuner tries by default; empty keeps the option out of the
+        search: Values that a search tries by default; empty keeps the option out of the
             default search.
         values: All valid values; filled in from the annotation when it is read.
 
@@ -156,7 +156,7 @@ class Choice:
     values: Sequence[Value] = ()
 
     def __post_init__(self) -> None:
-        """Freeze the lists that were given."""
+        """Freeze the lists."""
         object.__setattr__(self, "search", tuple(self.search))
         object.__setattr__(self, "values", tuple(self.values))
 
@@ -192,14 +192,14 @@ WEIGHTS_ENDING = ".h5"
 class Weights(Choice):
     """Where a network's first weights come from: a name, ``"none"``, or the path of a file.
 
-    The value says where a network came from and nothing else: a bundle holds all weights, and its
-    network is always built with ``"none"``, so that loading it fetches nothing::
+    The value records the origin of the weights and nothing else: the classifier's file holds all
+    weights, and its network is always built with ``"none"``, so that loading it fetches nothing::
 
         def my_net(input_shape, num_classes, *, weights: Annotated[str, Weights()] = "none"): ...
 
     Attributes:
         names: Weights that the architecture knows by name.
-        search: Values that the tuner tries by default.
+        search: Values that a search tries by default.
         values: ``"none"`` and the names.
 
     Example:
@@ -210,7 +210,7 @@ class Weights(Choice):
     names: Sequence[str] = ("imagenet",)
 
     def __post_init__(self) -> None:
-        """Freeze the lists that were given."""
+        """Freeze the lists."""
         Choice.__post_init__(self)
         object.__setattr__(self, "names", tuple(self.names))
         object.__setattr__(self, "values", (WITHOUT_WEIGHTS, *self.names))
@@ -243,8 +243,8 @@ class Option:
 
     Attributes:
         name: The keyword in ``build_model(...)`` and in ``--set name=value``.
-        range: What is valid and what the tuner tries.
-        default: The value where nothing is given.
+        range: Valid values, and those that a search tries.
+        default: The default.
     """
 
     name: str
@@ -265,7 +265,7 @@ def read_options(architecture: Callable[..., Any], name: str) -> tuple[Option, .
 
     Args:
         architecture: The architecture function.
-        name: How to call it in an error.
+        name: Its name in error messages.
 
     Returns:
         One `Option` per keyword-only parameter.
@@ -319,11 +319,13 @@ def _read_option(
     if parameter.name in RESERVED_NAMES:
         raise ContractError(f"{where} has a name that build_model itself uses: rename it.")
     if parameter.default is inspect.Parameter.empty:
-        raise ContractError(f"{where} has no default: give it one, so that the name alone builds.")
+        raise ContractError(
+            f"{where} has no default: give it one, so that the name alone is enough to build it."
+        )
     option_range = _range_of(_evaluate(architecture, parameter.annotation, where))
     if option_range is None:
         raise ContractError(
-            f"{where} has no type that says what is valid: annotate it as Literal[...], bool, "
+            f"{where} has no type with valid values: annotate it as Literal[...], bool, "
             "Annotated[int, Int(minimum, maximum)] or Annotated[float, Float(minimum, maximum)]."
         )
     if isinstance(option_range, (Int, Float)):
@@ -341,7 +343,7 @@ def _check_bounds(option_range: Int | Float, where: str) -> None:
         raise ContractError(f"{where} accepts nothing: {option_range.accepted}.")
     if option_range.log and option_range.minimum <= 0:
         raise ContractError(
-            f"{where} is searched in equal ratios (log=True) from {option_range.minimum:g}: "
+            f"{where} is searched on a logarithmic scale (log=True) from {option_range.minimum:g}: "
             "give a minimum above 0."
         )
 
@@ -350,7 +352,7 @@ def _evaluate(architecture: Callable[..., Any], annotation: Any, where: str) -> 
     if not isinstance(annotation, str):
         return annotation
     try:
-        # The text is the source of a function that is about to be called anyway.
+        # The text is part of a function that will be called anyway.
         return eval(annotation, _globals_of(architecture))  # noqa: S307
     except Exception as error:
         raise ContractError(
@@ -454,7 +456,7 @@ def without_weights(options: Sequence[Option], values: Mapping[str, Value]) -> d
 
 
 def is_pretrained(options: Sequence[Option], values: Mapping[str, Value]) -> bool:
-    """Tell whether values ask for weights that were trained before.
+    """Tell whether values select pretrained weights.
 
     Args:
         options: What `read_options` returned.

@@ -111,7 +111,7 @@ def test_it_survives_its_tensors_and_refuses_others() -> None:
     """Read back, it measures the same to the last bit; tensors of another network are refused."""
     fitted = fit(layers=4)
     tensors = fitted.to_tensors()
-    again = Familiarity.from_tensors(tensors, [3, 3, 3, 3])
+    again = Familiarity.from_tensors(tensors, [3, 3, 3, 3], 3)
     points = [draw(100, 4)[0]] * 4
     assert (again.measure(points) == fitted.measure(points)).all()
     wrong = [
@@ -122,10 +122,14 @@ def test_it_survives_its_tensors_and_refuses_others() -> None:
         ({**tensors, "validation_scores": np.zeros(0, np.float32)}, [3] * 4),
         ({**tensors, "0/offset": tensors["0/offset"].astype(np.float64)}, [3] * 4),
         ({**tensors, "0/centres": np.zeros((0, 3), np.float32)}, [3] * 4),
+        ({**tensors, "0/centres": np.zeros((), np.float32)}, [3] * 4),
+        ({**tensors, "0/centres": np.zeros((13, 3), np.float32)}, [3] * 4),
+        ({**tensors, "0/columns": np.zeros((), np.int64)}, [3] * 4),
+        ({**tensors, "validation_scores": tensors["validation_scores"][::-1]}, [3] * 4),
     ]
     for changed, sizes in wrong:
         with pytest.raises(ValueError, match=r"\w"):
-            Familiarity.from_tensors(changed, sizes)
+            Familiarity.from_tensors(changed, sizes, 3)
 
 
 @pytest.mark.parametrize("name", imgclf.list_architectures())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,9 @@ from typing import Any
 
 import pytest
 from PIL import Image
+
+from conftest import COMMAND
+from forked_python import ForkedProcess, ForkedPython
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -42,6 +44,7 @@ def run_dir(
         *("train", two_classes, "--arch", "three_conv", "--set", "filters=8"),
         *("--set", "hidden_units=8", "--image-size", "24", "--epochs", "3"),
         *("--batch-size", "16", "--learning-rate", "5e-3", "--run-dir", folder / "run"),
+        fresh=True,
     )
     (two_classes / "dark" / "broken.jpg").unlink()
     assert done.returncode == 0, done.stderr
@@ -115,7 +118,7 @@ def test_predict_names_what_it_leaves_out(
 
 def test_info_shows_the_bundle_without_tensorflow(run_dir: Path, imgclf_command: Run) -> None:
     """Info prints classes, network, accuracy and versions."""
-    done = imgclf_command("info", run_dir / "model.imgclf")
+    done = imgclf_command("info", run_dir / "model.imgclf", fresh=True)
     assert done.returncode == 0
     for part in ("dark, light", "three_conv", "filters=8", "24 x 24", "accuracy", "keras"):
         assert part in done.stdout
@@ -232,15 +235,12 @@ def test_help_states_the_defaults(imgclf_command: Run) -> None:
         assert part in text
 
 
-def start_training(folder: Path, run_dir: Path, epochs: int) -> subprocess.Popen[str]:
+def start_training(python: ForkedPython, folder: Path, run_dir: Path, epochs: int) -> ForkedProcess:
     """Start a training and return once its first epoch is done."""
-    command = "from imgclf.cli.main import run; run()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", command, "train", folder, "--image-size", "24", "--epochs",
-         str(epochs), "--arch", "three_conv", "--set", "filters=8", "--run-dir", run_dir],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ,
+    process = python.start(
+        COMMAND, "train", folder, "--image-size", "24", "--epochs", epochs,
+        "--arch", "three_conv", "--set", "filters=8", "--run-dir", run_dir,
     )  # fmt: skip
-    assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("Epoch"):
             return process
@@ -249,10 +249,15 @@ def start_training(folder: Path, run_dir: Path, epochs: int) -> subprocess.Popen
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_a_training_in_good_order(
-    number: int, code: int, two_classes: Path, imgclf_command: Run, tmp_path: Path
+    number: int,
+    code: int,
+    two_classes: Path,
+    forked_python: ForkedPython,
+    imgclf_command: Run,
+    tmp_path: Path,
 ) -> None:
     """Ctrl-C and SIGTERM end a training with a usable bundle, its exit code and no traceback."""
-    process = start_training(two_classes, tmp_path / "run", epochs=5000)
+    process = start_training(forked_python, two_classes, tmp_path / "run", epochs=5000)
     time.sleep(0.2)
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
@@ -265,12 +270,14 @@ def test_signals_end_a_training_in_good_order(
 
 
 @pytest.mark.slow
-def test_ctrl_c_at_twenty_moments(two_classes: Path, imgclf_command: Run, tmp_path: Path) -> None:
+def test_ctrl_c_at_twenty_moments(
+    two_classes: Path, forked_python: ForkedPython, imgclf_command: Run, tmp_path: Path
+) -> None:
     """Whenever Ctrl-C comes after the first epoch, the bundle that is left predicts."""
     image = next((two_classes / "dark").iterdir())
     for moment in range(20):
         run_dir = tmp_path / f"run-{moment}"
-        process = start_training(two_classes, run_dir, epochs=5000)
+        process = start_training(forked_python, two_classes, run_dir, epochs=5000)
         time.sleep(0.11 * moment)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)
@@ -281,11 +288,11 @@ def test_ctrl_c_at_twenty_moments(two_classes: Path, imgclf_command: Run, tmp_pa
 
 
 def test_a_killed_training_is_resumed(
-    two_classes: Path, imgclf_command: Run, tmp_path: Path
+    two_classes: Path, forked_python: ForkedPython, imgclf_command: Run, tmp_path: Path
 ) -> None:
     """After SIGKILL --resume goes on to the last epoch; a finished run is not run again."""
     run_dir = tmp_path / "run"
-    process = start_training(two_classes, run_dir, epochs=25)
+    process = start_training(forked_python, two_classes, run_dir, epochs=25)
     process.kill()
     process.communicate()
     done = imgclf_command("train", "--resume", run_dir)
@@ -296,12 +303,12 @@ def test_a_killed_training_is_resumed(
 
 
 def test_changed_images_are_refused_on_resume(
-    two_classes: Path, imgclf_command: Run, tmp_path: Path
+    two_classes: Path, forked_python: ForkedPython, imgclf_command: Run, tmp_path: Path
 ) -> None:
     """A folder that changed since the run began is refused, with the first differences."""
     images = tmp_path / "images"
     shutil.copytree(two_classes, images)
-    process = start_training(images, tmp_path / "run", epochs=5000)
+    process = start_training(forked_python, images, tmp_path / "run", epochs=5000)
     process.kill()
     process.communicate()
     shutil.copy(images / "dark" / "001.png", images / "light" / "new.png")

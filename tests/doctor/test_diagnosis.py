@@ -82,7 +82,7 @@ def test_what_a_person_sees_fits_80_columns(
     ill = capsys.readouterr().out
     assert "AVIF no" in ill
     assert "pip install --upgrade pillow" in ill
-    assert "imgclf can work" not in ill
+    assert "imgclf works here" not in ill
     print_diagnosis(diagnose_with())
     well = capsys.readouterr().out
     assert "Next: imgclf demo" in well
@@ -93,7 +93,7 @@ def test_what_a_person_sees_fits_80_columns(
     ("probes", "severity", "text", "remedy"),
     [
         ({"tensorflow": {"fault": "ImportError: x"}}, "error", "ImportError: x", "pip install"),
-        ({"tensorflow": {"fault": diagnosing.NO_ANSWER}}, "error", "no answer", "less to do"),
+        ({"tensorflow": {"fault": diagnosing.NO_ANSWER}}, "error", "no answer", "less busy"),
         (
             {"tensorflow": {**SOUND["tensorflow"], "backend": "torch"}},
             "error", "backend 'torch'", "KERAS_BACKEND=tensorflow",

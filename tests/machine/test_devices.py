@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import imgclf
+from forked_python import ForkedPython
 from imgclf.errors import ArgumentError, OutOfMemoryError
 from imgclf.machine.devices import divisible_batch_size
 from imgclf.runs.folder import read_config
@@ -40,7 +39,9 @@ def test_no_device_goes_empty(batch_size: int, counts: list[int], replicas: int)
             assert share * (replicas - 1) < last
 
 
-def test_two_devices_train_one_network(two_classes: Path, tmp_path: Path) -> None:
+def test_two_devices_train_one_network(
+    two_classes: Path, forked_python: ForkedPython, tmp_path: Path
+) -> None:
     """On two logical devices the whole way works, and gives a bundle that predicts anywhere."""
     script = f"""
         import tensorflow as tf
@@ -56,10 +57,7 @@ def test_two_devices_train_one_network(two_classes: Path, tmp_path: Path) -> Non
             )
         print(type(clf.model.weights[0].value).__name__, clf.figures.accuracy)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    done = forked_python.run(textwrap.dedent(script))
     assert done.returncode == 0, done.stderr[-3000:]
     kind, accuracy = done.stdout.split()
     assert "Mirrored" in kind
@@ -149,11 +147,12 @@ def test_deterministic_trainings_give_the_same_bits(
 ) -> None:
     """Two processes with the same seed write the same weights, bit for bit."""
     hashes = []
-    for name in ("a", "b"):
+    for name, fresh in (("a", False), ("b", True)):
         run = tmp_path / name
         done = imgclf_command(
             "train", two_classes, "--arch", "resnet9", "--set", "filters=8", "--image-size", 24,
             "--epochs", 2, "--deterministic", "--seed", 3, "--run-dir", run,
+            fresh=fresh,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         members = imgclf_command("info", run / "model.imgclf", "--json")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 
 import imgclf
+from forked_python import ForkedPython
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.training.checkpoints import newest_state, save_state
 
@@ -160,7 +159,7 @@ def test_plain_datasets_have_no_checkpoints(batches: Any, tmp_path: Path) -> Non
 
 
 def test_a_write_killed_at_any_moment_leaves_a_whole_checkpoint(
-    batches: Any, tmp_path: Path
+    batches: Any, forked_python: ForkedPython, tmp_path: Path
 ) -> None:
     """SIGKILL at each step of a save leaves the earlier or the new checkpoint, never neither."""
     imgclf.fit(fresh_model(), *batches, epochs=1, checkpoint_dir=tmp_path)
@@ -197,10 +196,7 @@ def test_a_write_killed_at_any_moment_leaves_a_whole_checkpoint(
             (folder / "epoch-000002-step-00000000.safetensors").unlink(missing_ok=True)
         """
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    done = forked_python.run(script, tmp_path)
     lines = [line.split() for line in done.stdout.splitlines()]
     assert [call for call, _, _ in lines] == ["fsync", "replace", "fsync", "unlink"], done.stderr
     assert all(number == "9" and epoch in ("1", "2") for _, number, epoch in lines)

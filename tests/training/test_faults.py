@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from forked_python import ForkedPython
+
 FULL_DISK = """
 import json, pathlib, resource, signal, sys
 from dataclasses import replace
@@ -50,7 +52,9 @@ print(json.dumps(["loads", imgclf.load(bundle).class_names == classifier.class_n
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sets a limit for file sizes")
-def test_a_disk_that_is_full_at_any_byte(trained: Any, two_classes: Path, tmp_path: Path) -> None:
+def test_a_disk_that_is_full_at_any_byte(
+    trained: Any, two_classes: Path, forked_python: ForkedPython, tmp_path: Path
+) -> None:
     """Where the system refuses a write, at 20 places of each file, old files stay as they were."""
     import imgclf
 
@@ -60,10 +64,7 @@ def test_a_disk_that_is_full_at_any_byte(trained: Any, two_classes: Path, tmp_pa
     data = imgclf.make_generators(two_classes, image_size=(24, 24))
     model = imgclf.build_model("three_conv", (24, 24, 3), filters=8, hidden_units=8)
     imgclf.fit(model, *data, epochs=1, checkpoint_dir=tmp_path / "checkpoints")
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, bundle, tmp_path / "checkpoints"],
-        capture_output=True, text=True, check=False, timeout=200,
-    )  # fmt: skip
+    done = forked_python.run(FULL_DISK, bundle, tmp_path / "checkpoints")
     assert done.returncode == 0, done.stderr[-2000:]
     *lines, last = [json.loads(line) for line in done.stdout.splitlines()]
     assert [name for name, _, _ in lines] == ["bundle"] * 20 + ["checkpoint"] * 20

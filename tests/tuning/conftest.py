@@ -99,9 +99,9 @@ def trial_server(plugin: str) -> Iterator[Any]:
 @pytest.fixture
 def one_server(trial_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the searches of a test share the server process."""
-    from imgclf.tuning import pool as pools
+    from imgclf.tuning import pool
 
-    monkeypatch.setattr(pools, "LocalWorkers", lambda _count: nullcontext(trial_server))
+    monkeypatch.setattr(pool, "LocalWorkers", lambda _count: nullcontext(trial_server))
 
 
 @pytest.fixture(scope="session")
@@ -109,3 +109,37 @@ def command_env(plugin_path: Path) -> dict[str, str]:
     """Return the environment in which the command finds the plugin."""
     paths = [str(plugin_path), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+@pytest.fixture
+def scripted_workers() -> Iterator[Any]:
+    """Return a function that connects scripted workers to a chief; they are closed at the end."""
+    from scripted_worker import ScriptedWorker
+
+    made: list[ScriptedWorker] = []
+
+    def connect(chief: Any, *, hello: bool = True) -> ScriptedWorker:
+        made.append(ScriptedWorker(chief, hello=hello))
+        return made[-1]
+
+    yield connect
+    for worker in made:
+        worker.close()
+
+
+@pytest.fixture
+def task(batches: Any, plugin: str, tmp_path: Path) -> Any:
+    """Return trial 7 of a study that exists."""
+    from imgclf.runs.resolution import resolve_settings
+    from imgclf.runs.settings import Settings
+    from imgclf.tuning.candidates import default_candidate
+    from imgclf.tuning.tasks import TrialTask
+    from imgclf.tuning.trial_settings import TrialSettings
+
+    for name in ("bundles", "logs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "study.json").write_text("{}")
+    settings, plan = TrialSettings(resolve_settings(Settings(epochs=2), 100)), batches[0].plan
+    candidate = default_candidate(plugin, plan, settings)
+    bundle, log = tmp_path / "bundles" / "0007.imgclf", tmp_path / "logs" / "0007.txt"
+    return TrialTask(plan, candidate, settings, str(bundle), str(log))

@@ -36,9 +36,9 @@ def test_the_live_table_keeps_within_80_columns() -> None:
     )
     console = Console(width=80, force_terminal=True, color_system=None, record=True)
     display = SearchDisplay(spec, (done,), console)
-    with display as watcher:
-        watcher.began(1, candidate)
-        watcher.epoch(1, 3, 0.25)
+    with display as callbacks:
+        callbacks.on_trial_begin(1, candidate)
+        callbacks.on_epoch_end(1, 3, 0.25)
         with console.capture() as capture:
             console.print(display._table())
     lines = capture.get().splitlines()

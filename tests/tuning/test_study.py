@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from imgclf.errors import StudyError
 from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.study import Study, differences, open_study, study_key
-from imgclf.tuning.trials import Trial, best_trial, rank, trial_from_dict
+from imgclf.tuning.trials import Trial
 
 IDENTITY = {"version": "1", "space": {"filters": "16,32"}, "settings": {"epochs": 3}}
 
@@ -119,14 +118,3 @@ def test_only_the_best_bundles_stay(tmp_path: Path) -> None:
             study.keep_best(2, always=[0])
     kept = sorted(path.stem for path in (study_dir / "bundles").iterdir())
     assert kept == ["0000", "0001", "0004"]
-
-
-def test_a_failed_trial_is_never_best() -> None:
-    """Trials rank by accuracy, then log loss, then number; those without a result come last."""
-    close = make_trial(3, 0.9, best_epoch=1)
-    better = trial_from_dict({**json.loads(json.dumps(close.as_dict())), "number": 4,
-                              "log_loss": 0.1})  # fmt: skip
-    trials = [make_trial(0, None), make_trial(1, 0.0), close, better]
-    assert [trial.number for trial in rank(trials)] == [4, 3, 1, 0]
-    assert best_trial(trials) == better
-    assert best_trial([make_trial(0, None)]) is None

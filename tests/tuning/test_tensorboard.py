@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
 from imgclf.tuning.candidates import Candidate
-from imgclf.tuning.search import Watcher
+from imgclf.tuning.search import SearchCallbacks
 from imgclf.tuning.space import make_space
 from imgclf.tuning.tensorboard import TrialLogs
 from imgclf.tuning.trials import Trial
@@ -43,13 +43,13 @@ def study(tmp_path_factory: Any) -> Path:
     told: list[Any] = []
     logs = TrialLogs(folder, space, [candidate(32, 0.05)])
     logs.begin([first])
-    watcher = logs.watching(Watcher(epoch=lambda *given: told.append(given)))
-    watcher.began(1, second.candidate)
+    callbacks = logs.add_to(SearchCallbacks(on_epoch_end=lambda *given: told.append(given)))
+    callbacks.on_trial_begin(1, second.candidate)
     for epoch, accuracy in enumerate((0.25, 0.5, 0.75), 1):
-        watcher.epoch(1, epoch, accuracy)
-    watcher.ended(second, (first, second))
-    watcher.began(2, third.candidate)
-    watcher.ended(third, (first, second, third))
+        callbacks.on_epoch_end(1, epoch, accuracy)
+    callbacks.on_trial_end(second, (first, second))
+    callbacks.on_trial_begin(2, third.candidate)
+    callbacks.on_trial_end(third, (first, second, third))
     assert told == [(1, 1, 0.25), (1, 2, 0.5), (1, 3, 0.75)]
     logs.begin([first, second, third])  # As after --resume: nothing is written twice.
     return folder / "tensorboard"

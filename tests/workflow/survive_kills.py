@@ -1,6 +1,6 @@
 """Trains 60 steps in forked children that are killed at random moments, and tells what came of it.
 
-Run as ``python survive_kills.py FOLDER WORK KILLS SEED``; prints one JSON object. It is a script of
+Its arguments are FOLDER WORK KILLS SEED; prints one JSON object. It is a script of
 its own because the parent must have imported TensorFlow and run no operation when it forks.
 """
 

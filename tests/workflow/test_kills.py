@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from forked_python import ForkedPython
+
 SCRIPT = Path(__file__).with_name("survive_kills.py")
 
 
-def survive(folder: Path, work: Path, kills: int, timeout_s: float) -> dict[str, object]:
+def survive(
+    python: ForkedPython, folder: Path, work: Path, kills: int, timeout_s: float
+) -> dict[str, object]:
     """Run the script and return what it tells."""
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder), str(work), str(kills), "7"],
-        capture_output=True, text=True, timeout=timeout_s, check=False,
-    )  # fmt: skip
+    done = python.run(SCRIPT.read_text(), folder, work, kills, 7, timeout=timeout_s)
     assert done.returncode == 0, done.stderr[-2000:]
     result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -33,12 +32,12 @@ def check(result: dict[str, object], kills: int) -> None:
     assert result["same_weights"] is True
 
 
-def test_a_few_kills(two_classes: Path, tmp_path: Path) -> None:
+def test_a_few_kills(two_classes: Path, forked_python: ForkedPython, tmp_path: Path) -> None:
     """Killed 4 times, a training of 60 steps ends with the uncut weights, bit for bit."""
-    check(survive(two_classes, tmp_path / "work", 4, timeout_s=400), 4)
+    check(survive(forked_python, two_classes, tmp_path / "work", 4, timeout_s=400), 4)
 
 
 @pytest.mark.slow
-def test_two_hundred_kills(two_classes: Path, tmp_path: Path) -> None:
+def test_two_hundred_kills(two_classes: Path, forked_python: ForkedPython, tmp_path: Path) -> None:
     """The same with 200 kills."""
-    check(survive(two_classes, tmp_path / "work", 200, timeout_s=7200), 200)
+    check(survive(forked_python, two_classes, tmp_path / "work", 200, timeout_s=7200), 200)

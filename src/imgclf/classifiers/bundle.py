@@ -18,171 +18,71 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
+import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any
 
-import numpy as np
-import safetensors
-import safetensors.numpy
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from imgclf.atomic import write_atomically
-from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.classifiers.manifest import (
+    FORMAT,
+    CalibrationRecord,
+    DataRecord,
+    Figures,
+    Manifest,
+    ManifestError,
+    ThresholdRecord,
+    first_fault,
+    parse_manifest,
+)
+from imgclf.classifiers.stored_tensors import Tensors, load_tensors, save_tensors
 from imgclf.errors import BundleError, DataNotFoundError
 
-__all__ = ["Bundle", "Figures", "Manifest", "read_bundle", "write_bundle"]
+__all__ = [
+    "Bundle",
+    "CalibrationRecord",
+    "DataRecord",
+    "Figures",
+    "Manifest",
+    "ThresholdRecord",
+    "read_bundle",
+    "write_bundle",
+]
 
-FORMAT = 1
-"""Raised when the layout changes; a newer format is refused with a message."""
-
-MAX_MANIFEST_BYTES = 4 * 1024**2
-MAX_PROBE_BYTES = 256 * 1024**2
-MAX_WEIGHTS_BYTES = 8 * 1024**3
+MANIFEST = "manifest.json"
 
 MEMBERS = {
-    "manifest.json": MAX_MANIFEST_BYTES,
-    "weights.safetensors": MAX_WEIGHTS_BYTES,
-    "probe.safetensors": MAX_PROBE_BYTES,
+    MANIFEST: 4 * 1024**2,
+    "weights.safetensors": 8 * 1024**3,
+    "probe.safetensors": 256 * 1024**2,
 }
-"""The members of a bundle and the largest size of each."""
+"""The members of a bundle, and the largest size of each in bytes."""
 
 OPTIONAL_MEMBERS = {"training.safetensors": 1024**3, "familiarity.safetensors": 1024**3}
 """Members that a bundle may have or not: the manifest lists those that it has."""
 
+LARGEST = MEMBERS | OPTIONAL_MEMBERS
+
+MAX_FILE_BYTES = sum(LARGEST.values()) + 1024**2
+
+MAX_DIRECTORY_BYTES = 4096
+"""Of the list of members at the end of the ZIP; five take 400 bytes."""
+
 COMMENT_PREFIX = b"imgclf sha256 "
 COMMENT_BYTES = len(COMMENT_PREFIX) + 64
 
-Sha256 = str
-Tensors = Mapping[str, NDArray[Any]]
+END_RECORD = struct.Struct("<4s4H2LH")
+"""The record before the comment: signature, disks, numbers of members, directory, comment."""
 
-
-class _Strict(BaseModel):
-    """A record of the manifest: unknown keys and wrong types are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class MemberRecord(_Strict):
-    """Hash and size of one member."""
-
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size_bytes: int = Field(ge=0)
-
-
-class WeightsFileRecord(_Strict):
-    """A file that the first weights came from; see `imgclf.zoo.provenance.WeightsFile`."""
-
-    name: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class ArchitectureRecord(_Strict):
-    """Which architecture the network is, and the package that provides it.
-
-    A function that no package provides has the hash of the file that it stood in instead. The
-    files of pretrained weights are provenance, by the option that named each: loading reads none.
-    """
-
-    name: str
-    distribution: str | None
-    version: str | None
-    source_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    options: dict[str, bool | int | float | str | None]
-    weights_files: dict[str, WeightsFileRecord] = {}
-
-
-class PolicyRecord(_Strict):
-    """The input policy; see `imgclf.data.pixels.input_policy.InputPolicy`."""
-
-    height: int
-    width: int
-    channels: Literal[1, 3]
-    resize: Literal["stretch", "crop", "pad"]
-    data_format: Literal["channels_last", "channels_first"]
-    background: list[int] = Field(min_length=3, max_length=3)
-    decoder_version: int
-
-    def to_policy(self) -> InputPolicy:
-        """Return the policy itself."""
-        red, green, blue = self.background
-        return InputPolicy(
-            image_size=(self.height, self.width),
-            channels=self.channels,
-            resize=self.resize,
-            data_format=self.data_format,
-            background=(red, green, blue),
-        )
-
-
-class Figures(_Strict):
-    """What was measured on held-out images when the classifier was made."""
-
-    split: Literal["test", "val"]
-    num_images: int = Field(ge=1)
-    accuracy: float = Field(ge=0, le=1)
-    accuracy_low: float = Field(ge=0, le=1)
-    accuracy_high: float = Field(ge=0, le=1)
-    majority_accuracy: float = Field(ge=0, le=1)
-
-
-class ThresholdRecord(_Strict):
-    """How sure the classifier must be to reach a precision, on the validation images."""
-
-    min_precision: float = Field(gt=0, le=1)
-    value: float = Field(ge=0, le=1)
-    coverage: float = Field(ge=0, le=1)
-    precision: float = Field(ge=0, le=1)
-
-
-class CalibrationRecord(_Strict):
-    """What was fitted on the validation images, and what the temperature changed there."""
-
-    temperature: float = Field(gt=0, allow_inf_nan=False)
-    num_images: int = Field(ge=1)
-    log_loss_before: float = Field(ge=0, allow_inf_nan=False)
-    log_loss_after: float = Field(ge=0, allow_inf_nan=False)
-    ece_before: float = Field(ge=0, le=1)
-    ece_after: float = Field(ge=0, le=1)
-    thresholds: list[ThresholdRecord]
-
-
-class DataRecord(_Strict):
-    """Which images the classifier was made from."""
-
-    num_train: int = Field(ge=0)
-    num_val: int = Field(ge=0)
-    num_test: int = Field(ge=0)
-    split_sha256: str | None
-    seed: int
-
-
-class VersionsRecord(_Strict):
-    """The software that made the bundle."""
-
-    imgclf: str
-    keras: str
-    tensorflow: str
-    python: str
-
-
-class Manifest(_Strict):
-    """All that a bundle says about itself."""
-
-    format: Literal[1]
-    created: str
-    architecture: ArchitectureRecord
-    class_names: list[str] = Field(min_length=2, max_length=100_000)
-    input: PolicyRecord
-    versions: VersionsRecord
-    figures: Figures | None
-    data: DataRecord | None
-    calibration: CalibrationRecord | None = None
-    mirrored: bool = False
-    members: dict[str, MemberRecord]
+END_RECORD_64 = struct.Struct("<4sQ2H2L4Q")
+LOCATOR_64 = struct.Struct("<4sLQL")
+"""The same for files above 2 GiB, and what points to it (APPNOTE.TXT 4.3.14 to 4.3.16)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,23 +128,37 @@ def write_bundle(
         The manifest as it was written.
 
     Raises:
-        BundleError: The file cannot be written there.
+        BundleError: The file cannot be written there, or could not be read again.
     """
     members = {
-        "weights.safetensors": safetensors.numpy.save(dict(weights)),
-        "probe.safetensors": safetensors.numpy.save(dict(probe)),
+        "weights.safetensors": save_tensors(weights),
+        "probe.safetensors": save_tensors(probe),
     }
     for name, tensors in (("training", training), ("familiarity", familiarity)):
         if tensors is not None:
-            members[f"{name}.safetensors"] = safetensors.numpy.save(dict(tensors))
+            members[f"{name}.safetensors"] = save_tensors(tensors)
     records = {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
         for name, content in members.items()
     }
-    checked = Manifest.model_validate({"format": FORMAT, **manifest, "members": records})
-    text = checked.model_dump_json(indent=2).encode("utf-8", "surrogatepass")
-    _write_atomically(Path(path), {"manifest.json": text, **members})
+    try:
+        checked = Manifest.model_validate({"format": FORMAT, **manifest, "members": records})
+        text = checked.model_dump_json(indent=2).encode()
+        parse_manifest(text)  # What is written can be read again.
+    except ValidationError as error:
+        raise _unwritable(path, first_fault(error)) from error
+    except ValueError as error:
+        raise _unwritable(path, str(error)) from error
+    members = {MANIFEST: text, **members}
+    for name, content in members.items():
+        if len(content) > LARGEST[name]:
+            raise _unwritable(path, f"{name} is larger than {LARGEST[name]:,} bytes")
+    _write_atomically(Path(path), members)
     return checked
+
+
+def _unwritable(path: str | os.PathLike[str], detail: str) -> BundleError:
+    return BundleError(f"The classifier cannot be saved as {path} ({detail}): change that first.")
 
 
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -261,23 +175,21 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
         BundleError: The file is not a bundle, damaged, or of a newer format.
     """
     file = Path(path)
-    if not file.exists():
-        raise DataNotFoundError(f"The bundle {file} does not exist: give a .imgclf file.")
-    try:
-        with file.open("rb") as stream, _open_zip(stream, file) as archive:
-            _verify_whole(stream, archive, file)
-            present = OPTIONAL_MEMBERS.keys() & set(archive.namelist())
-            contents = {name: _read_member(archive, name, file) for name in {*MEMBERS, *present}}
-    except OSError as error:
-        raise BundleError(f"The bundle {file} cannot be read ({error.strerror}).") from error
-    manifest = _parse_manifest(contents["manifest.json"], file)
-    _verify_members(manifest, contents, file)
-    weights = _load_tensors(contents["weights.safetensors"], file)
-    probe = _load_tensors(contents["probe.safetensors"], file)
-    optional = {
-        name.removesuffix(".safetensors"): _load_tensors(contents[name], file) for name in present
-    }
-    return Bundle(manifest, weights, probe, file.stat().st_size, **optional)
+    with _open_file(file) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        _verify_end(stream, size, file)
+        _verify_whole(stream, size, file)
+        with _open_zip(stream, file) as archive:
+            places = _verify_places(archive, size, file)
+            manifest = _read_manifest(_read_member(archive, places[MANIFEST], file), file)
+            _verify_names(manifest, places, file)
+            tensors: dict[str, Tensors] = {}
+            for name, record in manifest.members.items():
+                content = _read_member(archive, places[name], file)
+                if (record.size_bytes, record.sha256) != (len(content), _sha256(content)):
+                    raise _damaged(file, f"{name} is not the one that the manifest names")
+                tensors[name.removesuffix(".safetensors")] = _load_tensors(name, content, file)
+    return Bundle(manifest, size_bytes=size, **tensors)
 
 
 def _write_atomically(path: Path, members: Mapping[str, bytes]) -> None:
@@ -303,31 +215,74 @@ def _as_zip(members: Mapping[str, bytes]) -> bytes:
     return packed[:-64] + digest.encode()
 
 
-def _open_zip(stream: Any, file: Path) -> zipfile.ZipFile:
+@contextmanager
+def _open_file(file: Path) -> Iterator[IO[bytes]]:
+    """Open a regular file; reading errors become one line, whenever they come."""
     try:
-        archive = zipfile.ZipFile(stream)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise BundleError(
-            f"{file} is not an imgclf bundle, or it is cut off: give a file that "
-            "Classifier.save or `imgclf train` wrote."
-        ) from error
-    if not archive.comment.startswith(COMMENT_PREFIX):
-        raise BundleError(
-            f"{file} is a ZIP file but not an imgclf bundle, or it is damaged: give a file that "
-            "Classifier.save or `imgclf train` wrote."
-        )
-    return archive
+        # A pipe would be waited for without end.
+        is_file = stat.S_ISREG(file.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        message = f"The bundle {file} does not exist: give a .imgclf file."
+        raise DataNotFoundError(message) from error
+    except OSError as error:
+        raise BundleError(f"The bundle {file} cannot be read ({error.strerror}).") from error
+    if not is_file:
+        raise BundleError(f"{file} is not a file: give a .imgclf file.")
+    try:
+        with file.open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise BundleError(f"The bundle {file} cannot be read ({error.strerror}).") from error
+    except MemoryError as error:
+        raise BundleError(f"The bundle {file} is larger than the memory that is free.") from error
 
 
-def _verify_whole(stream: Any, archive: zipfile.ZipFile, file: Path) -> None:
+def _verify_end(stream: IO[bytes], size: int, file: Path) -> None:
+    """Check that the file ends as a bundle does, with a list of few members.
+
+    Before `zipfile` reads that list: it takes 9 s for 100,000 members.
+    """
+    end = size - COMMENT_BYTES - END_RECORD.size
+    if size > MAX_FILE_BYTES or end < 0:
+        raise _no_bundle(file)
+    stream.seek(end)
+    signature, _, _, _, _, directory_bytes, _, comment_bytes = END_RECORD.unpack(
+        stream.read(END_RECORD.size)
+    )
+    comment = stream.read(len(COMMENT_PREFIX))
+    if (signature, comment_bytes, comment) != (b"PK\5\6", COMMENT_BYTES, COMMENT_PREFIX):
+        stream.seek(0)
+        raise _no_bundle(file, is_zip=stream.read(4) == b"PK\3\4")
+    directory_bytes = _directory_bytes_64(stream, end, file) or directory_bytes
+    if directory_bytes > MAX_DIRECTORY_BYTES:
+        raise _damaged(file, "it has too many members")
+
+
+def _directory_bytes_64(stream: IO[bytes], end: int, file: Path) -> int | None:
+    """Return what the record of large files says, where `zipfile` would find one."""
+    place = end - LOCATOR_64.size
+    stream.seek(max(0, place))
+    locator = stream.read(LOCATOR_64.size)
+    if place < END_RECORD_64.size or not locator.startswith(b"PK\6\7"):
+        return None
+    _, _, offset, _ = LOCATOR_64.unpack(locator)
+    stream.seek(place - END_RECORD_64.size)
+    signature, *_, directory_bytes, _ = END_RECORD_64.unpack(stream.read(END_RECORD_64.size))
+    if signature != b"PK\6\6" or offset != place - END_RECORD_64.size:
+        raise _damaged(file, "its end")
+    return int(directory_bytes)
+
+
+def _verify_whole(stream: IO[bytes], size: int, file: Path) -> None:
     """Compare the hash of all bytes with the one in the comment."""
-    end = os.fstat(stream.fileno()).st_size - COMMENT_BYTES
-    stated = archive.comment[len(COMMENT_PREFIX) :]
-    if _hash_until(stream, end).encode() != stated:
+    stated_at = size - COMMENT_BYTES + len(COMMENT_PREFIX)
+    found = _hash_until(stream, size - COMMENT_BYTES)
+    stream.seek(stated_at)
+    if stream.read() != found.encode():
         raise _damaged(file, "its bytes are not those that were written")
 
 
-def _hash_until(stream: Any, end: int) -> Sha256:
+def _hash_until(stream: IO[bytes], end: int) -> str:
     digest = hashlib.sha256()
     stream.seek(0)
     left = end
@@ -337,53 +292,82 @@ def _hash_until(stream: Any, end: int) -> Sha256:
     return digest.hexdigest()
 
 
-def _read_member(archive: zipfile.ZipFile, name: str, file: Path) -> bytes:
+@contextmanager
+def _refusing_damage(file: Path, detail: str) -> Iterator[None]:
+    """Turn whatever `zipfile` raises into the one error of a bundle.
+
+    A header that lies makes it raise EOFError, UnicodeDecodeError, RuntimeError and others.
+    """
     try:
-        info = archive.getinfo(name)
-        most = (MEMBERS | OPTIONAL_MEMBERS)[name]
-        if info.file_size > most or info.compress_type != zipfile.ZIP_STORED:
-            raise _damaged(file, f"{name} is larger than {most:,} bytes or compressed")
-        return archive.read(info)
-    except (KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise _damaged(file, f"{name} is missing or unreadable") from error
+        yield
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise _damaged(file, detail) from error
 
 
-def _parse_manifest(text: bytes, file: Path) -> Manifest:
+def _open_zip(stream: IO[bytes], file: Path) -> zipfile.ZipFile:
+    with _refusing_damage(file, "its list of members is unreadable"):
+        return zipfile.ZipFile(stream)
+
+
+def _verify_places(archive: zipfile.ZipFile, size: int, file: Path) -> dict[str, zipfile.ZipInfo]:
+    """Check which members there are, and that all of them fit into the file."""
+    places = {info.filename: info for info in archive.infolist()}
+    if len(places) < len(archive.infolist()) or not places.keys() <= LARGEST.keys():
+        raise _damaged(file, "it has other members than a bundle")
+    missing = sorted(MEMBERS.keys() - places.keys())
+    if missing:
+        raise _damaged(file, f"{missing[0]} is missing")
+    for name, info in places.items():
+        stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size
+        if info.file_size > LARGEST[name] or not stored:
+            raise _damaged(file, f"{name} is larger than {LARGEST[name]:,} bytes or compressed")
+    if sum(info.file_size for info in places.values()) > size:
+        raise _damaged(file, "its members are larger than itself")
+    return places
+
+
+def _read_member(archive: zipfile.ZipFile, place: zipfile.ZipInfo, file: Path) -> bytes:
+    with _refusing_damage(file, f"{place.filename} is unreadable"):
+        return archive.read(place)
+
+
+def _read_manifest(text: bytes, file: Path) -> Manifest:
     try:
-        return Manifest.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "manifest.json"
-        if first["loc"] == ("format",):
+        return parse_manifest(text)
+    except ManifestError as error:
+        if error.found_format is not None:
             raise BundleError(
-                f"{file} has format {first['input']!r}; this imgclf reads format {FORMAT}: "
+                f"{file} has format {error.found_format!r}; this imgclf reads format {FORMAT}: "
                 "upgrade with pip install -U imgclf."
             ) from error
-        raise _damaged(file, f"{where}: {first['msg']}") from error
+        raise _damaged(file, str(error)) from error
 
 
-def _verify_members(manifest: Manifest, contents: Mapping[str, bytes], file: Path) -> None:
-    for name in sorted({*contents, *manifest.members} - {"manifest.json"}):
-        record = manifest.members.get(name)
-        content = contents.get(name)
-        if (
-            record is None
-            or content is None
-            or record.size_bytes != len(content)
-            or record.sha256 != hashlib.sha256(content).hexdigest()
-        ):
-            raise _damaged(file, f"{name} is not the one that the manifest names")
+def _verify_names(manifest: Manifest, places: Mapping[str, Any], file: Path) -> None:
+    """Check that the manifest names what is there, and nothing else."""
+    differing = sorted(manifest.members.keys() ^ (places.keys() - {MANIFEST}))
+    if differing:
+        raise _damaged(file, f"{differing[0][:100]!r} is not the one that the manifest names")
 
 
-def _load_tensors(content: bytes, file: Path) -> Tensors:
+def _load_tensors(name: str, content: bytes, file: Path) -> Tensors:
     try:
-        tensors = safetensors.numpy.load(content)
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(file, "its tensors are unreadable") from error
-    for name, tensor in tensors.items():
-        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
-            raise _damaged(file, f"{name} holds values that are not finite")
-    return tensors  # type: ignore[no-any-return]
+        return load_tensors(content)
+    except ValueError as error:
+        raise _damaged(file, f"{name}: {error}") from error
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _no_bundle(file: Path, *, is_zip: bool = False) -> BundleError:
+    what = "is a ZIP file but not an imgclf bundle, or it is damaged"
+    if not is_zip:
+        what = "is not an imgclf bundle, or it is cut off"
+    return BundleError(f"{file} {what}: give a file that Classifier.save or `imgclf train` wrote.")
 
 
 def _damaged(file: Path, detail: str) -> BundleError:

@@ -19,7 +19,7 @@ from imgclf.classifiers.explanation import Explanation, grad_cam, occlusion
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW, Familiarity
 from imgclf.classifiers.features import feature_tensors
 from imgclf.classifiers.fingerprints import TrainingFingerprints
-from imgclf.classifiers.inference import Engine, make_engine
+from imgclf.classifiers.inference import Engine, FeatureWatch, make_engine
 from imgclf.classifiers.packer import pack
 from imgclf.classifiers.record import ClassifierRecord
 from imgclf.data.batches.dataset import Batches
@@ -320,9 +320,11 @@ class Classifier:
         """Number of features of each array that `features` returns."""
         return [tensor.shape[-1] for tensor in feature_tensors(self.model)]
 
-    def uncalibrated(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def uncalibrated(
+        self, pixels: NDArray[np.uint8], watch: FeatureWatch | None = None
+    ) -> NDArray[np.float64]:
         """Return the network's own probabilities for decoded images, as `predict_pixels` does."""
-        return self._engine([pixels])
+        return self._engine([pixels], watch)
 
     def _calibrated(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.calibration is None or not len(probabilities):

@@ -125,12 +125,15 @@ class Familiarity:
         return tensors
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], sizes: Sequence[int]) -> Familiarity:
+    def from_tensors(
+        cls, tensors: Mapping[str, NDArray[Any]], sizes: Sequence[int], num_classes: int
+    ) -> Familiarity:
         """Read what `to_tensors` returned.
 
         Args:
             tensors: The content of the bundle's member.
             sizes: Number of features of each of the network's layers.
+            num_classes: Number of classes.
 
         Returns:
             The statistics.
@@ -143,12 +146,14 @@ class Familiarity:
         if set(tensors) != {"validation_scores", *names}:
             raise ValueError("other tensors than those of the network's layers")
         scores = tensors["validation_scores"]
-        if scores.dtype != np.float32 or scores.ndim != 1 or not scores.size:
-            raise ValueError("no validation scores")
+        if scores.dtype != np.float32 or scores.ndim != 1 or not 0 < scores.size <= MOST_SCORES:
+            raise ValueError("no validation scores, or too many")
+        if (np.diff(scores) < 0).any():
+            raise ValueError("validation scores in no order")
         layers = []
         for index, size in enumerate(sizes):
             layer = LayerStatistics(*(tensors[f"{index}/{name}"] for name in LAYER_TENSORS))
-            _check_layer(layer, size)
+            _check_layer(layer, size, CENTRES_PER_CLASS * num_classes)
             layers.append(layer)
         return cls(tuple(layers), scores)
 
@@ -263,20 +268,24 @@ def _mean_scores(
     return scores
 
 
-def _check_layer(layer: LayerStatistics, size: int) -> None:
+def _check_layer(layer: LayerStatistics, size: int, most_centres: int) -> None:
+    if layer.columns.ndim != 1 or not 0 < layer.columns.size <= MOST_FEATURES:
+        raise ValueError("no columns, or too many")
+    if layer.centres.ndim != 2 or not 0 < len(layer.centres) <= most_centres:
+        raise ValueError("no centres, or too many")
     chosen = layer.columns.size
     wanted = {
         "columns": (np.int64, (chosen,)),
         "offset": (np.float32, (chosen,)),
         "scale": (np.float32, (chosen,)),
-        "centres": (np.float32, (max(1, len(layer.centres)), chosen)),
+        "centres": (np.float32, (len(layer.centres), chosen)),
         "log_distance": (np.float32, (2,)),
     }
     for name, (dtype, shape) in wanted.items():
         tensor = getattr(layer, name)
         if tensor.dtype != dtype or tensor.shape != shape:
             raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, not {shape}")
-    if not chosen or layer.columns.min() < 0 or layer.columns.max() >= size:
+    if layer.columns.min() < 0 or layer.columns.max() >= size:
         raise ValueError(f"columns that a layer of {size} features does not have")
-    if not layer.log_distance[1] > 0:
+    if not layer.log_distance[1] >= np.float32(SMALLEST):
         raise ValueError("a spread that is not above 0")

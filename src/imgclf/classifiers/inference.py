@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from imgclf.classifiers.features import feature_tensors
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.machine.precision import float32_results
+from imgclf.zoo.activations import activation_bytes
 
 __all__ = ["Engine", "FeatureWatch", "make_engine"]
 
@@ -32,6 +33,9 @@ class Engine(Protocol):
 CHUNK_IMAGES = 32
 """Images that go through the network at a time, whatever the size of the batches that come in."""
 
+CHUNK_BYTES = 2 * 1024**3
+"""Most that a layer may take for them; a network that takes more has fewer at a time."""
+
 
 def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = False) -> Engine:
     """Make the function that turns pixels into probabilities.
@@ -50,6 +54,7 @@ def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = Fal
     """
     # One graph whether features are wanted or not: the same image gives the same figures.
     network = keras.Model(model.inputs[0], [model.outputs[0], *feature_tensors(model)])
+    chunk_images = _chunk_images(network)
     width_axis = 3 if policy.data_format == "channels_first" else 2
 
     def outputs_of(images: tf.Tensor) -> list[tf.Tensor]:
@@ -70,7 +75,7 @@ def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = Fal
     ) -> NDArray[np.float64]:
         outputs = []
         with float32_results():
-            for chunk in _rechunk(batches):
+            for chunk in _rechunk(batches, chunk_images):
                 output, *features = _run_chunk(call, chunk, policy)
                 outputs.append(output.numpy()[: len(chunk)])
                 if watch is not None:
@@ -103,14 +108,20 @@ def _run_chunk(
     return call(tf.constant(chunk))
 
 
-def _rechunk(batches: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    """Regroup images into chunks of `CHUNK_IMAGES`; the last may be smaller."""
+def _chunk_images(network: keras.Model) -> int:
+    """Return how many images go through a network at a time: a power of two."""
+    most = max(1, min(CHUNK_IMAGES, CHUNK_BYTES // max(1, activation_bytes(network))))
+    return 1 << (most.bit_length() - 1)
+
+
+def _rechunk(batches: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:
+    """Regroup images into chunks of one size; the last may be smaller."""
     waiting: list[NDArray[np.uint8]] = []
     for batch in batches:
         waiting.extend(batch)
-        while len(waiting) >= CHUNK_IMAGES:
-            yield np.stack(waiting[:CHUNK_IMAGES])
-            del waiting[:CHUNK_IMAGES]
+        while len(waiting) >= size:
+            yield np.stack(waiting[:size])
+            del waiting[:size]
     if waiting:
         yield np.stack(waiting)
 

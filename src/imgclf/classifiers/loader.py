@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from imgclf.classifiers.bundle import Bundle, Manifest, read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.familiarity import Familiarity
 from imgclf.classifiers.features import feature_tensors
 from imgclf.classifiers.fingerprints import TrainingFingerprints
+from imgclf.classifiers.probe_images import find_probe_fault
 from imgclf.classifiers.record import ClassifierRecord
+from imgclf.data.pixels.decoder import DECODER_VERSION
 from imgclf.errors import BundleError, ImgclfError, PluginError, UnknownArchitectureError
 from imgclf.zoo.builder import rebuild_model
 from imgclf.zoo.provenance import WeightsFile
 from imgclf.zoo.registry import load_architecture
 
 __all__ = ["load"]
-
-PROBE_TOLERANCE = 1e-4
-"""Largest difference between the probe's stored output and the one on this machine."""
 
 _logger = logging.getLogger(__name__)
 
@@ -47,8 +43,8 @@ def load(
 
     Raises:
         DataNotFoundError: The file does not exist.
-        BundleError: It is not a bundle, damaged, of a newer format, or needs a package that is
-            not installed; the message names the package.
+        BundleError: It is not a bundle, damaged, of a newer format, was made with another decoder,
+            or needs a package that is not installed; the message says what to do.
 
     Example:
         >>> clf = imgclf.load("pets.imgclf")          # doctest: +SKIP
@@ -56,6 +52,7 @@ def load(
     """
     bundle = read_bundle(path)
     manifest = bundle.manifest
+    _require_same_decoder(manifest, path)
     changed = _source_change(manifest, architecture)
     try:
         policy = manifest.input.to_policy()
@@ -72,6 +69,8 @@ def load(
         )
     except (UnknownArchitectureError, PluginError) as error:
         raise BundleError(_missing_plugin(path, manifest, error)) from error
+    except MemoryError as error:
+        raise BundleError(f"The bundle {path} is larger than the memory that is free.") from error
     except ImgclfError as error:
         raise BundleError(f"The bundle {path} cannot be built: {error}{changed}") from error
     record = ClassifierRecord(
@@ -81,7 +80,7 @@ def load(
         figures=manifest.figures,
         data=manifest.data,
         calibration=manifest.calibration,
-        familiarity=_read_familiarity(model, bundle.familiarity, path),
+        familiarity=_read_familiarity(model, bundle, path),
         fingerprints=_read_fingerprints(bundle, policy.channels),
         file=Path(path),
         mirrored=manifest.mirrored,
@@ -109,13 +108,13 @@ def _source_change(manifest: Manifest, architecture: Callable[..., keras.Model] 
 
 
 def _read_familiarity(
-    model: keras.Model, tensors: Mapping[str, NDArray[Any]] | None, path: str | os.PathLike[str]
+    model: keras.Model, bundle: Bundle, path: str | os.PathLike[str]
 ) -> Familiarity | None:
-    if tensors is None:
+    if bundle.familiarity is None:
         return None
     sizes = [tensor.shape[-1] for tensor in feature_tensors(model)]
     try:
-        return Familiarity.from_tensors(tensors, sizes)
+        return Familiarity.from_tensors(bundle.familiarity, sizes, len(bundle.manifest.class_names))
     except ValueError as error:
         raise BundleError(
             f"The bundle {path} is damaged (its familiarity has {error}): copy or train it again."
@@ -145,19 +144,29 @@ def _missing_plugin(path: str | os.PathLike[str], manifest: Manifest, error: Img
     )
 
 
+def _require_same_decoder(manifest: Manifest, path: str | os.PathLike[str]) -> None:
+    """Refuse a classifier that learned from other pixels than this imgclf reads."""
+    found = manifest.input.decoder_version
+    if found == DECODER_VERSION:
+        return
+    remedy = (
+        "upgrade with pip install -U imgclf"
+        if found > DECODER_VERSION
+        else f"train it again, or use it with imgclf {manifest.versions.imgclf}, which made it"
+    )
+    raise BundleError(
+        f"The bundle {path} was made with version {found} of the decoder; this imgclf has version "
+        f"{DECODER_VERSION} and reads other pixels from the same images: {remedy}."
+    )
+
+
 def _verify_probe(
     classifier: Classifier, bundle: Bundle, path: str | os.PathLike[str], changed: str
 ) -> None:
-    """Run the stored input and compare: the last check that this is the same classifier."""
-    image, expected = bundle.probe.get("image"), bundle.probe.get("output")
-    shape = classifier.policy.pixel_shape
-    if image is None or expected is None or image.dtype != np.uint8 or image.shape[1:] != shape:
-        raise BundleError(f"The bundle {path} is damaged (its probe): copy or train it again.")
-    found = classifier.uncalibrated(image)
-    difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
-    if not difference <= PROBE_TOLERANCE:
+    """Run images and compare: the last check that this is the same classifier."""
+    fault = find_probe_fault(classifier.record, classifier.uncalibrated, bundle.probe)
+    if fault:
         raise BundleError(
-            f"The bundle {path} gives other results here than where it was saved (by "
-            f"{difference:.2g}, accepted is {PROBE_TOLERANCE:g}): its architecture "
+            f"The bundle {path} {fault}: it is damaged, or its architecture "
             f"{bundle.manifest.architecture.name!r} has changed since.{changed}"
         )

@@ -1,20 +1,19 @@
-"""A classifier as a bundle: what is written, and the probe by which it is known again."""
+"""A classifier as a bundle: what is written."""
 
 from __future__ import annotations
 
 import datetime
 import os
 import platform
-from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgclf.classifiers.bundle import write_bundle
+from imgclf.classifiers.probe_images import OutputsOf, make_probe
 from imgclf.data.pixels.decoder import DECODER_VERSION
 from imgclf.errors import BundleError
 from imgclf.zoo.builder import named_weights, origin_of
@@ -28,14 +27,14 @@ __all__ = ["pack"]
 
 def pack(
     record: ClassifierRecord,
-    outputs_of: Callable[[NDArray[np.uint8]], NDArray[np.float64]],
+    outputs_of: OutputsOf,
     path: str | os.PathLike[str],
 ) -> Path:
     """Write a classifier as one bundle; see `Classifier.save`.
 
     Args:
         record: The classifier.
-        outputs_of: Its uncalibrated probabilities for decoded images.
+        outputs_of: `Classifier.uncalibrated`.
         path: The file; its folder must exist.
 
     Returns:
@@ -78,23 +77,11 @@ def pack(
         target,
         manifest,
         weights,
-        _probe(record.policy, outputs_of),
+        make_probe(record.policy, outputs_of),
         training=None if fingerprints is None else fingerprints.to_tensors(),
         familiarity=None if familiarity is None else familiarity.to_tensors(),
     )
     return target
-
-
-def _probe(
-    policy: InputPolicy, outputs_of: Callable[[NDArray[np.uint8]], NDArray[np.float64]]
-) -> dict[str, NDArray[Any]]:
-    """Make an input that reaches all levels of brightness, and the network's own output."""
-    rng = np.random.default_rng(0)
-    shape = policy.pixel_shape
-    noise = rng.integers(0, 256, (2, *shape), np.uint8)
-    ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], shape).astype(np.uint8)
-    image = np.concatenate([noise, ramp[None], 255 - ramp[None]])
-    return {"image": image, "output": outputs_of(image).astype(np.float32)}
 
 
 def _policy_record(policy: InputPolicy) -> dict[str, Any]:

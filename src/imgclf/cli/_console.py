@@ -1,19 +1,23 @@
-"""Drawing: the consoles, the scan's bar, and the tables that several verbs share."""
+"""The consoles, the progress bar of a scan, and the tables that several verbs share."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from imgclf.machine.terminal import Terminal, escape, printable, shell_word
+
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from imgclf.data.division.samples import Quarantined
     from imgclf.evaluation.results import Evaluation
     from imgclf.figures.metrics import ClassificationMetrics
@@ -24,11 +28,13 @@ __all__ = [
     "class_table",
     "comparison_table",
     "error_console",
+    "print_csv",
     "print_json",
     "print_line",
     "print_quarantined",
     "result_console",
     "shown_path",
+    "typed_path",
 ]
 
 MOST_LISTED = 5
@@ -37,30 +43,49 @@ MOST_LISTED = 5
 
 def result_console() -> Console:
     """Return the console for results, on standard output."""
-    return Console(highlight=False, soft_wrap=False)
+    return Terminal()
 
 
-def error_console(*, stderr: bool = True) -> Console:
+def error_console() -> Console:
     """Return the console for progress and errors, on standard error."""
-    return Console(stderr=stderr, highlight=False)
+    return Terminal(stderr=True)
 
 
-def print_line(console: Console, text: str, *, plain: str | None = None) -> None:
-    """Print one line; `plain` is what a terminal without styles shows, free of markup."""
-    if console.is_terminal and plain is not None:
-        body = plain.partition(": ")[2]
-        console.print(text[: text.index("[/]") + 3] if "[/]" in text else "", escape(body))
-    else:
-        console.print(plain if plain is not None else text, markup=False, soft_wrap=True)
+def print_line(console: Console, text: str, *, before: str = "", style: str = "") -> None:
+    """Print a message as one line, whatever is in it.
+
+    Args:
+        console: Where to.
+        text: The message.
+        before: Markup that stands before it.
+        style: Of the message.
+    """
+    console.print(before + escape(text), style=style, soft_wrap=not console.is_terminal)
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON, for programs: no styles, no wrapping."""
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Print a value as JSON, for programs: no styles, no wrapping.
+
+    JSON writes what would steer a terminal as escapes, all of it but the character for delete.
+    """
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=True)
+    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
+
+
+def print_csv(rows: Iterable[Sequence[object]]) -> None:
+    """Print rows as CSV, for programs: as they are; what a terminal shows cannot steer it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        writer.writerow(row)
+        line = text.getvalue()
+        sys.stdout.write(printable(line) if sys.stdout.isatty() else line)
+        text.seek(0)
+        text.truncate()
 
 
 class ScanBar:
-    """A bar that moves while files are scanned; nothing where the console is no terminal.
+    """A progress bar of the scan; it draws nothing where the console is no terminal.
 
     Call it with the number of files done and in all; close it before anything else is drawn.
     """
@@ -78,12 +103,12 @@ class ScanBar:
         self._task = self._bar.add_task("", total=None, rate="", visible=False)
 
     def __enter__(self) -> ScanBar:
-        """Begin to draw."""
+        """Start drawing."""
         self._bar.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self.close()
 
     def __call__(self, done: int, total: int) -> None:
@@ -93,7 +118,7 @@ class ScanBar:
         self._bar.update(self._task, completed=done, total=total, rate=rate, visible=True)
 
     def close(self) -> None:
-        """Take the bar away; calling it again does nothing."""
+        """Remove the bar; a second call does nothing."""
         self._bar.stop()
 
 
@@ -103,13 +128,13 @@ def print_quarantined(console: Console, quarantined: Sequence[Quarantined]) -> N
         return
     console.print(f"[yellow]Left out {len(quarantined)} unusable file(s):[/]")
     for item in quarantined[:MOST_LISTED]:
-        console.print(f"  {item.reason}: {item.message}", markup=False, style="yellow")
+        print_line(console, f"  {item.reason}: {item.message}", style="yellow")
     if len(quarantined) > MOST_LISTED:
         console.print(f"  and {len(quarantined) - MOST_LISTED} more")
 
 
 def accuracy_line(evaluation: Evaluation) -> str:
-    """Write the headline: accuracy, its interval, the images, and what guessing would give."""
+    """Write the headline: accuracy, its interval, number of images, and the baselines."""
     metrics = evaluation.metrics
     low, high = metrics.accuracy_interval.low, metrics.accuracy_interval.high
     return (
@@ -160,9 +185,18 @@ def comparison_table(before: ClassificationMetrics, after: ClassificationMetrics
 
 
 def shown_path(path: str | Path) -> str:
-    """Return a path as a person would type it from here; bytes that are no text are shown."""
+    """Return a path relative to the working directory; undecodable bytes are escaped."""
     try:
         short = str(Path(path).relative_to(Path.cwd()))
     except ValueError:
         short = str(path)
     return short.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def typed_path(path: str | Path) -> str:
+    """Return a path as one word of a command that is typed from here."""
+    try:
+        short = str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        short = str(path)
+    return shell_word(f"./{short}" if short.startswith("-") else short)

@@ -1,4 +1,4 @@
-"""Drawing figures in the terminal: the confusion matrix, the mistakes, the learning curve."""
+"""Figures in the terminal: confusion matrix, most confused classes, learning curve."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from imgclf.machine.terminal import escape, printable
 
 if TYPE_CHECKING:
     from imgclf.evaluation.results import Evaluation
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["confusion_table", "curve_line", "print_confusion", "print_learning_curve"]
 
 MOST_CLASSES = 12
-"""Classes up to which the confusion matrix fits a terminal; with more, its pairs say it all."""
+"""Classes up to which the confusion matrix fits a terminal; with more, only pairs are listed."""
 
 NAME_CELLS = (20, 8)
 """Widest class name beside the matrix; the second where the terminal is narrow."""
@@ -29,7 +30,7 @@ CURVE_CELLS = 50
 
 
 def print_confusion(console: Console, evaluation: Evaluation) -> None:
-    """Print the matrix, where it fits, and the most frequent mistakes."""
+    """Print the confusion matrix, where it fits, and the most confused classes."""
     from imgclf.figures.confusion import most_confused_pairs
 
     pairs = most_confused_pairs(evaluation.metrics.confusion, k=MOST_PAIRS)
@@ -59,7 +60,7 @@ def confusion_table(evaluation: Evaluation, name_cells: int = NAME_CELLS[0]) -> 
     """Draw the confusion matrix: a row for each true class, brighter where more images are.
 
     Args:
-        evaluation: Whose matrix.
+        evaluation: The evaluation.
         name_cells: Widest name of a class, its number included.
 
     Returns:
@@ -73,7 +74,8 @@ def confusion_table(evaluation: Evaluation, name_cells: int = NAME_CELLS[0]) -> 
         table.add_column(str(index + 1), justify="right", no_wrap=True)
     for index, (name, row) in enumerate(zip(names, counts.tolist(), strict=True)):
         cells = [_cell(count, sum(row), column == index) for column, count in enumerate(row)]
-        table.add_row(Text(f"{index + 1:{digits}} {name}"), *cells)
+        shown = printable(f"{index + 1:{digits}} {name}", is_name=True)
+        table.add_row(Text(shown), *cells)
     return table
 
 
@@ -86,12 +88,12 @@ def _cell(count: int, row_sum: int, is_right: bool) -> Text:
 
 
 def print_learning_curve(console: Console, history: Mapping[str, Sequence[float]]) -> None:
-    """Print loss and accuracy over the epochs, each as one line of blocks."""
+    """Print the learning curves of validation loss and accuracy, each as one line of blocks."""
     shown = [(name, history[name]) for name in _curve_names(history)]
     if not shown or len(shown[0][1]) < 2:
         return
     console.print()
-    console.print("[bold]Over the epochs[/]  (validation)")
+    console.print("[bold]Learning curves[/]  (validation)")
     for name, values in shown:
         label = name.rpartition("_")[2]  # Of any kind of accuracy: a line has 80 cells at most.
         console.print(f"  {label:9}{values[0]:7.3f} {curve_line(values)} {values[-1]:.3f}")

@@ -18,7 +18,7 @@ from imgclf.zoo.registry import list_architectures, load_architecture
 __all__ = [
     "ArchitectureFile",
     "ArchitectureName",
-    "BundlePath",
+    "ClassifierFile",
     "JsonFlag",
     "MinPrecision",
     "complete_architecture",
@@ -49,18 +49,16 @@ ArchitectureFile = Annotated[
     typer.Option(
         "--arch",
         metavar="FILE.PY:FUNCTION",
-        help="The architecture of a classifier whose network no package provides; the file is run.",
+        help="Architecture of a classifier whose network no package provides; the file is run.",
     ),
 ]
-BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .imgclf file.")]
-
-
+ClassifierFile = Annotated[
+    Path, typer.Argument(metavar="CLASSIFIER", help="The classifier's file (.imgclf).")
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 MinPrecision = Annotated[
     float | None,
-    typer.Option(
-        metavar="SHARE", help="Be unsure where fewer than this share would be right, e.g. 0.95."
-    ),
+    typer.Option(metavar="SHARE", help='Abstain ("unsure") to reach this precision, such as 0.95.'),
 ]
 
 
@@ -73,13 +71,13 @@ def parse_budget(text: str | None) -> float | None:
 
 
 def parse_architecture(text: str) -> str | Callable[..., Any]:
-    """Read an architecture that was typed: a name, or ``path/to/file.py:function``, which is run.
+    """Read an architecture: a name, or ``path/to/file.py:function``, whose file is run.
 
-    Only for what stands on the command line: a text that comes out of a file never gets here, it
-    goes to `load_architecture`, which runs no file.
+    Only for text from the command line. Text from a file goes to `load_architecture`, which runs
+    no code.
 
     Args:
-        text: What was typed.
+        text: Text from the command line.
 
     Returns:
         The name as it is, or the function.

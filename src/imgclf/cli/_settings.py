@@ -1,4 +1,4 @@
-"""The settings of a training as options of the command line, made from their table."""
+"""Command-line options for the settings of a training, made from the table of settings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SettingsFile = Annotated[
     typer.Option(
         "--settings",
         metavar="BEST.JSON",
-        help="Settings that `imgclf tune` found.",
+        help="The best.json of `imgclf tune`.",
         rich_help_panel=COMMON,
     ),
 ]
@@ -42,15 +42,15 @@ SettingsFile = Annotated[
 def with_settings(
     *, only: Collection[str] = (), leave_out: Collection[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb the options of the table.
+    """Add an option to a verb for each setting.
 
     Args:
         only: Names of the settings that the verb takes; empty for all.
         leave_out: Names of settings that it does not take.
 
     Returns:
-        A decorator. The verb's parameter ``given`` becomes the options; it is called with the
-        settings that stand on the command line, by name, checked.
+        A decorator. It replaces the verb's parameter ``given`` by the options; the verb receives
+        the settings that were typed, by name, checked.
     """
     table = [
         item
@@ -76,7 +76,7 @@ def with_settings(
 
 
 def _parameter(item: SettingField) -> inspect.Parameter:
-    """Return the parameter that Typer reads; what is not typed is None."""
+    """Return the parameter that Typer reads; None means not typed."""
     setting = item.setting
     flags = [item.flag, *setting.short]
     if item.is_switch and item.default is not False:
@@ -101,7 +101,7 @@ def _parameter(item: SettingField) -> inspect.Parameter:
 
 
 def _metavar(item: SettingField) -> str | None:
-    """Return how help calls the value; the bounds of a number are told by its error."""
+    """Return the metavar; the bounds of a number stand in its error message."""
     if item.setting.metavar or item.choices:
         return item.setting.metavar or None
     is_whole = isinstance(item.kind, RangeKind) and isinstance(item.kind.range, Int)
@@ -119,13 +119,13 @@ def _typer_type(item: SettingField) -> Any:
 
 
 def _plain_default(item: SettingField) -> str:
-    """Return the default as text; empty where that says nothing."""
+    """Return the default as text; empty for a switch, None or a setting of the recipe."""
     plain = isinstance(item.default, (str, int, float)) and not isinstance(item.default, bool)
     return f"{item.default:g}" if isinstance(item.default, float) else str(item.default) * plain
 
 
 def _given(table: Sequence[SettingField], typed: dict[str, Any]) -> dict[str, Any]:
-    """Read what stands on the command line; an option's text means what its kind says."""
+    """Read the typed values; the kind of a setting parses its text."""
     given: dict[str, Any] = {}
     for item in table:
         value = typed[item.name]
@@ -141,14 +141,14 @@ def _given(table: Sequence[SettingField], typed: dict[str, Any]) -> dict[str, An
 
 
 def read_settings_file(path: Path | None, given: dict[str, Any]) -> dict[str, Any]:
-    """Put the settings of a ``best.json`` behind what stands on the command line.
+    """Merge the settings of a ``best.json`` with the typed ones, which win.
 
     Args:
         path: The file; None adds nothing.
-        given: What stands on the command line; ``options`` as ``name=value`` texts.
+        given: The typed settings; ``options`` as ``name=value`` texts.
 
     Returns:
-        All settings that are given, by name, with the architecture's options checked.
+        The settings by name, with the architecture's options checked.
 
     Raises:
         DataNotFoundError: The file does not exist.
@@ -156,7 +156,7 @@ def read_settings_file(path: Path | None, given: dict[str, Any]) -> dict[str, An
     """
     stored = {} if path is None else _stored_settings(path)
     merged = {**stored, **given}
-    if "architecture" in given:  # What is typed may name a file to run; what a file says may not.
+    if "architecture" in given:  # Only typed text may name a file to run.
         merged["architecture"] = parse_architecture(given["architecture"])
     texts = given.get("options")
     architecture = merged.get("architecture", "resnet9")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: at once by default, in good order while a network is being trained."""
+"""Ctrl-C and SIGTERM: they end the process at once, or let a training save first."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class Stopped(BaseException):
 
 
 class StopSwitch:
-    """Notes the first signal instead of raising, so that a training can save what it has.
+    """Records the first signal instead of raising, so that a training can save its state.
 
-    A second signal raises at once. Signals count from `arm` on; before it they raise, because
-    nothing is there yet that could be saved.
+    A second signal raises at once. Signals are recorded after `arm`; before it they raise, because
+    there is nothing to save yet.
 
     Attributes:
-        exit_code: Of the signal that was noted; None before it.
+        exit_code: Exit code of the recorded signal; None before it.
     """
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
 
     def arm(self) -> None:
-        """Begin to note signals."""
+        """Start recording signals."""
         for number in _SIGNALS:
             signal.signal(number, self._note)
 

@@ -1,11 +1,10 @@
-"""What is shown while a network is trained and when it is done."""
+"""Progress and summary of a training in the terminal."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.markup import escape
 
 from imgclf.cli._console import (
     ScanBar,
@@ -14,12 +13,15 @@ from imgclf.cli._console import (
     comparison_table,
     error_console,
     print_json,
+    print_line,
     print_quarantined,
     result_console,
     shown_path,
+    typed_path,
 )
 from imgclf.cli._figures import print_confusion, print_learning_curve
 from imgclf.machine.startup import silenced_stderr
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +36,7 @@ __all__ = ["finish", "load_tensorflow", "make_observer", "print_data", "print_su
 
 
 def load_tensorflow(console: Console, deterministic: bool = False) -> None:
-    """Import what takes seconds, and say so; this process may be made deterministic for good."""
+    """Import TensorFlow with a message; `deterministic` holds for the rest of the process."""
     if console.is_terminal:
         console.print("[dim]Loading TensorFlow ...[/]", end="\r")
     with silenced_stderr():
@@ -44,24 +46,23 @@ def load_tensorflow(console: Console, deterministic: bool = False) -> None:
 
 
 def finish(run: TrainingRun, switch: StopSwitch, as_json: bool) -> None:
-    """Print the end of a training; a stopped one ends with the code of its signal."""
+    """Print the summary of a training; exit with the code of the signal that stopped it."""
     if as_json:
         print_json(summary(run))
     else:
         print_summary(run)
     if run.stopped and run.bundle is not None:
-        error_console().print(
-            f"Stopped before the last epoch. Go on: imgclf train --resume "
-            f"{shown_path(run.bundle.parent)}",
-            markup=False,
-            soft_wrap=True,
+        print_line(
+            error_console(),
+            "Stopped before the last epoch. To continue: imgclf train --resume "
+            f"{typed_path(run.bundle.parent)}",
         )
     if switch.exit_code is not None:
         raise typer.Exit(switch.exit_code)
 
 
 def make_observer(console: Console, scanning: ScanBar, switch: StopSwitch) -> TrainingObserver:
-    """Draw a training on `console` as it goes on; `switch` ends it in good order."""
+    """Return callbacks that show the progress on `console`; `switch` stops the training."""
     from imgclf.workflow.learner import TrainingObserver
 
     def scanned(data: ImageData) -> None:
@@ -89,10 +90,10 @@ def make_observer(console: Console, scanning: ScanBar, switch: StopSwitch) -> Tr
 
 
 def print_data(console: Console, data: ImageData) -> None:
-    """Print how many images there are of each split, and what was left out."""
+    """Print the number of images of each split, and what was left out."""
     print_quarantined(console, data.quarantined)
     for warning in data.warnings:
-        console.print(warning, style="yellow", markup=False)
+        print_line(console, warning, style="yellow")
     if data.num_leaked:
         console.print(
             f"[yellow]Left out {data.num_leaked} held-out image(s) that are also training "
@@ -107,7 +108,7 @@ def print_data(console: Console, data: ImageData) -> None:
 
 
 def summary(run: TrainingRun) -> dict[str, Any]:
-    """Return what a training gave, for JSON."""
+    """Return the result of a training, for JSON."""
     return {
         **run.evaluation.as_dict(),
         "split": run.headline_split,
@@ -127,14 +128,14 @@ def summary(run: TrainingRun) -> dict[str, Any]:
 
 
 def print_summary(run: TrainingRun) -> None:
-    """Print the end of a training: how good, by class, where it lies, and what to type next."""
+    """Print the result of a training: accuracy, classes, files and the next command."""
     console = result_console()
     metrics = run.evaluation.metrics
     console.print()
     console.print(accuracy_line(run.evaluation))
     if run.headline_split == "val":
         console.print(
-            "[yellow]Measured on the validation images, which also chose the epoch: give other "
+            "[yellow]Measured on the validation images, which also chose the epoch: give test "
             "images with --test DIR for an unbiased figure.[/]"
         )
     console.print()
@@ -150,10 +151,11 @@ def print_summary(run: TrainingRun) -> None:
     console.print(
         f"\n{seconds:.0f} s, {run.images_per_s:,.0f} images/s in training in {run.precision}"
         + (f", best epoch {best + 1} of {run.fitted.epochs}" if best is not None else "")
-        + (f", {num_head} of them of the head alone" if num_head else "")
+        + (f", the first {num_head} of the head only" if num_head else "")
     )
     if run.bundle is not None:
-        bundle = escape(shown_path(run.bundle))
-        console.print(f"The classifier is [bold]{bundle}[/]", soft_wrap=True)
-        console.print("Beside it lies report.html: open it in a browser.")
-        console.print(f"Next: imgclf predict {bundle} PHOTO.jpg", soft_wrap=True)
+        file = escape(shown_path(run.bundle))
+        console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
+        console.print("The report is in the same folder: open report.html in a browser.")
+        typed = escape(typed_path(run.bundle))
+        console.print(f"Next: imgclf predict {typed} PHOTO.jpg", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`imgclf architectures`: what networks there are and what they can be asked for."""
+"""`imgclf architectures`: the installed networks and their options."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from imgclf.cli._console import error_console, print_json, result_console, shown_path
+from imgclf.cli._console import error_console, print_json, result_console, shown_path, typed_path
 from imgclf.cli._parameters import (
     ArchitectureName,
     JsonFlag,
@@ -19,19 +18,20 @@ from imgclf.cli._parameters import (
 )
 from imgclf.conformance.template import write_plugin
 from imgclf.machine.startup import silenced_stderr
+from imgclf.machine.terminal import escape, shell_word
 from imgclf.options import Choice, Option, Weights
 from imgclf.zoo.registry import describe_architecture, find_architectures, load_architecture
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="List, describe, check and begin architectures (the networks).",
+    help="List, describe, check and create architectures (networks).",
     epilog="Example: `imgclf architectures show resnet9`",
 )
 
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
-    """List the installed architectures and the packages that they come from.
+    """List the installed architectures and their packages.
 
     Example: `imgclf architectures list`
     """
@@ -64,7 +64,7 @@ def show(
     ],
     as_json: JsonFlag = False,
 ) -> None:
-    """Show an architecture's options: what is valid, the default, what the tuner tries.
+    """Show an architecture's options: valid values, default and search values.
 
     Example: `imgclf architectures show resnet9`
     """
@@ -80,29 +80,33 @@ def show(
     for column in ("option", "default", "accepts", "search"):
         table.add_column(column, overflow="fold")
     for option in description.options:
-        table.add_row(*_row(option))
+        table.add_row(*map(escape, _row(option)))
     console.print()
     console.print(table)
-    console.print(f"\nNext: imgclf train DIR --arch {escape(name)} --set NAME=VALUE")
+    console.print(f"\nNext: imgclf train DIR --arch {escape(shell_word(name))} --set NAME=VALUE")
 
 
 @app.command("new")
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As in my_net.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the architecture, such as my_net.")
+    ],
     directory: Annotated[
-        Path | None, typer.Option("--dir", metavar="DIR", help="Where to; default ./NAME.")
+        Path | None,
+        typer.Option("--dir", metavar="DIR", help="Folder of the package; default ./NAME."),
     ] = None,
 ) -> None:
-    """Write a complete small package with one architecture to make your own.
+    """Write a small package with one architecture, to start from.
 
     Example: `imgclf architectures new my_net`
     """
-    folder = escape(shown_path(write_plugin(name, directory)))
+    written = write_plugin(name, directory)
+    folder, typed = escape(shown_path(written)), escape(typed_path(written))
     console = result_console()
-    console.print(f"The package lies in [bold]{folder}[/]; the network is", soft_wrap=True)
+    console.print(f"The package is in [bold]{folder}[/]; the network is", soft_wrap=True)
     console.print(f"  {folder}/src/{escape(name)}/architecture.py", soft_wrap=True)
     console.print(
-        f"\nNext: pip install -e {folder} && imgclf architectures check {escape(name)}",
+        f"\nNext: pip install -e {typed} && imgclf architectures check {escape(name)}",
         soft_wrap=True,
     )
 
@@ -112,9 +116,9 @@ def check(
     name: ArchitectureName,
     as_json: JsonFlag = False,
 ) -> None:
-    """Check that an architecture keeps the contract: build, options, training, saving.
+    """Check that an architecture meets the contract: build, options, training, saving.
 
-    Exits with 1 where it does not. Example: `imgclf architectures check my_net`
+    Exits with 1 if it does not. Example: `imgclf architectures check my_net`
     """
     architecture = parse_architecture(name)
     load_architecture(architecture)  # refused before TensorFlow is loaded

@@ -1,4 +1,4 @@
-"""`imgclf bench`: whether loading or the network sets the pace of a training."""
+"""`imgclf bench`: whether loading images or the network is the bottleneck."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from imgclf.cli._console import ScanBar, error_console, print_json, result_console, shown_path
+from imgclf.cli._console import (
+    ScanBar,
+    error_console,
+    print_json,
+    print_line,
+    result_console,
+    shown_path,
+)
 from imgclf.cli._parameters import JsonFlag
 from imgclf.cli._settings import read_settings_file, with_settings
 from imgclf.cli._training import load_tensorflow
@@ -29,13 +36,14 @@ def bench(
         Path,
         typer.Argument(metavar="DIR", help="Folder as for `imgclf train`, or ZIP or CSV file."),
     ],
-    steps: Annotated[int, typer.Option(min=1, help="Steps that are timed at a time.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps per timing.")] = 20,
     as_json: JsonFlag = False,
 ) -> None:
-    """Tell whether loading or the network is the limit of a training; nothing is kept.
+    """Find the bottleneck of a training: loading images, or the network.
 
-    Measures images per second of the scan, of loading and varying batches, of training steps on
-    one batch held in memory, and of training steps on loaded batches; the last two take turns.
+    Measures images per second of the scan, of loading and augmentation, of training steps on one
+    batch in memory, and of training steps on loaded batches; the last two alternate. Nothing is
+    saved.
 
     Example: `imgclf bench photos/ --arch three_conv --image-size 150`
     """
@@ -58,7 +66,7 @@ def bench(
         f"{shown_path(directory)}: {settings.architecture}, {height} x {width} pixels, batches of "
         f"{settings.batch_size}"
     )
-    result_console().print(title, markup=False, soft_wrap=True)
+    print_line(result_console(), title)
     _print_speeds(result_console(), result)
 
 
@@ -67,14 +75,14 @@ def _print_speeds(console: Console, result: Throughput) -> None:
     table.add_column("part")
     table.add_column("images/s", justify="right")
     table.add_row(f"scan, once ({result.num_scanned:,} files)", f"{result.scan:,.0f}")
-    table.add_row("loading and varying", f"{result.loading:,.0f}")
-    table.add_row("training on a held batch", f"{result.step:,.0f}")
+    table.add_row("loading and augmentation", f"{result.loading:,.0f}")
+    table.add_row("training on one batch in memory", f"{result.step:,.0f}")
     table.add_row("training on loaded batches", f"{result.training:,.0f}")
     console.print(table)
     cost = f"loading adds {max(0.0, result.loading_cost):.0%} to a training step"
     if result.limit == "model":
-        console.print(f"The model is the limit: {cost}.")
+        console.print(f"The network is the bottleneck: {cost}.")
     else:
         console.print(
-            f"Loading is the limit: {cost}. Try --augment light or none, or --store memory."
+            f"Loading is the bottleneck: {cost}. Try --augment light or none, or --store memory."
         )

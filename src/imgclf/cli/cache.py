@@ -1,4 +1,4 @@
-"""`imgclf cache`: the decoded pixels that are kept between runs."""
+"""`imgclf cache`: decoded pixels that are kept between runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from imgclf.cli._console import print_json, result_console, shown_path
 from imgclf.cli._parameters import JsonFlag
+from imgclf.machine.terminal import escape
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,7 +20,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
-    """List what is kept, the longest unused first.
+    """List the cached entries, least recently used first.
 
     Example: `imgclf cache list`
     """
@@ -40,7 +41,9 @@ def list_(as_json: JsonFlag = False) -> None:
     table.add_column("last used")
     for entry in entries:
         used = datetime.datetime.fromtimestamp(entry.last_used).astimezone()
-        table.add_row(entry.path.name, f"{entry.size_bytes / 1e6:,.1f}", f"{used:%Y-%m-%d %H:%M}")
+        table.add_row(
+            escape(entry.path.name), f"{entry.size_bytes / 1e6:,.1f}", f"{used:%Y-%m-%d %H:%M}"
+        )
     if entries:
         result_console().print(table)
     result_console().print(
@@ -53,7 +56,7 @@ def list_(as_json: JsonFlag = False) -> None:
 
 @app.command()
 def clear(as_json: JsonFlag = False) -> None:
-    """Remove all of it; the next training decodes its images again.
+    """Clear the cache; the next training decodes its images again.
 
     Example: `imgclf cache clear`
     """

@@ -1,4 +1,4 @@
-"""`imgclf check`: one look at a folder of images before training."""
+"""`imgclf check`: problems of a folder of images, before training."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from imgclf.cli._console import ScanBar, error_console, print_json, result_console, shown_path
+from imgclf.cli._console import (
+    ScanBar,
+    error_console,
+    print_json,
+    print_line,
+    result_console,
+    shown_path,
+    typed_path,
+)
 from imgclf.cli._parameters import JsonFlag
 from imgclf.cli._settings import with_settings
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,23 +48,25 @@ def check(
     ] = False,
     preview: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw images of each class, plain and varied, as PNG."),
+        typer.Option(
+            metavar="FILE", help="Write a PNG with images of each class, plain and augmented."
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Look at a folder of images before training; nothing in it is changed.
+    """Check a folder of images before training; nothing in it is changed.
 
-    Exit code 0 when it can be trained on, 1 when not.
+    Exit code 0 if it can be trained on, 1 if not.
 
     Example: `imgclf check photos/`
     """
-    from imgclf.data.checks.data_report import check as look
+    from imgclf.data.checks.data_report import check as check_folder
     from imgclf.data.checks.preview import save_preview
 
     size = given.get("image_size", (96, 96))
     near_duplicates = given.get("near_duplicates", True)
     with ScanBar(error_console()) as scanning:
-        report = look(
+        report = check_folder(
             directory, image_size=size, near_duplicates=near_duplicates, progress=scanning
         )
         if preview is not None and report.num_usable:
@@ -67,7 +77,7 @@ def check(
     else:
         _print_report(result_console(), report, directory)
         if preview is not None and report.num_usable:
-            result_console().print(f"Preview: {shown_path(preview)}", markup=False)
+            print_line(result_console(), f"Preview: {shown_path(preview)}")
     if not report.trainable or (strict and report.findings):
         raise typer.Exit(1)
 
@@ -91,13 +101,13 @@ def _print_report(console: Console, report: DataReport, directory: Path) -> None
         if counts:
             shown = ", ".join(f"{value} ({count:,})" for value, count in list(counts.items())[:4])
             more = f" and {len(counts) - 4} more" if len(counts) > 4 else ""
-            console.print(f"{name}: {shown}{more}", markup=False)
+            print_line(console, f"{name}: {shown}{more}")
     for finding in report.findings:
         console.print()
         _print_finding(console, finding)
     console.print()
     if report.trainable:
-        console.print(f"Next: imgclf train {shown_path(directory)}", markup=False, soft_wrap=True)
+        console.print(f"Next: imgclf train {escape(typed_path(directory))}", soft_wrap=True)
     else:
         console.print("This cannot be trained on yet: see the errors above.", style="bold red")
 
@@ -111,7 +121,7 @@ def _print_finding(console: Console, finding: Finding) -> None:
 
 
 def _class_table(report: DataReport) -> Table:
-    """Draw how many images each class has; the smallest ones where there are many."""
+    """Draw the number of images of each class; only the smallest classes of many."""
     splits = ["train", "val", "test"] if report.layout == "splits" else ["train"]
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("class", overflow="fold")

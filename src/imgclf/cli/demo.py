@@ -1,4 +1,4 @@
-"""`imgclf demo`: the whole way on images that come with the package."""
+"""`imgclf demo`: every step on images that come with the package."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from imgclf.cli._console import ScanBar, error_console, result_console, shown_path
 from imgclf.cli._signals import StopSwitch
 from imgclf.cli._training import load_tensorflow, make_observer, print_summary
+from imgclf.machine.terminal import escape
 
 IMAGE_SIZE = (28, 28)
 """The size of Fashion-MNIST's images."""
@@ -20,12 +20,12 @@ EPOCHS = 8
 
 def demo(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where images and classifier are put.")
+        Path, typer.Argument(metavar="DIR", help="Folder for the images and the classifier.")
     ] = Path("imgclf-demo"),
 ) -> None:
     """Train, evaluate, save, reload and predict on 2,100 small pictures of clothes.
 
-    Takes about a minute. The images stay in DIR/images for you to look at.
+    Takes about a minute. The images stay in DIR/images.
 
     Example: `imgclf demo`
     """
@@ -33,7 +33,7 @@ def demo(
 
     console = error_console()
     images = unpack_images(directory / "images")
-    console.print(f"The images lie in [bold]{escape(shown_path(images))}[/]")
+    console.print(f"The images are in [bold]{escape(shown_path(images))}[/]")
     load_tensorflow(console)
     from imgclf.classifiers.loader import load
     from imgclf.evaluation.evaluator import evaluate
@@ -67,10 +67,12 @@ def demo(
     reloaded = load(run.bundle)
     again = evaluate(reloaded, images / "test")
     results = result_console()
-    results.print(f"\nReloaded from its file, it scores {again.accuracy:.2%} on the same images.")
+    results.print(
+        f"\nReloaded from its file, its accuracy is {again.accuracy:.2%} on the same images."
+    )
     photo = sorted((images / "test" / "ankle-boot").iterdir())[0]
     prediction = reloaded.predict(photo)[0]
     results.print(
-        f"{escape(shown_path(photo))} is: {prediction.label} ({prediction.probability:.1%})"
+        f"{escape(shown_path(photo))} is: {escape(prediction.label)} ({prediction.probability:.1%})"
     )
-    results.print("Now your own: imgclf train FOLDER, with one sub-folder per class")
+    results.print("Next: imgclf train FOLDER, with your own images in one sub-folder per class")

@@ -1,24 +1,24 @@
-"""`imgclf doctor`: what there is on this machine, and what is wrong with it."""
+"""`imgclf doctor`: a diagnosis of this machine and the installation."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from imgclf.cli._console import error_console, print_json, result_console, shown_path
 from imgclf.cli._parameters import JsonFlag
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from imgclf.doctor.diagnosis import Diagnosis
 
 
 def doctor(as_json: JsonFlag = False) -> None:
-    """Say what there is on this machine and what is wrong: versions, devices, decoders, plugins.
+    """Check this machine: versions, devices, memory, decoders and plugins.
 
-    Exit code 0 when imgclf can work, 1 when something keeps it from that. Changes nothing.
+    Prints a remedy for each problem. Exit code 0 if imgclf works, 1 if not. Changes nothing.
 
     Example: `imgclf doctor`
     """
@@ -26,7 +26,7 @@ def doctor(as_json: JsonFlag = False) -> None:
 
     console = error_console()
     if console.is_terminal:
-        console.print("[dim]Looking, which takes some seconds ...[/]", end="\r")
+        console.print("[dim]Checking, which takes some seconds ...[/]", end="\r")
     found = diagnose()
     if as_json:
         print_json(found.as_dict())
@@ -37,7 +37,7 @@ def doctor(as_json: JsonFlag = False) -> None:
 
 
 def print_diagnosis(found: Diagnosis) -> None:
-    """Print facts, then what is wrong with its remedy, then what to type next."""
+    """Print the facts, each problem with its remedy, and the next command."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -51,7 +51,7 @@ def print_diagnosis(found: Diagnosis) -> None:
         console.print(f"[{style}]{problem.severity.capitalize()}:[/] {escape(problem.text)}")
         console.print(f"  {escape(problem.remedy)}")
     if found.healthy:
-        console.print("[bold green]imgclf can work.[/] Next: imgclf demo")
+        console.print("[bold green]imgclf works here.[/] Next: imgclf demo")
 
 
 def _rows(found: Diagnosis) -> list[tuple[str, str]]:

@@ -1,9 +1,7 @@
-"""`imgclf evaluate`: how good a bundle is on a folder of images."""
+"""`imgclf evaluate`: accuracy and other figures of a classifier on a folder of images."""
 
 from __future__ import annotations
 
-import csv
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +12,9 @@ from imgclf.cli._console import (
     accuracy_line,
     class_table,
     error_console,
+    print_csv,
     print_json,
+    print_line,
     print_quarantined,
     result_console,
     shown_path,
@@ -22,7 +22,7 @@ from imgclf.cli._console import (
 from imgclf.cli._figures import print_confusion
 from imgclf.cli._parameters import (
     ArchitectureFile,
-    BundlePath,
+    ClassifierFile,
     JsonFlag,
     MinPrecision,
     parse_architecture_file,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    bundle: BundlePath,
+    file: ClassifierFile,
     directory: Annotated[
         Path,
         typer.Argument(
@@ -51,11 +51,11 @@ def evaluate(
     split_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="CSV", help="The split.csv of a run: measure its held-out images only."
+            metavar="CSV", help="The split.csv of a run: evaluate only its held-out images."
         ),
     ] = None,
     all_images: Annotated[
-        bool, typer.Option("--all", help="Measure the training images of the run too.")
+        bool, typer.Option("--all", help="Evaluate the training images of the run too.")
     ] = False,
     min_precision: MinPrecision = None,
     assert_accuracy: Annotated[
@@ -64,10 +64,10 @@ def evaluate(
     ] = None,
     arch: ArchitectureFile = None,
 ) -> None:
-    """Measure a classifier on images that it has not seen.
+    """Evaluate a classifier on images that it was not trained on.
 
-    On the folder that it was trained on, the held-out images of the run are measured: those of the
-    `split.csv` beside the classifier's file.
+    On the folder that it was trained on, only the held-out images of that run are used: the
+    `split.csv` beside the classifier's file names them.
 
     Example: `imgclf evaluate pets.imgclf photos/test --assert-accuracy 0.9`
     """
@@ -78,16 +78,16 @@ def evaluate(
         raise typer.BadParameter("give --json or --csv, not both.")
     if split_file is not None and all_images:
         raise typer.BadParameter("give --split-file or --all, not both.")
-    read_bundle(bundle)  # Both are refused before TensorFlow is loaded.
+    read_bundle(file)  # Both are refused before TensorFlow is loaded.
     read_folder(directory, min_classes=1)
     architecture = parse_architecture_file(arch)
     with silenced_stderr():
         from imgclf.classifiers.loader import load
-        from imgclf.evaluation.evaluator import evaluate as measure
+        from imgclf.evaluation.evaluator import evaluate as evaluate_classifier
 
     with ScanBar(error_console()) as scanning:
-        result = measure(
-            load(bundle, architecture=architecture),
+        result = evaluate_classifier(
+            load(file, architecture=architecture),
             directory,
             split_file=split_file,
             all_images=all_images,
@@ -96,7 +96,7 @@ def evaluate(
         )
     print_quarantined(error_console(), result.quarantined)
     for warning in result.warnings:
-        error_console().print(warning, style="yellow", markup=False, soft_wrap=True)
+        print_line(error_console(), warning, style="yellow")
     if as_json:
         print_json(result.as_dict())
     elif as_csv:
@@ -105,13 +105,12 @@ def evaluate(
         print_figures(result_console(), result)
     if assert_accuracy is not None and result.accuracy < assert_accuracy:
         raise AccuracyError(
-            f"The accuracy is {result.accuracy:.4f}, and --assert-accuracy demands "
-            f"{assert_accuracy:g}."
+            f"The accuracy is {result.accuracy:.4f}, below --assert-accuracy {assert_accuracy:g}."
         )
 
 
 def print_figures(console: Console, result: Evaluation) -> None:
-    """Print the headline, the further figures, the classes and the mistakes."""
+    """Print accuracy, further figures, the classes and the confusion matrix."""
     metrics = result.metrics
     console.print(accuracy_line(result))
     console.print(
@@ -127,13 +126,13 @@ def print_figures(console: Console, result: Evaluation) -> None:
     if result.selective is not None:
         chosen = result.selective
         console.print(
-            f"Answers of {chosen.threshold:.1%} and more: {chosen.coverage:.1%} of the images, "
-            f"{chosen.precision:.1%} of them right"
+            f"Abstaining below {chosen.threshold:.1%}: coverage {chosen.coverage:.1%}, "
+            f"precision {chosen.precision:.1%}"
         )
     if result.num_unfamiliar is not None:
         console.print(
-            f"Unlike the training images: {result.num_unfamiliar / metrics.num_images:.1%} of the "
-            "images (5 % is usual)"
+            f"Unfamiliar (out of distribution): {result.num_unfamiliar / metrics.num_images:.1%} "
+            "of the images (5 % is usual)"
         )
     console.print()
     console.print(class_table(metrics))
@@ -142,9 +141,8 @@ def print_figures(console: Console, result: Evaluation) -> None:
 
 def print_images(result: Evaluation) -> None:
     """Print one CSV row per image."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
     names = result.class_names
-    writer.writerow(["path", "true", "predicted", "correct", "probability", "familiarity", *names])
+    print_csv([["path", "true", "predicted", "correct", "probability", "familiarity", *names]])
     familiarity = result.familiarity if result.familiarity is not None else [""] * len(result.paths)
     rows = zip(
         *(result.paths, result.labels, result.predicted, result.probabilities, familiarity),
@@ -153,4 +151,4 @@ def print_images(result: Evaluation) -> None:
     for path, true, predicted, row, familiar in rows:
         correct = str(bool(true == predicted)).lower()
         answer = [names[true], names[predicted], correct, float(row[predicted]), familiar]
-        writer.writerow([shown_path(path), *answer, *row.tolist()])
+        print_csv([[shown_path(path), *answer, *row.tolist()]])

@@ -1,27 +1,27 @@
-"""`imgclf info`: what a bundle says about itself."""
+"""`imgclf info`: what a classifier's file records."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 from imgclf.cli._console import print_json, result_console
-from imgclf.cli._parameters import BundlePath, JsonFlag
+from imgclf.cli._parameters import ClassifierFile, JsonFlag
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from imgclf.classifiers.bundle import Manifest
 
 
-def info(bundle: BundlePath, as_json: JsonFlag = False) -> None:
-    """Show what a bundle is: classes, network, input, figures, versions. Loads no TensorFlow.
+def info(file: ClassifierFile, as_json: JsonFlag = False) -> None:
+    """Show a classifier's classes, network, input, figures and versions.
 
     Example: `imgclf info pets.imgclf`
     """
     from imgclf.classifiers.bundle import read_bundle
 
-    content = read_bundle(bundle)
+    content = read_bundle(file)
     num_parameters = sum(tensor.size for tensor in content.weights.values())
     if as_json:
         facts = {"size_bytes": content.size_bytes, "num_parameters": num_parameters}
@@ -49,8 +49,8 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         ("network", f"{architecture.name} ({package})"),
         ("options", options or "none"),
         *(
-            ("began with", f"{option} of {file.name}, sha256 {file.sha256}")
-            for option, file in architecture.weights_files.items()
+            ("pretrained", f"{option} of {origin.name}, sha256 {origin.sha256}")
+            for option, origin in architecture.weights_files.items()
         ),
         ("input", f"{policy.height} x {policy.width} pixels, {colour}, {policy.resize}"),
     ]
@@ -65,7 +65,7 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         images = f"{fitted.num_images} validation images"
         rows.append(("calibrated", f"temperature {fitted.temperature:.3g}; {error} on {images}"))
     if "familiarity.safetensors" in manifest.members:
-        rows.append(("unfamiliar", "images unlike its training images are flagged"))
+        rows.append(("unfamiliar", "out-of-distribution images are flagged"))
     if manifest.data is not None:
         data = manifest.data
         counts = f"{data.num_train} training, {data.num_val} validation, {data.num_test} test"

@@ -1,4 +1,4 @@
-"""The `imgclf` command: its verbs, and the one door that turns exceptions into exit codes."""
+"""The `imgclf` command: its verbs, and how exceptions become exit codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,14 +27,19 @@ from imgclf.cli import (
     tune,
     tune_worker,
 )
-from imgclf.cli._console import error_console, print_line
+from imgclf.cli._console import error_console, print_line, result_console
 from imgclf.cli._signals import Stopped, install_handlers
 from imgclf.errors import ImgclfError
+from imgclf.machine.terminal import printable
 
 __all__ = ["app", "run"]
 
 EXIT_EXPECTED_ERROR = 1
+EXIT_USAGE = 2
 EXIT_BUG = 3
+
+_USAGE_ERRORS: type[Exception] = typer.BadParameter.__mro__[2]
+"""What a wrong command line raises: Typer gives its class no public name."""
 
 app = typer.Typer(
     name="imgclf",
@@ -71,9 +76,15 @@ def run() -> None:
     install_handlers()
     _show_plugin_warnings()
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except _USAGE_ERRORS as error:
+        _print_usage_error(error)
+        sys.exit(EXIT_USAGE)
+    except typer.Abort:
+        print_line(error_console(), "Aborted.")
+        sys.exit(EXIT_EXPECTED_ERROR)
     except ImgclfError as error:
-        print_line(error_console(), f"[bold red]Error:[/] {error}", plain=f"Error: {error}")
+        print_line(error_console(), str(error), before="[bold red]Error:[/] ")
         sys.exit(EXIT_EXPECTED_ERROR)
     except Stopped as stopped:
         print_line(error_console(), "Stopped.")
@@ -81,8 +92,8 @@ def run() -> None:
     except BrokenPipeError:  # The reader of our output, such as `head`, has gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_EXPECTED_ERROR)
-    except Exception:  # noqa: BLE001 - the last door: everything else is a bug of ours
-        traceback.print_exc()
+    except Exception:  # noqa: BLE001 - everything else is a bug of ours
+        sys.stderr.write(printable(traceback.format_exc()))
         print_line(
             error_console(), f"This is a bug in imgclf; please report it with: {_versions()}"
         )
@@ -90,11 +101,25 @@ def run() -> None:
 
 
 def _show_plugin_warnings() -> None:
-    """Print what the library logs about broken or conflicting plugins; verbs show the rest."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("Warning: %(message)s"))
+    """Print the log warnings about broken or conflicting plugins; verbs show the others."""
+    handler = _Warnings()
     for name in ("imgclf.zoo.registry", "imgclf.zoo.isolation"):
         logging.getLogger(name).addHandler(handler)
+
+
+def _print_usage_error(error: Any) -> None:
+    """Print what is wrong with a command line; a shell may have put names of files into it."""
+    from typer.rich_utils import rich_format_error
+
+    error.message = printable(error.message or "", is_name=True)
+    rich_format_error(error)
+
+
+class _Warnings(logging.Handler):
+    """Prints what the library logs, a line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_line(error_console(), record.getMessage(), before="Warning: ")
 
 
 def _versions() -> str:
@@ -109,17 +134,17 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print_line(error_console(stderr=False), f"imgclf {version('imgclf')}")
+        print_line(result_console(), f"imgclf {version('imgclf')}")
         raise typer.Exit
 
 
 FIRST_STEPS = """\
 imgclf turns a folder of images, one sub-folder per class, into a classifier.
 
-  imgclf demo             see the whole way on small pictures that come with it
-  imgclf check FOLDER     look at your own images first; nothing is changed
-  imgclf train FOLDER     train, measure and save a classifier
-  imgclf doctor           what there is on this machine, and what is wrong
+  imgclf demo             try every step on small pictures that come with it
+  imgclf check FOLDER     check your own images first; nothing is changed
+  imgclf train FOLDER     train, evaluate and save a classifier
+  imgclf doctor           check this machine and the installation
 
 All commands: imgclf --help. Each one has an example: imgclf train --help"""
 
@@ -136,4 +161,4 @@ def _main(
 ) -> None:
     """Turn a folder of images into a classifier that you can trust and take with you."""
     if context.invoked_subcommand is None:
-        print_line(error_console(stderr=False), FIRST_STEPS)
+        result_console().print(FIRST_STEPS, markup=False, soft_wrap=True)

@@ -1,31 +1,36 @@
-"""`imgclf predict`: what a bundle says of images."""
+"""`imgclf predict`: the classes of images."""
 
 from __future__ import annotations
 
-import csv
 import glob
 import io
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from imgclf.atomic import make_folder, write_atomically
-from imgclf.cli._console import error_console, print_json, result_console, shown_path
+from imgclf.cli._console import (
+    error_console,
+    print_csv,
+    print_json,
+    print_line,
+    result_console,
+    shown_path,
+)
 from imgclf.cli._parameters import (
     ArchitectureFile,
-    BundlePath,
+    ClassifierFile,
     JsonFlag,
     MinPrecision,
     parse_architecture_file,
 )
 from imgclf.errors import DataError, DataNotFoundError
 from imgclf.machine.startup import silenced_stderr
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier, Prediction
@@ -34,7 +39,7 @@ BAR_CELLS = 10
 
 
 def predict(
-    bundle: BundlePath,
+    file: ClassifierFile,
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="Images, folders or quoted globs.")
     ],
@@ -43,14 +48,14 @@ def predict(
     min_precision: MinPrecision = None,
     explain: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write pictures of where the network looked into DIR."),
+        typer.Option(metavar="DIR", help="Write heat maps (Grad-CAM) of the predictions into DIR."),
     ] = None,
     arch: ArchitectureFile = None,
 ) -> None:
     """Classify images.
 
-    Folders are searched with all folders below. Images that cannot be decoded are named
-    on standard error and left out.
+    Folders are searched recursively. Images that cannot be decoded are left out and named on
+    standard error.
 
     Example: `imgclf predict pets.imgclf holiday/ cat.jpg --csv > labels.csv`
     """
@@ -59,7 +64,7 @@ def predict(
     if as_json and as_csv:
         raise typer.BadParameter("give --json or --csv, not both.")
     sources = expand_paths(paths)
-    read_bundle(bundle)  # Refused before TensorFlow is loaded.
+    read_bundle(file)  # Refused before TensorFlow is loaded.
     architecture = parse_architecture_file(arch)
     with silenced_stderr():
         from imgclf.classifiers.loader import load
@@ -68,7 +73,7 @@ def predict(
     logger = logging.getLogger("imgclf")
     logger.addHandler(left_out)
     try:
-        classifier = load(bundle, architecture=architecture)
+        classifier = load(file, architecture=architecture)
         predictions = classifier.predict(sources, strict=False, min_precision=min_precision)
     finally:
         logger.removeHandler(left_out)
@@ -79,7 +84,7 @@ def predict(
     else:
         _print_table(predictions)
     for message in left_out.messages:
-        error_console().print(message, style="yellow", markup=False, soft_wrap=True)
+        print_line(error_console(), message, style="yellow")
     if explain is not None:
         write_explanations(classifier, predictions, explain)
     if not predictions:
@@ -100,7 +105,7 @@ def expand_paths(patterns: Sequence[str]) -> list[str]:
 def write_explanations(
     classifier: Classifier, predictions: Sequence[Prediction], folder: Path
 ) -> None:
-    """Write one picture per image, numbered as in the table: what spoke for its class."""
+    """Write one heat map per image, numbered as in the table, for its predicted class."""
     make_folder(folder)
     for number, item in enumerate(predictions, start=1):
         assert item.path is not None, "the command line gives paths"
@@ -108,7 +113,7 @@ def write_explanations(
         content = io.BytesIO()
         classifier.explain(item.path, label=item.label).overlay().save(content, "PNG")
         write_atomically(target, content.getvalue(), synced=False)
-    error_console().print(f"{len(predictions)} picture(s) in {shown_path(folder)}", markup=False)
+    print_line(error_console(), f"{len(predictions)} heat map(s) in {shown_path(folder)}")
 
 
 class _LeftOut(logging.Handler):
@@ -135,14 +140,13 @@ def _as_record(item: Prediction) -> dict[str, Any]:
 
 
 def _print_csv(predictions: Sequence[Prediction]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
     names = list(predictions[0].probabilities) if predictions else []
-    writer.writerow(["path", "label", "probability", "accepted", "familiarity", *names])
+    print_csv([["path", "label", "probability", "accepted", "familiarity", *names]])
     for item in predictions:
         path = shown_path(item.path or "")
         row = [path, item.label, item.probability, str(item.accepted).lower()]
         familiarity = "" if item.familiarity is None else item.familiarity
-        writer.writerow([*row, familiarity, *item.probabilities.values()])
+        print_csv([[*row, familiarity, *item.probabilities.values()]])
 
 
 def _print_table(predictions: Sequence[Prediction]) -> None:
@@ -162,6 +166,6 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
     num_unfamiliar = sum(item.unfamiliar for item in predictions)
     if num_unfamiliar:
         console.print(
-            f"\n{num_unfamiliar} unfamiliar: unlike the training images, so perhaps none of the "
-            "classes; so are 5 % of usual images."
+            f"\n{num_unfamiliar} unfamiliar: unlike the training images, perhaps of no class; 5 % "
+            "of usual images are flagged too."
         )

@@ -1,4 +1,4 @@
-"""`imgclf relabel`: corrected labels as a new data set, without touching any image."""
+"""`imgclf relabel`: a data set with corrected labels; no image is changed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from imgclf.cli._console import print_json, result_console, shown_path
+from imgclf.cli._console import print_json, result_console, shown_path, typed_path
 from imgclf.cli._parameters import JsonFlag
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from imgclf.reports.corrected_labels import Relabelling
@@ -39,7 +39,7 @@ def relabel(
 
     Fill in the column corrected of a run's suspects.csv: the right class, or - to leave the image
     out; an empty entry keeps its label. The result is a CSV file that `imgclf train` reads. No
-    image is moved or changed, and each stays on its side of the division.
+    image is moved or changed, and each stays in its split.
 
     Example: `imgclf relabel runs/pets suspects.csv`
     """
@@ -53,7 +53,7 @@ def relabel(
 
 
 def print_relabelling(done: Relabelling) -> None:
-    """Print the corrections and what to type next."""
+    """Print the corrections and the next command."""
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for name in ("image", "was", "is"):
         table.add_column(name, overflow="fold")
@@ -69,4 +69,4 @@ def print_relabelling(done: Relabelling) -> None:
         f"\n{len(done.corrections)} corrected, {done.num_images} images in [bold]{path}[/]",
         soft_wrap=True,
     )
-    console.print(f"Next: imgclf train {path}", soft_wrap=True)
+    console.print(f"Next: imgclf train {escape(typed_path(done.path))}", soft_wrap=True)

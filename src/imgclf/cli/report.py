@@ -1,4 +1,4 @@
-"""`imgclf report`: a finished run as one page to look at, or two runs side by side."""
+"""`imgclf report`: the report of a run, or a comparison of two runs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from imgclf.cli._console import print_json, result_console, shown_path
 from imgclf.cli._parameters import JsonFlag, require_path
 from imgclf.machine.startup import silenced_stderr
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from imgclf.reports.comparison import Comparison
@@ -23,29 +23,28 @@ def report(
         list[Path], typer.Argument(metavar="RUN...", help="A folder that `train` made.")
     ],
     compare: Annotated[
-        bool, typer.Option("--compare", help="Compare two runs on the images of both.")
+        bool, typer.Option("--compare", help="Compare two runs on their common held-out images.")
     ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
-            metavar="HTML", help="With --compare: where to; default RUN2/comparison.html."
+            metavar="HTML", help="With --compare: the page; default RUN2/comparison.html."
         ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write the report of a run again, or compare two runs.
 
-    The report is RUN/report.html, one file that opens in any browser. Training writes it by
-    itself; this makes it anew, for example after an upgrade, and with it whatever else a run lacks
-    that was killed at its end: model card and suspects. A comparison is printed and written as
-    such a page too.
+    The report is RUN/report.html, one file that opens in any browser. Training writes it; this
+    command writes it again, for example after an upgrade, and completes a run that was killed at
+    its end: model card and suspects. A comparison is printed and written as a page.
 
     Example: `imgclf report --compare runs/first runs/second`
     """
     if len(runs) != (2 if compare else 1):
         raise typer.BadParameter("give one run, or two runs with --compare.")
     if output is not None and not compare:
-        raise typer.BadParameter("--output belongs to --compare; a report lies in its run folder.")
+        raise typer.BadParameter("--output needs --compare; a report is in its run folder.")
     for run in runs:
         require_path(run)
     if compare:
@@ -62,7 +61,7 @@ def report(
 
 
 def compare_two(first: Path, second: Path, output: Path | None, as_json: bool) -> None:
-    """Print two runs side by side, and whether their difference is more than chance."""
+    """Compare two runs and print whether their difference is significant."""
     with silenced_stderr():
         from imgclf.reports.comparison import compare_runs
         from imgclf.reports.comparison_page import write_comparison
@@ -78,12 +77,12 @@ def compare_two(first: Path, second: Path, output: Path | None, as_json: bool) -
 
 
 def print_comparison(found: Comparison, runs: tuple[Path, Path], page: Path) -> None:
-    """Print accuracies, the images that one has right and the other wrong, and the test."""
+    """Print accuracies, the numbers of images that only one run classifies correctly, the test."""
     from imgclf.reports.comparison_page import verdict
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold")
-    for name in ("accuracy", "95 % interval", "right here only"):
+    for name in ("accuracy", "95 % interval", "only this one right"):
         table.add_column(name, justify="right")
     alone = (found.only_first, found.only_second)
     for run, accuracy, interval, only in zip(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FIXED_BY_CLASSIFIER = (
     "options", "image_size", "channels", "resize", "data_format",
 )  # fmt: skip
-"""Settings that `--start-from` takes from the classifier; it cannot hold a function."""
+"""Settings that `--start-from` takes from the classifier; a file holds no function."""
 
 
 @with_settings()
@@ -60,7 +60,7 @@ def train(
             "--start-from",
             "--from",
             metavar="FILE",
-            help="Go on from this classifier.",
+            help="Start from this classifier.",
             rich_help_panel=RETRAINING,
         ),
     ] = None,
@@ -68,7 +68,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="Go on with a stopped run; all else is in its folder.",
+            help="Resume a stopped run, with its own settings.",
             rich_help_panel=RETRAINING,
         ),
     ] = None,
@@ -76,16 +76,16 @@ def train(
 ) -> None:
     """Train a classifier on a folder of images.
 
-    Without any option: the network `resnet9` on images of 96 x 96 pixels, trained with Muon for
-    as many epochs as suit the number of images, which are mirrored and shifted a little. One
-    folder of class folders is divided into 70 % training, 15 % validation and 15 % test images.
+    Defaults: the network `resnet9`, images of 96 x 96 pixels, the optimizer Muon, light
+    augmentation, and a number of epochs that depends on the number of images. One folder of class
+    folders is divided into 70 % training, 15 % validation and 15 % test images.
 
-    Ctrl-C ends a training after its current step and keeps the best classifier so far;
-    `--resume` goes on. `--from` goes on from a classifier with other images: classes are matched
-    by name, new ones are added.
+    Ctrl-C stops a training after its current step and keeps the best classifier so far;
+    `--resume` continues it. `--from` trains an existing classifier on other images: classes are
+    matched by name, new ones are added.
 
     A pretrained network (`--arch mobilenet_v3 --set weights=imagenet`) is trained in two phases:
-    its head for `--epochs` on features that are computed once, then the whole network.
+    the head for `--epochs` on frozen features, then the whole network (fine-tuning).
 
     Example: `imgclf train photos/ --epochs 20 --set filters=16`
     """
@@ -135,13 +135,11 @@ def _refuse(flag: str, names: Collection[str]) -> None:
     """Refuse options that contradict a flag."""
     if names:
         listed = ", ".join("--" + name.replace("_", "-") for name in sorted(names))
-        raise typer.BadParameter(
-            f"{listed}: not together with {flag}, which takes that from what it goes on from."
-        )
+        raise typer.BadParameter(f"{listed} cannot be combined with {flag}, which fixes it.")
 
 
 def _architecture_of(classifier: Path) -> str:
-    """Check a classifier's file to go on from, before TensorFlow is loaded."""
+    """Check a classifier's file before TensorFlow is loaded."""
     from imgclf.classifiers.bundle import read_bundle
 
     return read_bundle(classifier).manifest.architecture.name
@@ -150,14 +148,14 @@ def _architecture_of(classifier: Path) -> str:
 def _mention_weights(
     console: Console, architecture: str | Callable[..., Any], options: Mapping[str, Any]
 ) -> None:
-    """Say that a network begins with random weights although pretrained ones can be had."""
+    """Tell that a network starts from random weights although pretrained ones exist."""
     loaded = load_architecture(architecture)
     for option in loaded.options:
         names = option.range.names if isinstance(option.range, Weights) else ()
         if names and options.get(option.name, option.default) == WITHOUT_WEIGHTS:
             console.print(
-                f"{loaded.name} begins with random weights; --set {option.name}={names[0]} "
-                "begins with pretrained ones, which few images need.",
+                f"{loaded.name} starts from random weights; with few images, start from pretrained "
+                f"ones: --set {option.name}={names[0]}",
                 markup=False,
             )
 
@@ -165,7 +163,7 @@ def _mention_weights(
 def _resume(
     run_dir: Path, architecture: Callable[..., Any] | None
 ) -> tuple[TrainingRun, StopSwitch]:
-    """Go on with a run."""
+    """Resume a run."""
     from imgclf.runs.folder import read_config
 
     require_path(run_dir)

@@ -1,4 +1,4 @@
-"""`imgclf tune`: which options suit your images best."""
+"""`imgclf tune`: a hyperparameter search on a folder of images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from imgclf.cli._console import (
@@ -16,12 +15,15 @@ from imgclf.cli._console import (
     accuracy_line,
     error_console,
     print_json,
+    print_line,
     result_console,
     shown_path,
+    typed_path,
 )
 from imgclf.cli._parameters import JsonFlag, complete_architecture, parse_budget
 from imgclf.cli._settings import COMMON, with_settings
 from imgclf.cli._training import load_tensorflow, print_data
+from imgclf.machine.terminal import escape, shell_word
 from imgclf.runs.config import plain_value
 from imgclf.tuning.trial_settings import NOT_IN_TRIALS
 
@@ -69,7 +71,7 @@ def tune(
         typer.Option(
             "--tune",
             metavar="NAME,NAME",
-            help="What is searched: options of the network, learning_rate, optimizer, "
+            help="Names to search: options of the network, learning_rate, optimizer, "
             "batch_size, augment, image_size.",
             rich_help_panel=SEARCH,
         ),
@@ -84,18 +86,18 @@ def tune(
     ] = None,
     strategy: Annotated[
         Literal["random", "bayesian", "hyperband", "grid"],
-        typer.Option(help="How to search.", rich_help_panel=SEARCH),
+        typer.Option(help="Search strategy.", rich_help_panel=SEARCH),
     ] = "random",
     max_trials: Annotated[
-        int, typer.Option(min=1, help="Most trials, the first included.", rich_help_panel=SEARCH)
+        int, typer.Option(min=1, help="Maximum number of trials.", rich_help_panel=SEARCH)
     ] = 20,
     trial_epochs: Annotated[
-        int, typer.Option(min=1, help="Passes per trial.", rich_help_panel=SEARCH)
+        int, typer.Option(min=1, help="Epochs per trial.", rich_help_panel=SEARCH)
     ] = 10,
     budget: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Begin no trial after 90s, 20m or 1.5h.", rich_help_panel=SEARCH
+            metavar="TIME", help="Total time, such as 90s, 20m or 1.5h.", rich_help_panel=SEARCH
         ),
     ] = None,
     executions: Annotated[
@@ -104,13 +106,13 @@ def tune(
     ] = 1,
     max_parameters: Annotated[
         int | None,
-        typer.Option(min=1, help="Do not train larger networks.", rich_help_panel=SEARCH),
+        typer.Option(min=1, help="Skip larger networks.", rich_help_panel=SEARCH),
     ] = None,
     refit: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Seeds to train the best with on train and val together.",
+            help="Seeds to train the best trial again with, on train and val together.",
             rich_help_panel=SEARCH,
         ),
     ] = 0,
@@ -118,28 +120,28 @@ def tune(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where to; default studies/ARCHITECTURE-KEY.",
+            help="Study folder; default studies/ARCHITECTURE-KEY.",
             rich_help_panel=STUDY,
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the study.", rich_help_panel=STUDY)
+        bool, typer.Option("--resume", help="Resume the study.", rich_help_panel=STUDY)
     ] = False,
     fresh: Annotated[
         bool,
-        typer.Option("--fresh", help="Remove the study; begin anew.", rich_help_panel=STUDY),
+        typer.Option("--fresh", help="Delete the study and start again.", rich_help_panel=STUDY),
     ] = False,
     keep: Annotated[
         int,
         typer.Option(
-            min=1, help="Trials whose classifiers are kept, the best ones.", rich_help_panel=STUDY
+            min=1, help="Number of best trials whose classifiers are kept.", rich_help_panel=STUDY
         ),
     ] = 3,
     tensorboard: Annotated[
         bool,
         typer.Option(
             "--tensorboard",
-            help="Write tensorboard/ with the HParams view.",
+            help="Write logs for TensorBoard, with the HParams view.",
             rich_help_panel=STUDY,
         ),
     ] = False,
@@ -147,7 +149,7 @@ def tune(
         int,
         typer.Option(
             min=0,
-            help="Trials at a time on this machine; 0 leaves all to others.",
+            help="Parallel trials on this machine; 0 leaves all to other machines.",
             rich_help_panel=STUDY,
         ),
     ] = 1,
@@ -155,8 +157,8 @@ def tune(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Let `imgclf tune-worker` join here, such as 127.0.0.1:7777. The port has no "
-            "password: it belongs on a private network.",
+            help="Address for `imgclf tune-worker`, such as 127.0.0.1:7777. The port has no "
+            "password: use a private network only.",
             rich_help_panel=STUDY,
         ),
     ] = None,
@@ -164,18 +166,18 @@ def tune(
         bool,
         typer.Option(
             "--allow-network",
-            help="Let other machines reach that address.",
+            help="Accept an address that other machines can reach.",
             rich_help_panel=STUDY,
         ),
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Search for the options that suit a folder of images best.
+    """Search for the best options for a folder of images.
 
-    Without any option: learning rate and the options that `resnet9` declares for a search, at
-    random, 20 trials of 10 epochs. The first trial is always the defaults: what `imgclf train`
-    does in as many epochs. The validation images choose the best trial, the test images say how
-    good it is.
+    Defaults: a random search over the learning rate and the options that `resnet9` declares for a
+    search, 20 trials of 10 epochs. The first trial is always the defaults: what `imgclf train` does
+    in as many epochs. The validation images choose the best trial; it is evaluated on the test
+    images.
 
     Example: `imgclf tune photos/ --arch three_conv --max-trials 10 --space filters=16,32`
     """
@@ -213,10 +215,9 @@ def tune(
 
         observer = SearchObserver(
             loading=lambda: load_tensorflow(console),
-            listening=lambda address: console.print(
-                f"Others may join: imgclf tune-worker --chief {address}",
-                markup=False,
-                soft_wrap=True,
+            listening=lambda address: print_line(
+                console,
+                f"Other machines may join: imgclf tune-worker --chief {shell_word(address)}",
             ),
             scanning=scanning,
             scanned=scanned,
@@ -227,22 +228,23 @@ def tune(
     if as_json:
         print_json(summary(result))
     else:
-        print_summary(result, shown_path(directory))
+        print_summary(result, directory)
 
 
 def _print_opened(console: Console, study: Study, tensorboard: bool) -> None:
     place = escape(shown_path(study.folder))
     console.print(
-        f"The study is in [bold]{place}[/]; Ctrl-C ends it, --resume goes on", soft_wrap=True
+        f"The study is in [bold]{place}[/]; Ctrl-C stops it, --resume continues", soft_wrap=True
     )
     if tensorboard:
-        console.print(f"Watch it: tensorboard --logdir {place}/tensorboard", soft_wrap=True)
+        logs = escape(typed_path(study.folder / "tensorboard"))
+        console.print(f"Watch it: tensorboard --logdir {logs}", soft_wrap=True)
     for warning in study.warnings:
-        console.print(warning, style="yellow", markup=False)
+        print_line(console, warning, style="yellow")
 
 
 def summary(result: TuningResult) -> dict[str, Any]:
-    """Return what a search gave, for JSON."""
+    """Return the result of a search, for JSON."""
     gain = result.gain
     return {
         **result.evaluation.as_dict(),
@@ -261,8 +263,8 @@ def summary(result: TuningResult) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def print_summary(result: TuningResult, directory: str) -> None:
-    """Print the end of a search: the ranked trials, the gain, how good the best is, what next."""
+def print_summary(result: TuningResult, directory: Path) -> None:
+    """Print the result of a search: ranked trials, accuracy, gain and the next command."""
     console = result_console()
     console.print()
     console.print(_ranking(result, console))
@@ -273,21 +275,22 @@ def print_summary(result: TuningResult, directory: str) -> None:
         console.print(f"[yellow]{failed} trial(s) failed; the reasons are in trials.csv[/]")
     if result.importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
-        console.print(f"\nShare of the differences that each option explains: {escape(shares)}")
+        console.print(f"\nImportance of each option: {escape(shares)}")
     console.print(f"\n{accuracy_line(result.evaluation)}")
     if result.split == "val":
         console.print(
-            "[yellow]Measured on the validation images, which also chose the trial: give other "
+            "[yellow]Measured on the validation images, which also chose the trial: give test "
             "images with --test DIR for an unbiased figure.[/]"
         )
     console.print(_gain_line(result.gain))
     if result.refit_accuracies:
         console.print(_refit_line(result.refit_accuracies))
-    bundle = escape(shown_path(result.bundle))
-    best = escape(shown_path(result.study_dir / "best.json"))
-    console.print(f"The classifier is [bold]{bundle}[/]", soft_wrap=True)
+    file = escape(shown_path(result.bundle))
+    best = escape(typed_path(result.study_dir / "best.json"))
+    console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
     console.print(
-        f"Next: imgclf train {escape(directory)} --settings {best} --epochs 30", soft_wrap=True
+        f"Next: imgclf train {escape(typed_path(directory))} --settings {best} --epochs 30",
+        soft_wrap=True,
     )
 
 
@@ -302,14 +305,14 @@ def _ranking(result: TuningResult, console: Console) -> Table:
     several = any(row["deviation"] is not None for row in rows)
     fixed_width = FIXED_WIDTH + (len(" +- 10.0%") if several else 0)
     names, left_out = fitting_names(names, rows, console.width - fixed_width)
-    for name in ("trial", "mean", "bundle", "95 %", *names):
+    for name in ("trial", "mean", "file", "95 %", *names):
         table.add_column(name, no_wrap=True)
     if left_out:
-        table.caption = f"no room for {', '.join(left_out)}: all are in trials.csv"
+        table.caption = f"no room for {escape(', '.join(left_out))}: all are in trials.csv"
     for row in rows:
         values = [escape(shown_value(row[name])) for name in names]
         if row["status"] != "completed":
-            table.add_row(str(row["trial"]), row["status"], "", "", *values, style="dim")
+            table.add_row(str(row["trial"]), escape(row["status"]), "", "", *values, style="dim")
             continue
         spread = "" if row["deviation"] is None else f" +- {row['deviation']:.1%}"
         interval = f"{row['low']:.0%} to {row['high']:.0%}"
@@ -323,7 +326,7 @@ def _ranking(result: TuningResult, console: Console) -> Table:
 
 def _gain_line(gain: Gain | None) -> str:
     if gain is None:
-        return "The gain over the defaults is unknown: they came to no result."
+        return "The gain over the defaults is unknown: their trial failed."
     verdict = "beyond" if gain.beyond_noise else "within"
     return (
         f"Gain over the defaults on the {gain.split} images: {100 * gain.difference:+.1f} points "

@@ -1,4 +1,4 @@
-"""`imgclf tune-worker`: take part in a search from another machine."""
+"""`imgclf tune-worker`: run trials of a search, also on another machine."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from typing import Annotated
 
 import typer
 
-from imgclf.cli._console import error_console
+from imgclf.cli._console import error_console, print_line
 
 
 def tune_worker(
     chief: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="What `imgclf tune --chief-address` printed.")
+        str,
+        typer.Option(
+            metavar="HOST:PORT", help="Address that `imgclf tune --chief-address` printed."
+        ),
     ],
     study_dir: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="The study's folder here, where it lies elsewhere than there."
-        ),
+        typer.Option(metavar="DIR", help="Study folder on this machine, where its path differs."),
     ] = None,
     wait: Annotated[
-        float, typer.Option(min=0, help="Seconds in which the chief may still start.")
+        float, typer.Option(min=0, help="Seconds to wait for the chief to start.")
     ] = 60.0,
 ) -> None:
     """Run trials for `imgclf tune --chief-address`, on this machine or another one.
 
-    Both machines see the study's folder and the images, in the same places. One trial runs at a
-    time; start several workers for more. A worker may come and go at any time.
+    Both machines need the study folder and the images under the same paths. A worker runs one
+    trial at a time; start several for more. It may join and leave at any time.
 
     Example: `imgclf tune-worker --chief 10.0.0.5:7777`
     """
@@ -39,6 +40,6 @@ def tune_worker(
         parse_address(chief),
         study_dir=study_dir,
         wait_s=wait,
-        on_message=lambda line: console.print(line, markup=False, soft_wrap=True),
+        on_message=lambda line: print_line(console, line),
     )
     console.print(f"The search is over; {count} trial(s) were run here.")

@@ -1,1 +1,1 @@
-"""What there is on this machine, what is wrong with it, and how to mend it."""
+"""Diagnosis of a machine: facts, problems and remedies."""

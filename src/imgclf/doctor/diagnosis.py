@@ -1,4 +1,4 @@
-"""`diagnose`: facts and problems of this machine, as one value."""
+"""`diagnose`: facts and problems of this machine and the installation."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from typing import Any, Literal
 from imgclf.data.store.cache import MAX_CACHE_BYTES, cache_folder, list_cache
 from imgclf.doctor.installation import Package, read_packages, read_settings
 from imgclf.machine.hardware import Processor, free_bytes, read_memory, read_processor
+from imgclf.machine.terminal import shell_word
 from imgclf.zoo.registry import Registration, find_architectures
 
 __all__ = ["Diagnosis", "Problem", "diagnose"]
@@ -37,11 +38,11 @@ Probe = Callable[..., dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, or could be better.
+    """One problem of this machine or the installation.
 
     Attributes:
-        severity: ``"error"`` keeps imgclf from working; ``"note"`` costs speed or a format.
-        text: What is wrong.
+        severity: ``"error"``: imgclf does not work; ``"note"``: it is slower, or lacks a format.
+        text: The problem.
         remedy: What to do.
     """
 
@@ -52,22 +53,22 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What there is on this machine.
+    """Facts and problems of a machine.
 
     Attributes:
         versions: imgclf, Python and the system.
-        packages: What imgclf needs and can use, with versions.
-        processor: Its name, cores and features.
-        memory_bytes: Whole memory, or the container's limit; None where unknown.
-        memory_available_bytes: Of it, what is not in use.
-        tensorflow: Backend, GPUs, precision; ``{"fault": ...}`` where it does not run.
+        packages: Required and optional packages, with versions.
+        processor: Name, cores and features.
+        memory_bytes: Total memory, or the container's limit; None if unknown.
+        memory_available_bytes: Available memory.
+        tensorflow: Backend, GPUs, precision; ``{"fault": ...}`` if it does not run.
         onednn: Whether TensorFlow's oneDNN kernels are on.
-        decoders: What keeps each image format from being read; empty where nothing does.
+        decoders: Fault of the decoder of each image format; empty if it works.
         cache: Folder, size, limit and free disk space in bytes.
         architectures: Number of built-in architectures.
-        plugins: The others: name, package, and what is wrong with it, empty where nothing is.
-        settings: Environment variables that are set and matter.
-        problems: What is wrong, errors first.
+        plugins: Name, package and fault of each architecture of a plugin.
+        settings: Environment variables that are set and change what imgclf does.
+        problems: The problems, errors first.
     """
 
     versions: Mapping[str, str]
@@ -86,19 +87,19 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing keeps imgclf from working."""
+        """Whether imgclf works: there is no error among the problems."""
         return not any(problem.severity == "error" for problem in self.problems)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as values that JSON can hold."""
+        """Return everything as plain values for JSON."""
         return {**asdict(self), "healthy": self.healthy}
 
 
 def diagnose(probe: Probe | None = None) -> Diagnosis:
-    """Look at versions, devices, memory, decoders, cache and plugins; changes nothing.
+    """Check versions, devices, memory, decoders, cache and plugins; changes nothing.
 
     Args:
-        probe: Tries TensorFlow, the decoders or a plugin; None does so in other processes.
+        probe: Checks TensorFlow, the decoders or a plugin; None does so in other processes.
 
     Returns:
         Facts and problems.
@@ -109,7 +110,7 @@ def diagnose(probe: Probe | None = None) -> Diagnosis:
     with ThreadPoolExecutor(2) as pool:
         decoders = pool.submit(run, "decoders")
         tensorflow = pool.submit(run, "tensorflow")
-        plugins = tuple(pool.map(lambda item: _look_at_plugin(item, run), others))
+        plugins = tuple(pool.map(lambda item: _check_plugin(item, run), others))
     try:
         own, packages = version("imgclf"), read_packages()
     except PackageNotFoundError:
@@ -128,7 +129,7 @@ def diagnose(probe: Probe | None = None) -> Diagnosis:
         "tensorflow": tensorflow.result(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
         "decoders": decoders.result(),
-        "cache": _look_at_cache(),
+        "cache": _describe_cache(),
         "architectures": sum(item.builtin for items in registrations.values() for item in items),
         "plugins": plugins,
         "settings": read_settings(),
@@ -138,7 +139,7 @@ def diagnose(probe: Probe | None = None) -> Diagnosis:
 
 
 def _run_probe(*arguments: str) -> dict[str, Any]:
-    """Run `imgclf.doctor.probe` and return what it says, or how it died."""
+    """Run `imgclf.doctor.probe` and return its answer, or how its process ended."""
     command = [sys.executable, "-m", "imgclf.doctor.probe", *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - our own module
@@ -155,7 +156,7 @@ def _run_probe(*arguments: str) -> dict[str, Any]:
     return found
 
 
-def _look_at_plugin(item: Registration, run: Probe) -> dict[str, str]:
+def _check_plugin(item: Registration, run: Probe) -> dict[str, str]:
     return {
         "name": item.name,
         "package": str(item),
@@ -163,18 +164,18 @@ def _look_at_plugin(item: Registration, run: Probe) -> dict[str, str]:
     }
 
 
-def _look_at_cache() -> dict[str, Any]:
+def _describe_cache() -> dict[str, Any]:
     folder = cache_folder()
     return {
         "folder": str(folder),
         "size_bytes": sum(entry.size_bytes for entry in list_cache()),
         "limit_bytes": MAX_CACHE_BYTES,
         "free_bytes": free_bytes(folder),
-        "fault": _why_unwritable(folder),
+        "fault": _write_fault(folder),
     }
 
 
-def _why_unwritable(folder: Path) -> str:
+def _write_fault(folder: Path) -> str:
     place = next(place for place in (folder, *folder.parents) if place.exists())
     try:
         with tempfile.TemporaryFile(dir=place):
@@ -200,7 +201,8 @@ def _problems(facts: Mapping[str, Any]) -> Iterator[Problem]:
                 "error",
                 f"The architecture {plugin['name']!r} of {plugin['package']} cannot be used: "
                 f"{plugin['fault']}",
-                f"pip install --upgrade {plugin['package'].split()[0]}, or uninstall it",
+                f"pip install --upgrade {shell_word(plugin['package'].split()[0])}, or "
+                "uninstall it",
             )
 
 
@@ -229,7 +231,7 @@ def _tensorflow_problems(found: Mapping[str, Any], processor: Processor) -> Iter
         fault = str(found["fault"])
         lacks_avx = processor.features is not None and "AVX2" not in processor.features
         if fault == NO_ANSWER:
-            remedy = "imgclf doctor again, when the machine has less to do"
+            remedy = "run imgclf doctor again when the machine is less busy"
         elif "SIGILL" in fault and lacks_avx:
             remedy = "use a processor with AVX: TensorFlow's packages need it"
         else:
@@ -249,8 +251,8 @@ def _tensorflow_problems(found: Mapping[str, Any], processor: Processor) -> Iter
     if not found["gpus"] and _has_nvidia_gpu():
         yield Problem(
             "note",
-            "This machine has an NVIDIA GPU that TensorFlow does not see.",
-            "pip install 'tensorflow[and-cuda]'; look at CUDA_VISIBLE_DEVICES",
+            "This machine has an NVIDIA GPU that TensorFlow does not find.",
+            "pip install 'tensorflow[and-cuda]'; check CUDA_VISIBLE_DEVICES",
         )
 
 
@@ -276,14 +278,14 @@ def _place_problems(cache: Mapping[str, Any], memory_bytes: int | None) -> Itera
     if cache["fault"]:
         yield Problem(
             "error",
-            f"The cache folder is of no use: {cache['fault']}.",
+            f"The cache folder cannot be used: {cache['fault']}.",
             "export IMGCLF_CACHE_DIR=/a/folder/of/yours",
         )
     free = cache["free_bytes"]
     if free is not None and free < LITTLE_DISK:
         yield Problem(
             "note",
-            f"Only {free / 1e6:,.0f} MB are free where decoded pixels are kept.",
+            f"Only {free / 1e6:,.0f} MB are free on the disk of the cache.",
             "imgclf cache clear, or move it with IMGCLF_CACHE_DIR",
         )
     if memory_bytes is not None and memory_bytes < LITTLE_MEMORY:

@@ -1,4 +1,4 @@
-"""What is installed and set: packages, extras, environment variables."""
+"""The installation: packages, extras, environment variables."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from importlib.metadata import PackageNotFoundError, requires, version
 __all__ = ["Package", "read_packages", "read_settings"]
 
 NOT_FOR_USERS = ("bench", "dev", "docs")
-"""Extras of those who work on imgclf itself."""
+"""Extras for the development of imgclf itself."""
 
 SETTINGS = re.compile(
     r"IMGCLF_\w+|KERAS_\w+|XLA_FLAGS|CUDA_VISIBLE_DEVICES|NO_COLOR|OMP_NUM_THREADS|MALLOC_\w+"
     r"|TF_(XLA_FLAGS|USE_LEGACY_KERAS|DETERMINISTIC_OPS|NUM_\w+|GPU_\w+|FORCE_GPU_\w+)"
 )
-"""Environment variables that change what imgclf does; oneDNN's is told apart."""
+"""Environment variables that change what imgclf does; oneDNN's has a line of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One package that imgclf needs or can use.
+    """One required or optional package.
 
     Attributes:
-        name: Its name on the package index.
-        wanted: The versions that imgclf accepts, such as ``">=3.12,<4"``; empty for any.
-        installed: Its version; None where it is not installed.
-        extra: The extra that brings it; empty for what imgclf always needs.
-        fits: Whether it is installed in a version that is accepted.
+        name: Name on the package index.
+        wanted: Accepted versions, such as ``">=3.12,<4"``; empty for any.
+        installed: Installed version; None if it is not installed.
+        extra: The extra that installs it; empty for a required package.
+        fits: Whether the installed version is accepted.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Package:
 
 
 def read_packages() -> tuple[Package, ...]:
-    """List what imgclf needs and what its extras for users bring.
+    """List the required packages and those of the extras for users.
 
     Raises:
         PackageNotFoundError: imgclf itself is not installed.
@@ -63,5 +63,5 @@ def read_packages() -> tuple[Package, ...]:
 
 
 def read_settings() -> dict[str, str]:
-    """Return the environment variables that change what imgclf does, those that are set."""
+    """Return the environment variables that are set and change what imgclf does."""
     return {name: value for name, value in sorted(os.environ.items()) if SETTINGS.fullmatch(name)}

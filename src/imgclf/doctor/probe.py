@@ -1,8 +1,8 @@
-"""Tries what may fail hard, in a process of its own: TensorFlow, the decoders, one plugin.
+"""Checks that may crash, in a process of their own: TensorFlow, the decoders, one plugin.
 
 Started as ``python -m imgclf.doctor.probe tensorflow``, ``... decoders`` or ``... plugin NAME``;
 prints one JSON object as its last line. A processor without AVX, a damaged library or a plugin
-that crashes ends this process, not the one that asks.
+that crashes ends this process, not the one that started it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SAMPLES = {
 
 
 def main(arguments: list[str]) -> None:
-    """Try one thing and print what came out."""
+    """Run one check and print its result."""
     from imgclf.machine.startup import silenced_stderr
 
     with silenced_stderr():
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
 
 
 def try_tensorflow() -> dict[str, Any]:
-    """Import Keras and TensorFlow, list the devices and compute something on the first."""
+    """Import Keras and TensorFlow, list the devices and compute a convolution."""
     import keras
     import tensorflow as tf
 
@@ -63,11 +63,11 @@ def try_tensorflow() -> dict[str, Any]:
 
 def try_decoders() -> dict[str, Any]:
     """Write and read back a small picture in each accepted format."""
-    return {name: _why_unreadable(name) for name in SAMPLES}
+    return {name: _decoder_fault(name) for name in SAMPLES}
 
 
-def _why_unreadable(name: str) -> str:
-    """Return what keeps a format from being read; empty where nothing does."""
+def _decoder_fault(name: str) -> str:
+    """Return the fault of the decoder of a format; empty if it works."""
     from PIL import Image
 
     from imgclf.data.pixels.decoder import decode

@@ -1,1 +1,1 @@
-"""How good a classifier is, told with its uncertainty."""
+"""Evaluation of classifiers: figures with their uncertainty."""

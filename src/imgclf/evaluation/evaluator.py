@@ -1,4 +1,4 @@
-"""Measuring a classifier on images that it did not learn from."""
+"""Evaluating a classifier on images that it was not trained on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from imgclf.figures.metrics import measure
 __all__ = ["Evaluation", "evaluate", "evaluate_pixels"]
 
 EVALUATE_AT_ONCE = 64
-"""Images that are read from the store at a time."""
+"""Number of images read from the store at a time."""
 
 
 def evaluate(
@@ -38,28 +38,28 @@ def evaluate(
     min_precision: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Measure a classifier on a folder of images, in float32, with its own preprocessing.
+    """Evaluate a classifier on a folder of images, in float32, with its own preprocessing.
 
     Args:
-        classifier: What to measure.
+        classifier: The classifier.
         images: A folder with one sub-folder per class, matched to the classifier's classes by
-            name, or a ZIP or CSV file in its place; or batches of `imgclf.make_generators`, whose
-            images are taken plain.
-        split_file: The ``split.csv`` of a run: of the folder, only the images are measured that
-            it records as test images (as validation images where there is no test). None finds the
-            one beside the classifier's file, where the folder is the one that it was trained on.
-        all_images: Measure the training images of that folder, too.
-        min_precision: Also measure what remains when the classifier abstains as
-            `Classifier.predict` does; above 0 and at most 1.
-        progress: Called while a folder is scanned with the number of files done and in all.
+            name; or a ZIP or CSV file; or batches of `imgclf.make_generators`, whose images are
+            taken without augmentation.
+        split_file: The ``split.csv`` of a run: only its test images are evaluated (its validation
+            images where it has no test images). None takes the file beside the classifier's file,
+            if the classifier was trained on this folder.
+        all_images: Evaluate the training images of that folder too.
+        min_precision: Also measure coverage and precision with abstention, as in
+            `Classifier.predict`; above 0 and at most 1.
+        progress: Called during the scan with the number of files done and the total.
 
     Returns:
         The figures. Unreadable images are left out and listed.
 
     Raises:
         DataNotFoundError: The folder does not exist.
-        DataError: It has no usable images, or a class that the classifier does not know; or none
-            of its images is held out in `split_file`.
+        DataError: It has no usable images, or a class that the classifier does not know; or
+            `split_file` holds out none of its images.
         ArgumentError: The batches have other classes or another size than the classifier, or
             `min_precision` cannot be reached.
 
@@ -72,7 +72,7 @@ def evaluate(
     if isinstance(images, Batches):
         _require_same(classifier, images)
         if split_file is not None:
-            raise ArgumentError("split_file belongs to a folder; batches are divided already.")
+            raise ArgumentError("split_file belongs to a folder; batches are split already.")
         return _measured(classifier, images.samples, images.pixels(), min_precision=min_precision)
     if split_file is not None and all_images:
         raise ArgumentError("split_file and all_images contradict each other: leave one out.")
@@ -100,7 +100,7 @@ def evaluate(
 
 
 def _split_of_training(classifier: Classifier, folder: ImageFolder) -> Path | None:
-    """Find the division beside a classifier's file, where it was trained on this folder."""
+    """Return the ``split.csv`` beside a classifier's file, if it was trained on this folder."""
     file, data = classifier.record.file, classifier.data
     if file is None or data is None or not (path := file.parent / "split.csv").is_file():
         return None
@@ -117,13 +117,13 @@ def evaluate_pixels(
     labels: Sequence[int],
     paths: Sequence[str],
 ) -> Evaluation:
-    """Measure a classifier on images that are already decoded to its policy.
+    """Evaluate a classifier on pixels that were decoded by its input policy.
 
     Args:
-        classifier: What to measure.
+        classifier: The classifier.
         batches: Arrays ``(batch, height, width, channels)``, uint8, 0..255.
         labels: ``(num_images,)`` true indices into the classifier's classes.
-        paths: ``(num_images,)`` where the images come from.
+        paths: ``(num_images,)`` paths of the images.
 
     Returns:
         The figures.
@@ -140,7 +140,7 @@ def _require_same(classifier: Classifier, batches: Batches) -> None:
         raise ArgumentError(
             f"The batches have the classes {batches.class_names} and the size "
             f"{batches.policy.image_size}; the classifier has {classifier.class_names} and "
-            f"{classifier.policy.image_size}: give a folder instead, it is matched by name."
+            f"{classifier.policy.image_size}: give a folder, whose classes are matched by name."
         )
 
 
@@ -176,7 +176,7 @@ def _watched(
     pixels: Iterable[NDArray[np.uint8]],
     guesses: list[NDArray[np.int64]],
 ) -> Iterator[NDArray[np.uint8]]:
-    """Pass batches on; on the way, classify each by the nearest mean thumbnail."""
+    """Yield the batches, and append the nearest-class-mean prediction of each to `guesses`."""
     for batch in pixels:
         if classifier.record.fingerprints is not None:
             guesses.append(classifier.record.fingerprints.nearest_class(tiny_thumbnails(batch)))
@@ -192,8 +192,8 @@ def _count_seen(classifier: Classifier, samples: Sequence[Sample]) -> int:
 
 def _seen_warning(num_seen: int, num_images: int) -> list[str]:
     text = (
-        f"{num_seen} of these {num_images} images were training images: the accuracy is not one "
-        "that new images will see. The split.csv of the run leaves them out."
+        f"{num_seen} of these {num_images} images were training images: the accuracy on new "
+        "images may be lower. The split.csv of the run leaves them out."
     )
     return [text] if num_seen else []
 

@@ -1,4 +1,4 @@
-"""What an evaluation gives back."""
+"""The result of an evaluation."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ __all__ = ["Evaluation"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What was measured, and on what.
+    """The figures of an evaluation, and the predictions behind them.
 
     Attributes:
-        metrics: All figures; see `ClassificationMetrics`.
+        metrics: The figures; see `ClassificationMetrics`.
         class_names: Names of the classes, in the classifier's order.
         paths: ``(num_images,)`` absolute paths.
         labels: ``(num_images,)`` true class indices.
         probabilities: float64 ``(num_images, num_classes)``.
         quarantined: Files that look like images but could not be used.
         warnings: Remarks, one line each.
-        nearest_mean_accuracy: What the nearest class mean on 8 x 8 thumbnails achieves on these
-            images, 0 to 1; None where the classifier remembers no training images.
-        num_seen: Images that, by content, were training images.
-        selective: What abstaining gave; None where it was not asked for.
-        familiarity: float64 ``(num_images,)``, how much each image resembles the training images,
-            as in `Prediction`; None where the classifier does not know.
+        nearest_mean_accuracy: Accuracy of a baseline, the nearest class mean on 8 x 8 thumbnails,
+            0 to 1; None where the classifier has no fingerprints of its training images.
+        num_seen: Images that were training images, by content.
+        selective: Coverage and precision with abstention; None without `min_precision`.
+        familiarity: float64 ``(num_images,)``, similarity of each image to the training images, as
+            in `Prediction`; None where the classifier has no such score.
 
     Example:
         >>> result = imgclf.evaluate(clf, "data/test")               # doctest: +SKIP
@@ -75,13 +75,13 @@ class Evaluation:
 
     @property
     def num_unfamiliar(self) -> int | None:
-        """Images that are flagged as unlike the training images; of usual ones that are 5 %."""
+        """Number of images flagged as out of distribution; 5 % of usual images are."""
         if self.familiarity is None:
             return None
         return int((self.familiarity < UNFAMILIAR_BELOW).sum())
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON: the figures, the classes and what was left out."""
+        """Return figures, classes and left-out files as plain values for JSON."""
         return {
             **self.metrics.as_dict(),
             "class_names": list(self.class_names),
@@ -98,7 +98,7 @@ class Evaluation:
         }
 
     def figures(self, split: Literal["test", "val"]) -> Figures:
-        """Return what a bundle remembers of the evaluation of a split."""
+        """Return the figures of a split that the classifier's file records."""
         metrics = self.metrics
         return Figures(
             split=split,

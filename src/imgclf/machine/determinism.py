@@ -11,7 +11,7 @@ __all__ = ["enable_determinism", "require_determinism"]
 
 
 def enable_determinism() -> None:
-    """Let TensorFlow choose only operations that give the same bits every time.
+    """Make TensorFlow use deterministic operations only.
 
     It cannot be switched off again in this process, so only the command line calls it.
     """
@@ -19,13 +19,13 @@ def enable_determinism() -> None:
 
 
 def require_determinism(wanted: bool) -> None:
-    """Refuse to promise bit-identical weights in a process that cannot keep it.
+    """Refuse a deterministic training in a process that is not deterministic.
 
     Args:
         wanted: Whether the training is to be deterministic.
 
     Raises:
-        ArgumentError: It is, and TensorFlow has not been told so.
+        ArgumentError: It is, and TensorFlow's determinism is off.
     """
     if wanted and not config.is_op_determinism_enabled():
         raise ArgumentError(

@@ -1,4 +1,4 @@
-"""Training on several devices of one machine."""
+"""The devices of a machine, which share each batch."""
 
 from __future__ import annotations
 

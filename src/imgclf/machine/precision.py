@@ -1,4 +1,4 @@
-"""The number format in which training steps run, chosen for the machine."""
+"""The precision of training steps, chosen for the machine."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def choose_jit_compile(jit_compile: bool | Literal["auto"] = "auto") -> bool | s
 
 @contextmanager
 def training_precision(model: keras.Model, precision: str) -> Iterator[None]:
-    """Let a float32 network compute in `precision` for a while; its weights stay float32.
+    """Compute the layers of a float32 network in `precision`; its weights stay float32.
 
     The output layer always computes in float32: a sigmoid in bfloat16 rounds to exactly 1 from
     logit 6 on, and the loss of a wrong label jumps from 6 to 16.
@@ -108,7 +108,7 @@ def training_precision(model: keras.Model, precision: str) -> Iterator[None]:
 
 @contextmanager
 def float32_results() -> Iterator[None]:
-    """Compute true float32 for a while, without TF32's shortened products on GPUs."""
+    """Compute in true float32, without TF32 on GPUs."""
     enabled = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)
     try:
@@ -118,9 +118,9 @@ def float32_results() -> Iterator[None]:
 
 
 def forget_traces(model: Any) -> None:
-    """Drop a model's compiled functions, which were traced in another way of computing.
+    """Drop a model's compiled functions, so that its next step is traced anew.
 
     Args:
-        model: A Keras model; its next step is traced anew.
+        model: A Keras model.
     """
     model.train_function = model.test_function = model.predict_function = None

@@ -23,7 +23,7 @@ def prepare_tensorflow() -> None:
 
 @contextmanager
 def silenced_stderr() -> Iterator[None]:
-    """Send what C code prints on standard error nowhere, for a while.
+    """Discard what C code prints on standard error.
 
     TensorFlow prints several lines while it is imported, whatever its log level says.
     """

@@ -12,14 +12,13 @@ __all__ = ["BestEpoch"]
 
 
 class BestEpoch(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the best validation accuracy, and gives them back.
+    """Keeps the weights of the epoch with the best validation accuracy, and restores them.
 
-    Equal accuracies are told apart by the lower validation loss. Unlike Keras' `EarlyStopping`, it
-    gives the weights back after an exception and a Ctrl-C as well, because `imgclf.fit` asks it to.
+    Of equal accuracies, the lower validation loss is better. Unlike Keras' `EarlyStopping`, it
+    restores the weights after an exception and Ctrl-C as well, because `imgclf.fit` calls it then.
 
     Attributes:
         best_epoch: Counted from 0; None before the first epoch with a finite validation loss.
-        stopped_early: Whether `patience` ran out.
         score: Validation accuracy and negative loss of the best epoch.
         weights: Its weights; empty before there is one.
     """
@@ -32,14 +31,13 @@ class BestEpoch(keras.callbacks.Callback):
         """Keep the best weights.
 
         Args:
-            patience: Epochs without a better one that end the training; None never ends it.
+            patience: Early stopping: epochs without improvement that end the training; None never.
             weights_of: Returns the weights that were measured.
         """
         super().__init__()
         self._weights_of = weights_of
         self.patience = patience
         self.best_epoch: int | None = None
-        self.stopped_early = False
         self.score = (-math.inf, -math.inf)
         self.weights: Sequence[Any] = []
 
@@ -53,10 +51,9 @@ class BestEpoch(keras.callbacks.Callback):
                 self.weights = self._weights_of(self.model)
         waited = epoch - (self.best_epoch if self.best_epoch is not None else -1)
         if self.patience is not None and waited >= self.patience:
-            self.stopped_early = True
             self.model.stop_training = True
 
     def restore(self) -> None:
-        """Give the model the weights of the best epoch, if there is one."""
+        """Restore the weights of the best epoch, if there is one."""
         if self.weights:
             self.model.set_weights(self.weights)

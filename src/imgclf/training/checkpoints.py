@@ -1,8 +1,8 @@
-"""The state of a training after each epoch and every few minutes, whole or not at all (D12).
+"""Checkpoints of a training: after each epoch and every few minutes, whole or not at all.
 
-A checkpoint is one safetensors file: weights, optimizer, random states of the dropouts, running
-means of the epoch's figures, and the weights of the best epoch; its metadata hold the history.
-A sha256 in its last bytes tells a damaged file from a whole one; then the one before is used.
+A checkpoint is one safetensors file: weights, optimizer, seeds of the dropouts, running means of
+the epoch's metrics, and the weights of the best epoch; its metadata hold the history. A sha256 in
+its last bytes detects a damaged file; then the checkpoint before is used.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ __all__ = [
 ]
 
 INTERVAL_S = 120.0
-"""Seconds of training that a kill costs at the most."""
+"""Seconds of training that are lost at the most when the process is killed."""
 
 NUM_KEPT = 2
-"""Checkpoints that stay: the newest, and the one before in case the newest is damaged."""
+"""Checkpoints that are kept: the newest, and the one before in case the newest is damaged."""
 
 HASH_BYTES = 64
 _GROUPS = ("variables", "optimizer", "best_weights", "metrics")
@@ -54,7 +54,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingState:
-    """All that a training needs to go on exactly.
+    """All that a training needs to resume exactly.
 
     Attributes:
         epoch: Number of epochs that are done.
@@ -64,8 +64,8 @@ class TrainingState:
         best_weights: The weights of the best epoch so far; empty before there is one.
         best_epoch: That epoch, counted from 0; None before there is one.
         best_score: Its validation accuracy and negative loss.
-        history: Keras' history so far.
-        metrics: The running means of an epoch that has begun; empty between epochs.
+        history: The figures of each epoch so far.
+        metrics: The running means of the metrics within an epoch; empty between epochs.
     """
 
     epoch: int
@@ -116,7 +116,7 @@ def capture(
 
 
 def restore(model: keras.Model, state: TrainingState) -> None:
-    """Give a freshly built and compiled model a state.
+    """Restore a state into a freshly built and compiled model.
 
     Args:
         model: A model of the same architecture, options and optimizer.
@@ -138,7 +138,7 @@ def restore(model: keras.Model, state: TrainingState) -> None:
 
 
 def save_state(folder: Path, state: TrainingState) -> Path:
-    """Write a state beside the earlier ones; the oldest are removed once it is whole.
+    """Write a checkpoint, then remove the oldest ones.
 
     Args:
         folder: The folder of the checkpoints; it is made where it is missing.
@@ -178,7 +178,7 @@ def save_state(folder: Path, state: TrainingState) -> Path:
 
 
 def newest_state(folder: Path) -> TrainingState | None:
-    """Read the newest whole checkpoint; a damaged one is passed over with a log warning.
+    """Read the newest whole checkpoint; a damaged one is skipped with a log warning.
 
     Args:
         folder: The folder of the checkpoints; it may not exist.
@@ -195,7 +195,7 @@ def newest_state(folder: Path) -> TrainingState | None:
 
 
 def remove_states(folder: Path) -> None:
-    """Remove the checkpoints of a training that begins anew."""
+    """Remove all checkpoints."""
     for file in _files(folder):
         file.unlink(missing_ok=True)
 
@@ -203,7 +203,7 @@ def remove_states(folder: Path) -> None:
 class CheckpointWriter(keras.callbacks.Callback):
     """Writes the state after each epoch, every few minutes within one, and when asked to stop.
 
-    It stands behind the callbacks whose state it writes.
+    It comes after the callbacks whose state it writes.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ class CheckpointWriter(keras.callbacks.Callback):
         Args:
             folder: The folder of the checkpoints.
             best: Keeps the weights of the best epoch.
-            resumed: The state that the training goes on from.
+            resumed: The state that the training resumes from.
             interval_s: Seconds between two checkpoints within an epoch; 0 writes after each step.
         """
         super().__init__()
@@ -233,14 +233,14 @@ class CheckpointWriter(keras.callbacks.Callback):
         self._interrupted = False
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
-        """Write the state that the training begins with, unless it goes on from a written one."""
+        """Write the initial state, unless the training resumes from a checkpoint."""
         self._saved_s = time.monotonic()
         if self._resumed is None and not self._history:
             self.model.optimizer.build(self.model.trainable_variables)
             self._save(0, 0)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Know the place in the training, also in the rest of an epoch that was cut."""
+        """Note the epoch, and the steps that were done of an interrupted one."""
         resumed = self._resumed
         self._epoch = epoch
         self._steps_before = resumed.step if resumed and resumed.epoch == epoch else 0
@@ -250,7 +250,7 @@ class CheckpointWriter(keras.callbacks.Callback):
         batch: int,
         logs: Any = None,  # noqa: ARG002 - Keras names it
     ) -> None:
-        """Write the state where it is time to, or the epoch is about to be broken off."""
+        """Write the state after each interval, and when the training is stopped."""
         if batch == 0 and self._steps_before and self._resumed is not None:
             # Keras makes the variables of its running sums in the first step.
             sums = self.model.metrics_variables
@@ -263,7 +263,7 @@ class CheckpointWriter(keras.callbacks.Callback):
             self._save(self._epoch, self._steps_before + batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Write the state; a broken-off epoch has been written, and goes on when resumed."""
+        """Write the state; that of an interrupted epoch has been written already."""
         if self._interrupted:
             return
         for name, value in (logs or {}).items():
@@ -280,7 +280,7 @@ class CheckpointWriter(keras.callbacks.Callback):
 
 
 def _variables(model: keras.Model) -> list[Any]:
-    """List weights and dropout seeds; the running means of metrics begin anew in each epoch."""
+    """List weights and dropout seeds, without the running means of metrics."""
     metrics = {id(variable) for variable in model.metrics_variables}
     return [variable for variable in model.variables if id(variable) not in metrics]
 

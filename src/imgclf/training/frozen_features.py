@@ -1,4 +1,4 @@
-"""What the frozen part of a network makes of each image, computed once for all epochs."""
+"""Features of each image from a frozen backbone, computed once for all epochs."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ from imgclf.training.weight_average import AveragedWeights, averaged_training
 __all__ = ["fit"]
 
 _compiled_here: weakref.WeakSet[Any] = weakref.WeakSet()
-"""Models that `fit` compiled itself; the user's own compile is recognised by its absence."""
+"""Models that `fit` compiled; other compiled models were compiled by the user."""
 
 
 def fit(
@@ -87,40 +87,37 @@ def fit(
         train: What `imgclf.make_generators` returns, or any `tf.data.Dataset` of
             ``(images, labels)``.
         val: Validation batches of the same kind.
-        epochs: Passes over the training images, from 1 on.
-        learning_rate: A number above 0 or a Keras schedule. An optimizer *object* keeps its own.
+        epochs: Number of epochs, from 1 on.
+        learning_rate: Above 0, or a Keras schedule. An optimizer *object* keeps its own.
         optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"``, ``"sgd"`` (Nesterov momentum 0.9), or a
             Keras optimizer.
-        steps_per_epoch: Batches per epoch; None is samples / batch size, rounded up. Any number
-            works: the images are gone through again and again.
-        validation_steps: Most validation batches per epoch; None takes all.
+        steps_per_epoch: Batches per epoch; None is samples / batch size, rounded up. More repeat
+            the images.
+        validation_steps: Validation batches per epoch at the most; None takes all.
         class_weight: Weight of each class in the loss, by class index; ``"balanced"`` weighs
             classes by the inverse of their frequency.
-        weight_decay: Share of each kernel, 0 to 1, that a step of rate 1 takes away; None is the
-            optimizer's own: 0.004 for ``"adamw"``, none for the others.
-        label_smoothing: Share of each label, 0 to 1 (exclusive), that is spread over all classes
-            (Szegedy et al. 2015, arXiv:1512.00567).
-        average_weights: Whether validation and the result take a moving average of the weights
-            over the last twentieth of the training, or over how many steps where another than
-            `epochs` ends it.
-        accumulate_steps: Batches whose mean gradient makes one change of the weights, from 1 on:
-            large batches in little memory.
+        weight_decay: Decoupled weight decay of the kernels, 0 to 1; None is the optimizer's own:
+            0.004 for ``"adamw"``, none for the others.
+        label_smoothing: Label smoothing, 0 to 1 (exclusive; Szegedy et al. 2015,
+            arXiv:1512.00567).
+        average_weights: Whether to validate and keep an exponential moving average of the weights,
+            over the last twentieth of the training or over a given number of steps.
+        accumulate_steps: Gradient accumulation: batches per update of the weights, from 1 on.
         clip_norm: Gradient clipping by global norm, above 0; None clips none.
-        steps_per_execution: Steps that TensorFlow makes before it comes back to Python, a divisor
-            of the steps per epoch; callbacks see every so many. Worth it where steps take
-            milliseconds.
-        patience: Epochs without a better one after which the training ends; None never ends it
-            early.
+        steps_per_execution: Steps per call of TensorFlow, a divisor of the steps per epoch;
+            callbacks see only the last of each call. Faster where steps take milliseconds.
+        patience: Early stopping: epochs without improvement that end the training; None trains
+            all epochs.
         callbacks: Any Keras callbacks.
         precision: Of the training steps: ``"auto"``, ``"float32"`` or ``"mixed_bfloat16"``. The
             model is float32 before and after; the figures in the history are in training
             precision, `imgclf.evaluate` always computes in float32.
-        jit_compile: Whether XLA compiles the step; ``"auto"`` never does on a CPU, where it is
+        jit_compile: Whether XLA compiles the step; ``"auto"`` does not on a CPU, where that is
             slower.
-        checkpoint_dir: A folder where the whole state is saved after each epoch, and within one.
-            A training that finds a state there goes on from it exactly, with the same images in
-            the same order; `train` must be batches of `imgclf.make_generators`.
-        checkpoint_interval_s: Seconds between two states within an epoch.
+        checkpoint_dir: A folder for checkpoints after each epoch, and within one. A training
+            resumes exactly from the newest one there, with the same images in the same order;
+            `train` must be batches of `imgclf.make_generators`.
+        checkpoint_interval_s: Seconds between two checkpoints within an epoch.
         verbose: 1 draws the progress on standard error.
 
     Returns:
@@ -128,7 +125,7 @@ def fit(
 
     Raises:
         ArgumentError: An argument is out of range, or data and model do not fit each other.
-        TrainingError: The loss is not a number any more; the message names step and rate.
+        TrainingError: The loss became NaN or infinite; the message names step and learning rate.
 
     Example:
         >>> result = imgclf.fit(model, train, val, epochs=20)     # doctest: +SKIP
@@ -240,7 +237,7 @@ def _limited(val: tf.data.Dataset | None, validation_steps: int | None) -> tf.da
 
 
 class _StopAtNaN(keras.callbacks.Callback):
-    """Ends a training whose loss is not a number: nothing after that step can be right."""
+    """Ends a training whose loss is NaN or infinite."""
 
     def on_train_batch_end(
         self,

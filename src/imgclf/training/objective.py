@@ -1,4 +1,4 @@
-"""What a training makes small: the loss, and what each class weighs in it."""
+"""The loss of a training, and the weight of each class in it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["balanced_class_weights", "choose_class_weights", "choose_loss"]
 def choose_loss(
     model: keras.Model, train: tf.data.Dataset, label_smoothing: float
 ) -> keras.losses.Loss:
-    """Choose the cross-entropy that fits head and labels (D8).
+    """Choose the cross-entropy that fits head and labels.
 
     Args:
         model: A classifier; its last layer says whether it gives probabilities or logits.
         train: Batches of images and labels.
-        label_smoothing: Share of each label, 0 to 1 (exclusive), that is spread over all classes.
+        label_smoothing: Label smoothing, 0 to 1 (exclusive).
 
     Returns:
         Binary cross-entropy for one unit, categorical for more: sparse where labels are indices.
@@ -77,7 +77,7 @@ def choose_class_weights(
 
 
 def balanced_class_weights(labels: NDArray[np.int64], num_classes: int) -> dict[int, float]:
-    """Weigh classes so that each counts as much in the loss as if all were equally frequent.
+    """Weigh classes by their inverse frequency, so that each counts as much in the loss.
 
     The formula is scikit-learn's ``"balanced"`` (King and Zeng 2001).
 

@@ -1,4 +1,4 @@
-"""Optimizers by name, and how weights decay, gather and average in them."""
+"""Optimizers by name, with weight decay, gradient accumulation and weight averaging."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ OPTIMIZERS: dict[str, tuple[type[keras.optimizers.Optimizer], dict[str, Any]]] =
     "sgd": (keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True}),
     "muon": (KernelMuon, {}),
 }
-"""Optimizers by name: the recipe's two, and three more."""
+"""Optimizers by name, with the settings that differ from Keras'."""
 
 USUAL_RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "sgd": 0.05, "muon": 0.1}
-"""The highest rate of a schedule that suits most small networks, by optimizer."""
+"""Learning rate, as the peak of a schedule, that suits most small networks, by optimizer."""
 
 
 def make_optimizer(
@@ -45,15 +45,15 @@ def make_optimizer(
     """Make an optimizer for a network.
 
     Args:
-        model: The network; its biases and its normalisation's scales do not decay.
+        model: The network; biases and the scales of normalisations have no weight decay.
         optimizer: A name in `OPTIMIZERS`, or a Keras optimizer, which is returned as it is.
         learning_rate: Above 0, or a Keras schedule.
-        weight_decay: Share of a kernel, 0 to 1, that a step of rate 1 takes away (decoupled,
-            Loshchilov and Hutter 2017, arXiv:1711.05101); None is the optimizer's own: 0.004 for
-            ``"adamw"``, none for the others.
-        average_over: Steps of the whole training, to keep a moving average of the weights; None
-            keeps none.
-        accumulate_steps: Steps whose mean gradient makes one change of the weights.
+        weight_decay: Decoupled weight decay, 0 to 1 (Loshchilov and Hutter 2017,
+            arXiv:1711.05101); None is the optimizer's own: 0.004 for ``"adamw"``, none for the
+            others.
+        average_over: Steps of the training, to keep an exponential moving average of the weights
+            over its last twentieth; None keeps none.
+        accumulate_steps: Gradient accumulation: batches per update of the weights.
         clip_norm: Gradient clipping by global norm, above 0 (Pascanu et al. 2013,
             arXiv:1211.5063); None clips none.
 
@@ -128,7 +128,7 @@ def choose_optimizer(model: keras.Model) -> str:
 
 
 def usual_rate(optimizer: str) -> float:
-    """Return the rate that suits most small networks with an optimizer.
+    """Return the learning rate that suits most small networks with an optimizer.
 
     Raises:
         ArgumentError: The name is unknown.

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from imgclf.machine.terminal import Terminal
+
 __all__ = ["TrainingProgress", "drawn_progress"]
 
 
@@ -32,7 +34,7 @@ def drawn_progress(
     if not verbose:
         yield []
         return
-    progress = TrainingProgress(Console(stderr=True), batch_size)
+    progress = TrainingProgress(Terminal(stderr=True), batch_size)
     try:
         yield [progress]
     finally:

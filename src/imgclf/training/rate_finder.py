@@ -1,4 +1,4 @@
-"""Finding a learning rate by a short training whose rate rises until the loss explodes."""
+"""The learning-rate range test."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMOOTHING = 0.9
 """Momentum of the average over the losses of single batches, which jump."""
 
 EXPLODED = 3.0
-"""The test ends where the smoothed loss is this many times its lowest."""
+"""The test ends when the smoothed loss is this many times its minimum."""
 
 FEWEST_STEPS = 10
 
@@ -38,7 +38,7 @@ class RateFinding:
     """What a learning-rate range test gave.
 
     Attributes:
-        suggestion: The rate to train with, as the highest of a schedule.
+        suggestion: The learning rate to train with, as the peak of a schedule.
         rates: float64 ``(num_steps,)``, the rates that were tried, rising.
         losses: float64 ``(num_steps,)``, the smoothed loss at each.
 
@@ -60,7 +60,7 @@ def find_learning_rate(
     num_steps: int = NUM_STEPS,
     **fit_settings: Any,
 ) -> RateFinding:
-    """Find a learning rate for a network and its images; the network is as it was afterwards.
+    """Find a learning rate for a network and its images; the weights are restored afterwards.
 
     A learning-rate range test (Smith 2015, arXiv:1506.01186): over a hundred steps the rate rises
     from 1e-6 to 1 by a constant factor, and the loss first falls, then explodes. Suggested
@@ -79,7 +79,7 @@ def find_learning_rate(
 
     Raises:
         ArgumentError: An argument is out of range, or the model has an optimizer of its own.
-        TrainingError: The loss is no number from the first steps on.
+        TrainingError: The loss is NaN or infinite within the first steps.
 
     Example:
         >>> finding = imgclf.find_learning_rate(model, train)                # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""The picture of a learning-rate range test, as SVG."""
+"""The plot of a learning-rate range test, as SVG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes: all choices of a training under one name, derived from the number of images."""
+"""Recipes: named sets of hyperparameters, chosen for the number of images."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ class Recipe:
     """How a network is trained, whatever its architecture.
 
     Attributes:
-        epochs: Passes over the training images.
+        epochs: Number of epochs.
         batch_size: Images per batch.
         optimizer: Name of the optimizer; ``"auto"`` is Muon for networks with normalisation, which
             it needs, and Adam for others.
-        learning_rate: The highest rate; None is the optimizer's usual one.
-        schedule: Course of the rate.
-        weight_decay: Share of each kernel that a step of rate 1 takes away; None is the
-            optimizer's own.
-        label_smoothing: Share of each label that is spread over all classes.
-        average_weights: Whether the result is a moving average of the weights.
+        learning_rate: Peak of the schedule; None is the optimizer's usual one.
+        schedule: Learning-rate schedule.
+        weight_decay: Weight decay; None is the optimizer's own.
+        label_smoothing: Label smoothing, 0 to 1 (exclusive).
+        average_weights: Whether the result is an exponential moving average of the weights.
         augment: Preset of the augmentation.
         mirrored_prediction: Whether predictions are the mean over an image and its mirror image.
     """

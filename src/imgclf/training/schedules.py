@@ -1,4 +1,4 @@
-"""How the learning rate goes over a training."""
+"""Learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ __all__ = ["Schedule", "make_schedule"]
 Schedule = Literal["constant", "cosine"]
 
 WARM_UP_SHARE = 0.1
-"""Share of all steps in which the rate rises from zero; large first steps in an untrained network
-with batch normalisation undo themselves (Goyal et al. 2017, arXiv:1706.02677)."""
+"""Share of all steps with linear warm-up from zero (Goyal et al. 2017, arXiv:1706.02677)."""
 
 
 def make_schedule(
     name: Schedule, learning_rate: float, num_steps: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Make the course of the learning rate over a training.
+    """Make the learning-rate schedule of a training.
 
     Args:
-        name: ``"constant"``, as in the recipe; or ``"cosine"``: a linear rise over the first tenth
-            and half a cosine down to zero (Loshchilov and Hutter 2016, arXiv:1608.03983).
-        learning_rate: The highest rate.
+        name: ``"constant"``; or ``"cosine"``: linear warm-up over the first tenth, then cosine
+            decay to zero (Loshchilov and Hutter 2016, arXiv:1608.03983).
+        learning_rate: The peak.
         num_steps: Steps of the whole training.
 
     Returns:

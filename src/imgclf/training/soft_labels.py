@@ -1,4 +1,4 @@
-"""Labels that are shares of classes, as MixUp and CutMix make them: their accuracy and weight."""
+"""Soft labels, as MixUp and CutMix make them: their accuracy and class weights."""
 
 from __future__ import annotations
 

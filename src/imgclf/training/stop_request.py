@@ -1,4 +1,4 @@
-"""Ending a training in good order when somebody asks for it."""
+"""Stopping a training in good order on request."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["StopOnRequest"]
 
 
 class StopOnRequest(keras.callbacks.Callback):
-    """Ends a training after the step in which that was asked for.
+    """Ends a training after the step in which a stop was requested.
 
-    Keras then measures the validation images and ends the epoch, so the best weights are known.
+    Keras still validates and ends the epoch, so the best weights are known.
 
     Attributes:
         stopped: Whether that has happened.
@@ -30,6 +30,6 @@ class StopOnRequest(keras.callbacks.Callback):
         batch: int,  # noqa: ARG002 - Keras names it
         logs: Any = None,  # noqa: ARG002
     ) -> None:
-        """Look whether the end is wanted."""
+        """Stop if that was requested."""
         if self._requested():
             self.stopped = self.model.stop_training = True

@@ -1,4 +1,4 @@
-"""Callbacks that tell other tools how a training goes on."""
+"""Callbacks for experiment trackers: TensorBoard and MLflow."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import Progress
 
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import ArgumentError
 from imgclf.machine.precision import Precision
+from imgclf.machine.terminal import Terminal
 from imgclf.options import is_pretrained
 from imgclf.training.fit_result import FitResult
 from imgclf.training.frozen_features import (
@@ -251,6 +251,6 @@ def _drawn_features(verbose: int | bool) -> Iterator[Any]:
     if not verbose:
         yield None
         return
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=Terminal(stderr=True), transient=True) as bar:
         task = bar.add_task("Features of each image, once", total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

@@ -16,12 +16,11 @@ LEAST_MOMENTUM, GREATEST_MOMENTUM = 0.9, 0.9998
 
 
 class AveragedWeights(keras.callbacks.Callback):
-    """Puts the averages that the optimizer keeps in the network's place while it is measured.
+    """Swaps the optimizer's averages into the network while it is validated.
 
     The optimizer keeps a moving average of each trainable weight (Polyak and Juditsky 1992; for
-    networks Tarvainen and Valpola 2017, arXiv:1703.01780). Steps go on from the weights
-    themselves; validation, the best epoch and the end of the training see the averages.
-
+    networks Tarvainen and Valpola 2017, arXiv:1703.01780). Training continues with the weights
+    themselves; validation, the best epoch and the result take the averages.
     """
 
     def __init__(self) -> None:
@@ -30,20 +29,20 @@ class AveragedWeights(keras.callbacks.Callback):
         self._own: list[Any] | None = None
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
-        """Put the averages in place."""
+        """Swap the averages in."""
         self.put_in_place()
 
     def on_test_end(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
-        """Keep the averages, and give the weights back."""
+        """Keep the averages, and swap the weights back."""
         self._measured = self.model.get_weights()
         self.give_back()
 
     def measured(self, model: keras.Model) -> Sequence[Any]:
-        """Return all weights as they were at the last measurement, as `get_weights` lists them."""
+        """Return all weights as they were validated last, in the order of `get_weights`."""
         return self._measured or model.get_weights()
 
     def put_in_place(self) -> None:
-        """Give the network the averages, from the first step on."""
+        """Swap the averages in, once there was a step."""
         averages = self.model.optimizer._model_variables_moving_average  # noqa: SLF001
         if not int(self.model.optimizer.iterations.numpy()):
             return
@@ -53,7 +52,7 @@ class AveragedWeights(keras.callbacks.Callback):
             variable.assign(average)
 
     def give_back(self) -> None:
-        """Give the network the weights that its steps go on from."""
+        """Swap the weights back."""
         if self._own is None:
             return
         variables = self.model.optimizer._trainable_variables  # noqa: SLF001

@@ -20,12 +20,12 @@ from imgclf.tuning.messages import PROTOCOL, Connection, read_event, study_diges
 from imgclf.tuning.study import ATTEMPT_PREFIX
 from imgclf.tuning.tasks import WorkerTask
 
-__all__ = ["NOBODY_S", "Chief"]
+__all__ = ["WORKER_WAIT_S", "Chief"]
 
 SILENCE_S = 30.0
 """Time without a message after which a worker counts as lost; one sends a sign every 2 s."""
 
-NOBODY_S = 600.0
+WORKER_WAIT_S = 600.0
 """How long a search without local workers waits for a remote one."""
 
 SHARED_FOLDER_S = 20.0

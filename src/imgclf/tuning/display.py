@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from imgclf.machine.terminal import Terminal, escape
 from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.search import SearchCallbacks
 from imgclf.tuning.search_spec import SearchSpec
@@ -60,7 +60,7 @@ class SearchDisplay:
         self._spec = spec
         self._names = spec.space.names
         self._trials = trials
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or Terminal(stderr=True)
         self._running: dict[int, _TrialProgress] = {}
         self._began_s = time.monotonic()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
@@ -89,7 +89,7 @@ class SearchDisplay:
         self._trials = trials
         if not self._console.is_terminal:
             line = trial_line(trial, trials, self._spec.space)
-            self._console.print(line, markup=False, soft_wrap=True)
+            self._console.print(escape(line), soft_wrap=True)
 
     def _draw(self) -> None:
         if self._console.is_terminal:
@@ -103,9 +103,9 @@ class SearchDisplay:
         values = [{name: item.shown(name) for name in self._names} for item in candidates]
         names, left_out = fitting_names(self._names, values, self._console.width - FIXED_WIDTH)
         for name in ("trial", "accuracy", *names):
-            table.add_column(name, no_wrap=True)
+            table.add_column(escape(name), no_wrap=True)
         if left_out:
-            table.caption = f"no room for {', '.join(left_out)}"
+            table.caption = f"no room for {escape(', '.join(left_out))}"
         best = best_trial(self._trials)
         for trial in shown:
             score = f"{trial.score:.2%}" if trial.status == "completed" else trial.status

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from imgclf.errors import ArgumentError
 from imgclf.tuning.addresses import parse_address, require_private
-from imgclf.tuning.chief import NOBODY_S, Chief
+from imgclf.tuning.chief import WORKER_WAIT_S, Chief
 from imgclf.tuning.local_workers import LocalWorkers
 from imgclf.tuning.tasks import WorkerTask
 
@@ -110,7 +110,7 @@ def open_pool(
         return
     host, port = parse_address(chief_address)
     require_private(host, allow_network=allow_network)
-    with Chief(host, port, patience_s=None if workers else NOBODY_S) as chief:
+    with Chief(host, port, patience_s=None if workers else WORKER_WAIT_S) as chief:
         host_text = f"[{host}]" if ":" in host else host
         on_listening(f"{host_text}:{chief.port}")
         if not workers:

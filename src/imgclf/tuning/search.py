@@ -11,12 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.errors import TuningError
-from imgclf.tuning.candidates import (
-    Candidate,
-    default_candidate,
-    make_candidate,
-    searched_values,
-)
+from imgclf.tuning.candidates import Candidate, default_candidate, make_candidate, searched_values
 from imgclf.tuning.pool import WorkerPool
 from imgclf.tuning.proposals import Proposal, Proposer
 from imgclf.tuning.search_spec import SearchSpec

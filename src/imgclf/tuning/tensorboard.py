@@ -118,9 +118,7 @@ class TrialLogs:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         partial = self._root / f".{run}"
-        shutil.rmtree(
-            partial, ignore_errors=True
-        )  # Left by a search that was killed while writing.
+        shutil.rmtree(partial, ignore_errors=True)  # Left by a killed search.
         writer = EventFileWriter(str(partial))
         for step, time_s, content in steps:
             # TensorBoard and TensorFlow each have their own class for the same message.

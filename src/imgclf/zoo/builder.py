@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError, in_one_line
 from imgclf.options import resolve_options, without_weights
+from imgclf.zoo.activations import MAX_ACTIVATION_BYTES, activation_bytes
 from imgclf.zoo.contract import check_contract
 from imgclf.zoo.provenance import identify_weights
 from imgclf.zoo.registry import blaming, load_architecture
@@ -92,7 +93,8 @@ def build_model(
         UnknownArchitectureError: No installed package declares the name.
         OptionError: An option is unknown or out of its bounds.
         ArgumentError: `input_shape` or `num_classes` is not accepted, or the image is too small
-            for the network; the message names the smallest size that works.
+            for the network (the message names the smallest size that works) or too large for any
+            machine.
         ContractError: The architecture returned something that imgclf cannot train.
         BackendError: Keras runs on a backend other than TensorFlow.
         WeightsError: Pretrained weights cannot be fetched or read.
@@ -142,8 +144,13 @@ def _build_model(
     seed: int | None,
     options: Mapping[str, Value],
     weights_files: Mapping[str, WeightsFile] | None,
+    *,
+    helpful: bool = True,
 ) -> keras.Model:
-    """Build a network; without `weights_files`, the files that its options name are read."""
+    """Build a network; without `weights_files`, the files that its options name are read.
+
+    Where images are too small, a helpful build finds out which size would do, by many builds.
+    """
     loaded = load_architecture(architecture)
     values = resolve_options(loaded.name, loaded.options, options)
     shape = _channels_last(input_shape, data_format)
@@ -156,8 +163,9 @@ def _build_model(
     else:
         used = without_weights(loaded.options, values)
     with _default_keras(), _seeded(seed), blaming(loaded.registration):
-        model = _build(loaded, shape, num_classes, used)
+        model = _build(loaded, shape, num_classes, used, helpful=helpful)
         check_contract(model, loaded.name, shape, num_classes)
+        _refuse_too_large(model, loaded.name, shape)
         if data_format == "channels_first":
             model = _turn_axes(model, input_shape)
     _origins[model] = Origin(loaded, values, weights_files)
@@ -216,34 +224,52 @@ def rebuild_model(
         The network with these weights.
 
     Raises:
-        ArgumentError: Names, shapes or types of `tensors` are not those of the network.
+        ArgumentError: Names, shapes or types of `tensors` are not those of the network, or it is
+            too large.
     """
     import keras
-    import numpy as np
 
     # Inside the scope Keras only notes its variables; they are allocated when it ends.
-    with keras.StatelessScope():
-        model = build_unloaded(
+    with keras.StatelessScope(), _allocating_nothing_on_failure():
+        model = _build_model(
             architecture,
             policy.input_shape,
             num_classes,
-            data_format=policy.data_format,
-            options=options,
-            weights_files=weights_files,
+            policy.data_format,
+            None,
+            options,
+            weights_files or {},
+            helpful=False,
         )
         variables = named_weights(model)
         difference = _difference(variables, tensors)
+        if difference:
+            raise ArgumentError(f"The weights do not fit the network: {difference}.")
         for name, variable in variables.items():
-            # The value that Keras would draw at random comes from the file instead; where the file
-            # does not fit, the network that is about to be dropped must not take its memory.
-            if difference:
-                variable._shape, value = (), np.zeros((), variable.dtype)  # noqa: SLF001
-            else:
-                value = tensors[name]
-            variable._initializer = _constant(value)  # noqa: SLF001
-    if difference:
-        raise ArgumentError(f"The weights do not fit the network: {difference}.")
+            # The value that Keras would draw at random comes from the file instead.
+            variable._initializer = _constant(tensors[name])  # noqa: SLF001
     return model
+
+
+@contextmanager
+def _allocating_nothing_on_failure() -> Iterator[None]:
+    """Make Keras forget the variables of a network that is not going to be.
+
+    It would allocate them when the scope ends, whatever had happened inside: gigabytes, where a
+    file asks for them.
+    """
+    from keras.src.backend.common import global_state
+
+    def waiting() -> list[Any]:
+        found: list[Any] = global_state.get_global_attribute("uninitialized_variables") or []
+        return found
+
+    before = len(waiting())
+    try:
+        yield
+    except BaseException:
+        del waiting()[before:]
+        raise
 
 
 def named_weights(model: keras.Model) -> dict[str, Any]:
@@ -347,6 +373,8 @@ def _build(
     shape: tuple[int, int, int],
     num_classes: int,
     options: Mapping[str, Value],
+    *,
+    helpful: bool,
 ) -> keras.Model:
     """Call the architecture; tell a picture that is too small from other failures."""
 
@@ -363,7 +391,7 @@ def _build(
     except ImgclfError:
         raise
     except Exception as error:
-        smallest = _smallest_side(probe, min(shape[:2]))
+        smallest = _smallest_side(probe, min(shape[:2])) if helpful else None
         if smallest is None:
             raise ContractError(
                 f"Architecture {architecture.name!r} failed to build for input_shape={shape} "
@@ -373,6 +401,16 @@ def _build(
             f"Images of {shape[0]} x {shape[1]} pixels are too small for {architecture.name!r}: "
             f"it needs at least {smallest} x {smallest}."
         ) from error
+
+
+def _refuse_too_large(model: keras.Model, name: str, shape: tuple[int, int, int]) -> None:
+    needed = activation_bytes(model)
+    if needed > MAX_ACTIVATION_BYTES:
+        raise ArgumentError(
+            f"Images of {shape[0]} x {shape[1]} pixels are too large for {name!r}: one of its "
+            f"layers takes {needed / 1e9:,.1f} GB for an image, more than "
+            f"{MAX_ACTIVATION_BYTES / 1e9:.1f} GB."
+        )
 
 
 def _refuse_empty_maps(model: Any) -> None:

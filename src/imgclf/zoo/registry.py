@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = [
+    "ARCHITECTURE_NAME",
+    "DISTRIBUTION_NAME",
+    "VERSION",
     "Architecture",
     "ArchitectureDescription",
     "Registration",
@@ -37,6 +40,15 @@ GROUP = "imgclf.architectures"
 """The entry-point group; a plugin's pyproject.toml names it."""
 
 OWN_DISTRIBUTION = "imgclf"
+
+ARCHITECTURE_NAME = r"^(?:\w[\w.-]{0,199}|<lambda>)$"
+"""What an architecture may be called: as entry points are advised to be, never like a path."""
+
+DISTRIBUTION_NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,198}[A-Za-z0-9])?$"
+"""What a package may be called (packaging.python.org, "Names and normalization")."""
+
+VERSION = r"^[A-Za-z0-9][A-Za-z0-9.!+_-]{0,99}$"
+"""What a version may look like: the characters of PEP 440, in any order."""
 
 _logger = logging.getLogger(__name__)
 
@@ -122,7 +134,7 @@ def find_architectures() -> dict[str, tuple[Registration, ...]]:
         The registrations of each name, sorted by name; more than one is a conflict.
     """
     found: dict[str, dict[str, Registration]] = {}
-    for registration in _registrations():
+    for registration in filter(_is_recordable, _registrations()):
         if registration.builtin or _plugins_allowed():
             # One package seen twice on sys.path (an editable install, say) is no conflict.
             package = _normalised(registration.distribution)
@@ -163,6 +175,11 @@ def load_architecture(architecture: str | Callable[..., Any]) -> Architecture:
     """
     if not isinstance(architecture, str):
         name = getattr(architecture, "__name__", type(architecture).__name__)
+        if not re.fullmatch(ARCHITECTURE_NAME, name):
+            raise ContractError(
+                f"The function {name[:100]!r} has a name that no classifier can record: give it "
+                "one of letters, digits and underscores."
+            )
         options = read_options(architecture, name)
         return Architecture(name, architecture, options, source_sha256=_hash_source(architecture))
     registration = _only_registration(architecture)
@@ -248,6 +265,23 @@ def _registrations() -> Iterator[Registration]:
         except Exception as error:  # noqa: BLE001 - parsers of damaged text raise anything
             where = getattr(distribution, "_path", "an unnamed package")
             _warn_once(f"The metadata of {where} cannot be read ({in_one_line(error)}).")
+
+
+def _is_recordable(registration: Registration) -> bool:
+    """Tell whether a classifier can record where it came from; a log warning names what cannot."""
+    texts = (
+        (registration.name, ARCHITECTURE_NAME),
+        (registration.distribution, DISTRIBUTION_NAME),
+        (registration.version, VERSION),
+    )
+    for text, pattern in texts:
+        if not re.fullmatch(pattern, text):
+            _warn_once(
+                f"The architecture {registration.name!r} of {registration.distribution!r} "
+                f"{registration.version!r} is left out: {text!r} is no usual name or version."
+            )
+            return False
+    return True
 
 
 def _claims(name: str, registrations: tuple[Registration, ...]) -> tuple[Registration, ...]:

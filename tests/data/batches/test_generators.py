@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from forked_python import ForkedPython
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.batches.generators import make_generators
 from imgclf.data.batches.image_data import build_data
@@ -163,11 +162,10 @@ print(found.hexdigest())
 
 
 def test_the_same_seed_gives_the_same_batches_in_two_processes(
-    two_folders: tuple[Path, Path],
+    two_folders: tuple[Path, Path], forked_python: ForkedPython
 ) -> None:
     """Two processes with one seed see the same two epochs, bit for bit."""
-    command = [sys.executable, "-c", SCRIPT, *map(str, two_folders)]
-    other = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    other = forked_python.run(SCRIPT, *two_folders).stdout.strip()
     train, _ = make_generators(*two_folders, **SMALL, augment="strong", seed=5)
     found = hashlib.sha256()
     for images, labels in (batch for _ in range(2) for batch in train):

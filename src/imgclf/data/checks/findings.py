@@ -25,7 +25,7 @@ Severity = Literal["error", "warning", "note"]
 
 MOST_EXAMPLES = 5
 
-LONGEST_EXAMPLE = 400
+LONGEST_EXAMPLE = 200
 """Characters of an example; names in ZIP files can have 65,535."""
 
 MAX_IMBALANCE = 3.0

@@ -1,0 +1,91 @@
+"""Local workers: server processes that run trials."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import imgclf
+from imgclf.tuning import local_workers
+from imgclf.tuning.local_workers import LocalWorkers
+from imgclf.tuning.messages import ReceivedTask, write_task
+from imgclf.tuning.tasks import RefitTask, TrialTask
+from scripted_worker import wait_for_events
+
+
+def test_a_trial_is_told_event_by_event(trial_server: LocalWorkers, task: TrialTask) -> None:
+    """Each epoch, one result, the end; the classifier's file has the result's accuracy."""
+    trial_server.run(7, task)
+    events = wait_for_events(trial_server, lambda found: found and "ended" in found[-1][1])
+    assert {job for job, _ in events} == {7}
+    assert [event["epoch"] for _, event in events if "epoch" in event] == [1, 2]
+    assert events[-1] == (7, {"ended": 0})
+    result = events[-2][1]["result"]
+    assert result["accuracies"] == [result["num_correct"] / result["num_images"]]
+    assert imgclf.load(task.bundle).figures.accuracy == result["accuracies"][0]
+    assert trial_server.num_idle == 1
+
+
+def test_a_task_over_the_network_and_a_refit_run_by_their_kind(
+    trial_server: LocalWorkers, task: TrialTask, batches: Any
+) -> None:
+    """A received trial runs as the trial that it is; a refit without test images says so."""
+    received = ReceivedTask(json.loads(json.dumps(write_task(task))), task.study_dir)
+    trial_server.run(1, received)
+    events = wait_for_events(trial_server, lambda found: found and "ended" in found[-1][1])
+    assert "result" in events[-2][1]
+    refit = RefitTask(batches[0].plan, task.candidate, task.settings, "", task.log, 3)
+    trial_server.run(2, refit)
+    events = wait_for_events(trial_server, lambda found: found and "ended" in found[-1][1])
+    assert events[0][1]["error"] == "ArgumentError"
+    assert "without test images" in events[0][1]["message"]
+    assert events[-1] == (2, {"ended": 1})
+
+
+def test_a_worker_that_is_killed_gives_its_trial_back(
+    batches: Any, plugin: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Of two workers one is killed in mid-trial: the search completes with all trials."""
+    killed = []
+    run = local_workers.LocalWorkers.run
+
+    def kill_soon(self: Any, job: int, task: Any) -> None:
+        run(self, job, task)
+        if job == 1 and not killed:
+            worker = next(item for item in self._workers if item.job == 1)
+            killed.append(worker.process.pid)
+            threading.Timer(0.05, os.kill, (worker.process.pid, signal.SIGKILL)).start()
+
+    monkeypatch.setattr(local_workers.LocalWorkers, "run", kill_soon)
+    result = imgclf.tune(
+        plugin, *batches, max_trials=3, trial_epochs=2, workers=2, study_dir=tmp_path / "s"
+    )
+    assert killed
+    assert [trial.number for trial in result.trials] == [0, 1, 2]
+    assert all(trial.status == "completed" for trial in result.trials)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_memory_does_not_grow(batches: Any, plugin: str, tmp_path: Path) -> None:
+    """After 30 trials search and server take at most 10 % more memory than after 5."""
+    sizes: list[int] = []
+    run = local_workers.LocalWorkers.run
+
+    def measure(self: Any, job: int, task: Any) -> None:
+        pids = [os.getpid(), *(worker.process.pid for worker in self._workers)]
+        status = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
+        lines = [next(ln for ln in text.splitlines() if ln.startswith("VmRSS")) for text in status]
+        sizes.append(sum(int(line.split()[1]) for line in lines))
+        run(self, job, task)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_workers.LocalWorkers, "run", measure)
+        imgclf.tune(plugin, *batches, max_trials=31, trial_epochs=1, study_dir=tmp_path / "s")
+    assert sizes[30] <= 1.1 * sizes[5], sizes
