@@ -1,6 +1,7 @@
 """Kills trainings while they write their end, completes each, and tells what came of it.
 
-Run as ``python survive_end_kills.py FOLDER WORK KILLS SEED``; prints one JSON object. It is a
+Run as ``python survive_end_kills.py FOLDER WORK KILLS SEED FIRST``; kills begin once the file FIRST
+of the end is there. Prints one JSON object. It is a
 script of its own because the parent must have imported TensorFlow and run no operation when it
 forks.
 """
@@ -73,7 +74,7 @@ def kill_in_the_end(run: Path, target: str, delay_s: float, errors: Path) -> boo
 def main() -> None:
     """Train once, then kill the end of that training again and again."""
     folder, work, kills = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    draw = random.Random(int(sys.argv[4]))
+    draw, targets = random.Random(int(sys.argv[4])), END[END.index(sys.argv[5]) : -1]
     work.mkdir(parents=True)
     errors, uncut = work / "error.txt", work / "uncut"
     finish(partial(run_training, folder, SETTINGS, run_dir=uncut), errors)
@@ -85,8 +86,8 @@ def main() -> None:
         if killed == kills:
             break
         run = without_end(uncut, work / f"{attempt:03}" / "run")
-        # Each file in turn, the moved classifier too, so that kills fall into every gap.
-        target = END[attempt * (len(END) - 1) // kills % (len(END) - 1)]
+        # Each file in turn, so that kills fall into every gap.
+        target = targets[attempt * len(targets) // kills % len(targets)]
         if not kill_in_the_end(run, target, draw.uniform(0, MOST_DELAY_S), errors):
             continue
         killed += 1
