@@ -255,9 +255,9 @@ def test_wrong_arguments_are_named(
 def test_a_model_for_other_images_is_refused(batches: Any) -> None:
     """A network for another image size or class count is refused with the call that fits."""
     with pytest.raises(ArgumentError, match=r"train\.input_shape"):
-        imgclf.fit(imgclf.build_model("three_conv", (32, 32, 3), filters=8), *batches)
+        imgclf.fit(imgclf.build_model("three_conv", (32, 32, 3), filters=8), *batches, epochs=1)
     with pytest.raises(ArgumentError, match="num_classes"):
-        imgclf.fit(imgclf.build_model("three_conv", (24, 24, 3), 5, filters=8), *batches)
+        imgclf.fit(imgclf.build_model("three_conv", (24, 24, 3), 5, filters=8), *batches, epochs=1)
 
 
 def test_fit_prints_nothing(

@@ -210,7 +210,7 @@ def test_a_network_without_a_cut_is_refused() -> None:
 def test_fine_tuning_epochs_are_a_whole_number(weights: str, batches: Any, epochs: Any) -> None:
     """The message says what is accepted."""
     with pytest.raises(ArgumentError, match=r"fine_tune_epochs=.* from 0 on"):
-        fit_two_phase(build(weights), batches[0], fine_tune_epochs=epochs)
+        fit_two_phase(build(weights), batches[0], epochs=1, fine_tune_epochs=epochs)
 
 
 def test_pretrained_weights_are_trained_in_two_phases_by_default(

@@ -55,7 +55,7 @@ def fit(
     train: tf.data.Dataset,
     val: tf.data.Dataset | None = None,
     *,
-    epochs: int = 20,
+    epochs: int,
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
     optimizer: str | keras.optimizers.Optimizer = "adam",
     steps_per_epoch: int | None = None,

@@ -65,7 +65,7 @@ def fit_two_phase(
     train: Batches,
     val: Batches | None = None,
     *,
-    epochs: int = 30,
+    epochs: int,
     learning_rate: float = 1e-3,
     fine_tune_epochs: int = FINE_TUNE_EPOCHS,
     fine_tune_learning_rate: float | None = None,
@@ -126,7 +126,7 @@ def fit_two_phase(
     Example:
         >>> model = imgclf.build_model("mobilenet_v3", train.input_shape,
         ...                            train.num_classes, weights="imagenet")  # doctest: +SKIP
-        >>> result = imgclf.fit_two_phase(model, train, val)                   # doctest: +SKIP
+        >>> result = imgclf.fit_two_phase(model, train, val, epochs=30)        # doctest: +SKIP
         >>> result.epochs - result.head_epochs                                 # doctest: +SKIP
         5
     """
