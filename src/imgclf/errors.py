@@ -60,7 +60,7 @@ class ImgclfError(Exception):
         ...     imgclf.load("missing.imgclf")
         ... except imgclf.ImgclfError as error:
         ...     print(error)
-        The bundle missing.imgclf does not exist: give a .imgclf file.
+        The classifier missing.imgclf does not exist: give a .imgclf file.
     """
 
 

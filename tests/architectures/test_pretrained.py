@@ -181,7 +181,7 @@ def test_the_smallest_image_is_32_pixels(name: str) -> None:
 def test_a_backbone_keeps_the_contract_in_short() -> None:
     """The slow tests run the whole kit on every family; this runs its heart on the smallest."""
     subject = Subject("mobilenet_v3", load_architecture("mobilenet_v3"), 32, 32, False)
-    for title in ("it trains in float32", "a saved bundle gives the same outputs again"):
+    for title in ("it trains in float32", "a saved classifier gives the same outputs again"):
         CHECKS[title](subject)
 
 

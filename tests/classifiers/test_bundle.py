@@ -68,7 +68,7 @@ def test_a_plain_zip_is_not_a_bundle(tmp_path: Path) -> None:
     file = tmp_path / "plain.zip"
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("manifest.json", "{}")
-    with pytest.raises(BundleError, match="ZIP file but not an imgclf bundle"):
+    with pytest.raises(BundleError, match="ZIP file but not a classifier"):
         read_bundle(file)
 
 

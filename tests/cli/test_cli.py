@@ -182,7 +182,7 @@ def test_bad_bundles_are_refused_in_one_line(
     for name, message in (
         ("cut", "cut off"),
         ("changed", "damaged"),
-        ("text", "not an imgclf bundle"),
+        ("text", "not a classifier's file"),
         ("absent", "does not exist"),
     ):
         assert message in one_line(imgclf_command("info", tmp_path / f"{name}.imgclf"))

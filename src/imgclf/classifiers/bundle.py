@@ -197,7 +197,7 @@ def _write_atomically(path: Path, members: Mapping[str, bytes]) -> None:
         write_atomically(path, _as_zip(members))
     except OSError as error:
         raise BundleError(
-            f"The bundle {path} cannot be written ({error.strerror}): "
+            f"The classifier {path} cannot be written ({error.strerror}): "
             "free some space or give another place."
         ) from error
 
@@ -222,19 +222,19 @@ def _open_file(file: Path) -> Iterator[IO[bytes]]:
         # A pipe would be waited for without end.
         is_file = stat.S_ISREG(file.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        message = f"The bundle {file} does not exist: give a .imgclf file."
+        message = f"The classifier {file} does not exist: give a .imgclf file."
         raise DataNotFoundError(message) from error
     except OSError as error:
-        raise BundleError(f"The bundle {file} cannot be read ({error.strerror}).") from error
+        raise BundleError(f"The classifier {file} cannot be read ({error.strerror}).") from error
     if not is_file:
         raise BundleError(f"{file} is not a file: give a .imgclf file.")
     try:
         with file.open("rb") as stream:
             yield stream
     except OSError as error:
-        raise BundleError(f"The bundle {file} cannot be read ({error.strerror}).") from error
+        raise BundleError(f"The classifier {file} cannot be read ({error.strerror}).") from error
     except MemoryError as error:
-        raise BundleError(f"The bundle {file} is larger than the memory that is free.") from error
+        raise BundleError(f"The classifier {file} needs more memory than is free.") from error
 
 
 def _verify_end(stream: IO[bytes], size: int, file: Path) -> None:
@@ -315,7 +315,7 @@ def _verify_places(archive: zipfile.ZipFile, size: int, file: Path) -> dict[str,
     """Check which members there are, and that all of them fit into the file."""
     places = {info.filename: info for info in archive.infolist()}
     if len(places) < len(archive.infolist()) or not places.keys() <= LARGEST.keys():
-        raise _damaged(file, "it has other members than a bundle")
+        raise _damaged(file, "it has other members than a classifier's file")
     missing = sorted(MEMBERS.keys() - places.keys())
     if missing:
         raise _damaged(file, f"{missing[0]} is missing")
@@ -364,11 +364,11 @@ def _sha256(content: bytes) -> str:
 
 
 def _no_bundle(file: Path, *, is_zip: bool = False) -> BundleError:
-    what = "is a ZIP file but not an imgclf bundle, or it is damaged"
+    what = "is a ZIP file but not a classifier's file, or it is damaged"
     if not is_zip:
-        what = "is not an imgclf bundle, or it is cut off"
+        what = "is not a classifier's file, or it is cut off"
     return BundleError(f"{file} {what}: give a file that Classifier.save or `imgclf train` wrote.")
 
 
 def _damaged(file: Path, detail: str) -> BundleError:
-    return BundleError(f"The bundle {file} is damaged ({detail}): copy or train it again.")
+    return BundleError(f"The classifier {file} is damaged ({detail}): copy or train it again.")

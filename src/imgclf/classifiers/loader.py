@@ -22,7 +22,7 @@ from imgclf.zoo.builder import rebuild_model
 from imgclf.zoo.provenance import WeightsFile
 from imgclf.zoo.registry import load_architecture
 
-__all__ = ["load"]
+__all__ = ["build_classifier", "load"]
 
 _logger = logging.getLogger(__name__)
 
@@ -30,27 +30,48 @@ _logger = logging.getLogger(__name__)
 def load(
     path: str | os.PathLike[str], *, architecture: Callable[..., keras.Model] | None = None
 ) -> Classifier:
-    """Load a classifier from a bundle, after verifying all of it.
+    """Load a classifier from its file, after verifying all of it.
 
     Args:
         path: A ``.imgclf`` file.
-        architecture: The architecture function, for a bundle whose architecture is not installed
-            as a plugin. Where its source file is not the one that the bundle was made with, a log
-            warning says so; the probe decides whether it still builds the same network.
+        architecture: The architecture function, for a classifier whose architecture is not
+            installed as a plugin. Where its source file is not the one that the classifier was made
+            with, a log warning says so; the probe decides whether it builds the same network.
 
     Returns:
         The classifier; its predictions are those of the one that was saved.
 
     Raises:
         DataNotFoundError: The file does not exist.
-        BundleError: It is not a bundle, damaged, of a newer format, was made with another decoder,
-            or needs a package that is not installed; the message says what to do.
+        BundleError: It is not a classifier's file, damaged, of a newer format, was made with
+            another decoder, or needs a package that is not installed; the message says what to do.
 
     Example:
         >>> clf = imgclf.load("pets.imgclf")          # doctest: +SKIP
         >>> clf.predict("new.jpg")                    # doctest: +SKIP
     """
-    bundle = read_bundle(path)
+    return build_classifier(read_bundle(path), path, architecture=architecture)
+
+
+def build_classifier(
+    bundle: Bundle,
+    path: str | os.PathLike[str],
+    *,
+    architecture: Callable[..., keras.Model] | None = None,
+) -> Classifier:
+    """Build the classifier of a file that was read already; `load` does both.
+
+    Args:
+        bundle: What `read_bundle` returned.
+        path: The file, for messages and for what lies beside it.
+        architecture: As for `load`.
+
+    Returns:
+        The classifier.
+
+    Raises:
+        BundleError: As for `load`.
+    """
     manifest = bundle.manifest
     _require_same_decoder(manifest, path)
     changed = _source_change(manifest, architecture)
@@ -70,9 +91,9 @@ def load(
     except (UnknownArchitectureError, PluginError) as error:
         raise BundleError(_missing_plugin(path, manifest, error)) from error
     except MemoryError as error:
-        raise BundleError(f"The bundle {path} is larger than the memory that is free.") from error
+        raise BundleError(f"The classifier {path} needs more memory than is free.") from error
     except ImgclfError as error:
-        raise BundleError(f"The bundle {path} cannot be built: {error}{changed}") from error
+        raise BundleError(f"The classifier {path} cannot be built: {error}{changed}") from error
     record = ClassifierRecord(
         model=model,
         class_names=manifest.class_names,
@@ -88,7 +109,9 @@ def load(
     classifier = Classifier.of(record)
     _verify_probe(classifier, bundle, path, changed)
     if changed:
-        _logger.warning("The bundle %s gives the outputs that it was saved with.%s", path, changed)
+        _logger.warning(
+            "The classifier %s gives the outputs that it was saved with.%s", path, changed
+        )
     return classifier
 
 
@@ -117,7 +140,7 @@ def _read_familiarity(
         return Familiarity.from_tensors(bundle.familiarity, sizes, len(bundle.manifest.class_names))
     except ValueError as error:
         raise BundleError(
-            f"The bundle {path} is damaged (its familiarity has {error}): copy or train it again."
+            f"The classifier {path} is damaged (its familiarity has {error}): copy or train it again."
         ) from error
 
 
@@ -132,14 +155,14 @@ def _missing_plugin(path: str | os.PathLike[str], manifest: Manifest, error: Img
     record = manifest.architecture
     if record.distribution is None:
         return (
-            f"The bundle {path} needs the architecture function {record.name!r}, which was never "
+            f"The classifier {path} needs the architecture function {record.name!r}, which was never "
             "installed: give it as load(path, architecture=function), or on the command line as "
             f"--arch path/to/file.py:{record.name}."
         )
     if record.distribution == "imgclf" and isinstance(error, PluginError):
-        return f"The bundle {path} cannot be built. {error}"  # An extra is missing.
+        return f"The classifier {path} cannot be built. {error}"  # An extra is missing.
     return (
-        f"The bundle {path} needs the architecture {record.name!r} of the package "
+        f"The classifier {path} needs the architecture {record.name!r} of the package "
         f"{record.distribution} {record.version}: pip install {record.distribution}. ({error})"
     )
 
@@ -155,7 +178,7 @@ def _require_same_decoder(manifest: Manifest, path: str | os.PathLike[str]) -> N
         else f"train it again, or use it with imgclf {manifest.versions.imgclf}, which made it"
     )
     raise BundleError(
-        f"The bundle {path} was made with version {found} of the decoder; this imgclf has version "
+        f"The classifier {path} was made with version {found} of the decoder; this imgclf has version "
         f"{DECODER_VERSION} and reads other pixels from the same images: {remedy}."
     )
 
@@ -167,6 +190,6 @@ def _verify_probe(
     fault = find_probe_fault(classifier.record, classifier.uncalibrated, bundle.probe)
     if fault:
         raise BundleError(
-            f"The bundle {path} {fault}: it is damaged, or its architecture "
+            f"The classifier {path} {fault}: it is damaged, or its architecture "
             f"{bundle.manifest.architecture.name!r} has changed since.{changed}"
         )

@@ -46,7 +46,7 @@ def pack(
     origin = origin_of(record.model)
     if origin is None:
         raise BundleError(
-            "Only networks that build_model made can be saved as a bundle, because a bundle "
+            "Only networks that build_model made can be saved, because a classifier's file "
             "holds no code: make it an architecture function and pass that to build_model."
         )
     target = Path(path)

@@ -78,16 +78,16 @@ def evaluate(
         raise typer.BadParameter("give --json or --csv, not both.")
     if split_file is not None and all_images:
         raise typer.BadParameter("give --split-file or --all, not both.")
-    read_bundle(file)  # Both are refused before TensorFlow is loaded.
+    bundle = read_bundle(file)  # Both are refused before TensorFlow is loaded.
     read_folder(directory, min_classes=1)
     architecture = parse_architecture_file(arch)
     with silenced_stderr():
-        from imgclf.classifiers.loader import load
+        from imgclf.classifiers.loader import build_classifier
         from imgclf.evaluation.evaluator import evaluate as evaluate_classifier
 
     with ScanBar(error_console()) as scanning:
         result = evaluate_classifier(
-            load(file, architecture=architecture),
+            build_classifier(bundle, file, architecture=architecture),
             directory,
             split_file=split_file,
             all_images=all_images,

@@ -64,16 +64,16 @@ def predict(
     if as_json and as_csv:
         raise typer.BadParameter("give --json or --csv, not both.")
     sources = expand_paths(paths)
-    read_bundle(file)  # Refused before TensorFlow is loaded.
+    bundle = read_bundle(file)  # Refused before TensorFlow is loaded.
     architecture = parse_architecture_file(arch)
     with silenced_stderr():
-        from imgclf.classifiers.loader import load
+        from imgclf.classifiers.loader import build_classifier
 
     left_out = _LeftOut()
     logger = logging.getLogger("imgclf")
     logger.addHandler(left_out)
     try:
-        classifier = load(file, architecture=architecture)
+        classifier = build_classifier(bundle, file, architecture=architecture)
         predictions = classifier.predict(sources, strict=False, min_precision=min_precision)
     finally:
         logger.removeHandler(left_out)

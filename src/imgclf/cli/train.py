@@ -96,6 +96,7 @@ def train(
         function = parse_architecture_file(given.get("architecture"))
         finish(*_resume(resume, function), as_json)
         return
+    from imgclf.classifiers.bundle import read_bundle
     from imgclf.data.reading.layout import read_folders
 
     if directory is None:
@@ -105,19 +106,22 @@ def train(
         function = parse_architecture_file(given.pop("architecture", None))
     given = read_settings_file(settings_file, given)
     settings = Settings(**given)
-    architecture = _architecture_of(start_from) if start_from else settings.architecture
+    bundle = read_bundle(start_from) if start_from else None  # before TensorFlow is loaded
+    architecture = bundle.manifest.architecture.name if bundle else settings.architecture
     name = architecture if isinstance(architecture, str) else architecture.__name__
     folders = read_folders(directory, settings.val_dir, settings.test_dir)
     console = error_console()
     if start_from is None:
         _mention_weights(console, architecture, settings.options)
     load_tensorflow(console, settings.deterministic)
-    from imgclf.classifiers.loader import load
+    from imgclf.classifiers.loader import build_classifier
     from imgclf.runs.folder import default_run_folder
     from imgclf.runs.resolution import make_settings
     from imgclf.workflow.training import run_training
 
-    earlier = load(start_from, architecture=function) if start_from is not None else None
+    earlier = None
+    if bundle is not None and start_from is not None:
+        earlier = build_classifier(bundle, start_from, architecture=function)
     switch = StopSwitch()
     with ScanBar(console) as scanning:
         run = run_training(
@@ -136,13 +140,6 @@ def _refuse(flag: str, names: Collection[str]) -> None:
     if names:
         listed = ", ".join("--" + name.replace("_", "-") for name in sorted(names))
         raise typer.BadParameter(f"{listed} cannot be combined with {flag}, which fixes it.")
-
-
-def _architecture_of(classifier: Path) -> str:
-    """Check a classifier's file before TensorFlow is loaded."""
-    from imgclf.classifiers.bundle import read_bundle
-
-    return read_bundle(classifier).manifest.architecture.name
 
 
 def _mention_weights(

@@ -225,7 +225,7 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
     "it leaves Keras' configuration alone": keras_untouched,
     "it trains in float32": trains_in_float32,
     "it trains in mixed bfloat16": trains_in_bfloat16,
-    "a saved bundle gives the same outputs again": round_trip,
+    "a saved classifier gives the same outputs again": round_trip,
 }
 """What is checked, in words, and how."""
 

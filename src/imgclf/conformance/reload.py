@@ -80,7 +80,7 @@ def reload_bundle(
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["the process ended without a message"]
-        raise BundleError(f"A fresh process cannot load the bundle: {lines[-1]}")
+        raise BundleError(f"A fresh process cannot load the classifier: {lines[-1]}")
 
 
 def _source_of(function: Callable[..., keras.Model]) -> tuple[str, str] | None:
