@@ -140,7 +140,8 @@ def _read_familiarity(
         return Familiarity.from_tensors(bundle.familiarity, sizes, len(bundle.manifest.class_names))
     except ValueError as error:
         raise BundleError(
-            f"The classifier {path} is damaged (its familiarity has {error}): copy or train it again."
+            f"The classifier {path} is damaged (its familiarity has {error}): copy or train it "
+            "again."
         ) from error
 
 
@@ -155,8 +156,8 @@ def _missing_plugin(path: str | os.PathLike[str], manifest: Manifest, error: Img
     record = manifest.architecture
     if record.distribution is None:
         return (
-            f"The classifier {path} needs the architecture function {record.name!r}, which was never "
-            "installed: give it as load(path, architecture=function), or on the command line as "
+            f"The classifier {path} needs the architecture function {record.name!r}, which was "
+            "never installed: give it as load(path, architecture=function), or on the command line as "
             f"--arch path/to/file.py:{record.name}."
         )
     if record.distribution == "imgclf" and isinstance(error, PluginError):
