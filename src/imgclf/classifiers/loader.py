@@ -157,8 +157,8 @@ def _missing_plugin(path: str | os.PathLike[str], manifest: Manifest, error: Img
     if record.distribution is None:
         return (
             f"The classifier {path} needs the architecture function {record.name!r}, which was "
-            "never installed: give it as load(path, architecture=function), or on the command line as "
-            f"--arch path/to/file.py:{record.name}."
+            "never installed: give it as load(path, architecture=function), or on the command "
+            f"line as --arch path/to/file.py:{record.name}."
         )
     if record.distribution == "imgclf" and isinstance(error, PluginError):
         return f"The classifier {path} cannot be built. {error}"  # An extra is missing.
@@ -179,8 +179,8 @@ def _require_same_decoder(manifest: Manifest, path: str | os.PathLike[str]) -> N
         else f"train it again, or use it with imgclf {manifest.versions.imgclf}, which made it"
     )
     raise BundleError(
-        f"The classifier {path} was made with version {found} of the decoder; this imgclf has version "
-        f"{DECODER_VERSION} and reads other pixels from the same images: {remedy}."
+        f"The classifier {path} was made with version {found} of the decoder; this imgclf has "
+        f"version {DECODER_VERSION} and reads other pixels from the same images: {remedy}."
     )
 
 
