@@ -74,8 +74,8 @@ def test_every_optimizer_has_a_usual_rate_and_learns() -> None:
     """At its usual rate each optimizer lowers the loss of an easy task."""
     for name in OPTIMIZERS:
         result = imgclf.fit(
-            imgclf.build_model(one_block, (16, 16, 3), 3, seed=1), noise_batches(), epochs=30, optimizer=name,
-            learning_rate=usual_rate(name) / 2,
+            imgclf.build_model(one_block, (16, 16, 3), 3, seed=1), noise_batches(), epochs=30,
+            optimizer=name, learning_rate=usual_rate(name) / 2,
         )  # fmt: skip
         losses = result.history["loss"]
         assert losses[-1] < 0.7 * losses[0], (name, losses)
