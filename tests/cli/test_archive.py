@@ -77,7 +77,7 @@ def test_oversampling_and_mixing_reach_the_training(training: tuple[Path, dict[s
     assert num_shown == pytest.approx(2 * trained_on["dark"])
     config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
     assert config["oversample"] is True
-    assert (config["augment"]["mixup"], config["augment"]["cutmix"]) == (0.2, 1.0)
+    assert (config["mixup"], config["cutmix"]) == (0.2, 1.0)
 
 
 def test_predict_reads_a_zip_file(

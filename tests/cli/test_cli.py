@@ -231,7 +231,7 @@ def test_cheap_refusals_load_nothing_heavy(two_classes: Path) -> None:
 def test_help_states_the_defaults(imgclf_command: Run) -> None:
     """The help of train names its default network, size, recipe and epochs."""
     text = imgclf_command("train", "--help").stdout
-    for part in ("resnet9", "96", "[default: fast]", "1,000", "Example"):
+    for part in ("resnet9", "96", "Default: fast", "1,000", "Example"):
         assert part in text
 
 

@@ -112,7 +112,7 @@ def test_a_bug_is_told_harmlessly() -> None:
 
 
 def test_plugins_cannot_steer_with_their_metadata(imgclf_command: Run, tmp_path: Path) -> None:
-    """Names of packages and architectures, docstrings, options and warnings are harmless."""
+    """What names itself strangely is left out in one readable line, whatever else it says."""
     source = SOUND_PLUGIN.format(name="net").replace("A sound", f"{HOSTILE} [bold]A sound")
     choice = f"mode: Annotated[Literal[{HOSTILE!r}], Choice()] = {HOSTILE!r}"
     source = source.replace("Int(2, 64)] = 8", f"Int(2, 64)] = 8, {choice}")
@@ -125,12 +125,13 @@ def test_plugins_cannot_steer_with_their_metadata(imgclf_command: Run, tmp_path:
         f"Metadata-Version: 2.1\nName: ev{HOSTILE}\nVersion: 1\x1b[5m\n"
     )
     paths = {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
-    for arguments in (("list",), ("show", "net"), ("list", "--json")):
+    for arguments, code in ((("list",), 0), (("show", "net"), 1), (("list", "--json"), 0)):
         done = imgclf_command("architectures", *arguments, **paths)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         assert_harmless(done.stdout, done.stderr)
         assert "resnet9" in done.stdout + done.stderr
-    assert "a\x1b[31m" in json.loads(done.stdout)
+        assert "is left out" in done.stderr
+    assert not {"net", "a\x1b[31m"} & set(json.loads(done.stdout))
     completed = imgclf_command(
         _IMGCLF_COMPLETE="complete_bash",
         COMP_WORDS="imgclf train x --arch ",

@@ -22,9 +22,8 @@ from typer.main import get_command
 from browsing import Visit
 from conftest import write_images
 from imgclf.classifiers.bundle import read_bundle
-from imgclf.cli._parameters import parse_budget
+from imgclf.cli._settings import _given, read_settings_file
 from imgclf.cli.main import app
-from imgclf.data.batches.augmentation import Augmentation, resolve_augmentation
 from imgclf.errors import RunFolderError
 from imgclf.machine.terminal import printable
 from imgclf.reports.page import fill_page
@@ -32,7 +31,9 @@ from imgclf.reports.report import write_report
 from imgclf.reports.reproduction import command_words, reproduction
 from imgclf.reports.sections import curves
 from imgclf.reports.thumbnails import choose_for_cells
+from imgclf.runs.config import plain_settings
 from imgclf.runs.record import read_run
+from imgclf.runs.settings import setting_fields
 from imgclf.workflow.training import Settings, run_training
 
 ODD_CLASS = "<img src=x onerror=alert(1)>"
@@ -326,30 +327,23 @@ def test_the_speed_of_answers_is_told(visit: Visit) -> None:
 @pytest.mark.parametrize("change", [
     {},
     {"average_weights": True, "weight_decay": 0.01, "label_smoothing": 0.2},
-    {"augment": {"shift_range": 0.1, "horizontal_flip": True, "mixup": 0.2}, "oversample": True},
+    {"augment": "strong", "mixup": 0.2, "oversample": True},
     {"two_phase": False, "patience": 3, "class_weight": "balanced", "accumulate_steps": 2},
-    {"budget_s": 300.0, "group_by": "(a b)", "channels": 1},
+    {"budget": 300.0, "group_by": "(a b)", "channels": 1},
+    {"two_phase": True, "fine_tune_epochs": 3, "image_size": [24, 32]},
 ])  # fmt: skip
 def test_the_command_makes_the_same_choices(odd_run: Path, change: dict[str, Any]) -> None:
     """What the report's command parses to is what the run's config.json holds."""
     config = {**json.loads((odd_run / "config.json").read_text(encoding="utf-8")), **change}
     words = shlex.split(" ".join(command_words(config)))
     command = get_command(app).commands["train"]  # type: ignore[attr-defined]
+    table = [item for item in setting_fields() if item.setting.group]
     with command.make_context("train", words[2:]) as context:
-        given = context.params
-    for name in ("weight_decay", "label_smoothing", "patience", "group_by", "oversample", "seed",
-                 "accumulate_steps", "two_phase", "optimizer", "precision"):  # fmt: skip
-        assert given[name] == config.get(name), name
-    assert float(given["learning_rate"]) == config["learning_rate"]
-    assert parse_budget(given["budget"]) == config["budget_s"]
-    assert given["recipe"] == ("best" if config["average_weights"] else "fast")
-    assert resolve_augmentation(
-        given["augment"], mixup=given["mixup"], cutmix=given["cutmix"]
-    ) == Augmentation(**config["augment"])
-    assert (given["balanced"], given["grey"]) == (
-        bool(config["class_weight"]),
-        "channels" in change,
-    )
+        typed = {item.name: context.params[item.name] for item in table}
+    parsed = plain_settings(Settings(**read_settings_file(None, _given(table, typed))))
+    undecided = {"recipe", "size_by_budget", *(["epochs"] if config["budget"] else [])}
+    told = {item.name for item in setting_fields()} - undecided
+    assert {name: parsed.get(name) for name in told} == {name: config.get(name) for name in told}
 
 
 def test_an_augmentation_made_by_hand_is_said_to_be_one(odd_run: Path) -> None:

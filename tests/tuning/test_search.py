@@ -69,7 +69,7 @@ def opened(folder: Path, **limits: Any) -> Iterator[tuple[Study, SearchSpec]]:
     spec = SearchSpec(
         space,
         "random",
-        TrialSettings(resolve_settings(Settings(epochs=1), 100)),
+        TrialSettings(resolve_settings(Settings(epochs=1, learning_rate=1e-3), 100)),
         SearchLimits(**limits),
     )
     with open_study(folder / "s", {}) as study:

@@ -13,14 +13,6 @@ import imgclf.tuning.space
 from imgclf.errors import ArgumentError, OptionError, UnknownArchitectureError
 from imgclf.tuning.space import make_space, parse_spaces
 
-PLAIN_FILE = """
-from typing import Annotated
-from imgclf.options import Int
-
-def net(input_shape, num_classes, *, width: Annotated[int, Int(1, 9, search=[2, 4])] = 4):
-    raise NotImplementedError
-"""
-
 
 def test_the_default_search_is_the_learning_rate_and_what_the_signature_declares() -> None:
     """Learning rate, filter count and pooling of the baseline are searched without a word."""
@@ -40,13 +32,13 @@ def test_a_plugins_options_are_searched_like_built_in_ones(plugin: str) -> None:
     assert make_space("other").names == ("learning_rate", "depth")
 
 
-def test_a_function_of_a_plain_file_is_searched(tmp_path: Path) -> None:
-    """An architecture that no package declares keeps the reference by which trials find it."""
+def test_a_function_of_a_plain_file_is_refused_unread(tmp_path: Path) -> None:
+    """A search takes installed architectures; the refusal of a file runs none of its code."""
     path = tmp_path / "mine.py"
-    path.write_text(PLAIN_FILE)
-    space = make_space(f"{path}:net")
-    assert space.architectures == (f"{path}:net",)
-    assert space.names == ("learning_rate", "width")
+    path.write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    with pytest.raises(UnknownArchitectureError, match="a search needs a package"):
+        make_space(f"{path}:net")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_tune_names_replace_the_default_ones() -> None:
@@ -109,7 +101,7 @@ def test_unknown_architectures_and_assignments_are_refused() -> None:
     """A mistyped architecture gets a suggestion; a space without = is refused."""
     with pytest.raises(UnknownArchitectureError, match="resnet9"):
         make_space("three_conv,resnt9")
-    with pytest.raises(ArgumentError, match="is not a search space"):
+    with pytest.raises(ArgumentError, match="is no search space"):
         parse_spaces(["filters"])
 
 

@@ -364,7 +364,7 @@ def _sha256(content: bytes) -> str:
 
 
 def _no_bundle(file: Path, *, is_zip: bool = False) -> BundleError:
-    what = "is a ZIP file but not a classifier's file, or it is damaged"
+    what = "is a ZIP file but not a classifier's file, or it is cut off or damaged"
     if not is_zip:
         what = "is not a classifier's file, or it is cut off"
     return BundleError(f"{file} {what}: give a file that Classifier.save or `imgclf train` wrote.")

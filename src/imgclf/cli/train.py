@@ -96,7 +96,6 @@ def train(
         function = parse_architecture_file(given.get("architecture"))
         finish(*_resume(resume, function), as_json)
         return
-    from imgclf.classifiers.bundle import read_bundle
     from imgclf.data.reading.layout import read_folders
 
     if directory is None:
@@ -106,7 +105,11 @@ def train(
         function = parse_architecture_file(given.pop("architecture", None))
     given = read_settings_file(settings_file, given)
     settings = Settings(**given)
-    bundle = read_bundle(start_from) if start_from else None  # before TensorFlow is loaded
+    bundle = None
+    if start_from:
+        from imgclf.classifiers.bundle import read_bundle
+
+        bundle = read_bundle(start_from)  # before TensorFlow is loaded
     architecture = bundle.manifest.architecture.name if bundle else settings.architecture
     name = architecture if isinstance(architecture, str) else architecture.__name__
     folders = read_folders(directory, settings.val_dir, settings.test_dir)

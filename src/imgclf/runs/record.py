@@ -210,7 +210,7 @@ def read_run(folder: str | os.PathLike[str]) -> RunRecord:
             f"The training in {root} has not finished, {missing} is missing: go on with "
             f"`imgclf train --resume {shell_word(str(root))}`."
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise RunFolderError(f"The run in {root} cannot be read ({error}).") from error
 
 
