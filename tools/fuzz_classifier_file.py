@@ -349,10 +349,13 @@ def save_originals(folder: Path) -> None:
     rng = np.random.default_rng(0)
     policies = (
         InputPolicy((24, 24)),
-        InputPolicy((20, 28), channels=1, data_format="channels_first", resize="pad"),
+        InputPolicy((24, 28), channels=1, data_format="channels_first", resize="pad"),
     )
     names = (["dark", "light"], ["a", "b", "c"])
-    architectures = (("three_conv", {"filters": 8, "hidden_units": 8}), ("resnet9", {"filters": 8}))
+    architectures = (
+        ("three_conv", {"filters": 8, "hidden_units": 8}),
+        ("one_hidden", {"filters": 8, "hidden_units": 8}),
+    )
     for number, (policy, classes) in enumerate(zip(policies, names, strict=True)):
         name, options = architectures[number]
         count = len(classes)

@@ -19,6 +19,7 @@ import pytest
 from cli.test_first_contact import in_terminal
 from conftest import Run, write_images
 from plugin_folders import SOUND_PLUGIN, install
+from sealed_bundles import forge
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 OURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
@@ -170,14 +171,7 @@ def test_a_classifiers_texts_are_harmless(
         lambda manifest: manifest.update(class_names=[HOSTILE, "light"]),
     ]
     for number, change in enumerate(changes):
-        path = _rewritten(bundle, tmp_path / f"{number}.imgclf", change)
+        path = forge(bundle, tmp_path / f"{number}.imgclf", change)
         done = imgclf_command("info", path)
         assert done.returncode in (0, 1), done.stderr
         assert_harmless(done.stdout, done.stderr)
-
-
-def _rewritten(source: Path, target: Path, change: Change) -> Path:
-    """Copy a classifier's file with another manifest, its hashes consistent."""
-    from test_bundle import rewrite
-
-    return rewrite(source, target, lambda manifest, _weights, _probe: change(manifest))

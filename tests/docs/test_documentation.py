@@ -44,6 +44,19 @@ def name_of(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+@pytest.mark.parametrize("page", ["security.md", "promise.md"])
+def test_the_tests_that_a_page_names_exist(page: str) -> None:
+    """Every file and every test that stands behind a sentence is there."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    files = set(re.findall(r"tests/[\w/]+\.py", text))
+    missing = [name for name in files if not (ROOT / name).is_file()]
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    named = set(re.findall(r"`(test_\w+)`", text))
+    missing += [name for name in named if f"def {name}(" not in sources]
+    assert not missing
+    assert files
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with all that the pages' code speaks of: photos, splits, a classifier."""

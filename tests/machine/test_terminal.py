@@ -128,7 +128,7 @@ def test_bytes_that_are_no_text_come_back() -> None:
 def test_nothing_is_printed_past_the_terminal() -> None:
     """All of imgclf prints through `Terminal`, and escapes through `terminal.escape`."""
     root = Path(imgclf.__file__).parent
-    own_doors = {"terminal.py", "cli/_console.py", "cli/main.py"}
+    own_doors = {"machine/terminal.py", "cli/_console.py", "cli/main.py"}
     own_doors |= {"doctor/probe.py"}  # It answers its parent process.
     for path in sorted(root.rglob("*.py")):
         name = path.relative_to(root).as_posix()

@@ -82,7 +82,7 @@ def test_resume_goes_on_and_repeats_nothing(
     batches: Any, plugin: str, one_server: None, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """A study goes on from its trials; without --resume it is an error; a broken file is redone."""
-    arguments: dict[str, Any] = {"epochs": 1, "study_dir": tmp_path / "s"}
+    arguments: dict[str, Any] = {"trial_epochs": 1, "study_dir": tmp_path / "s"}
     imgclf.tune(plugin, *batches, max_trials=2, **arguments)
     with pytest.raises(StudyError, match="--resume"):
         imgclf.tune(plugin, *batches, max_trials=3, **arguments)
@@ -111,7 +111,7 @@ def test_options_batch_and_image_size_reach_the_trial(
     result = imgclf.tune(
         f"{plugin},other", *batches, max_trials=4, trial_epochs=1, study_dir=tmp_path / "s",
         executions=2, max_parameters=60, seed=1,
-        space={"image_size": [16, 20], "batch_size": [8], "augment": ["recipe"],
+        space={"image_size": [16, 20], "batch_size": [8], "augment": ["classic"],
                "width": [2, 50], "optimizer": ["rmsprop"]},
     )  # fmt: skip
     assert {trial.candidate.architecture for trial in result.trials} == {"shaky", "other"}

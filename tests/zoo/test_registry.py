@@ -195,6 +195,26 @@ def test_a_function_is_its_own_architecture() -> None:
     assert loaded.registration is None
 
 
+def test_unusual_names_are_left_out(plugin_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A name that no classifier's file may hold is not offered; the log says which package's."""
+    source = SOUND_PLUGIN.format(name="net")
+    install(plugin_folder, "odd-nets", source, architectures={"../net": "net", "odd.net-2": "net"})
+    assert "odd.net-2" in list_architectures()
+    assert "../net" not in list_architectures()
+    assert "'../net' of 'odd-nets' '1.0' is left out" in caplog.text
+
+
+def test_a_function_has_a_name_that_can_be_recorded() -> None:
+    """A function is refused when it is named, not when its classifier is saved."""
+
+    def net(input_shape: tuple[int, int, int], num_classes: int) -> None: ...
+
+    net.__name__ = "../net"
+    with pytest.raises(ContractError, match="no classifier can record"):
+        load_architecture(net)
+    assert load_architecture(lambda shape, _classes: shape).name == "<lambda>"
+
+
 def test_a_plugins_contract_error_names_its_distribution(plugin_folder: Path) -> None:
     """Who must repair an unusable signature stands in the message."""
     install(
