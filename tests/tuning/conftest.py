@@ -139,7 +139,8 @@ def task(batches: Any, plugin: str, tmp_path: Path) -> Any:
     for name in ("bundles", "logs"):
         (tmp_path / name).mkdir()
     (tmp_path / "study.json").write_text("{}")
-    settings, plan = TrialSettings(resolve_settings(Settings(epochs=2), 100)), batches[0].plan
+    training = resolve_settings(Settings(epochs=2, optimizer="adam", learning_rate=1e-3), 100)
+    settings, plan = TrialSettings(training), batches[0].plan
     candidate = default_candidate(plugin, plan, settings)
     bundle, log = tmp_path / "bundles" / "0007.imgclf", tmp_path / "logs" / "0007.txt"
     return TrialTask(plan, candidate, settings, str(bundle), str(log))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
@@ -111,7 +111,7 @@ class SearchRequest:
             settings: `settings`, with nothing left open.
         """
         return SearchSpec(
-            self._space(cast("float", settings.learning_rate)),
+            self._space(settings.learning_rate),
             self.strategy,
             TrialSettings(settings, self.executions, self.max_parameters),
             self._limits(),
@@ -133,8 +133,9 @@ class SearchRequest:
         ) as pool:
             yield pool
 
-    def _space(self, learning_rate: float | None) -> Space:
-        rate = {} if learning_rate is None else {"learning_rate": learning_rate}
+    def _space(self, learning_rate: object) -> Space:
+        """Return the space around a rate; what is no number leaves it to the optimizer."""
+        rate = {"learning_rate": learning_rate} if isinstance(learning_rate, float) else {}
         return make_space(self.architecture, tune=self.tune, space=self.space, **rate)
 
     def _limits(self) -> SearchLimits:
