@@ -342,7 +342,8 @@ def save_originals(folder: Path) -> None:
     from imgclf.classifiers.bundle import CalibrationRecord, DataRecord, Figures, ThresholdRecord
     from imgclf.classifiers.classifier import Classifier
     from imgclf.classifiers.familiarity import fit_familiarity
-    from imgclf.classifiers.fingerprints import trace_training
+    from imgclf.classifiers.fingerprints import fingerprint_images
+    from imgclf.classifiers.record import ClassifierRecord
     from imgclf.data.pixels.input_policy import InputPolicy
     from imgclf.zoo.builder import build_model
 
@@ -362,29 +363,30 @@ def save_originals(folder: Path) -> None:
         model = build_model(
             name, policy.input_shape, count, data_format=policy.data_format, seed=0, **options
         )
-        classifier = Classifier.of_parts(
-            model,
-            classes,
-            policy,
-            Figures(
-                split="test", num_images=9, accuracy=0.5, accuracy_low=0.2, accuracy_high=0.8,
-                majority_accuracy=0.5,
-            ),
-            DataRecord(num_train=9, num_val=9, num_test=9, split_sha256="0" * 64, seed=0),
-        )  # fmt: skip
-        classifier.mirrored = number == 1
         pixels = rng.integers(0, 256, (30, *policy.pixel_shape), np.uint8)
         labels = np.arange(30) % count
         sha256 = [hashlib.sha256(bytes([index])).hexdigest() for index in range(30)]
-        classifier.traces = trace_training([pixels], labels, sha256, count)
-        features = classifier.features([pixels])
-        classifier.familiarity = fit_familiarity(features, labels, features, count)
         threshold = ThresholdRecord(min_precision=0.9, value=0.5, coverage=0.5, precision=0.95)
-        classifier.calibration = CalibrationRecord(
-            temperature=1.5, num_images=9, log_loss_before=1.0, log_loss_after=0.9, ece_before=0.1,
-            ece_after=0.05, thresholds=[threshold],
+        record = ClassifierRecord(
+            model=model,
+            class_names=classes,
+            policy=policy,
+            figures=Figures(
+                split="test", num_images=9, accuracy=0.5, accuracy_low=0.2, accuracy_high=0.8,
+                majority_accuracy=0.5,
+            ),
+            data=DataRecord(num_train=9, num_val=9, num_test=9, split_sha256="0" * 64, seed=0),
+            calibration=CalibrationRecord(
+                temperature=1.5, num_images=9, log_loss_before=1.0, log_loss_after=0.9,
+                ece_before=0.1, ece_after=0.05, thresholds=[threshold],
+            ),
+            fingerprints=fingerprint_images([pixels], labels, sha256, count),
+            mirrored=number == 1,
         )  # fmt: skip
-        classifier.save(folder / f"{number}.imgclf")
+        classifier = Classifier.of(record)
+        features = classifier.features([pixels])
+        familiarity = fit_familiarity(features, labels, features, count)
+        classifier.with_changes(familiarity=familiarity).save(folder / f"{number}.imgclf")
 
 
 def work(folder: Path, seed: int, numbers: range) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,17 @@ OutputsOf = Callable[[NDArray[np.uint8], FeatureWatch | None], NDArray[np.float6
 PROBE_TOLERANCE = 1e-4
 """Largest difference between the stored probabilities and those on this machine."""
 
-NUM_NOISE_IMAGES = 2
-NUM_PROBE_IMAGES = 2 * NUM_NOISE_IMAGES
-"""Images that are stored, and most that are run."""
+NUM_NOISE_IMAGES = 6
+"""On two, whole units of a small network are silent, and their weights can be anything."""
+
+NUM_PROBE_IMAGES = NUM_NOISE_IMAGES + 2
+"""Most images that are stored, and that are run where a file holds others."""
+
+PROBE_BYTES = 4 * 1024**2
+"""Size that the stored images keep to, as long as two are of noise."""
+
+NUM_OWN_IMAGES = 2
+"""Images of our own that a network has to give finite numbers on."""
 
 
 def make_probe(
@@ -39,8 +48,8 @@ def make_probe(
         outputs_of: `Classifier.uncalibrated`.
 
     Returns:
-        ``image``, uint8 ``(4, height, width, channels)``, and ``output``, float32
-        ``(4, num_classes)``, not calibrated.
+        ``image``, uint8 ``(num_images, height, width, channels)``, and ``output``, float32
+        ``(num_images, num_classes)``, not calibrated. Eight images; of large ones, four.
     """
     image = _probe_images(policy.pixel_shape)
     return {"image": image, "output": outputs_of(image, None).astype(np.float32)}
@@ -74,7 +83,7 @@ def find_probe_fault(record: ClassifierRecord, outputs_of: OutputsOf, probe: Ten
                     f"accepted is {PROBE_TOLERANCE:g})"
                 )
         if not np.array_equal(image, own):
-            list(_answers(outputs_of, own[:NUM_NOISE_IMAGES]))
+            list(_answers(outputs_of, own[:NUM_OWN_IMAGES]))
     except FloatingPointError:
         return "gives values that are not finite"
     except (tf.errors.OpError, MemoryError) as error:
@@ -109,8 +118,9 @@ def _answers(outputs_of: OutputsOf, images: NDArray[np.uint8]) -> Iterator[NDArr
 
 
 def _probe_images(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Make images that reach all levels of brightness: two of noise, two of a ramp."""
+    """Make images that reach all levels of brightness: two to six of noise, two of a ramp."""
     rng = np.random.default_rng(0)
-    noise = rng.integers(0, 256, (NUM_NOISE_IMAGES, *shape), np.uint8)
+    num_noise = min(max(PROBE_BYTES // math.prod(shape) - 2, 2), NUM_NOISE_IMAGES)
+    noise = rng.integers(0, 256, (num_noise, *shape), np.uint8)
     ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], shape).astype(np.uint8)
     return np.concatenate([noise, ramp[None], 255 - ramp[None]])
