@@ -14,6 +14,7 @@ LIGHT_ROOMS = (
     "imgclf.data.reading.layout",
     "imgclf.doctor.diagnosis",
     "imgclf.machine.hardware",
+    "imgclf.machine.plain_text",
     "imgclf.runs.config",
     "imgclf.runs.folder",
     "imgclf.runs.keywords",

@@ -19,7 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 import imgclf
-from imgclf.machine.terminal import Terminal, escape, printable, shell_word
+from imgclf.machine.plain_text import printable
+from imgclf.machine.terminal import Terminal, escape, shell_word
 
 STEERING = [
     *(chr(code) for code in range(0x20) if chr(code) not in "\t\n"),

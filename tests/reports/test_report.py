@@ -25,7 +25,7 @@ from imgclf.classifiers.bundle import read_bundle
 from imgclf.cli._settings import _given, read_settings_file
 from imgclf.cli.main import app
 from imgclf.errors import RunFolderError
-from imgclf.machine.terminal import printable
+from imgclf.machine.plain_text import printable
 from imgclf.reports.page import fill_page
 from imgclf.reports.report import write_report
 from imgclf.reports.reproduction import command_words, reproduction

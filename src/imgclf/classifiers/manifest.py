@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from imgclf.classifiers.plain_text import is_plain_text
 from imgclf.classifiers.strict_json import parse_json
 from imgclf.data.pixels.input_policy import MAX_IMAGE_SIDE, InputPolicy
+from imgclf.machine.plain_text import is_plain_text
 from imgclf.zoo.registry import ARCHITECTURE_NAME, DISTRIBUTION_NAME, VERSION
 
 __all__ = [

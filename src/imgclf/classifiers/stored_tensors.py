@@ -10,8 +10,8 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from imgclf.classifiers.plain_text import is_plain_text
 from imgclf.classifiers.strict_json import parse_json
+from imgclf.machine.plain_text import is_plain_text
 
 __all__ = ["Tensors", "load_tensors", "save_tensors"]
 

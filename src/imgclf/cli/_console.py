@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from imgclf.machine.terminal import Terminal, escape, printable, shell_word
+from imgclf.machine.plain_text import printable
+from imgclf.machine.terminal import Terminal, escape, shell_word
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from imgclf.machine.terminal import escape, printable
+from imgclf.machine.plain_text import printable
+from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from imgclf.evaluation.results import Evaluation

@@ -30,7 +30,7 @@ from imgclf.cli import (
 from imgclf.cli._console import error_console, print_line, result_console
 from imgclf.cli._signals import Stopped, install_handlers
 from imgclf.errors import ImgclfError
-from imgclf.machine.terminal import printable
+from imgclf.machine.plain_text import printable
 
 __all__ = ["app", "run"]
 

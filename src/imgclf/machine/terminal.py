@@ -17,46 +17,15 @@ import rich.markup
 from rich.console import Console
 from rich.segment import Segment
 
+from imgclf.machine.plain_text import is_plain_text, printable
+
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType
     from rich.text import Text
 
-__all__ = ["Terminal", "escape", "printable", "shell_word"]
+__all__ = ["Terminal", "escape", "shell_word"]
 
-_STEERING = (
-    r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, with which escape sequences begin
-    r"\u2028-\u202e\u2066-\u2069"  # ends of lines, and what overrides the direction of writing
-    r"\ud800-\udfff"  # bytes of file names that are no text
-)
-_IN_TEXT = re.compile(f"[{_STEERING}]")
-_IN_A_NAME = re.compile(rf"[\t\n{_STEERING}]")
 _NO_BYTE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
-
-
-def printable(text: str, *, is_name: bool = False) -> str:
-    r"""Show what would steer a terminal instead of sending it there.
-
-    Letters of all scripts, the joiners that Persian, Hindi and emoji need, and spaces stay.
-
-    Args:
-        text: Any text.
-        is_name: Whether it is a part of a line, in which not even ends of lines and tabs belong.
-
-    Returns:
-        The text; control characters and their like are written as escapes, ``\x1b`` or ``\u202e``.
-
-    Example:
-        >>> printable("cat\x1b[2J")
-        'cat\\x1b[2J'
-    """
-    return (_IN_A_NAME if is_name else _IN_TEXT).sub(_shown, text)
-
-
-def _shown(match: re.Match[str]) -> str:
-    character = match[0]
-    if "\udc80" <= character <= "\udcff":  # The byte that it stands for.
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape", "surrogatepass").decode()
 
 
 def escape(text: str) -> str:
@@ -87,7 +56,7 @@ def shell_word(text: str) -> str:
         >>> shell_word("my photos; rm x")
         "'my photos; rm x'"
     """
-    if not _IN_A_NAME.search(text):
+    if is_plain_text(text):
         return shlex.quote(text)
     content = _NO_BYTE.sub("?", text).encode("utf-8", "surrogateescape")
     shown = "".join(
@@ -118,7 +87,7 @@ class Terminal(Console):
     ) -> Iterable[Segment]:
         """Draw anything; texts that were made elsewhere are made printable here."""
         for segment in super().render(renderable, options):
-            if segment.control or segment.text == "\r" or not _IN_TEXT.search(segment.text):
+            if segment.control or segment.text == "\r":
                 yield segment
             else:
                 yield Segment(printable(segment.text), segment.style)

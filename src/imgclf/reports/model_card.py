@@ -8,7 +8,7 @@ from pathlib import Path
 
 from imgclf.atomic import write_text_atomically
 from imgclf.classifiers.bundle import Manifest, read_bundle
-from imgclf.machine.terminal import printable
+from imgclf.machine.plain_text import printable
 from imgclf.runs.folder import BUNDLE_NAME
 from imgclf.runs.record import RunRecord
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from imgclf.machine.terminal import printable
+from imgclf.machine.plain_text import printable
 
 __all__ = ["fill_page", "shown_name", "shown_share"]
 

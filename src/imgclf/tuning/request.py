@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,16 +122,14 @@ class SearchRequest:
             self.tensorboard,
         )
 
-    @contextmanager
-    def open_pool(self, observer: SearchObserver) -> Iterator[WorkerPool]:
+    def open_pool(self, observer: SearchObserver) -> AbstractContextManager[WorkerPool]:
         """Start the workers, which load TensorFlow on their own, and end them."""
-        with open_pool(
+        return open_pool(
             self.workers,
             self.chief_address,
             allow_network=self.allow_network,
             on_listening=observer.listening,
-        ) as pool:
-            yield pool
+        )
 
     def _space(self, learning_rate: object) -> Space:
         """Return the space around a rate; what is no number leaves it to the optimizer."""

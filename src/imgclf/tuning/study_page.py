@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imgclf.machine.terminal import printable
+from imgclf.machine.plain_text import printable
 from imgclf.tuning.space import Space
 from imgclf.tuning.trials import Trial, best_trial, completed
 

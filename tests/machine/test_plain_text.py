@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from imgclf.classifiers.plain_text import is_plain_text
+from imgclf.machine.plain_text import is_plain_text
 
 
 def test_no_control_no_separator_and_no_half_of_a_character_is_text() -> None:
