@@ -225,4 +225,5 @@ def first_fault(error: ValidationError) -> str:
     """Write the first of a schema's complaints as one line: where, and what."""
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))[:100] or "manifest.json"
-    return f"{where if where.isprintable() else ascii(where)}: {first['msg']}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where if where.isprintable() else ascii(where)}: {message}"

@@ -45,8 +45,11 @@ def report(
         raise typer.BadParameter("give one run, or two runs with --compare.")
     if output is not None and not compare:
         raise typer.BadParameter("--output needs --compare; a report is in its run folder.")
+    from imgclf.runs.folder import read_config
+
     for run in runs:
         require_path(run)
+        read_config(run)  # What is no run is refused before TensorFlow is loaded.
     if compare:
         compare_two(runs[0], runs[1], output, as_json)
         return

@@ -108,6 +108,16 @@ def test_a_class_that_cannot_be_divided_is_an_error(make_folder: MakeFolder) -> 
     assert not report.trainable
 
 
+def test_a_folder_of_unusable_images_cannot_be_trained_on(make_folder: MakeFolder) -> None:
+    """Where no image can be read, no class has one: an error, and no training is advised."""
+    root = make_folder(a=5, b=5)
+    for path in root.rglob("*.png"):
+        path.write_bytes(b"")
+    report = check(root)
+    assert codes(report) == {"unusable_empty_file": "warning", "class_too_small": "error"}
+    assert not report.trainable
+
+
 @pytest.mark.parametrize(
     ("ending", "size", "told"), [(".bmp", (24, 20), "The format "), (".png", (30, 30), "The size ")]
 )

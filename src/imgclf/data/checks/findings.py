@@ -227,7 +227,7 @@ def _misread_splits(inspected: Inspected) -> Iterator[Finding]:
 
 def _small_classes(inspected: Inspected) -> Iterator[Finding]:
     names = inspected.folder.class_names
-    counts = inspected.num_different if inspected.pictures else {}
+    counts = inspected.num_different
     divided = inspected.folder.layout == "classes"
     tiny = [names[label] for label, n in counts.items() if n < (MIN_SIDES if divided else 1)]
     if tiny and not inspected.problem:
