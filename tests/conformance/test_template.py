@@ -156,15 +156,20 @@ def test_the_example_goes_the_whole_way(
         return str(done.stdout)
 
     command("architectures", "check", "my_net")
-    small = ("--arch", "my_net", "--image-size", "16", "--epochs", "2")
-    command("train", two_classes, *small, "--set", "filters=8", "--run-dir", run_dir)
+    small = ("--arch", "my_net", "--image-size", "16")
+    command(
+        "train", two_classes, *small, "--epochs", "2", "--set", "filters=8", "--run-dir", run_dir
+    )
     bundle = run_dir / "model.imgclf"
     assert len(json.loads(command("predict", bundle, two_classes / "dark", "--json"))) >= 60
     assert "my_net (my-net 0.1.0)" in command("info", bundle)
     command("report", run_dir)
     assert "my_net" in (run_dir / "report.html").read_text(encoding="utf-8")
     study = tmp_path / "study"
-    command("tune", two_classes, *small, "--max-trials", "2", "--study-dir", study)
+    command(
+        "tune", two_classes, *small, "--trial-epochs", "2", "--max-trials", "2",
+        "--study-dir", study,
+    )  # fmt: skip
     best = json.loads((study / "best.json").read_text(encoding="utf-8"))
     assert set(best["settings"]["options"]) >= {"filters", "pooling"}
     # Without the package: told what to install, and everything that needs no network still works.

@@ -136,7 +136,8 @@ class Classifier:
             The other classifier.
 
         Example:
-            >>> tested = clf.with_changes(figures=result.figures("test"))   # doctest: +SKIP
+            >>> figures = imgclf.evaluate(clf, val).figures("val")       # doctest: +SKIP
+            >>> tested = clf.with_changes(figures=figures)               # doctest: +SKIP
         """
         known = {
             "figures": figures, "data": data, "calibration": calibration,
