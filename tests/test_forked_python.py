@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from forked_python import ForkedPython
+from plugin_folders import install
 
 FACTS = """
 import json, os, signal, sys
@@ -68,8 +71,45 @@ def test_two_run_at_a_time(forked_python: ForkedPython) -> None:
 def test_what_is_read_at_the_start_needs_a_fresh_process(forked_python: ForkedPython) -> None:
     """Variables of Python, Keras and TensorFlow would come too late."""
     assert forked_python.can_start({**os.environ, "COLUMNS": "60"})
-    for name in ("KERAS_BACKEND", "PYTHONPATH", "TF_NUM_INTRAOP_THREADS"):
+    for name in ("KERAS_BACKEND", "PYTHONHASHSEED", "TF_NUM_INTRAOP_THREADS"):
         env = {**os.environ, name: "1"}
         assert not forked_python.can_start(env)
         with pytest.raises(AssertionError, match=f"{name} needs a fresh process"):
             forked_python.run("", env=env)
+
+
+def test_folders_in_front_of_the_path_are_looked_into(
+    forked_python: ForkedPython, tmp_path: Path
+) -> None:
+    """A module and an installed distribution are found where PYTHONPATH says, and only there."""
+    install(tmp_path, "forked-nets", "")
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    assert forked_python.can_start(env)
+    code = "import imgclf, forked_nets\nprint('forked_nets' in imgclf.list_architectures())"
+    assert forked_python.run(code, env=env).stdout == "True\n"
+    assert "No module named 'forked_nets'" in forked_python.run(code).stderr
+    moved = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    assert forked_python.can_start(moved) is not bool(os.environ.get("PYTHONPATH"))
+
+
+def test_the_process_of_trials_is_a_child_that_ends_with_who_stands_for_it(
+    forked_python: ForkedPython,
+) -> None:
+    """`executable` runs trials in a fork, which SIGKILL ends; it is Python for all else."""
+    words = [forked_python.executable, "-c", "import sys; print(sys.argv)", "a b"]
+    assert (
+        subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        == "['-c', 'a b']\n"
+    )
+    words = [forked_python.executable, "-P", "-m", "imgclf.tuning.trial_server"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for killed in (True, False):
+        with subprocess.Popen(
+            words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdin is not None
+            assert json.loads(process.stdout.readline()) == {"ready": True}
+            process.kill() if killed else process.stdin.close()
+            assert process.stdout.read() == b""  # only the end of the child closes it
+            assert process.wait(30) == (-signal.SIGKILL if killed else 0)

@@ -9,10 +9,12 @@ import keras
 import numpy as np
 import pytest
 
+from imgclf.conformance.kit import CHECKS, Subject
 from imgclf.errors import UnknownArchitectureError
 from imgclf.options import Choice, Int
 from imgclf.testing import CheckResult, ConformanceReport, check_architecture
-from imgclf.zoo.registry import find_architectures
+from imgclf.zoo.builder import build_unloaded
+from imgclf.zoo.registry import find_architectures, load_architecture
 from plugin_folders import install
 
 if TYPE_CHECKING:
@@ -30,13 +32,21 @@ def check(architecture: str | Callable[..., Any]) -> ConformanceReport:
     return check_architecture(architecture, fresh_process=False, measure=False)
 
 
-LARGE = {"convnext", "efficientnet_v2", "hub_resnet", "mobilenet_v3", "resnet_v2"}
+LARGE = {
+    "convnext", "efficientnet_lite", "efficientnet_v2", "hub_resnet", "mobilenet_v3", "resnet_v2",
+}  # fmt: skip
 """Families of some hundred layers: their checks take minutes."""
+
+DEEP = {"mobilenet_small", "resnet20", "vgg_bn"}
+"""Families of some dozen layers, each of which every build makes again."""
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in BUILT_IN],
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in LARGE | DEEP else ())
+        for name in BUILT_IN
+    ],
 )
 @pytest.mark.timeout(1800)
 def test_every_built_in_keeps_the_contract(name: str) -> None:
@@ -45,6 +55,22 @@ def test_every_built_in_keeps_the_contract(name: str) -> None:
         pytest.importorskip("keras_hub", reason="the extra keras-hub")
     report = check(name)
     assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("name", sorted(DEEP))
+def test_a_deep_built_in_keeps_the_contract_in_short(name: str) -> None:
+    """The slow tests run the whole kit; this asks what a training and its file need."""
+    network = build_unloaded(name, (32, 32, 3), 3, seed=0, options={})
+    subject = Subject(name, load_architecture(name), 32, 32, network, fresh_process=False)
+    for title in (
+        "it is documented",
+        "its outputs are probabilities, image by image",
+        "one seed gives one network",
+        "it leaves Keras' configuration alone",
+        "it trains in float32",
+        "a saved classifier gives the same outputs again",
+    ):
+        CHECKS[title](subject)
 
 
 def _parts(

@@ -194,3 +194,15 @@ def test_decoders_are_tried_for_true() -> None:
     """Each format that Pillow can write here is read back in its colours."""
     faults = try_decoders()
     assert [name for name, fault in faults.items() if fault and name != "HEIC"] == []
+
+
+def test_a_package_for_other_systems_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is required elsewhere only is not listed here."""
+    stated = [
+        "numpy>=1.26; sys_platform != 'nowhere'",
+        "absent-elsewhere>=2; sys_platform == 'nowhere'",
+        "absent-extra>=1; sys_platform != 'nowhere' and extra == 'heic'",
+    ]
+    monkeypatch.setattr("imgclf.doctor.installation.requires", lambda _name: stated)
+    listed = {item.name: item.extra for item in read_packages()}
+    assert listed == {"numpy": "", "absent-extra": "heic"}

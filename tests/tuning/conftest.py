@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from forked_python import ForkedPython
+
 PLUGIN = '''
 from typing import Annotated, Literal
 import os
@@ -88,12 +90,21 @@ def batches(two_classes: Path) -> tuple[Any, Any]:
 
 
 @pytest.fixture(scope="session")
-def trial_server(plugin: str) -> Iterator[Any]:
-    """Start one server process for trials: its start is most of a small search's time."""
+def trial_server(plugin: str, forked_python: ForkedPython) -> Iterator[Any]:
+    """Start one server process for trials, which the searches of many tests share."""
     from imgclf.tuning.local_workers import LocalWorkers
 
-    with LocalWorkers(1) as pool:
-        yield pool
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", forked_python.executable)
+        pool = LocalWorkers(1).__enter__()
+    yield pool
+    pool.__exit__()
+
+
+@pytest.fixture
+def forked_servers(forked_python: ForkedPython, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the server processes of a test's own searches begin with TensorFlow imported."""
+    monkeypatch.setattr(sys, "executable", forked_python.executable)
 
 
 @pytest.fixture

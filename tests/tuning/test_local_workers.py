@@ -49,7 +49,7 @@ def test_a_task_over_the_network_and_a_refit_run_by_their_kind(
 
 
 def test_a_worker_that_is_killed_gives_its_trial_back(
-    batches: Any, plugin: str, tmp_path: Path, monkeypatch: Any
+    batches: Any, plugin: str, forked_servers: None, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """Of two workers one is killed in mid-trial: the search completes with all trials."""
     killed = []

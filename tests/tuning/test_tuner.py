@@ -6,8 +6,6 @@ import csv
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +14,8 @@ from typing import Any
 import pytest
 
 import imgclf
+from conftest import COMMAND
+from forked_python import ForkedPython
 from imgclf.errors import ArgumentError, StudyError
 from imgclf.tuning import local_workers, pool
 
@@ -164,27 +164,29 @@ def test_wrong_arguments_are_refused_at_once(batches: Any, plugin: str, tmp_path
 
 
 def kill_and_resume(
-    folder: Path, study_dir: Path, env: dict[str, str], kills: int, trials: int
+    python: ForkedPython,
+    folder: Path,
+    study_dir: Path,
+    env: dict[str, str],
+    kills: int,
+    trials: int,
 ) -> list[dict[str, Any]]:
     """Kill a search at random moments, resuming each time, then let it end; returns its trials."""
     rng = random.Random(0)
     command = [
-        sys.executable, "-c", "from imgclf.cli.main import run; run()", "tune", str(folder),
+        COMMAND, "tune", str(folder),
         "--arch", "shaky", "--image-size", "24", "--batch-size", "16", "--trial-epochs", "3",
         "--max-trials", str(trials), "--study-dir", str(study_dir),
     ]  # fmt: skip
     finished: dict[str, str] = {}
     for attempt in range(kills + 1):
         resumed = ["--resume"] if (study_dir / "study.json").exists() else []
-        process = subprocess.Popen(
-            [*command, *resumed], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
-        )
-        assert process.stderr is not None
+        process = python.start(*command, *resumed, env=env)
         if attempt < kills:
             for line in process.stderr:
                 if line.startswith("The study is in"):
                     break
-            time.sleep(rng.uniform(0, 6))
+            time.sleep(rng.uniform(0, 3))
             process.send_signal(signal.SIGKILL)
         errors = process.communicate(timeout=300)[1]
         if attempt == kills:
@@ -196,10 +198,12 @@ def kill_and_resume(
 
 
 def test_a_killed_search_goes_on(
-    two_classes: Path, tmp_path: Path, command_env: dict[str, str]
+    two_classes: Path, tmp_path: Path, command_env: dict[str, str], forked_python: ForkedPython
 ) -> None:
     """SIGKILL at a random moment: the number is right and no finished trial is repeated."""
-    trials = kill_and_resume(two_classes, tmp_path / "s", command_env, kills=1, trials=3)
+    trials = kill_and_resume(
+        forked_python, two_classes, tmp_path / "s", command_env, kills=1, trials=3
+    )
     assert [trial["number"] for trial in trials] == [0, 1, 2]
     assert all(trial["status"] == "completed" for trial in trials)
     best = json.loads((tmp_path / "s" / "best.json").read_text())
@@ -208,8 +212,12 @@ def test_a_killed_search_goes_on(
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_fifty_kills(two_classes: Path, tmp_path: Path, command_env: dict[str, str]) -> None:
+def test_fifty_kills(
+    two_classes: Path, tmp_path: Path, command_env: dict[str, str], forked_python: ForkedPython
+) -> None:
     """50 kills, 50 resumes: all trials, none repeated, the best from a completed one."""
-    trials = kill_and_resume(two_classes, tmp_path / "s", command_env, kills=50, trials=60)
+    trials = kill_and_resume(
+        forked_python, two_classes, tmp_path / "s", command_env, kills=50, trials=60
+    )
     assert [trial["number"] for trial in trials] == list(range(60))
     assert all(trial["status"] == "completed" for trial in trials)

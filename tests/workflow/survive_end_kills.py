@@ -1,6 +1,6 @@
 """Kills trainings while they write their end, completes each, and tells what came of it.
 
-Run as ``python survive_end_kills.py FOLDER WORK KILLS SEED FIRST``; kills begin once the file FIRST
+Its arguments are FOLDER WORK KILLS SEED FIRST; kills begin once the file FIRST
 of the end is there. Prints one JSON object. It is a script of its own because the parent must have
 imported TensorFlow and run no operation when it forks.
 """

@@ -39,7 +39,7 @@ class Package:
 
 
 def read_packages() -> tuple[Package, ...]:
-    """List the required packages and those of the extras for users.
+    """List the packages that are required on this system, and those of the extras for users.
 
     Raises:
         PackageNotFoundError: imgclf itself is not installed.
@@ -52,6 +52,9 @@ def read_packages() -> tuple[Package, ...]:
         extra = re.search(r"extra\s*==\s*[\"']([\w-]+)[\"']", str(requirement.marker or ""))
         if extra and extra[1] in NOT_FOR_USERS:
             continue
+        asked = {"extra": extra[1] if extra else ""}
+        if requirement.marker and not requirement.marker.evaluate(asked):
+            continue  # There is none for this system.
         try:
             installed: str | None = version(requirement.name)
         except PackageNotFoundError:
