@@ -28,7 +28,7 @@ from imgclf.errors import (
     PluginError,
     WeightsError,
 )
-from imgclf.zoo.builder import named_weights
+from imgclf.zoo.builder import build_unloaded, named_weights
 from imgclf.zoo.registry import load_architecture
 
 SHAPE = (32, 32, 3)
@@ -180,7 +180,9 @@ def test_the_smallest_image_is_32_pixels(name: str) -> None:
 
 def test_a_backbone_keeps_the_contract_in_short() -> None:
     """The slow tests run the whole kit on every family; this runs its heart on the smallest."""
-    subject = Subject("mobilenet_v3", load_architecture("mobilenet_v3"), 32, 32, False)
+    network = build_unloaded("mobilenet_v3", SHAPE, 3, seed=0, options={})
+    loaded = load_architecture("mobilenet_v3")
+    subject = Subject("mobilenet_v3", loaded, 32, 32, network, fresh_process=False)
     for title in ("it trains in float32", "a saved classifier gives the same outputs again"):
         CHECKS[title](subject)
 

@@ -19,11 +19,13 @@ from imgclf.errors import (
 )
 from imgclf.options import Int
 from imgclf.zoo.registry import list_architectures
-from plugin_folders import SOUND_PLUGIN, install, run_python
+from plugin_folders import SOUND_PLUGIN, install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from forked_python import ForkedPython
 
 SHAPE = (12, 12, 3)
 
@@ -251,7 +253,7 @@ def test_the_configuration_stays_when_the_build_fails(unusual_keras: None) -> No
     assert keras.config.dtype_policy().name == "mixed_bfloat16"
 
 
-def test_another_backend_is_one_clear_error() -> None:
+def test_another_backend_is_one_clear_error(forked_python: ForkedPython) -> None:
     """Keras on another backend is named together with the variable that changes it."""
     code = (
         "import keras, imgclf\n"
@@ -260,7 +262,7 @@ def test_another_backend_is_one_clear_error() -> None:
         "except imgclf.BackendError as error: print(error)"
     )
     assert "'jax'; imgclf needs 'tensorflow': set KERAS_BACKEND=tensorflow" in (
-        run_python(code).stdout
+        forked_python.run(code).stdout
     )
 
 

@@ -53,7 +53,7 @@ def convolution(
 
 
 def normalise(
-    features: keras.KerasTensor, name: str, *, momentum: float = 0.9
+    features: keras.KerasTensor, name: str, *, momentum: float = 0.9, epsilon: float = 1e-5
 ) -> keras.KerasTensor:
     """Apply batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167).
 
@@ -62,7 +62,7 @@ def normalise(
     """
     import keras
 
-    return keras.layers.BatchNormalization(momentum=momentum, epsilon=1e-5, name=name)(features)
+    return keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)(features)
 
 
 def normalise_and_activate(
