@@ -20,6 +20,7 @@ would catch anyway, so ``except ValueError`` keeps working::
     ├── TuningError (RuntimeError)              a search failed
     ├── RunFolderError (FileExistsError)        a run folder is in use or holds another run
     ├── StudyError (FileExistsError)            a study folder is in use or holds another study
+    ├── EngineError (RuntimeError)              an engine cannot execute a network
     ├── BundleError (ValueError)                a file is not a usable classifier's file
     └── AccuracyError (AssertionError)          a classifier is less accurate than required
 """
@@ -36,6 +37,7 @@ __all__ = [
     "ContractError",
     "DataError",
     "DataNotFoundError",
+    "EngineError",
     "ImageError",
     "ImgclfError",
     "OptionError",
@@ -262,6 +264,17 @@ class StudyError(ImgclfError, FileExistsError):
     def __str__(self) -> str:
         """Return the message as it was given."""
         return str(self.args[0]) if self.args else ""
+
+
+class EngineError(ImgclfError, RuntimeError):
+    """An engine cannot execute a network: it is not installed, or cannot convert or run it.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     LiteRtNetwork(b"no network")
+        ... except imgclf.EngineError as error:
+        ...     print(error)
+    """
 
 
 class BundleError(ImgclfError, ValueError):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -15,18 +19,29 @@ from numpy.typing import NDArray
 
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.pixels.decoder import DECODER_VERSION
+from imgclf.data.pixels.input_policy import DataFormat
 from imgclf.data.store.feature_store import keep_features
 from imgclf.data.store.pixel_store import StoreMode
-from imgclf.errors import ArgumentError
-from imgclf.machine.precision import float32_results
+from imgclf.engines.contract import Network
+from imgclf.engines.fingerprint import network_fingerprint
+from imgclf.engines.keras_network import KerasNetwork
+from imgclf.engines.litert import LiteRtNetwork, litert_version
+from imgclf.engines.network_store import keep_network
+from imgclf.errors import ArgumentError, EngineError
+from imgclf.training.variants import PLAIN, Variant
 
 __all__ = ["DividedNetwork", "compute_features", "divide_network", "feature_batches"]
 
-FEATURES_VERSION = 1
+_logger = logging.getLogger(__name__)
+
+FEATURES_VERSION = 2
 """Raised when features are computed otherwise; part of the key."""
 
+NETWORK_VERSION = 1
+"""Raised when networks are converted otherwise; part of the converted network's key."""
+
 CHUNK_IMAGES = 32
-"""Images that go through the frozen part at a time."""
+"""Images that are read at a time."""
 
 Progress = Callable[[int, int], None]
 
@@ -93,23 +108,50 @@ def compute_features(
     frozen: keras.Model,
     batches: Batches,
     *,
+    variant: Variant = PLAIN,
     mode: StoreMode = "auto",
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Run each image once through the frozen part, plain and not augmented, or find what it gave.
+    """Run each image once through the frozen part, not augmented, or find what it gave.
+
+    The fastest engine computes: TensorFlow where it has a GPU, else LiteRT, and TensorFlow again
+    where LiteRT is missing or cannot run the network. They differ by less than 1e-5 of the largest
+    feature; what another engine has made is computed again all the same, so that a training gives
+    the same classifier to the last bit whether its features were cached or not.
 
     Args:
         frozen: The frozen part of a `DividedNetwork`.
         batches: The images.
-        mode: Where the features are kept; see `imgclf.data.store.feature_store.keep_features`.
+        variant: The change that every image undergoes; each variant is kept by itself.
+        mode: Where the features are kept; see `imgclf.data.store.feature_store.keep_features`. The
+            converted network is kept on the disk where the features may be.
         progress: Called now and then with the number of images done and in all.
 
     Returns:
         float32 ``(num_samples, num_features)``, in the order of ``batches.file_paths``.
     """
-    shape = (batches.num_samples, int(frozen.output_shape[-1]))
-    return keep_features(
-        _key(frozen, batches), shape, lambda: _run(frozen, batches, progress), mode=mode
+    fingerprint = network_fingerprint(frozen)
+
+    def keep(engine: str, make_network: Callable[[], Network]) -> NDArray[np.float32]:
+        return keep_features(
+            _key(engine, fingerprint, batches, variant),
+            (batches.num_samples, int(frozen.output_shape[-1])),
+            lambda: _run(make_network(), batches, variant, progress),
+            mode=mode,
+        )
+
+    data_format = batches.policy.data_format
+    try:
+        version = _require_litert()
+        return keep(
+            f"litert {version}", lambda: _litert_network(frozen, fingerprint, data_format, mode)
+        )
+    except _NotFasterError as reason:
+        _logger.info("%s TensorFlow computes the features.", reason)
+    except EngineError as error:
+        _logger.warning("%s TensorFlow computes the features, which takes longer.", error)
+    return keep(
+        f"tensorflow {tf.__version__}", lambda: KerasNetwork(frozen, data_format=data_format)
     )
 
 
@@ -161,51 +203,93 @@ def _output(layer: Any) -> Any:
     return layer._inbound_nodes[-1].output_tensors[0]  # noqa: SLF001
 
 
+class _NotFasterError(EngineError):
+    """LiteRT would not be faster here, or is known not to work: nothing to warn of."""
+
+
+def _require_litert() -> str:
+    """Return LiteRT's version where it is the fastest engine."""
+    if tf.config.list_physical_devices("GPU"):
+        raise _NotFasterError("There is a GPU.")
+    try:
+        return litert_version()
+    except EngineError as error:
+        raise _NotFasterError(str(error)) from error
+
+
+_converted: WeakKeyDictionary[keras.Model, tuple[str, bytes | EngineError]] = WeakKeyDictionary()
+"""What a frozen part was converted to, or why it was not, and for which weights: it computes for
+several splits and variants, and not every cache can be written."""
+
+
+def _litert_network(
+    frozen: keras.Model, fingerprint: str, data_format: DataFormat, mode: StoreMode
+) -> LiteRtNetwork:
+    """Convert a network, unless this or an earlier process has done so."""
+
+    def convert() -> bytes:
+        # Not at the top: what is kept is run without the converter.
+        from imgclf.engines.litert_conversion import convert_to_litert
+
+        return convert_to_litert(frozen, data_format=data_format)
+
+    header = (NETWORK_VERSION, tf.__version__, data_format, fingerprint)
+    key = hashlib.sha256(json.dumps(header).encode()).hexdigest()
+    known, content = _converted.get(frozen, ("", b""))
+    if known != key:
+        try:
+            content = convert() if mode in ("memory", "off") else keep_network(key, convert)
+        except EngineError as error:
+            _converted[frozen] = key, error
+            raise
+        _converted[frozen] = key, content
+    elif isinstance(content, EngineError):
+        raise _NotFasterError(str(content)) from content  # It was warned of before.
+    assert isinstance(content, bytes)
+    return LiteRtNetwork(content)
+
+
 def _run(
-    frozen: keras.Model, batches: Batches, progress: Progress | None
+    network: Network, batches: Batches, variant: Variant, progress: Progress | None
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield the features of all images in float32, in chunks of one size."""
-    call = tf.function(
-        lambda images: frozen(images, training=False),
-        input_signature=[tf.TensorSpec((None, *batches.input_shape), tf.uint8)],
-        jit_compile=False,
-    )
-    first_axis = batches.policy.data_format == "channels_first"
+    """Yield the features of all images, while a thread reads the next ones."""
+    done = 0
+    for images in _read_ahead(batches, variant):
+        (features,) = network(images)
+        yield features
+        done += len(images)
+        if progress is not None:
+            progress(done, batches.num_samples)
+
+
+def _read_ahead(batches: Batches, variant: Variant) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images in chunks; the next one is read while the caller is at work."""
     rows, pixels = batches.source.rows, batches.source.pixels
-    with float32_results():
-        for first in range(0, len(rows), CHUNK_IMAGES):
-            images = pixels.rows(rows[first : first + CHUNK_IMAGES])
-            count = len(images)
-            if count < CHUNK_IMAGES:
-                padding = np.zeros((CHUNK_IMAGES - count, *images.shape[1:]), np.uint8)
-                images = np.concatenate([images, padding])
-            if first_axis:
-                images = images.transpose(0, 3, 1, 2)
-            yield call(tf.constant(images)).numpy()[:count]
-            if progress is not None:
-                progress(first + count, len(rows))
+
+    def read(first: int) -> NDArray[np.uint8]:
+        return variant.apply(pixels.rows(rows[first : first + CHUNK_IMAGES]))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="imgclf-read") as reader:
+        places = range(0, len(rows), CHUNK_IMAGES)
+        following = deque(reader.submit(read, first) for first in places[:1])
+        for after in places[1:]:
+            following.append(reader.submit(read, after))
+            yield following.popleft().result()
+        yield from (future.result() for future in following)
 
 
-def _key(frozen: keras.Model, batches: Batches) -> str:
-    """Name features by all that decides them: the images' content, their pixels, the network."""
+def _key(engine: str, fingerprint: str, batches: Batches, variant: Variant) -> str:
+    """Name features by all that decides them: engine, network, variant, the images' content."""
     digest = hashlib.sha256()
-    header = (FEATURES_VERSION, DECODER_VERSION, asdict(batches.policy), _wiring(frozen))
-    digest.update(json.dumps(header, sort_keys=True, default=str).encode())
-    for weight in frozen.weights:
-        digest.update(weight.numpy().tobytes())
+    header = (
+        FEATURES_VERSION,
+        DECODER_VERSION,
+        engine,
+        fingerprint,
+        asdict(batches.policy),
+        asdict(variant),
+    )
+    digest.update(json.dumps(header, sort_keys=True).encode())
     for sample in batches.samples:
         digest.update(sample.sha256.encode())
     return f"features-{digest.hexdigest()[:32]}"
-
-
-def _wiring(model: keras.Model) -> list[list[Any]]:
-    """Describe layers and how they are joined, without the names that change between builds."""
-    places = {id(_output(layer)): place for place, layer in enumerate(model.layers)}
-    return [
-        [
-            type(layer).__name__,
-            {k: v for k, v in layer.get_config().items() if k not in ("name", "trainable")},
-            [places.get(id(one)) for one in layer._inbound_nodes[-1].input_tensors],  # noqa: SLF001
-        ]
-        for layer in model.layers
-    ]

@@ -1,0 +1,1 @@
+"""What executes a network, and the one small contract for all of them."""
