@@ -145,7 +145,7 @@ def test_a_whole_training_keeps_its_budget(two_classes: Path, tmp_path: Path) ->
     )  # fmt: skip
     took_s = time.monotonic() - began_s
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["size_by_budget"] is False  # settled: a resumed run keeps its size
+    assert config["size_is_open"] is False  # settled: a resumed run keeps its size
     assert config["image_size"][0] in range(32, 161)
     assert config["epochs"] >= 1
     assert took_s < 60  # 25 s on a quiet machine; the report of a small run is not in the plan

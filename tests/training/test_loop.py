@@ -132,6 +132,20 @@ def test_the_users_own_compile_is_kept(batches: Any, model: keras.Model) -> None
     assert float(fresh.optimizer.learning_rate) == pytest.approx(1e-4)
 
 
+def test_a_training_step_is_traced_once(batches: Any, model: keras.Model) -> None:
+    """Tracing takes longer than most steps: none makes variables, after which it were repeated."""
+    traced = []
+
+    class Traced(keras.optimizers.Adam):
+        def apply(self, *arguments: Any, **keywords: Any) -> Any:
+            traced.append(arguments)
+            return super().apply(*arguments, **keywords)
+
+    model.compile(Traced(), "binary_crossentropy")
+    imgclf.fit(model, *batches, epochs=2)
+    assert len(traced) == 1
+
+
 def test_xla_stays_off_on_a_cpu(batches: Any, model: keras.Model) -> None:
     """Without a GPU the step is not compiled by XLA, unless that is asked for."""
     if tf.config.list_physical_devices("GPU"):

@@ -157,8 +157,10 @@ def test_features_are_computed_once_and_kept_in_the_cache(
     features(val, weights=weights)
     assert not np.array_equal(features(train, weights="none"), first)
     assert len(runs) == 3
-    kept = cache.list_cache()
-    assert all(entry.path.name.startswith("features-") for entry in kept)
+    entries = cache.list_cache()
+    kept = [entry for entry in entries if entry.path.name.startswith("features-")]
+    networks = [entry for entry in entries if entry.path.name.startswith("network-")]
+    assert (len(kept), len(networks)) == (3, 2)
     sizes = sorted(entry.size_bytes for entry in kept)
     assert sizes == sorted(4 * 16 * one.num_samples for one in (train, train, val))
     cache.clear_cache()
@@ -173,7 +175,7 @@ def test_a_damaged_entry_is_computed_again(
     train, _ = batches
     frozen = divide_network(build(weights)).frozen
     whole = np.array(compute_features(frozen, train))
-    (entry,) = cache.list_cache()
+    (entry,) = (one for one in cache.list_cache() if one.path.name.startswith("features-"))
     (entry.path / "features.f32").write_bytes(b"cut off")
     np.testing.assert_array_equal(compute_features(frozen, train), whole)
 
@@ -267,12 +269,6 @@ def test_the_head_is_not_trained_with_a_recipe_for_networks(
     assert chosen(**given, two_phase=False).optimizer == "auto"
     assert chosen(architecture=tiny).optimizer == "auto"
     assert chosen(**given, optimizer="sgd").optimizer == "sgd"
-
-
-def test_two_phases_and_a_budget_contradict_each_other() -> None:
-    """A budget is planned in epochs that all cost the same."""
-    with pytest.raises(ArgumentError, match="two_phase and a budget"):
-        Settings(architecture=tiny, image_size=(24, 24), two_phase=True, budget=60)
 
 
 def test_a_stop_in_the_first_phase_leaves_the_second_out(weights: str, batches: Any) -> None:

@@ -212,6 +212,10 @@ def _run(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> dict[str, list[float]]:
     """Train what is left of the epochs; returns the figures of all, resumed ones included."""
+    if not model.optimizer.built:
+        # A training step that made the optimizer's variables would be traced twice.
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
     figures = {name: list(values) for name, values in state.history.items()} if state else {}
     for part in course.ranges(state):
         history = model.fit(

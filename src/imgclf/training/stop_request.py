@@ -31,5 +31,10 @@ class StopOnRequest(keras.callbacks.Callback):
         logs: Any = None,  # noqa: ARG002
     ) -> None:
         """Stop if that was requested."""
-        if self._requested():
-            self.stopped = self.model.stop_training = True
+        if self.ask():
+            self.model.stop_training = True
+
+    def ask(self) -> bool:
+        """Tell, between trainings, whether a stop was requested."""
+        self.stopped = self.stopped or self._requested()
+        return self.stopped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from imgclf.errors import ArgumentError
 from imgclf.machine.precision import Precision
 from imgclf.machine.terminal import Terminal
 from imgclf.options import is_pretrained
+from imgclf.training.convex_head import fit_convex_head, measure_head, set_head
 from imgclf.training.fit_result import FitResult
 from imgclf.training.frozen_features import (
     DividedNetwork,
@@ -35,7 +36,7 @@ from imgclf.training.schedules import Schedule, make_schedule
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.zoo.builder import origin_of
 
-__all__ = ["FINE_TUNE_EPOCHS", "fit_two_phase", "in_two_phases"]
+__all__ = ["FINE_TUNE_EPOCHS", "fit_two_phase", "frozen_averages", "in_two_phases"]
 
 FINE_TUNE_EPOCHS = 5
 """Epochs of fine-tuning; few, because each costs as much as hundreds of the head."""
@@ -87,19 +88,20 @@ def fit_two_phase(
     """Fit a pretrained network in two phases.
 
     First the backbone, all layers up to the global pooling, is frozen and computes the features of
-    each image once, without augmentation; the head is trained on these features, which takes
-    seconds. They are kept in the cache folder for the next training with the same images and
-    weights. Then the whole network is fine-tuned on augmented images at a low learning rate; its
-    batch normalisation stays in inference mode, because its averages over many images are better
-    than those over a few (Keras' guide "Transfer learning and fine-tuning"). With `val`, the
-    network ends with the weights of the best epoch of both phases.
+    each image once, without augmentation. The head is fitted to these features, which takes
+    seconds: a linear one by logistic regression, others by gradient descent. The features are kept
+    in the cache folder for the next training with the same images and weights. Then the whole
+    network is fine-tuned on augmented images at a low learning rate; its batch normalisation stays
+    in inference mode, because its averages over many images are better than those over a few
+    (Keras' guide "Transfer learning and fine-tuning"). With `val`, the network ends with the
+    weights of the best epoch of both phases.
 
     Args:
         model: A pretrained network that `imgclf.build_model` made.
         train: Training batches of `imgclf.make_generators`.
         val: Validation batches.
-        epochs: Epochs of the head.
-        learning_rate: Of the head; the peak of its schedule.
+        epochs: Epochs of a head of several layers; a linear one is solved for at once.
+        learning_rate: Of such a head; the peak of its schedule.
         fine_tune_epochs: Epochs of the whole network; 0 leaves the second phase out.
         fine_tune_learning_rate: Of the whole network; None is a tenth of the head's.
         optimizer: As for `imgclf.fit`.
@@ -127,8 +129,8 @@ def fit_two_phase(
         >>> model = imgclf.build_model("mobilenet_v3", train.input_shape,
         ...                            train.num_classes, weights="imagenet")  # doctest: +SKIP
         >>> result = imgclf.fit_two_phase(model, train, val, epochs=30)        # doctest: +SKIP
-        >>> result.epochs - result.head_epochs                                 # doctest: +SKIP
-        5
+        >>> result.head_epochs, result.epochs                                  # doctest: +SKIP
+        (1, 6)
     """
     require_counts(least=0, fine_tune_epochs=fine_tune_epochs)
     if not isinstance(train, Batches):
@@ -151,20 +153,23 @@ def fit_two_phase(
         ]
     weights = balanced_class_weights(train.labels, train.num_classes) if class_weight else None
     steps = train.steps_per_epoch
-    with drawn_progress(verbose, train.batch_size) as drawing:
-        first = fit(
-            divided.head,
-            feature_batches(train, features[0]),
-            None if val is None else _in_one_batch(features[1], val),
-            epochs=epochs,
-            steps_per_epoch=steps,
-            steps_per_execution=steps,  # A step takes less than the way to Python and back.
-            learning_rate=make_schedule(schedule, learning_rate, epochs * steps),
-            class_weight=weights,
-            callbacks=[*callbacks, *drawing],
-            precision="float32",
-            **shared,
-        )
+    if _is_linear(divided.head):
+        first = _solve_head(divided, train, val, features, weights, label_smoothing)
+    else:
+        with drawn_progress(verbose, train.batch_size) as drawing:
+            first = fit(
+                divided.head,
+                feature_batches(train, features[0]),
+                None if val is None else _in_one_batch(features[1], val),
+                epochs=epochs,
+                steps_per_epoch=steps,
+                steps_per_execution=steps,  # A step takes less than the way to Python and back.
+                learning_rate=make_schedule(schedule, learning_rate, epochs * steps),
+                class_weight=weights,
+                callbacks=[*callbacks, *drawing],
+                precision="float32",
+                **shared,
+            )
     divided.adopt_head()
     first = replace(first, head_epochs=first.epochs)
     if not fine_tune_epochs or _was_stopped(callbacks):
@@ -174,7 +179,7 @@ def fit_two_phase(
     if low_rate is None:
         low_rate = FINE_TUNE_SHARE * learning_rate
     num_changes = fine_tune_epochs * steps // accumulate_steps
-    with _frozen_averages(divided):
+    with frozen_averages(divided.frozen):
         second = fit(
             model,
             train,
@@ -194,6 +199,43 @@ def fit_two_phase(
     if is_first_better:
         model.set_weights(head_weights)
     return _joined(first, second, is_first_better)
+
+
+def _is_linear(head: keras.Model) -> bool:
+    """Tell whether the head is one dense layer, behind layers that only matter in training."""
+    return all(layer.name == "head" or not layer.weights for layer in head.layers) and all(
+        isinstance(layer, (keras.layers.InputLayer, keras.layers.Dropout, keras.layers.Dense))
+        for layer in head.layers
+    )
+
+
+def _solve_head(
+    divided: DividedNetwork,
+    train: Batches,
+    val: Batches | None,
+    features: Sequence[NDArray[np.float32]],
+    class_weights: Mapping[int, float] | None,
+    label_smoothing: float,
+) -> FitResult:
+    """Find the best head at once; its figures stand for one epoch."""
+    found = fit_convex_head(
+        features[0],
+        train.labels,
+        None if val is None else features[1],
+        None if val is None else val.labels,
+        num_classes=train.num_classes,
+        class_weight=class_weights,
+        label_smoothing=label_smoothing,
+    )
+    set_head(divided.head, found)
+    splits = {"": (features[0], train)}
+    if val is not None:
+        splits["val_"] = (features[1], val)
+    history: dict[str, list[float]] = {}
+    for prefix, (rows, batches) in splits.items():
+        loss, accuracy = measure_head(found, rows, batches.labels)
+        history |= {f"{prefix}loss": [loss], f"{prefix}accuracy": [accuracy]}
+    return FitResult(history, best_epoch=None if val is None else 0)
 
 
 def _in_one_batch(features: NDArray[np.float32], images: Batches) -> tf.data.Dataset:
@@ -228,11 +270,15 @@ def _joined(first: FitResult, second: FitResult, is_first_better: bool) -> FitRe
 
 
 @contextmanager
-def _frozen_averages(divided: DividedNetwork) -> Iterator[None]:
-    """Keep the batch normalisation of the backbone in inference mode."""
+def frozen_averages(model: keras.Model) -> Iterator[None]:
+    """Keep the batch normalisation of a pretrained network in inference mode for a while.
+
+    Args:
+        model: The network, or its frozen part.
+    """
     layers = [
         layer
-        for layer in divided.frozen._flatten_layers(include_self=False)  # noqa: SLF001
+        for layer in model._flatten_layers(include_self=False)  # noqa: SLF001
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
     before = [layer.trainable for layer in layers]
