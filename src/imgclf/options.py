@@ -27,6 +27,8 @@ from imgclf.errors import ContractError, OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from imgclf.packaged_weights import PackagedWeights
+
 __all__ = [
     "WEIGHTS_ENDING",
     "WITHOUT_WEIGHTS",
@@ -199,6 +201,8 @@ class Weights(Choice):
 
     Attributes:
         names: Weights that the architecture knows by name.
+        packaged: Tells, from the values of all options, in which file of an installed package the
+            named weights lie; None where they are fetched.
         search: Values that a search tries by default.
         values: ``"none"`` and the names.
 
@@ -208,6 +212,7 @@ class Weights(Choice):
     """
 
     names: Sequence[str] = ("imagenet",)
+    packaged: Callable[[Mapping[str, Value]], PackagedWeights] | None = None
 
     def __post_init__(self) -> None:
         """Freeze the lists."""

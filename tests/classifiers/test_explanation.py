@@ -36,6 +36,10 @@ def cornered(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return Classifier(model, train)
 
 
+PRETRAINED = {"convnext", "efficientnet_v2", "hub_resnet", "mobilenet_v3", "resnet_v2"}
+"""Families of some hundred layers: with three classes in every run, with two in slow ones."""
+
+
 def _with_square(top: int, left: int) -> np.ndarray:
     image = np.random.default_rng(7).integers(60, 120, (32, 32, 3)).astype(np.uint8)
     image[top : top + 8, left : left + 8] = 255
@@ -61,8 +65,11 @@ def test_the_heat_is_where_the_evidence_is(cornered: Any, top: int, left: int) -
     assert _heat_inside(by_hand, top, left) > 0.5
 
 
-@pytest.mark.parametrize("name", sorted(imgclf.list_architectures()))
-@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize(("name", "num_classes"), [
+    pytest.param(name, num_classes, marks=pytest.mark.slow if twice else ())
+    for name in sorted(imgclf.list_architectures())
+    for num_classes, twice in ((2, name in PRETRAINED), (3, False))
+])  # fmt: skip
 def test_every_architecture_explains_itself(name: str, num_classes: int) -> None:
     """Grad-CAM, or occlusion, gives a finite map of the image's size for the whole zoo."""
     if name == "hub_resnet":

@@ -117,6 +117,42 @@ def test_names_of_packages_are_names(change: Any, sound: Path, tmp_path: Path) -
         read_bundle(forge(sound, tmp_path / "forged.imgclf", change))
 
 
+FILE = {"name": "net.pth", "sha256": "0" * 64}
+PACKAGE = {"package": "net_weights", "version": "1.0", "licence": "Apache-2.0 OR (MIT)"}
+
+
+@pytest.mark.parametrize("facts", [{}, PACKAGE, dict.fromkeys(PACKAGE)])
+def test_weights_files_of_all_ages_are_read(
+    facts: dict[str, Any], sound: Path, tmp_path: Path
+) -> None:
+    """Package, version and licence are known of some weights files; of older ones never."""
+    change = architecture_of(weights_files={"weights": {**FILE, **facts}})
+    record = read_bundle(forge(sound, tmp_path / "forged.imgclf", change)).manifest.architecture
+    known = " (net_weights 1.0, Apache-2.0 OR (MIT))" if facts.get("package") else ""
+    assert record.origins() == [f"weights of net.pth{known}, sha256 {'0' * 64}"]
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        {"package": "net weights; reboot"},
+        {"package": "n" * 201},
+        {"version": "1 && reboot"},
+        {"version": 1},
+        {"licence": "MIT\n"},
+        {"licence": "\x1b[2J"},
+        {"licence": "L" * 101},
+        {"licence": ""},
+        {"author": "nobody"},
+    ],
+)
+def test_facts_of_a_weights_file_are_names(fact: Any, sound: Path, tmp_path: Path) -> None:
+    """What `info`, report and model card repeat is short, plain and of the expected form."""
+    change = architecture_of(weights_files={"weights": {**FILE, **PACKAGE, **fact}})
+    with pytest.raises(BundleError, match="damaged"):
+        read_bundle(forge(sound, tmp_path / "forged.imgclf", change))
+
+
 # --- one error
 
 

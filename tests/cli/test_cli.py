@@ -44,7 +44,6 @@ def run_dir(
         *("train", two_classes, "--arch", "three_conv", "--set", "filters=8"),
         *("--set", "hidden_units=8", "--image-size", "24", "--epochs", "3"),
         *("--batch-size", "16", "--learning-rate", "5e-3", "--run-dir", folder / "run"),
-        fresh=True,
     )
     (two_classes / "dark" / "broken.jpg").unlink()
     assert done.returncode == 0, done.stderr

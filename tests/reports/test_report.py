@@ -341,7 +341,7 @@ def test_the_command_makes_the_same_choices(odd_run: Path, change: dict[str, Any
     with command.make_context("train", words[2:]) as context:
         typed = {item.name: context.params[item.name] for item in table}
     parsed = plain_settings(Settings(**read_settings_file(None, _given(table, typed))))
-    undecided = {"recipe", "size_by_budget", *(["epochs"] if config["budget"] else [])}
+    undecided = {"recipe", "size_is_open", *(["epochs"] if config["budget"] else [])}
     told = {item.name for item in setting_fields()} - undecided
     assert {name: parsed.get(name) for name in told} == {name: config.get(name) for name in told}
 

@@ -19,9 +19,9 @@ from imgclf.runs.settings import Settings
 from imgclf.training.recipes import choose_recipe
 
 
-def resolved(folder: Path, **given: Any) -> Settings:
+def resolved(folder: Path, architecture: str = "resnet9", **given: Any) -> Settings:
     """Return the settings of a training on a folder."""
-    return resolve_for_folder(Settings(**given), read_folder(folder))
+    return resolve_for_folder(Settings(architecture=architecture, **given), read_folder(folder))
 
 
 def test_what_is_given_goes_before_the_recipe(two_classes: Path) -> None:
@@ -50,9 +50,21 @@ def test_predictions_are_mirrored_only_where_training_images_are(two_classes: Pa
 
 def test_a_budget_chooses_the_image_size_unless_it_is_given(two_classes: Path) -> None:
     """Only a size that nobody asked for is changed."""
-    assert resolved(two_classes, budget="5m").size_by_budget
-    assert not resolved(two_classes, budget="5m", image_size=64).size_by_budget
-    assert not resolved(two_classes).size_by_budget
+    assert resolved(two_classes, budget="5m").size_is_open
+    assert not resolved(two_classes, budget="5m", image_size=64).size_is_open
+    assert not resolved(two_classes).size_is_open
+
+
+def test_a_network_that_is_left_open_is_the_pretrained_one(two_classes: Path) -> None:
+    """Its image size follows the photos; the beginner's recipe has the beginner's network."""
+    settings = resolved(two_classes, "auto", epochs=3)
+    assert (settings.architecture, settings.size_is_open) == ("efficientnet_lite", True)
+    assert settings.fine_tune_epochs == 3
+    assert settings.label_smoothing == 0
+    assert resolved(two_classes, "auto", recipe="classic").architecture == "three_conv"
+    assert not resolved(two_classes, "auto", image_size=64).size_is_open
+    with pytest.raises(ArgumentError, match="--arch resnet9"):
+        resolved(two_classes, "auto", options={"filters": 16})
 
 
 def test_the_validation_part_of_a_large_folder_stays_as_it_is(

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from forked_python import ForkedPython
 from imgclf import atomic
 from imgclf.errors import ImgclfError, RunFolderError
 from imgclf.runs.config import from_config
@@ -248,30 +248,34 @@ def test_a_disk_that_is_really_full(
         shutil.rmtree(folder)
 
 
-def survive(folder: Path, work: Path, kills: int, first: str, timeout_s: float) -> dict[str, Any]:
+def survive(
+    python: ForkedPython, folder: Path, work: Path, kills: int, first: str, timeout_s: float
+) -> dict[str, Any]:
     """Run the script and return what it tells."""
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder), str(work), str(kills), "11", first],
-        capture_output=True, text=True, timeout=timeout_s, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SCRIPT.parents[1]), *sys.path])},
+    paths = [str(SCRIPT.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = python.run(
+        SCRIPT.read_text(), folder, work, kills, 11, first,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, timeout=timeout_s,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def test_a_few_kills(two_classes: Path, tmp_path: Path) -> None:
+def test_a_few_kills(two_classes: Path, forked_python: ForkedPython, tmp_path: Path) -> None:
     """Killed 3 times while its end is written, a run is completed with the same figures."""
-    result = survive(two_classes, tmp_path / "work", 3, END[0], timeout_s=600)
+    result = survive(forked_python, two_classes, tmp_path / "work", 3, END[0], timeout_s=600)
     assert result["killed"] == 3, result
     assert result["faults"] == [], result
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_forty_kills(two_classes: Path, tmp_path: Path) -> None:
+def test_forty_kills(two_classes: Path, forked_python: ForkedPython, tmp_path: Path) -> None:
     """The same with 40 kills between the classifier and the last document, in every gap."""
-    result = survive(two_classes, tmp_path / "work", 40, "model.imgclf", timeout_s=7200)
+    result = survive(
+        forked_python, two_classes, tmp_path / "work", 40, "model.imgclf", timeout_s=7200
+    )
     assert result["killed"] == 40, result
     assert result["faults"] == [], result
     gaps = {"model.imgclf", "suspects.csv", "model_card.md", "report.html"}

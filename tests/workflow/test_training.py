@@ -16,7 +16,7 @@ import pytest
 
 import imgclf
 from imgclf.errors import ArgumentError, DataError, RunFolderError
-from imgclf.runs.folder import open_run_folder
+from imgclf.runs.folder import open_run_folder, read_config
 from imgclf.workflow.training import Settings, run_training
 
 SMALL: dict[str, Any] = {
@@ -73,12 +73,18 @@ def test_the_easy_set_is_learned(trained: Any) -> None:
     assert trained.evaluation.accuracy > 0.85
 
 
-def test_same_seed_same_split_other_seed_other_split(two_classes: Path, tmp_path: Path) -> None:
-    """The division follows from the seed alone."""
+def test_same_seed_same_split_other_seed_other_split(
+    trained: Any, two_classes: Path, tmp_path: Path
+) -> None:
+    """The division follows from the seed alone, whatever network is trained."""
+    shared = trained.bundle.parent
+    seed = read_config(shared)["seed"]
     splits = []
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        imgclf.train(two_classes, run_dir=tmp_path / name, seed=seed, **SMALL)
-        splits.append({row["path"]: row["split"] for row in split_rows(tmp_path / name)})
+    for run_dir, chosen in ((shared, seed), (tmp_path / "same", seed), (tmp_path / "other", 2)):
+        if run_dir != shared:
+            imgclf.train(two_classes, run_dir=run_dir, seed=chosen, **SMALL)
+        splits.append({row["path"]: row["split"] for row in split_rows(run_dir)})
+    assert seed != 2
     assert splits[0] == splits[1]
     assert splits[0] != splits[2]
 
@@ -125,7 +131,7 @@ def test_two_trainings_cannot_share_a_folder(tmp_path: Path) -> None:
     script = textwrap.dedent(
         """
         import sys, time
-        from imgclf.runs.folder import open_run_folder
+        from imgclf.runs.folder import open_run_folder, read_config
         with open_run_folder(sys.argv[1]):
             print("held", flush=True)
             time.sleep(60)

@@ -256,16 +256,29 @@ class Classifier:
             raise as_missing(error) from error
         row = self.predict_pixels([pixels[np.newaxis]])[0]
         index = int(row.argmax()) if label is None else self.class_names.index(label)
-        heatmap, method = self._heatmap(pixels, index)
+        (heatmap,), method = self.draw_heatmaps(pixels[np.newaxis], np.array([index]))
         return Explanation(self.class_names[index], float(row[index]), heatmap, pixels, method)
 
-    def _heatmap(
-        self, pixels: NDArray[np.uint8], index: int
+    def draw_heatmaps(
+        self, pixels: NDArray[np.uint8], classes: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], Literal["grad_cam", "occlusion"]]:
-        maps = grad_cam(self.model, self.policy, pixels[np.newaxis], np.array([index]))
+        """Show which parts of decoded images spoke for a class, for a few images in one pass.
+
+        Args:
+            pixels: uint8 ``(batch, height, width, channels)``, as for `predict_pixels`.
+            classes: ``(batch,)``, the index of the class to explain for each image.
+
+        Returns:
+            float32 ``(batch, height, width)``, 0 to 1, and how they were made; see `Explanation`.
+        """
+        maps = grad_cam(self.model, self.policy, pixels, classes)
         if maps is not None:
-            return maps[0], "grad_cam"
-        return occlusion(lambda batch: self.predict_pixels([batch]), pixels, index), "occlusion"
+            return maps, "grad_cam"
+        covered = [
+            occlusion(lambda batch: self.predict_pixels([batch]), image, int(index))
+            for image, index in zip(pixels, classes, strict=True)
+        ]
+        return np.stack(covered), "occlusion"
 
     def predict_pixels(self, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
         """Classify images that are already decoded and resized.

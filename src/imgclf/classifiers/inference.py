@@ -15,7 +15,7 @@ from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.machine.precision import float32_results
 from imgclf.zoo.activations import activation_bytes
 
-__all__ = ["Engine", "FeatureWatch", "make_engine"]
+__all__ = ["Engine", "FeatureWatch", "all_classes", "make_engine"]
 
 FeatureWatch = Callable[[list[NDArray[np.float32]]], None]
 """Is told a chunk's features: ``(batch, features)`` of each of `feature_tensors`, maps averaged."""
@@ -82,7 +82,7 @@ def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = Fal
                     watch([values.numpy()[: len(chunk)] for values in features])
         if not outputs:
             return np.zeros((0, max(2, model.output_shape[-1])))
-        return _all_classes(np.concatenate(outputs))
+        return all_classes(np.concatenate(outputs))
 
     return run
 
@@ -126,8 +126,15 @@ def _rechunk(batches: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArra
         yield np.stack(waiting)
 
 
-def _all_classes(outputs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return one column per class; the one sigmoid of two classes is that of the second."""
+def all_classes(outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return one column per class; the one sigmoid of two classes is that of the second.
+
+    Args:
+        outputs: float32 ``(num_images, 1)`` of a sigmoid, or ``(num_images, num_classes)``.
+
+    Returns:
+        float64 ``(num_images, num_classes)``, rows sum to 1.
+    """
     probabilities = outputs.astype(np.float64)
     if probabilities.shape[1] == 1:
         return np.concatenate([1 - probabilities, probabilities], axis=1)

@@ -19,7 +19,6 @@ from imgclf.classifiers.record import ClassifierRecord
 from imgclf.data.pixels.decoder import DECODER_VERSION
 from imgclf.errors import BundleError, ImgclfError, PluginError, UnknownArchitectureError
 from imgclf.zoo.builder import rebuild_model
-from imgclf.zoo.provenance import WeightsFile
 from imgclf.zoo.registry import load_architecture
 
 __all__ = ["build_classifier", "load"]
@@ -83,10 +82,7 @@ def build_classifier(
             len(manifest.class_names),
             manifest.architecture.options,
             bundle.weights,
-            {
-                name: WeightsFile(file.name, file.sha256)
-                for name, file in manifest.architecture.weights_files.items()
-            },
+            {name: file.to_file() for name, file in manifest.architecture.weights_files.items()},
         )
     except (UnknownArchitectureError, PluginError) as error:
         raise BundleError(_missing_plugin(path, manifest, error)) from error

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from imgclf.classifiers.strict_json import parse_json
 from imgclf.data.pixels.input_policy import MAX_IMAGE_SIDE, InputPolicy
 from imgclf.machine.plain_text import is_plain_text
+from imgclf.zoo.provenance import WeightsFile
 from imgclf.zoo.registry import ARCHITECTURE_NAME, DISTRIBUTION_NAME, VERSION
 
 __all__ = [
@@ -24,6 +25,9 @@ __all__ = [
 
 FORMAT = 1
 """Raised when the layout changes; a newer format is refused with a message."""
+
+LICENCE = r"^[A-Za-z0-9][A-Za-z0-9 .+()-]{0,99}$"
+"""What a licence may look like: an expression of SPDX."""
 
 MAX_CLASSES = 100_000
 MAX_OPTIONS = 1_000
@@ -63,6 +67,7 @@ Name = Annotated[Line, Field(min_length=1)]
 ArchitectureName = Annotated[str, Field(pattern=ARCHITECTURE_NAME)]
 Distribution = Annotated[str, Field(pattern=DISTRIBUTION_NAME)]
 Version = Annotated[str, Field(pattern=VERSION)]
+Licence = Annotated[str, Field(pattern=LICENCE)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[Whole, Field(ge=0)]
@@ -89,6 +94,13 @@ class WeightsFileRecord(_Strict):
 
     name: Line
     sha256: Sha256
+    package: Distribution | None = None
+    version: Version | None = None
+    licence: Licence | None = None
+
+    def to_file(self) -> WeightsFile:
+        """Return the record as `zoo` knows it."""
+        return WeightsFile(**self.model_dump())
 
 
 class ArchitectureRecord(_Strict):
@@ -104,6 +116,10 @@ class ArchitectureRecord(_Strict):
     source_sha256: Sha256 | None = None
     options: dict[Name, OptionValue] = Field(max_length=MAX_OPTIONS)
     weights_files: dict[Name, WeightsFileRecord] = Field(default={}, max_length=MAX_OPTIONS)
+
+    def origins(self) -> list[str]:
+        """Say of each weights file, in a line, which option it served and where it came from."""
+        return [f"{option} of {file.to_file()}" for option, file in self.weights_files.items()]
 
 
 class PolicyRecord(_Strict):

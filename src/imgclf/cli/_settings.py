@@ -15,7 +15,7 @@ from imgclf.cli._parameters import complete_architecture, parse_architecture, pa
 from imgclf.errors import ArgumentError, DataNotFoundError
 from imgclf.options import Int
 from imgclf.runs.setting_kinds import RangeKind
-from imgclf.runs.settings import GROUPS, SettingField, setting_fields
+from imgclf.runs.settings import AUTOMATIC, GROUPS, SettingField, setting_fields
 
 __all__ = [
     "ADVANCED",
@@ -159,8 +159,12 @@ def read_settings_file(path: Path | None, given: dict[str, Any]) -> dict[str, An
     if "architecture" in given:  # Only typed text may name a file to run.
         merged["architecture"] = parse_architecture(given["architecture"])
     texts = given.get("options")
-    architecture = merged.get("architecture", "resnet9")
-    if texts or "architecture" in merged:
+    architecture = merged.get("architecture", AUTOMATIC)
+    if architecture == AUTOMATIC and texts:
+        raise ArgumentError(
+            f"--set {texts[0]} belongs to a network: name it too, such as --arch resnet9."
+        )
+    if architecture != AUTOMATIC:
         parsed = parse_options(architecture, texts or [])
         merged["options"] = {**stored.get("options", {}), **parsed}
     return merged

@@ -79,11 +79,22 @@ def make_observer(console: Console, scanning: ScanBar, switch: StopSwitch) -> Tr
     def rate_found(rate: float) -> None:
         console.print(f"Learning rate: {rate:.2g}", markup=False)
 
+    def answered(accuracy: float, seconds: float) -> None:
+        console.print(
+            f"[bold]{100 * accuracy:.1f} %[/] of the validation images after {seconds:.0f} s; this "
+            "classifier is saved, Ctrl-C keeps it."
+        )
+
+    def decided(sentence: str) -> None:
+        console.print(sentence, markup=False)
+
     return TrainingObserver(
         scanning=scanning,
         scanned=scanned,
         planned=planned,
         rate_found=rate_found,
+        answered=answered,
+        decided=decided,
         verbose=True,
         stop_requested=switch.is_thrown,
     )

@@ -48,10 +48,7 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         ("classes", f"{len(manifest.class_names)}: {', '.join(manifest.class_names)}"),
         ("network", f"{architecture.name} ({package})"),
         ("options", options or "none"),
-        *(
-            ("pretrained", f"{option} of {origin.name}, sha256 {origin.sha256}")
-            for option, origin in architecture.weights_files.items()
-        ),
+        *(("pretrained", origin) for origin in architecture.origins()),
         ("input", f"{policy.height} x {policy.width} pixels, {colour}, {policy.resize}"),
     ]
     if figures is not None:

@@ -20,7 +20,7 @@ from imgclf.cli._settings import (
 from imgclf.cli._signals import StopSwitch
 from imgclf.cli._training import finish, load_tensorflow, make_observer
 from imgclf.options import WITHOUT_WEIGHTS, Weights
-from imgclf.runs.settings import Settings
+from imgclf.runs.settings import AUTOMATIC, Settings
 from imgclf.zoo.registry import load_architecture
 
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ def _mention_weights(
     console: Console, architecture: str | Callable[..., Any], options: Mapping[str, Any]
 ) -> None:
     """Tell that a network starts from random weights although pretrained ones exist."""
+    if architecture == AUTOMATIC:
+        return
     loaded = load_architecture(architecture)
     for option in loaded.options:
         names = option.range.names if isinstance(option.range, Weights) else ()

@@ -18,7 +18,7 @@ from imgclf.figures.intervals import Interval
 from imgclf.figures.metrics import ClassificationMetrics
 from imgclf.figures.predictions import predicted_classes
 
-__all__ = ["Evaluation"]
+__all__ = ["Evaluation", "figures_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,15 +99,7 @@ class Evaluation:
 
     def figures(self, split: Literal["test", "val"]) -> Figures:
         """Return the figures of a split that the classifier's file records."""
-        metrics = self.metrics
-        return Figures(
-            split=split,
-            num_images=metrics.num_images,
-            accuracy=metrics.accuracy,
-            accuracy_low=metrics.accuracy_interval.low,
-            accuracy_high=metrics.accuracy_interval.high,
-            majority_accuracy=metrics.majority.accuracy,
-        )
+        return figures_of(self.metrics, split)
 
     def _pairs(self) -> list[dict[str, Any]]:
         return [
@@ -118,6 +110,26 @@ class Evaluation:
             }
             for pair in most_confused_pairs(self.metrics.confusion)
         ]
+
+
+def figures_of(metrics: ClassificationMetrics, split: Literal["test", "val"]) -> Figures:
+    """Return the figures of a split that a classifier's file records.
+
+    Args:
+        metrics: Of the split's images.
+        split: Its name.
+
+    Returns:
+        The figures.
+    """
+    return Figures(
+        split=split,
+        num_images=metrics.num_images,
+        accuracy=metrics.accuracy,
+        accuracy_low=metrics.accuracy_interval.low,
+        accuracy_high=metrics.accuracy_interval.high,
+        majority_accuracy=metrics.majority.accuracy,
+    )
 
 
 def _without_nan(selective: Selective | None) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,18 +22,50 @@ def prepare_tensorflow() -> None:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
+class _Silence:
+    """Standard error led nowhere for as long as at least one thread asks for it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.asked = 0
+        self.kept: int | None = None
+
+    def begin(self) -> None:
+        with self.lock:
+            self.asked += 1
+            if self.asked > 1:
+                return
+            if sys.stderr is not None:
+                sys.stderr.flush()
+            try:
+                self.kept = os.dup(2)
+            except OSError:  # It is closed: nothing can be printed there.
+                return
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+
+    def end(self) -> None:
+        with self.lock:
+            self.asked -= 1
+            if self.asked or self.kept is None:
+                return
+            os.dup2(self.kept, 2)
+            os.close(self.kept)
+            self.kept = None
+
+
+_SILENCE = _Silence()
+
+
 @contextmanager
 def silenced_stderr() -> Iterator[None]:
-    """Discard what C code prints on standard error.
+    """Discard what C code prints on standard error; threads may do so at the same time.
 
     TensorFlow prints several lines while it is imported, whatever its log level says.
     """
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    _SILENCE.begin()
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        _SILENCE.end()

@@ -128,7 +128,7 @@ def _facts(first: RunRecord, second: RunRecord) -> list[tuple[str, str, str]]:
 
 
 def _settings(run: RunRecord) -> dict[str, str]:
-    return {name.replace("_", " "): _shown(run.config.get(name)) for name in SETTINGS}
+    return {name.replace("_", " "): _shown(run.settings.get(name)) for name in SETTINGS}
 
 
 def _measured(run: RunRecord) -> dict[str, str]:

@@ -51,6 +51,7 @@ def _summary(run: RunRecord, manifest: Manifest) -> list[str]:
             f"{policy.height} x {policy.width} pixels, {colour}"
         ),
         f"- **Network**: {_escaped(architecture.name)} ({_escaped(options) or 'no options'})",
+        *(f"- **Pretrained**: {_escaped(origin)}" for origin in architecture.origins()),
         (
             f"- **Made**: {_escaped(manifest.created)}, imgclf "
             f"{_escaped(manifest.versions.imgclf)}, keras {_escaped(manifest.versions.keras)}, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 from imgclf.atomic import write_text_atomically
 from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
+from imgclf.classifiers.explanation import overlay
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW
 from imgclf.classifiers.loader import load
+from imgclf.data.pixels.decoder import decode
 from imgclf.errors import ImgclfError
 from imgclf.figures.confusion import most_confused_pairs
 from imgclf.reports import sections
@@ -208,12 +211,15 @@ def _least_familiar(run: RunRecord) -> list[tuple[str, str, list[int]]]:
 
 def _overlays(run: RunRecord, classifier: Classifier, indices: Sequence[int]) -> dict[int, str]:
     """Explain the predicted class of some images; those that are gone stay without."""
-    overlays = {}
+    pixels = {}
     for index in indices:
-        label = run.class_names[int(run.predicted[index])]
-        try:
-            explanation = classifier.explain(run.paths[index], label=label)
-        except ImgclfError:
-            continue
-        overlays[index] = data_uri(explanation.overlay())
-    return overlays
+        with contextlib.suppress(ImgclfError):
+            pixels[index] = decode(run.paths[index], classifier.policy)
+    if not pixels:
+        return {}
+    images = np.stack(list(pixels.values()))
+    heatmaps, _ = classifier.draw_heatmaps(images, run.predicted[list(pixels)])
+    return {
+        index: data_uri(overlay(image, heatmap))
+        for index, image, heatmap in zip(pixels, images, heatmaps, strict=True)
+    }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from imgclf.classifiers.bundle import Manifest
+from imgclf.errors import ImgclfError
 from imgclf.machine.terminal import shell_word
+from imgclf.options import WITHOUT_WEIGHTS, is_pretrained
 from imgclf.runs.folder import BUNDLE_NAME, sha256_of
 from imgclf.runs.record import RunRecord
-from imgclf.runs.settings import SettingField, setting_fields
+from imgclf.runs.settings import AUTOMATIC, SettingField, setting_fields
+from imgclf.zoo.registry import load_architecture
 
 __all__ = ["command_words", "reproduction"]
 
@@ -50,7 +54,8 @@ def command_words(config: Mapping[str, Any]) -> list[str]:
         ``imgclf train`` with the folder, then each flag together with its value.
     """
     words: list[tuple[str, ...]] = [("imgclf", "train", str(config["train_dir"]))]
-    words.append(("--arch", _architecture(config)))
+    if config["architecture"] != AUTOMATIC:
+        words.append(("--arch", _architecture(config)))
     told = {"architecture", *_undecided(config)}
     for item in setting_fields():
         if item.setting.group and item.name in config and item.name not in told:
@@ -91,12 +96,23 @@ def _flags(item: SettingField, value: Any) -> list[tuple[str, ...]]:
 
 def _trains_a_head_first(config: Mapping[str, Any]) -> bool:
     wanted = config.get("two_phase")
-    is_pretrained = config["options"].get("weights", "none") != "none"
-    return is_pretrained if wanted is None else bool(wanted)
+    return _begins_pretrained(config) if wanted is None else bool(wanted)
+
+
+def _begins_pretrained(config: Mapping[str, Any]) -> bool:
+    """Tell whether a run's network had pretrained weights, be it by its architecture's default."""
+    options = config["options"]
+    if config["architecture_installed"]:
+        with contextlib.suppress(ImgclfError):  # The run may be older than what is installed.
+            return is_pretrained(load_architecture(config["architecture"]).options, options)
+    return bool(options.get("weights", WITHOUT_WEIGHTS) != WITHOUT_WEIGHTS)
 
 
 def _remarks(config: Mapping[str, Any]) -> list[str]:
     """Say what the command cannot."""
-    if isinstance(config["augment"], str):
-        return []
-    return ["The augmentation was made in Python; its values are in config.json."]
+    remarks = []
+    if config["architecture"] == AUTOMATIC:
+        remarks.append("What is tried depends on the time that this machine takes.")
+    if isinstance(config.get("augment"), Mapping):
+        remarks.append("The augmentation was made in Python; its values are in config.json.")
+    return remarks

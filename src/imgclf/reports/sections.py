@@ -157,6 +157,7 @@ def model_section(run: RunRecord, classifier: Classifier, manifest: Manifest) ->
     facts = [
         ("architecture", manifest.architecture.name),
         ("options", options or "none"),
+        *(("pretrained", origin) for origin in manifest.architecture.origins()),
         ("parameters", f"{classifier.model.count_params():,}"),
         ("bundle", f"{(run.folder / 'model.imgclf').stat().st_size / 1e6:.1f} MB"),
         (

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from imgclf.errors import RunFolderError
-from imgclf.runs.settings import BY_RECIPE, Settings, setting_fields
+from imgclf.runs.settings import AUTOMATIC, BY_RECIPE, Settings, setting_fields
 from imgclf.zoo.registry import ARCHITECTURE_NAME, load_architecture
 
 if TYPE_CHECKING:
@@ -75,11 +75,13 @@ def to_config(plan: Plan, settings: Settings, precision: str) -> dict[str, Any]:
     Returns:
         Plain values for JSON.
     """
-    architecture = load_architecture(settings.architecture)
+    architecture = None
+    if settings.architecture != AUTOMATIC:
+        architecture = load_architecture(settings.architecture)
     return {
         **plain_settings(settings),
-        "architecture_installed": architecture.registration is not None,
-        "architecture_sha256": architecture.source_sha256,
+        "architecture_installed": architecture is None or architecture.registration is not None,
+        "architecture_sha256": architecture and architecture.source_sha256,
         "precision": precision,
         "train_dir": plan.train_dir,
         "test_split": plan.test_split,

@@ -97,6 +97,15 @@ class RunRecord:
         return names
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Every choice of the classifier's own training, by name, as plain values.
+
+        Where a training chose by itself, ``config.json`` holds what was asked for.
+        """
+        course = self.record.get("course") or {}
+        return {**self.config, **course.get("settings", {})}
+
+    @property
     def is_correct(self) -> NDArray[np.bool_]:
         """``(num_images,)`` whether each answer is right."""
         return np.equal(self.labels, self.predicted)

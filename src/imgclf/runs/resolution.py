@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.data.batches.augmentation import resolve_augmentation
 from imgclf.data.batches.plan import Plan
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import ArgumentError
 from imgclf.options import is_pretrained
-from imgclf.runs.settings import BY_RECIPE, Settings, check_names
+from imgclf.runs.settings import AUTOMATIC, BY_RECIPE, Settings, check_names
 from imgclf.training.recipes import choose_recipe
 from imgclf.zoo.builder import origin_of
 from imgclf.zoo.registry import load_architecture
@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier
     from imgclf.data.reading.image_folder import ImageFolder
 
-__all__ = ["make_plan", "make_settings", "resolve_for_folder", "resolve_settings"]
+__all__ = [
+    "Improvement", "improvement_of", "make_plan", "make_settings", "resolve_for_folder",
+    "resolve_settings",
+]  # fmt: skip
+
+PRETRAINED = "efficientnet_lite"
+"""What an automatic training begins with."""
+
+CLASSIC = "three_conv"
+"""The network of the beginner's recipe."""
+
+Improvement = Literal["any", "fine_tuning"]
 
 VAL_SHARE = 0.15
 TEST_SHARE = 0.15
@@ -118,6 +129,7 @@ def resolve_settings(settings: Settings, num_images: int, num_cut: int | None = 
     Raises:
         UnknownArchitectureError: The architecture is not installed.
     """
+    settings = _with_architecture(settings)
     open_names = settings.left_to_recipe
     if not open_names:
         return settings
@@ -126,7 +138,11 @@ def resolve_settings(settings: Settings, num_images: int, num_cut: int | None = 
     chosen["image_size"] = USUAL_IMAGE_SIZE
     if _trains_a_head_first(settings):
         # One dense layer on features: a recipe's optimizer was chosen for whole networks.
-        chosen |= {"optimizer": "adam", "learning_rate": None, "weight_decay": None}
+        # So was its label smoothing, which costs such a layer accuracy.
+        chosen |= {
+            "optimizer": "adam", "learning_rate": None, "weight_decay": None,
+            "label_smoothing": 0.0,
+        }  # fmt: skip
     if settings.optimizer not in (BY_RECIPE, chosen["optimizer"]):
         chosen |= {"learning_rate": None, "weight_decay": None}
     elif chosen["optimizer"] == "auto" and isinstance(settings.learning_rate, float):
@@ -134,10 +150,58 @@ def resolve_settings(settings: Settings, num_images: int, num_cut: int | None = 
     augment = chosen["augment"] if settings.augment is BY_RECIPE else settings.augment
     if not resolve_augmentation(augment).horizontal_flip:
         chosen["mirrored_prediction"] = False  # Left and right may be what tells classes apart.
-    by_budget = settings.budget is not None and settings.image_size is BY_RECIPE
-    return replace(
-        settings, **{name: chosen[name] for name in open_names}, size_by_budget=by_budget
+    is_open = settings.image_size is BY_RECIPE and (
+        settings.budget is not None or settings.architecture == PRETRAINED
     )
+    return replace(settings, **{name: chosen[name] for name in open_names}, size_is_open=is_open)
+
+
+def improvement_of(settings: Settings, *, goes_on: bool = False) -> Improvement | None:
+    """Tell what a training does once it has its first answer.
+
+    Args:
+        settings: The settings, as they were given.
+        goes_on: Whether it goes on from a classifier.
+
+    Returns:
+        ``"any"``: whatever pays within the time, where the network is left open. ``"fine_tuning"``:
+        of the pretrained network that was chosen. None: nothing of the kind; a number of epochs was
+        asked for, or the same weights to the last bit, which a clock cannot give.
+
+    Example:
+        >>> improvement_of(Settings()), improvement_of(Settings(epochs=3))
+        ('any', None)
+    """
+    is_open = settings.epochs is BY_RECIPE and settings.two_phase is None
+    has_time = settings.budget is not None and settings.two_phase is not False
+    if (
+        not (is_open or has_time)
+        or settings.deterministic
+        or settings.freeze
+        or settings.recipe == "classic"
+    ):
+        return None
+    if settings.architecture == AUTOMATIC:
+        return "any"
+    return "fine_tuning" if (has_time or goes_on) and _trains_a_head_first(settings) else None
+
+
+def _with_architecture(settings: Settings) -> Settings:
+    """Put a network in the place of ``auto``."""
+    if settings.architecture != AUTOMATIC:
+        return settings
+    if settings.options:
+        listed = ", ".join(settings.options)
+        raise ArgumentError(
+            f"Options belong to an architecture ({listed}): name it too, such as "
+            "architecture='resnet9' (--arch resnet9)."
+        )
+    if settings.recipe == "classic":
+        return replace(settings, architecture=CLASSIC)
+    settings = replace(settings, architecture=PRETRAINED)
+    if settings.epochs is BY_RECIPE or settings.two_phase is not None:
+        return settings
+    return replace(settings, fine_tune_epochs=settings.epochs)
 
 
 def _trains_a_head_first(settings: Settings) -> bool:

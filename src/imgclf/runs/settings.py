@@ -32,7 +32,15 @@ from imgclf.runs.setting_kinds import (
 if TYPE_CHECKING:
     from imgclf.data.batches.augmentation import Augmentation
 
-__all__ = ["BY_RECIPE", "GROUPS", "SettingField", "Settings", "check_names", "setting_fields"]
+__all__ = [
+    "AUTOMATIC",
+    "BY_RECIPE",
+    "GROUPS",
+    "SettingField",
+    "Settings",
+    "check_names",
+    "setting_fields",
+]
 
 COMMON = "Common"
 IMAGES = "Images"
@@ -43,6 +51,9 @@ ADVANCED = "Advanced"
 
 GROUPS = (COMMON, IMAGES, NETWORK, TRAINING, RETRAINING, ADVANCED)
 """The groups, in the order in which help shows them."""
+
+AUTOMATIC = "auto"
+"""In the place of an architecture: begin with a pretrained network, go on with what pays."""
 
 OFTEN_MEANT = {
     "arch": "architecture", "model": "architecture", "backbone": "architecture",
@@ -117,12 +128,12 @@ class Settings:
         str | Callable[..., Any],
         Setting(
             COMMON,
-            "Network; see `imgclf architectures list`.",
+            "Network; see `imgclf architectures list`. auto begins with a pretrained one.",
             ArchitectureKind(),
             short=("--arch",),
             metavar="NAME",
         ),
-    ] = "resnet9"
+    ] = AUTOMATIC
     options: Annotated[
         Mapping[str, Value],
         Setting(
@@ -160,7 +171,7 @@ class Settings:
             COMMON,
             "In pixels; 96x128 is height x width.",
             ImageSizeKind(),
-            default_text="96",
+            default_text="96; with auto that of the photos, up to 224",
             metavar="SIZE",
         ),
     ] = BY_RECIPE
@@ -361,7 +372,9 @@ class Settings:
     mlflow: Annotated[bool, Setting(ADVANCED, "Log to MLflow; needs the extra imgclf[mlflow].")] = (
         False
     )
-    size_by_budget: Annotated[bool, Setting("", "The budget chooses the image size.")] = False
+    size_is_open: Annotated[
+        bool, Setting("", "The image size is chosen by the images, or by the budget.")
+    ] = False
 
     def __post_init__(self) -> None:
         """Check every value, and keep it in its usual form."""
@@ -369,8 +382,6 @@ class Settings:
             value = getattr(self, item.name)
             if value is not BY_RECIPE:
                 object.__setattr__(self, item.name, item.checked(value))
-        if self.budget is not None and self.two_phase:
-            raise ArgumentError("two_phase and a budget cannot be given together: leave one out.")
 
     @property
     def height_and_width(self) -> tuple[int, int]:

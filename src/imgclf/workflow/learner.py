@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -36,9 +37,9 @@ from imgclf.training.rate_plot import rate_picture
 from imgclf.training.schedules import make_schedule
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.training.trackers import make_trackers
-from imgclf.training.two_phase import fit_two_phase, in_two_phases
+from imgclf.training.two_phase import fit_two_phase, frozen_averages, in_two_phases
 from imgclf.training.weight_average import AVERAGED_SHARE
-from imgclf.workflow.time_budget import budget_of
+from imgclf.workflow.time_budget import budget_of, typical_side
 from imgclf.workflow.transfer import copy_weights, frozen_convolutions
 from imgclf.zoo.builder import build_model, build_unloaded, origin_of
 
@@ -59,6 +60,9 @@ class TrainingObserver:
         scanned: Called with the images once they are known.
         planned: Called with the plan of a training that has a budget.
         rate_found: Called with the learning rate that was measured.
+        answered: Called with the validation accuracy of the first usable classifier, and the
+            seconds that it took.
+        decided: Called with a sentence on what is tried next, and what came of it.
         callbacks: Keras callbacks.
         verbose: Whether the training's progress is drawn on standard error.
         stop_requested: Asked after each step; True ends the training in good order.
@@ -68,6 +72,8 @@ class TrainingObserver:
     scanned: Callable[[ImageData], None] = lambda _data: None
     planned: Callable[[BudgetPlan], None] = lambda _plan: None
     rate_found: Callable[[float], None] = lambda _rate: None
+    answered: Callable[[float, float], None] = lambda _accuracy, _seconds: None
+    decided: Callable[[str], None] = lambda _sentence: None
     callbacks: Sequence[keras.callbacks.Callback] = ()
     verbose: bool = False
     stop_requested: Callable[[], bool] = lambda: False
@@ -139,14 +145,32 @@ def plan_task(
     """
     began_s = time.monotonic()
     if settings.budget_s is None:
+        if settings.size_is_open:
+            size = _size_of_photos(folders, plan)
+            settings = replace(settings, image_size=size, size_is_open=False)
+            plan = replace(plan, policy=replace(plan.policy, image_size=size))
         return Task(plan, settings, folder, None, began_s)
     budget = budget_of(plan, folders, settings, settings.budget_s)
     settings = replace(
-        settings, image_size=budget.image_size, epochs=budget.epochs, size_by_budget=False
+        settings, image_size=budget.image_size, epochs=budget.epochs, size_is_open=False
     )
     plan = replace(plan, policy=replace(plan.policy, image_size=budget.image_size))
     observer.planned(budget)
     return Task(plan, settings, folder, budget, began_s)
+
+
+PRETRAINED_SIDE = 224
+"""Side, in pixels, of the images that backbones were trained on; larger ones gain nothing."""
+
+SMALLEST_PRETRAINED_SIDE = 96
+"""Small images are enlarged to it: below it the last map of a backbone has two pixels a side."""
+
+
+def _size_of_photos(folders: Folders, plan: Plan) -> tuple[int, int]:
+    """Return a size for a pretrained network: that of the photos, in steps of 32 pixels."""
+    side = 32 * round(typical_side(folders["train"], plan) / 32)
+    side = min(max(side, SMALLEST_PRETRAINED_SIDE), PRETRAINED_SIDE)
+    return side, side
 
 
 def learn(
@@ -211,7 +235,11 @@ def _attempt(
     settings = task.settings
     trackers = make_trackers(task.folder, tensorboard=settings.tensorboard, mlflow=settings.mlflow)
     callbacks = [*observer.callbacks, *trackers, stopping]
-    with frozen_convolutions(model, settings.freeze):
+    goes_on_tuning = start_from is not None and in_two_phases(model, None)
+    with (
+        frozen_convolutions(model, settings.freeze),
+        frozen_averages(model) if goes_on_tuning else nullcontext(),
+    ):
         if settings.learning_rate == "auto":
             rate = _measure_rate(model, data, task)
             observer.rate_found(rate)

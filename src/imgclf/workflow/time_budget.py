@@ -26,7 +26,7 @@ from imgclf.zoo.builder import build_model
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["budget_of"]
+__all__ = ["budget_of", "typical_side"]
 
 DECODED_SAMPLE = 24
 """Files that are decoded to estimate the scan."""
@@ -99,7 +99,7 @@ def budget_of(plan: Plan, folders: Folders, settings: Settings, budget_s: float)
 
 def _sizes(settings: Settings, side: float) -> Sequence[tuple[int, int]]:
     """List the sizes to choose from: none beyond what the images themselves have."""
-    if not settings.size_by_budget:
+    if not settings.size_is_open:
         return [settings.height_and_width]
     largest = max(IMAGE_SIZES[0], min(side, LARGEST_BY_BUDGET))
     return [(side, side) for side in IMAGE_SIZES if side <= largest]
@@ -125,6 +125,19 @@ def _count(folders: Folders, plan: Plan) -> tuple[int, int]:
         cut += 0.0 if plan.val_dir or plan.test_dir else plan.test_split
     num_held_out += sum(len(folder.files) for folder in folders.values()) - len(files)
     return round(num_train * (1 - cut)), num_held_out + round(num_train * cut)
+
+
+def typical_side(folder: ImageFolder, plan: Plan) -> float:
+    """Read a few images.
+
+    Args:
+        folder: The folder.
+        plan: How they are read.
+
+    Returns:
+        The median of their shorter sides, in pixels; that of a usual photo where none can be read.
+    """
+    return _sample(folder, plan)[1]
 
 
 def _sample(folder: ImageFolder, plan: Plan) -> tuple[float, float]:

@@ -6,22 +6,16 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 
 from imgclf.atomic import write_atomically
-from imgclf.classifiers.bundle import DataRecord
-from imgclf.classifiers.calibration import apply_temperature, calibrate
 from imgclf.classifiers.classifier import Classifier
-from imgclf.classifiers.familiarity import learn_familiarity
-from imgclf.classifiers.fingerprints import TrainingFingerprints, fingerprint_images
 from imgclf.classifiers.loader import load
-from imgclf.data.batches.dataset import Batches
-from imgclf.data.batches.image_data import ImageData, build_data
-from imgclf.data.batches.plan import Plan
+from imgclf.data.batches.image_data import build_data
 from imgclf.data.reading.image_folder import Folders
 from imgclf.data.reading.layout import read_folders
 from imgclf.errors import DataError
@@ -45,14 +39,20 @@ from imgclf.runs.folder import (
 )
 from imgclf.runs.keywords import keywords_of
 from imgclf.runs.record import read_run
-from imgclf.runs.resolution import make_plan, make_settings, resolve_for_folder
+from imgclf.runs.resolution import (
+    improvement_of,
+    make_plan,
+    make_settings,
+    resolve_for_folder,
+)
 from imgclf.runs.settings import Settings
 from imgclf.training.fit_result import FitResult
 from imgclf.training.stop_request import StopOnRequest
+from imgclf.workflow.improvement import Situation, improve
 from imgclf.workflow.learner import TrainingObserver, learn, plan_task
+from imgclf.workflow.measurement import make_answer, measure_held_out
 from imgclf.workflow.training_run import TrainingRun, recorded_fit, save_run
 from imgclf.workflow.transfer import measure_before
-from imgclf.zoo.registry import load_architecture
 
 __all__ = [
     "Settings",
@@ -156,11 +156,10 @@ def run_training(
     """
     make_plan(directory, settings)  # A mistake is refused before the folder is read.
     folders = folders or read_folders(directory, settings.val_dir, settings.test_dir)
-    settings = resolve_for_folder(settings, folders["train"])
-    plan = make_plan(directory, settings)
+    resolve_for_folder(settings, folders["train"])
     observer = observer or TrainingObserver()
     with open_run_folder(run_dir) if run_dir is not None else nullcontext() as folder:
-        return _train(plan, folders, settings, folder, observer, start_from=start_from)
+        return _train(directory, folders, settings, folder, observer, start_from=start_from)
 
 
 def resume_training(
@@ -190,10 +189,9 @@ def resume_training(
     """
     with open_run_folder(run_dir, resume=True) as folder:
         directory, settings = from_config(read_config(folder), architecture)
-        plan = make_plan(directory, settings)
         go_on = _complete if is_trained(folder) else _train
         return go_on(
-            plan,
+            directory,
             read_folders(directory, settings.val_dir, settings.test_dir),
             settings,
             folder,
@@ -204,9 +202,9 @@ def resume_training(
 
 
 def _train(
-    plan: Plan,
+    directory: str | os.PathLike[str],
     folders: Folders,
-    settings: Settings,
+    given: Settings,
     folder: Path | None,
     observer: TrainingObserver,
     *,
@@ -215,8 +213,12 @@ def _train(
 ) -> TrainingRun:
     """Go the whole way, in a run folder that is held, or in none."""
     began_s = time.monotonic()
-    require_determinism(settings.deterministic)
-    task = plan_task(plan, folders, settings, folder, observer)
+    require_determinism(given.deterministic)
+    kind = improvement_of(given, goes_on=start_from is not None)
+    settings = resolve_for_folder(given, folders["train"])
+    if kind is not None:  # The first answer: a head on frozen features.
+        settings = replace(settings, budget=None, two_phase=True, fine_tune_epochs=0)
+    task = plan_task(make_plan(directory, settings), folders, settings, folder, observer)
     data = build_data(task.plan, observer.scanning, folders=folders)
     observer.scanned(data)
     precision = choose_precision(settings.precision)
@@ -227,42 +229,35 @@ def _train(
         write_atomically(folder / SPLIT_NAME, split)
         if start_from is not None:  # Without a checkpoint yet, a resumed run begins with it again.
             start_from.save(folder / START_NAME)
-        write_config(folder, to_config(task.plan, task.settings, precision))
+        write_config(folder, to_config(task.plan, given if kind else task.settings, precision))
     scanned_s = time.monotonic()
 
     stopping = StopOnRequest(observer.stop_requested)
-    learned = learn(task, data, observer, stopping, start_from)
-    model, data, fitted = learned.model, learned.data, learned.fitted
-    settings = learned.settings
+    course = None
+    if kind is None:
+        answer = make_answer(learn(task, data, observer, stopping, start_from), split_sha256)
+    else:
+        first = learn(replace(task, folder=None), data, observer, stopping, start_from)
+        situation = Situation(
+            os.fspath(directory), folders, given, kind, folder, split_sha256, began_s
+        )
+        answer, course = improve(first, situation, observer, stopping)
     fitted_s = time.monotonic()
-
-    bare = Classifier(model, data.train, mirrored=settings.mirrored_prediction)
-    val_probabilities = bare.predict_pixels(data.val.pixels())
-    calibration = calibrate(data.val.labels, val_probabilities)
-    classifier = bare.with_changes(
-        calibration=calibration,
-        familiarity=learn_familiarity(bare.features, data.train, data.val),
-        fingerprints=_fingerprints(data.train),
-        data=_data_record(data, split_sha256, settings.seed),
-    )
-    measured_s = time.monotonic()
-    evaluation = evaluate(classifier, data.test or data.val)
-    predict_images_per_s = len(evaluation.paths) / max(time.monotonic() - measured_s, 1e-9)
-    headline_split: Literal["test", "val"] = "test" if data.test else "val"
-    classifier = classifier.with_changes(figures=evaluation.figures(headline_split))
+    learned = answer.learned
+    held_out = measure_held_out(answer.classifier, learned.data)
     evaluated_s = time.monotonic()
 
-    num_seen = _num_passes(fitted) * data.train.images_per_epoch
+    num_seen = _num_passes(learned.fitted) * data.train.images_per_epoch
     run = TrainingRun(
-        classifier=classifier,
-        evaluation=evaluation,
-        headline_split=headline_split,
-        data=data,
-        fitted=fitted,
+        classifier=held_out.classifier,
+        evaluation=held_out.evaluation,
+        headline_split=held_out.split,
+        data=learned.data,
+        fitted=learned.fitted,
         precision=precision,
         images_per_s=num_seen / (fitted_s - scanned_s),
-        predict_images_per_s=predict_images_per_s,
-        val_probabilities=apply_temperature(val_probabilities, calibration.temperature),
+        predict_images_per_s=held_out.images_per_s,
+        val_probabilities=answer.val_probabilities,
         durations_s={
             "scan": scanned_s - began_s,
             "fit": fitted_s - scanned_s,
@@ -271,16 +266,17 @@ def _train(
         bundle=folder / BUNDLE_NAME if folder is not None else None,
         stopped=stopping.stopped,
         before=measure_before(start_from, data.test or data.val) if start_from else None,
+        course=course,
     )
     if folder is not None:
-        save_run(folder, run, settings)
+        save_run(folder, run, learned.settings)
     return run
 
 
 def _complete(
-    plan: Plan,
+    directory: str | os.PathLike[str],
     folders: Folders,
-    settings: Settings,
+    given: Settings,
     folder: Path,
     observer: TrainingObserver,
     *,
@@ -288,10 +284,12 @@ def _complete(
     recorded_split: bytes,
 ) -> TrainingRun:
     """Make the documents of a run whose training is over, and measure its figures once more."""
+    classifier = _load(folder / BUNDLE_NAME, given)
+    settings = resolve_for_folder(given, folders["train"])
+    plan = replace(make_plan(directory, settings), policy=classifier.policy)
     data = build_data(plan, observer.scanning, folders=folders)
     observer.scanned(data)
     _require_same_images(recorded_split, split_csv(split_rows(data))[0])
-    classifier = _load(folder / BUNDLE_NAME, settings)
     write_documents(folder, classifier)
     run = read_run(folder)
     return TrainingRun(
@@ -317,8 +315,8 @@ def _recorded_start(folder: Path, settings: Settings) -> Classifier | None:
 
 def _load(bundle: Path, settings: Settings) -> Classifier:
     """Load a classifier of a run, whose architecture is installed or was given again."""
-    loaded = load_architecture(settings.architecture)
-    return load(bundle, architecture=loaded.function if loaded.registration is None else None)
+    function = None if isinstance(settings.architecture, str) else settings.architecture
+    return load(bundle, architecture=function)
 
 
 def _num_passes(fitted: FitResult) -> int:
@@ -333,18 +331,3 @@ def _require_same_images(recorded: bytes, found: bytes) -> None:
             f"The images are not those of the run ({difference}): restore them, or train anew in "
             "another run folder."
         )
-
-
-def _fingerprints(train: Batches) -> TrainingFingerprints:
-    sha256 = [sample.sha256 for sample in train.samples]
-    return fingerprint_images(train.pixels(), train.labels, sha256, train.num_classes)
-
-
-def _data_record(data: ImageData, split_sha256: str, seed: int) -> DataRecord:
-    return DataRecord(
-        num_train=data.train.num_samples,
-        num_val=data.val.num_samples,
-        num_test=data.test.num_samples if data.test else 0,
-        split_sha256=split_sha256,
-        seed=seed,
-    )

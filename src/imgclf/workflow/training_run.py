@@ -21,6 +21,7 @@ from imgclf.runs.record import RunRecord, write_predictions, write_record, write
 from imgclf.runs.settings import Settings
 from imgclf.training.fit_result import FitResult
 from imgclf.training.schedules import make_schedule
+from imgclf.workflow.improvement import Course
 
 __all__ = ["TrainingRun", "recorded_fit", "save_run"]
 
@@ -52,6 +53,7 @@ class TrainingRun:
         stopped: Whether the training was asked to end before its last epoch.
         before: What the classifier that it went on from scores on the same images, of the classes
             that it knows; None without one.
+        course: How it went on from its first answer; None where it was trained in one go.
     """
 
     classifier: Classifier
@@ -67,6 +69,7 @@ class TrainingRun:
     bundle: Path | None
     stopped: bool = False
     before: Evaluation | None = None
+    course: Course | None = None
 
 
 def save_run(folder: Path, run: TrainingRun, settings: Settings) -> None:
@@ -141,6 +144,7 @@ def _record(run: TrainingRun, settings: Settings, classifier_sha256: str) -> dic
         ],
         "left_out": dict(Counter(item.reason for item in run.data.left_out)),
         "num_leaked": run.data.num_leaked,
+        "course": run.course.as_dict() if run.course else None,
         "warnings": [*run.data.warnings, *run.evaluation.warnings],
         "classifier_sha256": classifier_sha256,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,6 +146,32 @@ class Batches(tf.data.Dataset):
         """
         for first in range(0, self.num_samples, self.batch_size):
             yield self._source.pixels.rows(self._source.rows[first : first + self.batch_size])
+
+    def some(self, most: int) -> Batches:
+        """Return batches of a part of the images, each class with its share.
+
+        Args:
+            most: Images at the most, about: every class keeps one.
+
+        Returns:
+            These batches where they are few enough, else others of evenly chosen images.
+        """
+        if self.num_samples <= most:
+            return self
+        source = self._source
+        members = [np.flatnonzero(source.labels == label) for label in np.unique(source.labels)]
+        kept = [
+            images[
+                np.linspace(
+                    0, len(images) - 1, max(1, len(images) * most // self.num_samples)
+                ).astype(np.int64)
+            ]
+            for images in members
+        ]
+        places = np.sort(np.concatenate(kept))
+        part = replace(source, rows=source.rows[places], labels=source.labels[places])
+        samples = [self._samples[place] for place in places]
+        return Batches(part, self._class_names, samples, self._plan)
 
     @property
     def element_spec(self) -> Any:

@@ -1,4 +1,4 @@
-"""The user's cache folder, where decoded pixels are kept between runs."""
+"""The user's cache folder, where pixels, features and converted networks are kept between runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARTIAL = ".partial-"
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """One entry of the cache: the pixels or features of a folder.
+    """One entry of the cache: the pixels or features of a folder, or a converted network.
 
     Attributes:
         path: Its folder.
