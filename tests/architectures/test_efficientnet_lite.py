@@ -223,7 +223,8 @@ def test_report_and_model_card_name_the_weights(two_classes: Path, tmp_path: Pat
 
 def test_the_heart_of_the_contract_is_kept() -> None:
     """The slow tests run the whole kit; this runs its heart."""
-    subject = Subject(NAME, load_architecture(NAME), 32, 32, False)
+    network = imgclf.build_model(NAME, (32, 32, 3), 3)
+    subject = Subject(NAME, load_architecture(NAME), 32, 32, network, fresh_process=False)
     for title in ("it trains in float32", "a saved classifier gives the same outputs again"):
         CHECKS[title](subject)
 

@@ -146,9 +146,10 @@ def test_bad_folders_are_refused_in_one_line(imgclf_command: Run, tmp_path: Path
     ("arguments", "message"),
     [
         (["--arch", "resnt9"], "Did you mean 'resnet9'?"),
-        (["--set", "filtrs=3"], "Did you mean 'filters'?"),
-        (["--set", "filters=3"], "a whole number from 8 to 256"),
-        (["--set", "filters"], "name=value"),
+        (["--arch", "three_conv", "--set", "filtrs=3"], "Did you mean 'filters'?"),
+        (["--arch", "three_conv", "--set", "filters=3"], "a whole number from 8 to 256"),
+        (["--arch", "three_conv", "--set", "filters"], "name=value"),
+        (["--set", "filters=16"], "name it too, such as --arch"),
     ],
 )
 def test_wrong_names_are_refused_with_a_suggestion(

@@ -59,14 +59,14 @@ def converted(request: pytest.FixtureRequest) -> tuple[keras.Model, bytes]:
 
 
 def test_a_converted_network_gives_what_keras_gives(converted: tuple[keras.Model, bytes]) -> None:
-    """All outputs, in their order, agree to 1e-5."""
+    """All outputs, in their order, agree to 3e-5 of the largest value."""
     model, content = converted
     expected, found = KerasNetwork(model)(IMAGES), LiteRtNetwork(content)(IMAGES)
     assert len(found) == len(model.outputs) > 2
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == np.float32
         assert theirs.std() > 0
-        np.testing.assert_allclose(ours, theirs, atol=1e-5 * max(1, np.abs(theirs).max()), rtol=0)
+        np.testing.assert_allclose(ours, theirs, atol=3e-5 * max(1, np.abs(theirs).max()), rtol=0)
 
 
 def test_an_image_gives_the_same_bits_in_any_batch_on_any_number_of_threads(

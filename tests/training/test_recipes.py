@@ -236,9 +236,12 @@ def test_accumulated_steps_equal_one_large_batch() -> None:
     targets = np.eye(3, dtype=np.float32)[generator.integers(0, 3, 32)]
     data = tf.data.Dataset.from_tensor_slices((images, targets))
     gathered, whole = dense(), dense()
-    imgclf.fit(gathered, data.batch(16), epochs=2, optimizer="sgd", accumulate_steps=2,
-               learning_rate=0.01)  # fmt: skip
-    imgclf.fit(whole, data.batch(32), epochs=2, optimizer="sgd", learning_rate=0.01)
+    # In float32: bfloat16, where a processor has it, knows two to three digits.
+    settings: dict[str, Any] = {
+        "epochs": 2, "optimizer": "sgd", "learning_rate": 0.01, "precision": "float32",
+    }  # fmt: skip
+    imgclf.fit(gathered, data.batch(16), accumulate_steps=2, **settings)
+    imgclf.fit(whole, data.batch(32), **settings)
     for mine, theirs in zip(gathered.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
@@ -248,8 +251,9 @@ def test_averaged_weights_are_what_is_measured_and_kept() -> None:
     model = small_model()
     data = noise_batches()
     result = imgclf.fit(
-        model, data, data, epochs=3, average_weights=True, learning_rate=1e-2, optimizer="sgd"
-    )
+        model, data, data, epochs=3, average_weights=True, learning_rate=1e-2, optimizer="sgd",
+        precision="float32",
+    )  # fmt: skip
     model.compile(loss="categorical_crossentropy", metrics=["accuracy"])
     loss = model.evaluate(data, verbose=0)[0]
     assert loss == pytest.approx(result.history["val_loss"][result.best_epoch], rel=1e-4)
