@@ -14,7 +14,12 @@ from typer.testing import CliRunner
 
 import imgclf
 from imgclf.classifiers.bundle import read_bundle, write_bundle
-from imgclf.classifiers.familiarity import CENTRES_PER_CLASS, Familiarity, fit_familiarity
+from imgclf.classifiers.familiarity import (
+    CENTRES_PER_CLASS,
+    Familiarity,
+    LayerStatistics,
+    fit_familiarity,
+)
 from imgclf.classifiers.features import feature_tensors
 from imgclf.cli.main import app
 from imgclf.errors import BundleError
@@ -39,10 +44,22 @@ def fit(num_val: int = 4000, layers: int = 1) -> Familiarity:
     return fitted
 
 
+def layer_of(familiarity: Familiarity, index: int) -> LayerStatistics:
+    """Return the statistics of one layer."""
+    assert isinstance(familiarity.told_by, tuple)
+    return familiarity.told_by[index]
+
+
+def num_layers(familiarity: Familiarity) -> int:
+    """Count the layers that are asked."""
+    assert isinstance(familiarity.told_by, tuple)
+    return len(familiarity.told_by)
+
+
 def test_the_distance_is_that_to_the_nearest_centre() -> None:
     """A layer's distance is the smallest to the classes' centres, in units of the spreads."""
     train, _ = draw(3000, 0)
-    layer = fit().layers[0]
+    layer = layer_of(fit(), 0)
     assert layer.centres.shape == (3 * CENTRES_PER_CLASS, 3)
     offset, spread = train.mean(axis=0), train.std(axis=0)
     points, _ = draw(50, 2)
@@ -58,7 +75,7 @@ def test_centres_lie_amid_their_images() -> None:
     train = (np.repeat(corners, 30, axis=0) + rng.normal(size=(120, 2))).astype(np.float32)
     fitted = fit_familiarity([train], np.zeros(120, np.int64), [train], 1)
     assert fitted is not None
-    layer = fitted.layers[0]
+    layer = layer_of(fitted, 0)
     found = layer.centres / layer.scale + layer.offset
     for corner in corners:
         assert np.linalg.norm(found - corner, axis=1).min() < 1
@@ -67,7 +84,7 @@ def test_centres_lie_amid_their_images() -> None:
 
 def test_the_last_layers_are_not_asked() -> None:
     """Of four layers the first two are kept: the last ones know only what tells classes apart."""
-    assert [len(fit(layers=count).layers) for count in (1, 2, 3, 4)] == [1, 1, 1, 2]
+    assert [num_layers(fit(layers=count)) for count in (1, 2, 3, 4)] == [1, 1, 1, 2]
 
 
 def test_the_figure_is_a_share_of_validation_images() -> None:
@@ -95,7 +112,7 @@ def test_silent_and_many_features() -> None:
     train[:, ::2] = 7
     fitted = fit_familiarity([train], labels, [train[:40]], 2)
     assert fitted is not None
-    assert fitted.layers[0].centres.shape == (2 * CENTRES_PER_CLASS, 512)
+    assert layer_of(fitted, 0).centres.shape == (2 * CENTRES_PER_CLASS, 512)
     assert np.isfinite(fitted.measure([train])).all()
 
 

@@ -10,6 +10,9 @@ things lie *nearer* to the classes than their own images do.
 The logarithms of the layers' distances, in units of their spread over the validation images, are
 averaged. What that average means is read off the validation images too: the share of them that
 lie at least as far away.
+
+Of a pretrained network one layer is asked, what its head reads: it knows a thousand kinds of things
+and not only these classes. There the distance is that of `ClassGaussian`.
 """
 
 from __future__ import annotations
@@ -21,12 +24,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from imgclf.classifiers.class_gaussian import ClassGaussian, fit_class_gaussian
 from imgclf.figures.predictions import FloatArray, Labels
 
 if TYPE_CHECKING:
     from imgclf.data.batches.dataset import Batches
 
-__all__ = ["UNFAMILIAR_BELOW", "Familiarity", "fit_familiarity", "learn_familiarity"]
+__all__ = [
+    "MOST_IMAGES",
+    "UNFAMILIAR_BELOW",
+    "Familiarity",
+    "fit_familiarity",
+    "fit_pretrained_familiarity",
+    "learn_familiarity",
+]
 
 UNFAMILIAR_BELOW = 0.05
 """Familiarity below which an image is flagged: 95 % of the validation images are kept."""
@@ -53,6 +64,9 @@ NUM_COLLAPSED = 2
 """Layers at the end, the last map and what the head reads, that are not looked at."""
 
 LAYER_TENSORS = ("columns", "offset", "scale", "centres", "log_distance")
+
+HEAD = "head/"
+"""How the tensors of a pretrained network's Gaussian begin."""
 
 
 _Item = TypeVar("_Item")
@@ -95,11 +109,12 @@ class Familiarity:
     """What a classifier keeps to recognise images that are unlike its training images.
 
     Attributes:
-        layers: Statistics of the first feature layers, as `feature_tensors` orders them.
+        told_by: Statistics of the first feature layers, as `feature_tensors` orders them; or those
+            of the last one, what the head of a pretrained network reads.
         validation_scores: float32 ``(count,)``, ascending.
     """
 
-    layers: tuple[LayerStatistics, ...]
+    told_by: tuple[LayerStatistics, ...] | ClassGaussian
     validation_scores: NDArray[np.float32]
 
     def measure(self, features: Sequence[NDArray[np.float32]]) -> FloatArray:
@@ -112,15 +127,21 @@ class Familiarity:
             float64 ``(num_images,)``: the share of validation images that lie at least as far from
             the training images, 0 to 1.
         """
-        scores = _mean_scores(self.layers, features).astype(np.float32)
-        nearer = np.searchsorted(self.validation_scores, scores, side="left")
+        if isinstance(self.told_by, ClassGaussian):
+            scores = self.told_by.log_distances(features[-1])
+        else:
+            scores = _mean_scores(self.told_by, features)
+        nearer = np.searchsorted(self.validation_scores, scores.astype(np.float32), side="left")
         shares: FloatArray = 1 - nearer / self.validation_scores.size
         return shares
 
     def to_tensors(self) -> dict[str, NDArray[Any]]:
         """Return the content of the bundle's member."""
         tensors: dict[str, NDArray[Any]] = {"validation_scores": self.validation_scores}
-        for index, layer in enumerate(self.layers):
+        if isinstance(self.told_by, ClassGaussian):
+            own = self.told_by.to_tensors()
+            return tensors | {f"{HEAD}{name}": tensor for name, tensor in own.items()}
+        for index, layer in enumerate(self.told_by):
             tensors |= {f"{index}/{name}": getattr(layer, name) for name in LAYER_TENSORS}
         return tensors
 
@@ -141,21 +162,30 @@ class Familiarity:
         Raises:
             ValueError: The tensors do not fit the network.
         """
-        sizes = _told_by(sizes)
-        names = {f"{index}/{name}" for index in range(len(sizes)) for name in LAYER_TENSORS}
-        if set(tensors) != {"validation_scores", *names}:
-            raise ValueError("other tensors than those of the network's layers")
-        scores = tensors["validation_scores"]
+        tensors = dict(tensors)
+        scores = tensors.pop("validation_scores", np.zeros(0, np.float32))
         if scores.dtype != np.float32 or scores.ndim != 1 or not 0 < scores.size <= MOST_SCORES:
             raise ValueError("no validation scores, or too many")
         if (np.diff(scores) < 0).any():
             raise ValueError("validation scores in no order")
-        layers = []
-        for index, size in enumerate(sizes):
-            layer = LayerStatistics(*(tensors[f"{index}/{name}"] for name in LAYER_TENSORS))
-            _check_layer(layer, size, CENTRES_PER_CLASS * num_classes)
-            layers.append(layer)
-        return cls(tuple(layers), scores)
+        if any(name.startswith(HEAD) for name in tensors):
+            own = {name.removeprefix(HEAD): tensor for name, tensor in tensors.items()}
+            return cls(ClassGaussian.from_tensors(own, sizes[-1], num_classes), scores)
+        return cls(_read_layers(tensors, _told_by(sizes), num_classes), scores)
+
+
+def _read_layers(
+    tensors: Mapping[str, NDArray[Any]], sizes: Sequence[int], num_classes: int
+) -> tuple[LayerStatistics, ...]:
+    names = {f"{index}/{name}" for index in range(len(sizes)) for name in LAYER_TENSORS}
+    if set(tensors) != names:
+        raise ValueError("other tensors than those of the network's layers")
+    layers = []
+    for index, size in enumerate(sizes):
+        layer = LayerStatistics(*(tensors[f"{index}/{name}"] for name in LAYER_TENSORS))
+        _check_layer(layer, size, CENTRES_PER_CLASS * num_classes)
+        layers.append(layer)
+    return tuple(layers)
 
 
 def learn_familiarity(
@@ -212,10 +242,38 @@ def fit_familiarity(
         return None
     pairs = zip(_told_by(train_features), _told_by(val_features), strict=True)
     layers = [_fit_layer(train, labels, val, num_classes) for train, val in pairs]
-    scores = np.sort(_mean_scores(layers, val_features)).astype(np.float32)
-    if scores.size > MOST_SCORES:
-        scores = np.quantile(scores, np.linspace(0, 1, MOST_SCORES)).astype(np.float32)
-    return Familiarity(tuple(layers), scores)
+    return Familiarity(tuple(layers), _kept_scores(_mean_scores(layers, val_features)))
+
+
+def fit_pretrained_familiarity(
+    train_features: NDArray[np.float32],
+    labels: Labels,
+    val_features: NDArray[np.float32],
+    num_classes: int,
+) -> Familiarity | None:
+    """Learn what training images look like to a pretrained network.
+
+    Args:
+        train_features: ``(num_train, features)``, what its head reads of plain training images.
+        labels: Integer ``(num_train,)``, their classes.
+        val_features: ``(num_val, features)``, of images that were not learned from.
+        num_classes: Number of classes.
+
+    Returns:
+        The statistics; None where features are not finite.
+    """
+    if not (np.isfinite(train_features).all() and np.isfinite(val_features).all()):
+        return None
+    gaussian = fit_class_gaussian(train_features, labels, num_classes)
+    return Familiarity(gaussian, _kept_scores(gaussian.log_distances(val_features)))
+
+
+def _kept_scores(scores: FloatArray) -> NDArray[np.float32]:
+    """Return scores of validation images in order; of many, their quantiles."""
+    kept = np.sort(scores).astype(np.float32)
+    if kept.size > MOST_SCORES:
+        kept = np.quantile(kept, np.linspace(0, 1, MOST_SCORES)).astype(np.float32)
+    return kept
 
 
 def _fit_layer(

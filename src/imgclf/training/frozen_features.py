@@ -61,6 +61,14 @@ class DividedNetwork:
     head: keras.Model
     network: keras.Model
 
+    @property
+    def has_linear_head(self) -> bool:
+        """Whether the head is one dense layer, behind layers that only matter in training."""
+        return all(layer.name == "head" or not layer.weights for layer in self.head.layers) and all(
+            isinstance(layer, (keras.layers.InputLayer, keras.layers.Dropout, keras.layers.Dense))
+            for layer in self.head.layers
+        )
+
     def adopt_head(self) -> None:
         """Give the whole network the weights of the head."""
         for layer in self.head.layers:

@@ -153,7 +153,7 @@ def fit_two_phase(
         ]
     weights = balanced_class_weights(train.labels, train.num_classes) if class_weight else None
     steps = train.steps_per_epoch
-    if _is_linear(divided.head):
+    if divided.has_linear_head:
         first = _solve_head(divided, train, val, features, weights, label_smoothing)
     else:
         with drawn_progress(verbose, train.batch_size) as drawing:
@@ -199,14 +199,6 @@ def fit_two_phase(
     if is_first_better:
         model.set_weights(head_weights)
     return _joined(first, second, is_first_better)
-
-
-def _is_linear(head: keras.Model) -> bool:
-    """Tell whether the head is one dense layer, behind layers that only matter in training."""
-    return all(layer.name == "head" or not layer.weights for layer in head.layers) and all(
-        isinstance(layer, (keras.layers.InputLayer, keras.layers.Dropout, keras.layers.Dense))
-        for layer in head.layers
-    )
 
 
 def _solve_head(

@@ -120,6 +120,11 @@ class Learned:
     fitted: FitResult
     settings: Settings
 
+    @property
+    def backbone_is_frozen(self) -> bool:
+        """Whether the head alone was fitted, so that the backbone gives the features it gave."""
+        return 0 < self.fitted.head_epochs == self.fitted.epochs
+
 
 def plan_task(
     plan: Plan,

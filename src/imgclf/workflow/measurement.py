@@ -89,7 +89,7 @@ def make_answer(learned: Learned, split_sha256: str) -> Answer:
     calibration = calibrate(data.val.labels, val_probabilities)
     classifier = bare.with_changes(
         calibration=calibration,
-        familiarity=learn_familiar_images(bare, data, settings.store),
+        familiarity=learn_familiar_images(bare, learned),
         fingerprints=_fingerprints(data.train),
         data=_data_record(data, split_sha256, settings.seed),
     )
