@@ -23,6 +23,9 @@ Heatmaps = NDArray[np.float32]
 OCCLUSION_CELLS = 7
 """Cells a side that occlusion covers one after the other; each costs one prediction."""
 
+EXPLAINED_TOGETHER = 8
+"""Images of one pass of Grad-CAM: it keeps what every layer gives."""
+
 OVERLAY_SHARE = 0.6
 """How much of an overlay is the heat map where the heat is greatest."""
 
@@ -139,13 +142,16 @@ def grad_cam(
     head_input = head._inbound_nodes[-1].input_tensors  # noqa: SLF001
     inner = keras.Model(model.inputs, [features[0], head_input[0]])
     images = pixels.transpose(0, 3, 1, 2) if policy.data_format == "channels_first" else pixels
-    with float32_results(), tf.GradientTape() as tape:
-        maps, hidden = inner(tf.constant(images), training=False)
-        logits = tf.matmul(hidden, head.kernel) + head.bias
-        gradient = tape.gradient(_class_logits(logits, classes), maps)
     is_flattened = any(isinstance(layer, keras.layers.Flatten) for layer in model.layers)
-    weights = gradient if is_flattened else tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
-    cams = tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1)).numpy()
+    cams: list[NDArray[np.float32]] = []
+    for first in range(0, len(images), EXPLAINED_TOGETHER):
+        some = slice(first, first + EXPLAINED_TOGETHER)
+        with float32_results(), tf.GradientTape() as tape:
+            maps, hidden = inner(tf.constant(images[some]), training=False)
+            logits = tf.matmul(hidden, head.kernel) + head.bias
+            gradient = tape.gradient(_class_logits(logits, classes[some]), maps)
+        weights = gradient if is_flattened else tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+        cams.extend(tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1)).numpy())
     return np.stack([_resized(cam, policy.image_size) for cam in cams])
 
 

@@ -33,8 +33,8 @@ class Engine(Protocol):
 CHUNK_IMAGES = 32
 """Images that go through the network at a time, whatever the size of the batches that come in."""
 
-CHUNK_BYTES = 2 * 1024**3
-"""Most that a layer may take for them; a network that takes more has fewer at a time."""
+CHUNK_BYTES = 96 * 1024**2
+"""Most that a layer's output may take for them: fewer images that are as fast take less memory."""
 
 
 def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = False) -> Engine:
