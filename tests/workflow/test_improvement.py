@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 import imgclf
+from imgclf.classifiers.class_gaussian import ClassGaussian
 from imgclf.errors import RunFolderError, TrainingError
+from imgclf.reports import sections
 from imgclf.runs.folder import is_stopped, is_trained
+from imgclf.runs.record import read_run
 from imgclf.runs.resolution import improvement_of
 from imgclf.runs.settings import Settings
 from imgclf.workflow import improvement
@@ -82,6 +85,30 @@ def test_the_run_says_what_was_asked_and_what_was_chosen(automatic: Any) -> None
     assert course["settings"]["architecture"] == "efficientnet_lite"
     assert course["settings"]["image_size"] == [96, 96]
     assert course["reason"] == run.course.reason
+
+
+def test_the_report_tells_the_course(automatic: Any) -> None:
+    """The page has the sentences of the first answer, of each trial and of the end."""
+    run, _ = automatic
+    recorded = read_run(run.bundle.parent)
+    first, end = sections.course(recorded)
+    assert f"{run.course.first_accuracy:.1%}" in first.replace(" %", "%")
+    assert end == run.course.reason
+    assert end in (run.bundle.parent / "report.html").read_text(encoding="utf-8")
+    trial = asdict(CandidateResult("fine_tuned", (96, 96), 12.0, 0.9))
+    recorded.record["course"]["results"] = [trial]
+    _, told, _ = sections.course(recorded)
+    assert "12 s (fine-tuned, images of 96 x 96 pixels) reached 90.0" in told
+
+
+def test_a_strange_image_is_told_by_a_pretrained_network(automatic: Any) -> None:
+    """The Gaussian on its features keeps the images of the classes, and flags a chessboard."""
+    run, _ = automatic
+    assert isinstance(run.classifier.record.familiarity.told_by, ClassGaussian)
+    chessboard = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((12, 12)))
+    strange = np.repeat((255 * chessboard).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+    assert run.classifier.predict(strange)[0].unfamiliar
+    assert run.evaluation.num_unfamiliar < 0.5 * run.evaluation.metrics.num_images
 
 
 def test_the_file_answers_as_the_training_said(automatic: Any, two_classes: Path) -> None:
@@ -197,6 +224,7 @@ def test_a_stop_keeps_the_first_answer(
         ({"budget": 60}, "any"),
         ({"recipe": "best"}, "any"),
         ({"epochs": 3}, None),
+        ({"fine_tune_epochs": 2}, None),
         ({"deterministic": True}, None),
         ({"recipe": "classic"}, None),
         ({"two_phase": True}, None),

@@ -138,6 +138,19 @@ def summary(run: TrainingRun) -> dict[str, Any]:
     }
 
 
+def _effort(run: TrainingRun) -> str:
+    """Say in a line what the training took."""
+    seconds, fitted = sum(run.durations_s.values()), run.fitted
+    if fitted.head_epochs == fitted.epochs == 1:
+        return f"{seconds:.0f} s; the pretrained network was left as it is, its head solved for"
+    line = f"{seconds:.0f} s, {run.images_per_s:,.0f} images/s in training in {run.precision}"
+    if fitted.best_epoch is not None:
+        line += f", best epoch {fitted.best_epoch + 1} of {fitted.epochs}"
+    return line + (
+        f", the first {fitted.head_epochs} of the head only" if fitted.head_epochs else ""
+    )
+
+
 def print_summary(run: TrainingRun) -> None:
     """Print the result of a training: accuracy, classes, files and the next command."""
     console = result_console()
@@ -156,14 +169,7 @@ def print_summary(run: TrainingRun) -> None:
     if run.before is not None:
         console.print()
         console.print(comparison_table(run.before.metrics, metrics))
-    seconds = sum(run.durations_s.values())
-    best = run.fitted.best_epoch
-    num_head = run.fitted.head_epochs
-    console.print(
-        f"\n{seconds:.0f} s, {run.images_per_s:,.0f} images/s in training in {run.precision}"
-        + (f", best epoch {best + 1} of {run.fitted.epochs}" if best is not None else "")
-        + (f", the first {num_head} of the head only" if num_head else "")
-    )
+    console.print(f"\n{_effort(run)}")
     if run.bundle is not None:
         file = escape(shown_path(run.bundle))
         console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)

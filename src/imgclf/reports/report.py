@@ -78,6 +78,7 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
         "classes": run.class_names,
         "headline": sections.headline(run),
         "warnings": run.record["warnings"],
+        "course": sections.course(run),
         "history": sections.history(run),
         "confusion": confusion.tolist(),
         "confused": [(pair.true_class, pair.predicted_class, pair.num_images) for pair in pairs],

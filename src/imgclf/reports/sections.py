@@ -11,10 +11,11 @@ from imgclf.classifiers.bundle import Manifest
 from imgclf.classifiers.classifier import Classifier
 from imgclf.figures.predictions import FloatArray, ratio
 from imgclf.figures.ranking import precision_recall_curve, roc_curve
+from imgclf.reports.page import shown_share
 from imgclf.runs.record import RunRecord
 
 __all__ = [
-    "class_figures", "curves", "data_section", "headline", "history", "model_section",
+    "class_figures", "course", "curves", "data_section", "headline", "history", "model_section",
     "reliability", "slider", "threshold_rows",
 ]  # fmt: skip
 
@@ -61,6 +62,29 @@ def history(run: RunRecord) -> dict[str, Any]:
         "best_epoch": run.record["best_epoch"],
         "learning_rates": run.record["learning_rates"],
     }
+
+
+CANDIDATES = {"fine_tuned": "fine-tuned", "from_scratch": "from random weights"}
+
+
+def course(run: RunRecord) -> list[str]:
+    """Say in sentences how the training went on from its first answer; none where it did not."""
+    recorded = run.record.get("course")
+    if not recorded:
+        return []
+    trials = []
+    for result in recorded["results"]:
+        height, width = result["image_size"]
+        trials.append(
+            f"A trial of {result['duration_s']:.0f} s ({CANDIDATES[result['name']]}, images of "
+            f"{height} x {width} pixels) reached {shown_share(result['accuracy'])}."
+        )
+    first = (
+        "The first answer, a head on the features of a pretrained network, was there after "
+        f"{recorded['first_s']:.0f} s: {shown_share(recorded['first_accuracy'])} of the validation "
+        "images."
+    )
+    return [first, *trials, recorded["reason"]]
 
 
 def class_figures(run: RunRecord) -> list[dict[str, Any]]:

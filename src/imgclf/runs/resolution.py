@@ -12,7 +12,7 @@ from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import ArgumentError
 from imgclf.options import is_pretrained
 from imgclf.runs.settings import AUTOMATIC, BY_RECIPE, Settings, check_names
-from imgclf.training.recipes import choose_recipe
+from imgclf.training.recipes import FINE_TUNE_EPOCHS, choose_recipe
 from imgclf.zoo.builder import origin_of
 from imgclf.zoo.registry import load_architecture
 
@@ -172,7 +172,11 @@ def improvement_of(settings: Settings, *, goes_on: bool = False) -> Improvement 
         >>> improvement_of(Settings()), improvement_of(Settings(epochs=3))
         ('any', None)
     """
-    is_open = settings.epochs is BY_RECIPE and settings.two_phase is None
+    is_open = (
+        settings.epochs is BY_RECIPE
+        and settings.two_phase is None
+        and settings.fine_tune_epochs == FINE_TUNE_EPOCHS
+    )
     has_time = settings.budget is not None and settings.two_phase is not False
     if (
         not (is_open or has_time)

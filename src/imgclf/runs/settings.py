@@ -28,6 +28,7 @@ from imgclf.runs.setting_kinds import (
     RangeKind,
     TextKind,
 )
+from imgclf.training.recipes import FINE_TUNE_EPOCHS
 
 if TYPE_CHECKING:
     from imgclf.data.batches.augmentation import Augmentation
@@ -340,7 +341,7 @@ class Settings:
         Setting(
             RETRAINING, "In two phases: epochs of the whole network, at the end.", Int(0, 1_000_000)
         ),
-    ] = 5
+    ] = FINE_TUNE_EPOCHS
     fine_tune_learning_rate: Annotated[
         float | None,
         Setting(

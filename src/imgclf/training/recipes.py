@@ -9,9 +9,12 @@ from typing import Literal
 from imgclf.data.batches.batch_size import usual_batch_size
 from imgclf.errors import ArgumentError
 
-__all__ = ["RECIPES", "Recipe", "RecipeName", "choose_recipe"]
+__all__ = ["FINE_TUNE_EPOCHS", "RECIPES", "Recipe", "RecipeName", "choose_recipe"]
 
 RecipeName = Literal["classic", "fast", "best"]
+
+FINE_TUNE_EPOCHS = 5
+"""Epochs of the whole network behind those of its head; each costs as much as hundreds of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,14 +32,12 @@ from imgclf.training.loop import fit
 from imgclf.training.objective import balanced_class_weights
 from imgclf.training.preconditions import require_counts
 from imgclf.training.progress import drawn_progress
+from imgclf.training.recipes import FINE_TUNE_EPOCHS
 from imgclf.training.schedules import Schedule, make_schedule
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.zoo.builder import origin_of
 
-__all__ = ["FINE_TUNE_EPOCHS", "fit_two_phase", "frozen_averages", "in_two_phases"]
-
-FINE_TUNE_EPOCHS = 5
-"""Epochs of fine-tuning; few, because each costs as much as hundreds of the head."""
+__all__ = ["fit_two_phase", "frozen_averages", "in_two_phases"]
 
 FINE_TUNE_SHARE = 0.1
 """Learning rate of fine-tuning as a share of the head's: the backbone changes only a little."""

@@ -48,6 +48,12 @@ function showLearning() {
   const { epochs, columns, best_epoch: best, learning_rates: rates } = data.history;
   const mark = best ? { x: best, label: `best: ${best}` } : null;
   const last = (values) => shortNumber(values[values.length - 1]);
+  for (const sentence of data.course) place("learning").insertBefore(make("p", {}, sentence), place("curves"));
+  if (epochs.length < 2) {
+    const figures = Object.entries(columns).filter(([, values]) => values[0] !== null && values[0] !== undefined);
+    place("learning").append(make("p", {}, figures.map(([name, values]) => `${name.replace("val_", "validation ")} ${shortNumber(values[0])}`).join(", ") + "."));
+    return;
+  }
   for (const name of ["loss", "accuracy"]) {
     const hasFigures = (values) => values && values.some((value) => value !== null);
     const series = [["validation", columns["val_" + name]], ["training", columns[name]]]
