@@ -10,6 +10,7 @@ machine that does nothing else.
 """
 
 import argparse
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -23,6 +24,7 @@ from imgclf.workflow.training import Settings, run_training
 from imgclf.zoo.builder import build_model, smallest_side
 from imgclf.zoo.registry import describe_architecture, find_architectures, load_architecture
 
+COSTS = Path(__file__).parents[1] / "src/imgclf/zoo/costs.json"
 PAGE = Path(__file__).parents[1] / "docs/architectures.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 HEADER = (
@@ -81,7 +83,15 @@ def measured_row(name: str, images: Path, epochs: int) -> str:
         f"| {accuracy} |\n"
     )
     print(describe_architecture(name).summary, row, flush=True)
+    write_cost(name, num_parameters, None if mflop is None else round(mflop))
     return row
+
+
+def write_cost(name: str, num_parameters: int, mflop: int | None) -> None:
+    """Put an architecture into the file that `imgclf architectures list` reads."""
+    costs = json.loads(COSTS.read_text()) | {name: {"parameters": num_parameters, "mflop": mflop}}
+    rows = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(costs.items())]
+    COSTS.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 
 def has_weights(name: str) -> bool:

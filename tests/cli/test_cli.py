@@ -344,5 +344,9 @@ def test_json_lists_architectures(imgclf_command: Run) -> None:
     """Architectures list and show print JSON for programs."""
     listed: dict[str, Any] = json.loads(imgclf_command("architectures", "list", "--json").stdout)
     assert {"three_conv", "one_hidden", "five_conv", "resnet9"} <= set(listed)
+    assert listed["efficientnet_lite"]["pretrained"] == "installed"
+    assert listed["convnext"]["pretrained"] == "on request"
+    assert listed["resnet9"]["pretrained"] is None
+    assert all(row["parameters"] > 0 for row in listed.values())
     shown = json.loads(imgclf_command("architectures", "show", "resnet9", "--json").stdout)
     assert shown["options"][0]["name"] == "filters"

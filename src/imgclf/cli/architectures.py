@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -17,10 +18,18 @@ from imgclf.cli._parameters import (
     parse_architecture,
 )
 from imgclf.conformance.template import write_plugin
+from imgclf.errors import ImgclfError
 from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape, shell_word
-from imgclf.options import Choice, Option, Weights
-from imgclf.zoo.registry import describe_architecture, find_architectures, load_architecture
+from imgclf.options import Choice, Option, Weights, is_pretrained
+from imgclf.runs.resolution import PRETRAINED
+from imgclf.zoo.costs import Cost, known_costs
+from imgclf.zoo.registry import (
+    Registration,
+    describe_architecture,
+    find_architectures,
+    load_architecture,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,25 +40,68 @@ app = typer.Typer(
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
-    """List the installed architectures and their packages.
+    """List the installed architectures: what they are, what they cost, which are pretrained.
 
     Example: `imgclf architectures list`
     """
-    found = find_architectures()
+    costs = known_costs()
+    rows = [_listed(name, found, costs) for name, found in find_architectures().items()]
     if as_json:
-        print_json({name: [str(item) for item in items] for name, items in found.items()})
+        print_json({row.pop("name"): row for row in map(asdict, rows)})
         return
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("architecture")
-    table.add_column("package")
-    for name, registrations in found.items():
-        table.add_row(escape(name), escape(" and ".join(map(str, registrations))))
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("architecture", no_wrap=True)
+    table.add_column("weights", justify="right", no_wrap=True)
+    table.add_column("MFLOP", justify="right", no_wrap=True)
+    table.add_column("pretrained", no_wrap=True)
+    table.add_column("what it is")
+    for row in rows:
+        table.add_row(
+            escape(f"{row.name} *" if row.name == PRETRAINED else row.name),
+            "" if row.parameters is None else f"{row.parameters / 1e6:.2f} M",
+            "" if row.mflop is None else f"{row.mflop:,}",
+            row.pretrained or "",
+            escape(row.summary),
+        )
     console = result_console()
     console.print(table)
-    if not found:
+    if not rows:
         console.print("None: imgclf runs without its metadata; install it: pip install -e .")
-    else:
-        console.print("\nNext: imgclf architectures show NAME")
+        return
+    console.print(
+        "\n* What `imgclf train` begins with. MFLOP: of a colour image of 96 x 96 pixels."
+        "\nNext: imgclf architectures show NAME"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A line of the list; `pretrained` says where the weights come from."""
+
+    name: str
+    summary: str
+    packages: tuple[str, ...]
+    pretrained: Literal["installed", "on request"] | None
+    parameters: int | None
+    mflop: int | None
+
+
+def _listed(name: str, found: Sequence[Registration], costs: Mapping[str, Cost]) -> _Listed:
+    packages = tuple(map(str, found))
+    cost = costs.get(name) if found[0].builtin else None
+    parameters, mflop = (cost.parameters, cost.mflop) if cost else (None, None)
+    try:
+        description = describe_architecture(name)
+    except ImgclfError as error:
+        summary = f"Of {' and '.join(packages)}. {error}"
+        return _Listed(name, summary, packages, None, parameters, mflop)
+    summary = description.summary
+    if not found[0].builtin:
+        summary = f"{summary} ({packages[0]})"
+    pretrained: Literal["installed", "on request"] | None = None
+    if any(isinstance(option.range, Weights) for option in description.options):
+        pretrained = "installed" if is_pretrained(description.options, {}) else "on request"
+    return _Listed(name, summary, packages, pretrained, parameters, mflop)
 
 
 @app.command("show")
