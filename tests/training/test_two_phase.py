@@ -15,10 +15,12 @@ from imgclf.data.store import cache
 from imgclf.errors import ArgumentError
 from imgclf.runs.resolution import resolve_settings
 from imgclf.training import frozen_features
+from imgclf.training.convex_head import fit_convex_head
 from imgclf.training.frozen_features import compute_features, divide_network
 from imgclf.training.loop import fit
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.training.two_phase import fit_two_phase, in_two_phases
+from imgclf.training.variants import MIRRORED, PLAIN, copies_of
 from imgclf.workflow.training import Settings, run_training
 from imgclf.workflow.transfer import frozen_convolutions
 from imgclf.zoo.builder import named_weights, origin_of
@@ -269,6 +271,35 @@ def test_the_head_is_not_trained_with_a_recipe_for_networks(
     assert chosen(**given, two_phase=False).optimizer == "auto"
     assert chosen(architecture=tiny).optimizer == "auto"
     assert chosen(**given, optimizer="sgd").optimizer == "sgd"
+
+
+def test_a_head_learns_from_copies_and_with_the_penalty_that_was_asked_for(
+    two_classes: Path,
+) -> None:
+    """Mirrored copies are further rows; the penalty is the solver's strength."""
+    train, val = imgclf.make_generators(two_classes, image_size=(32, 32))
+    model = imgclf.build_model("mobilenet_v3", (32, 32, 3))
+    fit_two_phase(
+        model, train, val, epochs=1, fine_tune_epochs=0, head_penalty=0.3, head_copies="mirrored"
+    )
+    frozen = divide_network(model).frozen
+    rows = [compute_features(frozen, train, variant=one) for one in (PLAIN, MIRRORED)]
+    expected = fit_convex_head(
+        np.concatenate(rows), np.tile(train.labels, 2), num_classes=2, strengths=[0.3]
+    )
+    np.testing.assert_array_equal(model.get_layer("head").kernel, expected.kernel)
+
+
+def test_many_images_have_fewer_copies() -> None:
+    """The rows of a head stay bounded; letters, which may not be mirrored, have no copies."""
+    assert len(copies_of("shifted", (96, 96), 1_000)) == 5
+    assert copies_of("shifted", (96, 96), 20_000) == (MIRRORED,)
+    assert copies_of("mirrored", (96, 96), 40_000) == ()
+    assert resolve_settings(Settings(recipe="best"), 1_000).head_copies == "shifted"
+    unmirrored = imgclf.Augmentation(rotation_range=5)
+    assert (
+        resolve_settings(Settings(recipe="best", augment=unmirrored), 1_000).head_copies == "none"
+    )
 
 
 def test_a_stop_in_the_first_phase_leaves_the_second_out(weights: str, batches: Any) -> None:

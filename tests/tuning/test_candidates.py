@@ -26,7 +26,7 @@ def test_the_default_candidate_is_the_studys_own() -> None:
     candidate = default_candidate("three_conv", plan(), SETTINGS)
     assert candidate.training == {
         "learning_rate": 0.002, "optimizer": "adam", "batch_size": 16, "augment": "light",
-        "image_size": [24, 32],
+        "image_size": [24, 32], "head_penalty": None, "head_copies": SETTINGS.training.head_copies,
     }  # fmt: skip
     assert candidate.epochs == 7
     assert candidate.value("filters") == candidate.options["filters"]

@@ -25,6 +25,7 @@ from imgclf.cli._settings import COMMON, with_settings
 from imgclf.cli._training import load_tensorflow, print_data
 from imgclf.machine.terminal import escape, shell_word
 from imgclf.runs.config import plain_value
+from imgclf.runs.settings import AUTOMATIC
 from imgclf.tuning.trial_settings import NOT_IN_TRIALS
 
 if TYPE_CHECKING:
@@ -61,18 +62,18 @@ def tune(
             "--architecture",
             "--arch",
             metavar="NAME[,NAME]",
-            help="Network, or several to choose from.",
+            help="Network, or several to choose from. auto: the head of the pretrained one.",
             autocompletion=complete_architecture,
             rich_help_panel=COMMON,
         ),
-    ] = "resnet9",
+    ] = AUTOMATIC,
     tune_: Annotated[
         str | None,
         typer.Option(
             "--tune",
             metavar="NAME,NAME",
             help="Names to search: options of the network, learning_rate, optimizer, "
-            "batch_size, augment, image_size.",
+            "batch_size, augment, image_size, head_penalty, head_copies.",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -174,10 +175,10 @@ def tune(
 ) -> None:
     """Search for the best options for a folder of images.
 
-    Defaults: a random search over the learning rate and the options that `resnet9` declares for a
-    search, 20 trials of 10 epochs. The first trial is always the defaults: what `imgclf train` does
-    in as many epochs. The validation images choose the best trial; it is evaluated on the test
-    images.
+    Defaults: a random search of 20 trials over the penalty of the pretrained network's head and the
+    copies of images that it learns from, which takes seconds a trial. With `--arch` the learning
+    rate and the options that the network declares, 10 epochs a trial. The first trial is always the
+    defaults. The validation images choose the best trial; it is evaluated on the test images.
 
     Example: `imgclf tune photos/ --arch three_conv --max-trials 10 --space filters=16,32`
     """

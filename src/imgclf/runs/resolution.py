@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from imgclf.data.reading.image_folder import ImageFolder
 
 __all__ = [
-    "Improvement", "improvement_of", "make_plan", "make_settings", "resolve_for_folder",
-    "resolve_settings",
+    "PRETRAINED", "Improvement", "improvement_of", "make_plan", "make_settings",
+    "resolve_for_folder", "resolve_settings", "trains_a_head_first",
 ]  # fmt: skip
 
 PRETRAINED = "efficientnet_lite"
@@ -136,7 +136,7 @@ def resolve_settings(settings: Settings, num_images: int, num_cut: int | None = 
     chosen: dict[str, Any] = asdict(choose_recipe(settings.recipe, num_images))
     chosen["val_split"] = min(VAL_SHARE, MOST_VAL_IMAGES / max(1, num_cut or 0))
     chosen["image_size"] = USUAL_IMAGE_SIZE
-    if _trains_a_head_first(settings):
+    if trains_a_head_first(settings):
         # One dense layer on features: a recipe's optimizer was chosen for whole networks.
         # So was its label smoothing, which costs such a layer accuracy.
         chosen |= {
@@ -149,7 +149,8 @@ def resolve_settings(settings: Settings, num_images: int, num_cut: int | None = 
         chosen["optimizer"] = "adam"  # A bare rate means Adam's, as everywhere in Keras.
     augment = chosen["augment"] if settings.augment is BY_RECIPE else settings.augment
     if not resolve_augmentation(augment).horizontal_flip:
-        chosen["mirrored_prediction"] = False  # Left and right may be what tells classes apart.
+        # Left and right may be what tells classes apart.
+        chosen |= {"mirrored_prediction": False, "head_copies": "none"}
     is_open = settings.image_size is BY_RECIPE and (
         settings.budget is not None or settings.architecture == PRETRAINED
     )
@@ -187,7 +188,7 @@ def improvement_of(settings: Settings, *, goes_on: bool = False) -> Improvement 
         return None
     if settings.architecture == AUTOMATIC:
         return "any"
-    return "fine_tuning" if (has_time or goes_on) and _trains_a_head_first(settings) else None
+    return "fine_tuning" if (has_time or goes_on) and trains_a_head_first(settings) else None
 
 
 def _with_architecture(settings: Settings) -> Settings:
@@ -208,11 +209,21 @@ def _with_architecture(settings: Settings) -> Settings:
     return replace(settings, fine_tune_epochs=settings.epochs)
 
 
-def _trains_a_head_first(settings: Settings) -> bool:
-    """Tell whether settings will be trained in two phases."""
+def trains_a_head_first(settings: Settings, architecture: str | None = None) -> bool:
+    """Tell whether a network will be trained in two phases, its head first.
+
+    Args:
+        settings: The settings.
+        architecture: Another network than theirs, with its default options.
+
+    Returns:
+        The answer.
+    """
     if settings.two_phase is not None:
         return settings.two_phase
-    return is_pretrained(load_architecture(settings.architecture).options, settings.options)
+    name = architecture or settings.architecture
+    options = settings.options if architecture is None else {}
+    return is_pretrained(load_architecture(name).options, options)
 
 
 def make_plan(directory: str | os.PathLike[str], settings: Settings) -> Plan:

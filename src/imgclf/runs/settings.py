@@ -351,6 +351,23 @@ class Settings:
             default_text="a tenth of the head's",
         ),
     ] = None
+    head_penalty: Annotated[
+        float | None,
+        Setting(
+            RETRAINING,
+            "In two phases: L2 penalty of a linear head.",
+            Float(1e-8, 1e4),
+            default_text="chosen on the validation images",
+        ),
+    ] = None
+    head_copies: Annotated[
+        Literal["none", "mirrored", "shifted"],
+        Setting(
+            RETRAINING,
+            "In two phases: varied copies of each image that a linear head learns from, too.",
+            default_text="none; shifted with the recipe best",
+        ),
+    ] = BY_RECIPE
     # Advanced
     seed: Annotated[
         int,

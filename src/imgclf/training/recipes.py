@@ -9,9 +9,10 @@ from typing import Literal
 from imgclf.data.batches.batch_size import usual_batch_size
 from imgclf.errors import ArgumentError
 
-__all__ = ["FINE_TUNE_EPOCHS", "RECIPES", "Recipe", "RecipeName", "choose_recipe"]
+__all__ = ["FINE_TUNE_EPOCHS", "RECIPES", "HeadCopies", "Recipe", "RecipeName", "choose_recipe"]
 
 RecipeName = Literal["classic", "fast", "best"]
+HeadCopies = Literal["none", "mirrored", "shifted"]
 
 FINE_TUNE_EPOCHS = 5
 """Epochs of the whole network behind those of its head; each costs as much as hundreds of them."""
@@ -33,6 +34,7 @@ class Recipe:
         average_weights: Whether the result is an exponential moving average of the weights.
         augment: Preset of the augmentation.
         mirrored_prediction: Whether predictions are the mean over an image and its mirror image.
+        head_copies: Copies of each image that a linear head on frozen features learns from, too.
     """
 
     epochs: int
@@ -45,6 +47,7 @@ class Recipe:
     average_weights: bool
     augment: str
     mirrored_prediction: bool
+    head_copies: HeadCopies
 
 
 RECIPES: tuple[RecipeName, ...] = ("classic", "fast", "best")
@@ -86,6 +89,7 @@ def choose_recipe(name: str, num_images: int) -> Recipe:
             average_weights=False,
             augment="classic",
             mirrored_prediction=False,
+            head_copies="none",
         )
     if name not in RECIPES:
         raise ArgumentError(f"recipe={name!r} is not accepted: give one of {', '.join(RECIPES)}.")
@@ -101,6 +105,7 @@ def choose_recipe(name: str, num_images: int) -> Recipe:
         average_weights=best,
         augment="strong" if best else "light",
         mirrored_prediction=best,
+        head_copies="shifted" if best else "none",
     )
 
 

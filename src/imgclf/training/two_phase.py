@@ -20,7 +20,7 @@ from imgclf.errors import ArgumentError
 from imgclf.machine.precision import Precision
 from imgclf.machine.terminal import Terminal
 from imgclf.options import is_pretrained
-from imgclf.training.convex_head import fit_convex_head, measure_head, set_head
+from imgclf.training.convex_head import DEFAULT_PATH, fit_convex_head, measure_head, set_head
 from imgclf.training.fit_result import FitResult
 from imgclf.training.frozen_features import (
     DividedNetwork,
@@ -32,9 +32,10 @@ from imgclf.training.loop import fit
 from imgclf.training.objective import balanced_class_weights
 from imgclf.training.preconditions import require_counts
 from imgclf.training.progress import drawn_progress
-from imgclf.training.recipes import FINE_TUNE_EPOCHS
+from imgclf.training.recipes import FINE_TUNE_EPOCHS, HeadCopies
 from imgclf.training.schedules import Schedule, make_schedule
 from imgclf.training.stop_request import StopOnRequest
+from imgclf.training.variants import copies_of
 from imgclf.zoo.builder import origin_of
 
 __all__ = ["fit_two_phase", "frozen_averages", "in_two_phases"]
@@ -76,6 +77,8 @@ def fit_two_phase(
     accumulate_steps: int = 1,
     clip_norm: float | None = None,
     class_weight: Literal["balanced"] | None = None,
+    head_penalty: float | None = None,
+    head_copies: HeadCopies = "none",
     patience: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     precision: Precision = "auto",
@@ -110,6 +113,9 @@ def fit_two_phase(
         accumulate_steps: As for `imgclf.fit`, in the second phase.
         clip_norm: As for `imgclf.fit`.
         class_weight: ``"balanced"`` or None.
+        head_penalty: L2 penalty of a linear head; None chooses it on the validation images.
+        head_copies: What a linear head learns from beside the images: ``"none"``, their
+            ``"mirrored"`` copies, or also ``"shifted"`` ones.
         patience: Early stopping of each phase, as for `imgclf.fit`.
         callbacks: Any Keras callbacks; each sees both phases.
         precision: Of the second phase's steps; features and head are float32.
@@ -152,7 +158,16 @@ def fit_two_phase(
     weights = balanced_class_weights(train.labels, train.num_classes) if class_weight else None
     steps = train.steps_per_epoch
     if divided.has_linear_head:
-        first = _solve_head(divided, train, val, features, weights, label_smoothing)
+        kinds = copies_of(head_copies, train.policy.image_size, train.num_samples)
+        with _drawn_features(verbose) as progress:
+            copies = [
+                compute_features(divided.frozen, train, variant=one, mode=store, progress=progress)
+                for one in kinds
+            ]
+        first = _solve_head(
+            divided, train, val, features, copies, class_weight=weights,
+            label_smoothing=label_smoothing, penalty=head_penalty,
+        )  # fmt: skip
     else:
         with drawn_progress(verbose, train.batch_size) as drawing:
             first = fit(
@@ -204,18 +219,22 @@ def _solve_head(
     train: Batches,
     val: Batches | None,
     features: Sequence[NDArray[np.float32]],
-    class_weights: Mapping[int, float] | None,
+    copies: Sequence[NDArray[np.float32]],
+    *,
+    class_weight: Mapping[int, float] | None,
     label_smoothing: float,
+    penalty: float | None,
 ) -> FitResult:
     """Find the best head at once; its figures stand for one epoch."""
     found = fit_convex_head(
-        features[0],
-        train.labels,
+        np.concatenate([features[0], *copies]) if copies else features[0],
+        np.tile(train.labels, 1 + len(copies)),
         None if val is None else features[1],
         None if val is None else val.labels,
         num_classes=train.num_classes,
-        class_weight=class_weights,
+        class_weight=class_weight,
         label_smoothing=label_smoothing,
+        strengths=DEFAULT_PATH if penalty is None else (penalty,),
     )
     set_head(divided.head, found)
     splits = {"": (features[0], train)}

@@ -10,10 +10,15 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MIRRORED", "PLAIN", "Variant", "shifted_variants"]
+    from imgclf.training.recipes import HeadCopies
+
+__all__ = ["MIRRORED", "PLAIN", "Variant", "copies_of", "shifted_variants"]
 
 SHIFT_SHARE = 1 / 16
 """Shift of `shifted_variants` as a share of the side: 14 pixels of 224."""
+
+MOST_ROWS = 50_000
+"""Rows of features of images and copies together: 256 MB of 1,280 features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +78,25 @@ def shifted_variants(image_size: tuple[int, int]) -> tuple[Variant, ...]:
         Variant(mirrored=True, shift=(down, -right)),
         Variant(mirrored=True, shift=(-down, right)),
     )
+
+
+def copies_of(
+    kind: HeadCopies, image_size: tuple[int, int], num_images: int
+) -> tuple[Variant, ...]:
+    """Return the variants beside the plain images that a head learns from.
+
+    Args:
+        kind: ``"none"``, ``"mirrored"``, or ``"shifted"``: mirrored and four shifted ones.
+        image_size: ``(height, width)`` in pixels.
+        num_images: Training images; of many, fewer variants are taken, or none: each costs another
+            pass through the backbone, and many images have little to learn from copies.
+
+    Returns:
+        The variants.
+    """
+    wanted = {
+        "none": (),
+        "mirrored": (MIRRORED,),
+        "shifted": (MIRRORED, *shifted_variants(image_size)),
+    }[kind]
+    return wanted[: max(0, MOST_ROWS // max(1, num_images) - 1)]

@@ -76,6 +76,8 @@ def default_candidate(
         "batch_size": plan.batch_size,
         "augment": presets[0] if presets else None,
         "image_size": list(plan.policy.image_size),
+        "head_penalty": settings.training.head_penalty,
+        "head_copies": settings.training.head_copies,
     }
     return Candidate(architecture, options, training, settings.training.epochs)
 
@@ -144,7 +146,7 @@ def searched_values(candidate: Candidate, space: Space) -> dict[str, Value] | No
         inside = (
             value in dimension.values
             if dimension.values
-            else dimension.low <= cast("float", value) <= dimension.high
+            else value is not None and dimension.low <= cast("float", value) <= dimension.high
         )
         if not inside:
             return None

@@ -10,7 +10,10 @@ from typing import cast
 from imgclf.errors import ArgumentError
 from imgclf.options import Choice, Float, Int, Option, Value
 
-__all__ = ["TRAINING_OPTIONS", "Dimension", "default_dimension", "find_option", "parse_dimension"]
+__all__ = [
+    "HEAD_NAMES", "TRAINING_OPTIONS", "Dimension", "default_dimension", "find_option",
+    "parse_dimension",
+]  # fmt: skip
 
 TRAINING_OPTIONS = (
     Option("learning_rate", Float(1e-7, 10.0, log=True), 1e-3),
@@ -29,9 +32,14 @@ TRAINING_OPTIONS = (
     ),
     # A side of a square; every size has its own decoded pixels, so sizes are listed one by one.
     Option("image_size", Int(8, 4096, search=[64, 96, 128]), 96),
+    Option("head_penalty", Float(1e-4, 1.0, log=True), 0.01),
+    Option("head_copies", Choice(values=["none", "mirrored", "shifted"]), "none"),
 )  # fmt: skip
 """Options of the training that can be searched, beside those of the architectures. A test compares
 them with what `fit` and the augmentation presets accept."""
+
+HEAD_NAMES = ("head_penalty", "head_copies")
+"""Options of a linear head on frozen features; its solver knows no others."""
 
 USUAL_RATE = 1e-3
 """Adam's usual learning rate."""

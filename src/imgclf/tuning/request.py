@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
+from imgclf.runs.resolution import PRETRAINED, trains_a_head_first
 from imgclf.runs.setting_kinds import DurationKind
-from imgclf.runs.settings import Settings, check_names
+from imgclf.runs.settings import AUTOMATIC, Settings, check_names
+from imgclf.tuning.dimensions import HEAD_NAMES
 from imgclf.tuning.pool import WorkerPool, open_pool
 from imgclf.tuning.proposals import Strategy, require_strategy
 from imgclf.tuning.search_spec import SearchLimits, SearchSpec
@@ -56,7 +58,7 @@ class SearchRequest:
         ArgumentError: A value is not accepted.
     """
 
-    architecture: str | Sequence[str] = "resnet9"
+    architecture: str | Sequence[str] = AUTOMATIC
     max_trials: int = 20
     trial_epochs: int = 10
     strategy: Strategy = "random"
@@ -100,9 +102,32 @@ class SearchRequest:
     @property
     def settings(self) -> Settings:
         """Settings of the trials; what is not given is left to the recipe."""
-        first = self.architecture if isinstance(self.architecture, str) else self.architecture[0]
+        names = self._names
+        first = names if isinstance(names, str) else names[0]
         name = first.split(",")[0]
-        return Settings(architecture=name, epochs=self.trial_epochs, **self.given)
+        own = {"fine_tune_epochs": 0} if self.architecture == AUTOMATIC else {}
+        return Settings(architecture=name, epochs=self.trial_epochs, **{**own, **self.given})
+
+    @property
+    def _names(self) -> str | Sequence[str]:
+        """Names of the architectures; ``auto`` searches the head of the pretrained network."""
+        return PRETRAINED if self.architecture == AUTOMATIC else self.architecture
+
+    @property
+    def _searched(self) -> Sequence[str] | None:
+        """Names that are searched; None takes the learning rate and what architectures declare."""
+        if self.tune is not None:
+            return self.tune
+        settings = self.settings
+        heads_only = settings.fine_tune_epochs == 0 and settings.two_phase is not False
+        if heads_only and all(trains_a_head_first(settings, name) for name in self._each_name):
+            return HEAD_NAMES
+        return None
+
+    @property
+    def _each_name(self) -> Sequence[str]:
+        names = self._names
+        return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
     def spec(self, settings: Settings) -> SearchSpec:
         """Return the description of the search.
@@ -134,7 +159,7 @@ class SearchRequest:
     def _space(self, learning_rate: object) -> Space:
         """Return the space around a rate; what is no number leaves it to the optimizer."""
         rate = {"learning_rate": learning_rate} if isinstance(learning_rate, float) else {}
-        return make_space(self.architecture, tune=self.tune, space=self.space, **rate)
+        return make_space(self._names, tune=self._searched, space=self.space, **rate)
 
     def _limits(self) -> SearchLimits:
         try:

@@ -34,6 +34,7 @@ from imgclf.tuning.study import Study, open_study, study_key
 from imgclf.tuning.summary_files import write_summary_files
 from imgclf.tuning.tensorboard import TrialLogs
 from imgclf.tuning.trials import Trial
+from imgclf.workflow.time_budget import size_of_photos
 
 __all__ = ["data_digest", "run_tuning", "tune_folder"]
 
@@ -61,6 +62,10 @@ def tune_folder(
     num_classes = len(folders["train"].class_names)
     settings = settle_optimizer(settings, request.architectures, num_classes)
     plan = make_plan(directory, settings)
+    if settings.size_is_open:
+        size = size_of_photos(folders, plan)
+        settings = replace(settings, image_size=size, size_is_open=False)
+        plan = make_plan(directory, settings)
     data = build_data(plan, observer.scanning, folders=folders)
     observer.scanned(data)
     digest = data_digest(data.train, data.val)

@@ -14,13 +14,16 @@ import tensorflow as tf
 
 from imgclf.classifiers.classifier import Classifier
 from imgclf.data.batches.dataset import Batches
+from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import TrainingError
-from imgclf.evaluation.evaluator import Evaluation, evaluate
+from imgclf.evaluation.results import figures_of
+from imgclf.figures.metrics import ClassificationMetrics, measure
 from imgclf.runs.settings import Settings
 from imgclf.tuning.candidate_training import TrialImages, build_images, build_network
 from imgclf.tuning.candidates import candidate_settings
 from imgclf.tuning.tasks import TrialTask
 from imgclf.workflow.learner import fit_by_settings
+from imgclf.workflow.measurement import answer_images
 
 __all__ = ["run_trial"]
 
@@ -54,15 +57,15 @@ def run_trial(task: TrialTask, report: Report) -> None:
         epoch = _fit(settings, model, images, execution, report)
         fit_s += time.monotonic() - began_s
         classifier = Classifier(model, images.val, mirrored=settings.mirrored_prediction)
-        evaluation = _measure(classifier, images.val)
-        accuracies.append(evaluation.accuracy)
-        losses.append(evaluation.metrics.log_loss)
-        if evaluation.accuracy == max(accuracies) and evaluation.accuracy not in accuracies[:-1]:
-            measured = classifier.with_changes(figures=evaluation.figures("val"))
+        metrics = _measure(classifier, images.val, settings.store)
+        accuracies.append(metrics.accuracy)
+        losses.append(metrics.log_loss)
+        if metrics.accuracy == max(accuracies) and metrics.accuracy not in accuracies[:-1]:
+            measured = classifier.with_changes(figures=figures_of(metrics, "val"))
             measured.save(Path(task.bundle))
             best = {
-                "num_correct": evaluation.metrics.num_correct,
-                "num_images": evaluation.metrics.num_images,
+                "num_correct": metrics.num_correct,
+                "num_images": metrics.num_images,
                 "num_parameters": model.count_params(),
                 "best_epoch": epoch,
             }
@@ -91,11 +94,11 @@ def _reshuffled(train: tf.data.Dataset, execution: int) -> tf.data.Dataset:
     return Batches(source, train.class_names, train.samples, train.plan)
 
 
-def _measure(classifier: Classifier, val: Batches) -> Evaluation:
-    evaluation = evaluate(classifier, val)
-    if not np.isfinite(evaluation.probabilities).all():
+def _measure(classifier: Classifier, val: Batches, store: StoreMode) -> ClassificationMetrics:
+    probabilities = answer_images(classifier, val, store)
+    if not np.isfinite(probabilities).all():
         raise TrainingError("The network's outputs are not numbers.")
-    return evaluation
+    return measure(val.labels, probabilities, val.class_names)
 
 
 class _EpochReporter(keras.callbacks.Callback):

@@ -39,7 +39,7 @@ from imgclf.training.stop_request import StopOnRequest
 from imgclf.training.trackers import make_trackers
 from imgclf.training.two_phase import fit_two_phase, frozen_averages, in_two_phases
 from imgclf.training.weight_average import AVERAGED_SHARE
-from imgclf.workflow.time_budget import budget_of, typical_side
+from imgclf.workflow.time_budget import budget_of, size_of_photos
 from imgclf.workflow.transfer import copy_weights, frozen_convolutions
 from imgclf.zoo.builder import build_model, build_unloaded, origin_of
 
@@ -151,7 +151,7 @@ def plan_task(
     began_s = time.monotonic()
     if settings.budget_s is None:
         if settings.size_is_open:
-            size = _size_of_photos(folders, plan)
+            size = size_of_photos(folders, plan)
             settings = replace(settings, image_size=size, size_is_open=False)
             plan = replace(plan, policy=replace(plan.policy, image_size=size))
         return Task(plan, settings, folder, None, began_s)
@@ -162,20 +162,6 @@ def plan_task(
     plan = replace(plan, policy=replace(plan.policy, image_size=budget.image_size))
     observer.planned(budget)
     return Task(plan, settings, folder, budget, began_s)
-
-
-PRETRAINED_SIDE = 224
-"""Side, in pixels, of the images that backbones were trained on; larger ones gain nothing."""
-
-SMALLEST_PRETRAINED_SIDE = 96
-"""Small images are enlarged to it: below it the last map of a backbone has two pixels a side."""
-
-
-def _size_of_photos(folders: Folders, plan: Plan) -> tuple[int, int]:
-    """Return a size for a pretrained network: that of the photos, in steps of 32 pixels."""
-    side = 32 * round(typical_side(folders["train"], plan) / 32)
-    side = min(max(side, SMALLEST_PRETRAINED_SIDE), PRETRAINED_SIDE)
-    return side, side
 
 
 def learn(

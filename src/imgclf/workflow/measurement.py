@@ -25,7 +25,7 @@ from imgclf.training.two_phase import in_two_phases
 from imgclf.workflow.familiar_images import learn_familiar_images
 from imgclf.workflow.learner import Learned
 
-__all__ = ["Answer", "HeldOut", "make_answer", "measure_held_out"]
+__all__ = ["Answer", "HeldOut", "answer_images", "make_answer", "measure_held_out"]
 
 ANSWERED_TOGETHER = 1024
 """Rows of features that go through a head at a time."""
@@ -85,7 +85,7 @@ def make_answer(learned: Learned, split_sha256: str) -> Answer:
     """
     data, settings = learned.data, learned.settings
     bare = Classifier(learned.model, data.train, mirrored=settings.mirrored_prediction)
-    val_probabilities = _answers(bare, data.val, settings.store)
+    val_probabilities = answer_images(bare, data.val, settings.store)
     calibration = calibrate(data.val.labels, val_probabilities)
     classifier = bare.with_changes(
         calibration=calibration,
@@ -98,10 +98,20 @@ def make_answer(learned: Learned, split_sha256: str) -> Answer:
     )
 
 
-def _answers(classifier: Classifier, batches: Batches, store: StoreMode) -> NDArray[np.float64]:
+def answer_images(
+    classifier: Classifier, batches: Batches, store: StoreMode
+) -> NDArray[np.float64]:
     """Answer images; of a pretrained network the features are kept, and the head is quick.
 
-    They come from the engine for features, within 1e-5 of those of the network as a whole.
+    They come from the engine for features, within about 1e-5 of those of the network as a whole.
+
+    Args:
+        classifier: The classifier, not calibrated yet.
+        batches: Images in its input policy.
+        store: Where features are kept.
+
+    Returns:
+        float64 ``(num_images, num_classes)``.
     """
     if classifier.record.mirrored or not in_two_phases(classifier.model, None):
         return classifier.predict_pixels(batches.pixels())

@@ -26,7 +26,13 @@ from imgclf.zoo.builder import build_model
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["budget_of", "typical_side"]
+__all__ = ["budget_of", "size_of_photos", "typical_side"]
+
+PRETRAINED_SIDE = 224
+"""Side, in pixels, of the images that backbones were trained on; larger ones gain nothing."""
+
+SMALLEST_PRETRAINED_SIDE = 96
+"""Small images are enlarged to it: below it the last map of a backbone has two pixels a side."""
 
 DECODED_SAMPLE = 24
 """Files that are decoded to estimate the scan."""
@@ -138,6 +144,21 @@ def typical_side(folder: ImageFolder, plan: Plan) -> float:
         The median of their shorter sides, in pixels; that of a usual photo where none can be read.
     """
     return _sample(folder, plan)[1]
+
+
+def size_of_photos(folders: Folders, plan: Plan) -> tuple[int, int]:
+    """Return a size for a pretrained network: that of the photos, in steps of 32 pixels.
+
+    Args:
+        folders: What was read of the images' folders.
+        plan: How they are read.
+
+    Returns:
+        ``(height, width)``, from 96 to 224 pixels.
+    """
+    side = 32 * round(typical_side(folders["train"], plan) / 32)
+    side = min(max(side, SMALLEST_PRETRAINED_SIDE), PRETRAINED_SIDE)
+    return side, side
 
 
 def _sample(folder: ImageFolder, plan: Plan) -> tuple[float, float]:
