@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 import imgclf
+from imgclf.classifiers import explanation
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.explanation import feature_layer, grad_cam, occlusion, overlay
+from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import ArgumentError
 
 
@@ -110,3 +113,34 @@ def test_an_unknown_label_is_refused(trained: Any, two_classes: Path) -> None:
     """Asking for a class that does not exist names those that do."""
     with pytest.raises(ArgumentError, match="'dark', 'light'"):
         trained.classifier.explain(two_classes / "dark" / "000.png", label="purple")
+
+
+@pytest.mark.parametrize("name", ["three_conv", "efficientnet_lite"])
+def test_the_gradient_is_that_of_the_whole_network(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recording only what follows the maps gives the heat that recording everything gives."""
+    model = imgclf.build_model(name, (48, 48, 3), 3)
+    images = np.random.default_rng(0).integers(0, 256, (9, 48, 48, 3), np.uint8)
+    policy, classes = InputPolicy((48, 48), 3), np.arange(9) % 3
+    in_parts = explanation.grad_cam(model, policy, images, classes)
+    monkeypatch.setattr(explanation, "_passes_by", lambda *_: True)
+    np.testing.assert_allclose(
+        in_parts, explanation.grad_cam(model, policy, images, classes), atol=1e-3
+    )
+
+
+def test_a_way_around_the_last_map_is_seen() -> None:
+    """A network that also pools an earlier map is recorded as a whole."""
+    image = keras.Input((16, 16, 3), dtype="uint8")
+    early = keras.layers.Conv2D(4, 3, name="early")(keras.layers.Rescaling(1 / 255)(image))
+    late = keras.layers.Conv2D(4, 3, name="late")(early)
+    pools = [keras.layers.GlobalAveragePooling2D()(maps) for maps in (early, late)]
+    for vector, expected in ((pools[1], False), (keras.layers.Concatenate()(pools), True)):
+        outputs = keras.layers.Dense(3, activation="softmax", name="head")(vector)
+        model = keras.Model(image, outputs)
+        assert explanation._passes_by(model.layers[-1].input, late) is expected
+        pixels = np.zeros((2, 16, 16, 3), np.uint8)
+        heat = explanation.grad_cam(model, InputPolicy((16, 16), 3), pixels, np.array([0, 1]))
+        assert heat is not None
+        assert heat.shape == (2, 16, 16)

@@ -138,21 +138,79 @@ def grad_cam(
         return None
     head = model.layers[-1]
     # The latest node: a channels-first network was made by calling its layers a second time.
-    features = model.get_layer(name)._inbound_nodes[-1].output_tensors  # noqa: SLF001
-    head_input = head._inbound_nodes[-1].input_tensors  # noqa: SLF001
-    inner = keras.Model(model.inputs, [features[0], head_input[0]])
+    maps = model.get_layer(name)._inbound_nodes[-1].output_tensors[0]  # noqa: SLF001
+    hidden = head._inbound_nodes[-1].input_tensors[0]  # noqa: SLF001
+    halves = _halves(model, maps, hidden)
     images = pixels.transpose(0, 3, 1, 2) if policy.data_format == "channels_first" else pixels
     is_flattened = any(isinstance(layer, keras.layers.Flatten) for layer in model.layers)
     cams: list[NDArray[np.float32]] = []
     for first in range(0, len(images), EXPLAINED_TOGETHER):
         some = slice(first, first + EXPLAINED_TOGETHER)
-        with float32_results(), tf.GradientTape() as tape:
-            maps, hidden = inner(tf.constant(images[some]), training=False)
-            logits = tf.matmul(hidden, head.kernel) + head.bias
-            gradient = tape.gradient(_class_logits(logits, classes[some]), maps)
+        with float32_results():
+            values, gradient = halves(tf.constant(images[some]), head, classes[some])
         weights = gradient if is_flattened else tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
-        cams.extend(tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1)).numpy())
+        cams.extend(tf.nn.relu(tf.reduce_sum(weights * values, axis=-1)).numpy())
     return np.stack([_resized(cam, policy.image_size) for cam in cams])
+
+
+_MapsAndGradient = Callable[
+    [tf.Tensor, keras.layers.Dense, NDArray[np.int64]], tuple[tf.Tensor, tf.Tensor]
+]
+
+
+def _halves(
+    model: keras.Model, maps: keras.KerasTensor, hidden: keras.KerasTensor
+) -> _MapsAndGradient:
+    """Return what computes the maps of images, and the gradient of a class's logit there.
+
+    Only what follows the maps is recorded for the gradient: a tape over the whole network keeps
+    every layer's output, 100 MB an image of 224 pixels a side.
+    """
+    if _passes_by(hidden, maps):
+        whole = keras.Model(model.inputs, [maps, hidden])
+
+        def recorded(
+            images: tf.Tensor, head: keras.layers.Dense, classes: NDArray[np.int64]
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            with tf.GradientTape() as tape:
+                values, vector = whole(images, training=False)
+                logits = tf.matmul(vector, head.kernel) + head.bias
+                wanted = _class_logits(logits, classes)
+            return values, tape.gradient(wanted, values)
+
+        return recorded
+    before, after = keras.Model(model.inputs, maps), keras.Model(maps, hidden)
+    call = tf.function(
+        lambda images: before(images, training=False), reduce_retracing=True, jit_compile=False
+    )
+
+    def in_two_parts(
+        images: tf.Tensor, head: keras.layers.Dense, classes: NDArray[np.int64]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        values = call(images)
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            logits = tf.matmul(after(values, training=False), head.kernel) + head.bias
+            wanted = _class_logits(logits, classes)
+        return values, tape.gradient(wanted, values)
+
+    return in_two_parts
+
+
+def _passes_by(hidden: keras.KerasTensor, maps: keras.KerasTensor) -> bool:
+    """Tell whether something reaches the head from the image without going through the maps."""
+    waiting, seen = [hidden], {id(maps)}
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        operation, node_index, _ = tensor._keras_history  # noqa: SLF001
+        inputs = operation._inbound_nodes[node_index].input_tensors  # noqa: SLF001
+        if not inputs:
+            return True
+        waiting.extend(inputs)
+    return False
 
 
 def _class_logits(logits: tf.Tensor, classes: NDArray[np.int64]) -> tf.Tensor:
