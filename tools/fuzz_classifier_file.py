@@ -343,6 +343,7 @@ def save_originals(folder: Path) -> None:
     from imgclf.classifiers.classifier import Classifier
     from imgclf.classifiers.familiarity import fit_familiarity
     from imgclf.classifiers.fingerprints import fingerprint_images
+    from imgclf.classifiers.lazy_model import LazyModel
     from imgclf.classifiers.record import ClassifierRecord
     from imgclf.data.pixels.input_policy import InputPolicy
     from imgclf.zoo.builder import build_model
@@ -368,7 +369,7 @@ def save_originals(folder: Path) -> None:
         sha256 = [hashlib.sha256(bytes([index])).hexdigest() for index in range(30)]
         threshold = ThresholdRecord(min_precision=0.9, value=0.5, coverage=0.5, precision=0.95)
         record = ClassifierRecord(
-            model=model,
+            network=LazyModel(model),
             class_names=classes,
             policy=policy,
             figures=Figures(

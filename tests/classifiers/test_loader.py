@@ -319,6 +319,7 @@ def test_what_is_compared_with_every_image_is_small(
 def test_no_honest_file_meets_a_cap(tmp_path: Path) -> None:
     """1,000 classes, ConvNeXt at 512 x 512 pixels, 10 million training images: all are loaded."""
     from imgclf.classifiers.fingerprints import TrainingFingerprints
+    from imgclf.classifiers.lazy_model import LazyModel
     from imgclf.classifiers.record import ClassifierRecord
     from imgclf.zoo.activations import MAX_ACTIVATION_BYTES, activation_bytes
 
@@ -328,7 +329,10 @@ def test_no_honest_file_meets_a_cap(tmp_path: Path) -> None:
     hashes = np.arange(10_000_000, dtype=np.uint64)
     known = TrainingFingerprints(hashes, np.zeros((1_000, 192), np.float32))
     record = ClassifierRecord(
-        model=model, class_names=names, policy=InputPolicy((32, 32)), fingerprints=known
+        network=LazyModel(model),
+        class_names=names,
+        policy=InputPolicy((32, 32)),
+        fingerprints=known,
     )
     again = load(Classifier.of(record).save(tmp_path / "large.imgclf"))
     assert again.class_names == tuple(names)

@@ -1,13 +1,17 @@
 """The .imgclf file: one ZIP that is a classifier; written whole or not at all, read with distrust.
 
-Layout (format 1), all members stored without compression:
+Layout (format 2), all members stored without compression:
 
 - ``manifest.json``: architecture, options, input policy, classes, versions, figures, and the sha256
   and size of the other members;
 - ``weights.safetensors``: the weights, keyed by layer names;
 - ``probe.safetensors``: an input and the network's own output for it, which it must give again;
 - ``training.safetensors``, optional: what is remembered of the training images;
-- ``familiarity.safetensors``, optional: how training images look to the network.
+- ``familiarity.safetensors``, optional: how training images look to the network;
+- ``network.tflite``, optional: the network for LiteRT, as
+  `imgclf.classifiers.answer_network.convert_answers` makes it from these very weights.
+
+Format 1 had no ``network.tflite``; it is read, too.
 
 The comment at the end of the ZIP holds the sha256 of every byte before it, so no changed byte
 goes unnoticed. Nothing in a bundle is ever executed or unpickled.
@@ -64,7 +68,13 @@ MEMBERS = {
 }
 """The members of a bundle, and the largest size of each in bytes."""
 
-OPTIONAL_MEMBERS = {"training.safetensors": 1024**3, "familiarity.safetensors": 1024**3}
+NETWORK = "network.tflite"
+
+OPTIONAL_MEMBERS = {
+    "training.safetensors": 1024**3,
+    "familiarity.safetensors": 1024**3,
+    NETWORK: 2 * 1024**3,
+}
 """Members that a bundle may have or not: the manifest lists those that it has."""
 
 LARGEST = MEMBERS | OPTIONAL_MEMBERS
@@ -72,7 +82,7 @@ LARGEST = MEMBERS | OPTIONAL_MEMBERS
 MAX_FILE_BYTES = sum(LARGEST.values()) + 1024**2
 
 MAX_DIRECTORY_BYTES = 4096
-"""Of the list of members at the end of the ZIP; five take 400 bytes."""
+"""Of the list of members at the end of the ZIP; six take 500 bytes."""
 
 COMMENT_PREFIX = b"imgclf sha256 "
 COMMENT_BYTES = len(COMMENT_PREFIX) + 64
@@ -96,6 +106,7 @@ class Bundle:
         size_bytes: Size of the file.
         training: What is remembered of the training images; None where nothing is.
         familiarity: How training images look to the network; None where that is not known.
+        network: The network for LiteRT; None where the file has none.
     """
 
     manifest: Manifest
@@ -104,6 +115,7 @@ class Bundle:
     size_bytes: int
     training: Tensors | None = None
     familiarity: Tensors | None = None
+    network: bytes | None = None
 
 
 def write_bundle(
@@ -113,6 +125,7 @@ def write_bundle(
     probe: Tensors,
     training: Tensors | None = None,
     familiarity: Tensors | None = None,
+    network: bytes | None = None,
 ) -> Manifest:
     """Write a bundle in one step: a crash or a full disk leaves an earlier file as it was.
 
@@ -123,6 +136,7 @@ def write_bundle(
         probe: The probe's tensors.
         training: What is remembered of the training images.
         familiarity: How training images look to the network.
+        network: The network for LiteRT.
 
     Returns:
         The manifest as it was written.
@@ -137,6 +151,8 @@ def write_bundle(
     for name, tensors in (("training", training), ("familiarity", familiarity)):
         if tensors is not None:
             members[f"{name}.safetensors"] = save_tensors(tensors)
+    if network is not None:
+        members[NETWORK] = network
     records = {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
         for name, content in members.items()
@@ -184,12 +200,16 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
             manifest = _read_manifest(_read_member(archive, places[MANIFEST], file), file)
             _verify_names(manifest, places, file)
             tensors: dict[str, Tensors] = {}
+            network = None
             for name, record in manifest.members.items():
                 content = _read_member(archive, places[name], file)
                 if (record.size_bytes, record.sha256) != (len(content), _sha256(content)):
                     raise _damaged(file, f"{name} is not the one that the manifest names")
-                tensors[name.removesuffix(".safetensors")] = _load_tensors(name, content, file)
-    return Bundle(manifest, size_bytes=size, **tensors)
+                if name == NETWORK:
+                    network = content
+                else:
+                    tensors[name.removesuffix(".safetensors")] = _load_tensors(name, content, file)
+    return Bundle(manifest, size_bytes=size, network=network, **tensors)
 
 
 def _write_atomically(path: Path, members: Mapping[str, bytes]) -> None:
@@ -339,8 +359,8 @@ def _read_manifest(text: bytes, file: Path) -> Manifest:
     except ManifestError as error:
         if error.found_format is not None:
             raise BundleError(
-                f"{file} has format {error.found_format!r}; this imgclf reads format {FORMAT}: "
-                "upgrade with pip install -U imgclf."
+                f"{file} has format {error.found_format!r}; this imgclf reads formats 1 to "
+                f"{FORMAT}: upgrade with pip install -U imgclf."
             ) from error
         raise _damaged(file, str(error)) from error
 

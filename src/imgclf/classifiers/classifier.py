@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from imgclf.classifiers.abstention import find_threshold
-from imgclf.classifiers.bundle import CalibrationRecord, DataRecord, Figures
+from imgclf.classifiers.answers import Engine, FeatureWatch, LiteRtEngine
 from imgclf.classifiers.calibration import apply_temperature
-from imgclf.classifiers.explanation import Explanation, grad_cam, occlusion
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW, Familiarity
-from imgclf.classifiers.features import feature_tensors
 from imgclf.classifiers.fingerprints import TrainingFingerprints
-from imgclf.classifiers.inference import Engine, FeatureWatch, make_engine
-from imgclf.classifiers.packer import pack
-from imgclf.classifiers.record import ClassifierRecord
-from imgclf.data.batches.dataset import Batches
+from imgclf.classifiers.lazy_model import LazyModel
+from imgclf.classifiers.record import ClassifierRecord, ConvertedNetwork
 from imgclf.data.pixels.decoder import Source, decode
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.pixels.sources import as_missing, decode_sources, expand_sources
-from imgclf.errors import ArgumentError, ImageError
+from imgclf.engines.litert import LiteRtNetwork
+from imgclf.errors import ArgumentError, EngineError, ImageError
+
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import NDArray
+
+    from imgclf.classifiers.bundle import CalibrationRecord, DataRecord, Figures
+    from imgclf.classifiers.explanation import Explanation
+    from imgclf.data.batches.dataset import Batches
+
+_logger = logging.getLogger(__name__)
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -86,15 +92,21 @@ class Classifier:
         Raises:
             ArgumentError: `batches` carries no classes, or the model does not fit it.
         """
+        from imgclf.classifiers.inference import make_engine
+        from imgclf.data.batches.dataset import Batches
+
         if not isinstance(batches, Batches):
             raise ArgumentError(
                 f"{type(batches).__name__} carries no class names: pass the batches that "
                 "imgclf.make_generators returned, Classifier(model, train)."
             )
         self._record = ClassifierRecord(
-            model=model, class_names=batches.class_names, policy=batches.policy, **parts
+            network=LazyModel(model),
+            class_names=batches.class_names,
+            policy=batches.policy,
+            **parts,
         )
-        self._engine = make_engine(model, batches.policy, mirrored=self._record.mirrored)
+        self._engine: Engine = make_engine(model, batches.policy, mirrored=self._record.mirrored)
 
     @classmethod
     def of(cls, record: ClassifierRecord, engine: Engine | None = None) -> Classifier:
@@ -102,17 +114,43 @@ class Classifier:
 
         Args:
             record: All that makes it this one.
-            engine: What runs its network; None makes it.
+            engine: What runs its network; None makes that of Keras.
 
         Returns:
             The classifier.
         """
         classifier = cls.__new__(cls)
         classifier._record = record  # noqa: SLF001 - its own
-        classifier._engine = engine or make_engine(  # noqa: SLF001 - its own
-            record.model, record.policy, mirrored=record.mirrored
-        )
+        if engine is None:
+            from imgclf.classifiers.inference import make_engine
+
+            engine = make_engine(record.model, record.policy, mirrored=record.mirrored)
+        classifier._engine = engine  # noqa: SLF001 - its own
         return classifier
+
+    def as_saved(self) -> Classifier:
+        """Return this classifier with the engine that answers when its file is loaded.
+
+        Its network is converted for LiteRT, with the weights of this moment. Where that is not
+        possible, because LiteRT is missing or does not know a layer, Keras goes on answering.
+
+        Returns:
+            The classifier.
+        """
+        if self._engine.name == "litert":
+            return self
+        from imgclf.classifiers.answer_network import convert_answers
+        from imgclf.engines.fingerprint import network_fingerprint
+
+        record = self._record
+        try:
+            content = convert_answers(record.model, record.policy, mirrored=record.mirrored)
+            engine = LiteRtEngine(LiteRtNetwork(content))
+        except EngineError as error:
+            _logger.info("%s Keras answers.", error)
+            return self
+        converted = ConvertedNetwork(content, network_fingerprint(record.model))
+        return Classifier.of(replace(record, converted=converted), engine)
 
     def with_changes(
         self,
@@ -153,8 +191,13 @@ class Classifier:
 
     @property
     def model(self) -> keras.Model:
-        """The Keras model."""
+        """The Keras model; of a loaded classifier it is built when you first ask."""
         return self.record.model
+
+    @property
+    def engine(self) -> str:
+        """What computes its answers: ``"litert"`` or ``"keras"``."""
+        return self._engine.name
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -183,7 +226,7 @@ class Classifier:
 
     def __repr__(self) -> str:
         """Show classes and input."""
-        return f"<Classifier {self.model.name!r} of {self.class_names} on {self.policy.image_size}>"
+        return f"<Classifier of {self.class_names} on {self.policy.image_size}, {self.engine}>"
 
     def predict(
         self,
@@ -248,6 +291,8 @@ class Classifier:
         Example:
             >>> clf.explain("new.jpg").overlay().save("why.png")            # doctest: +SKIP
         """
+        from imgclf.classifiers.explanation import Explanation
+
         if label is not None and label not in self.class_names:
             raise ArgumentError(f"label={label!r} is no class: give one of {self.class_names}.")
         try:
@@ -271,6 +316,8 @@ class Classifier:
         Returns:
             float32 ``(batch, height, width)``, 0 to 1, and how they were made; see `Explanation`.
         """
+        from imgclf.classifiers.explanation import grad_cam, occlusion
+
         maps = grad_cam(self.model, self.policy, pixels, classes)
         if maps is not None:
             return maps, "grad_cam"
@@ -332,7 +379,7 @@ class Classifier:
     @property
     def feature_sizes(self) -> list[int]:
         """Number of features of each array that `features` returns."""
-        return [tensor.shape[-1] for tensor in feature_tensors(self.model)]
+        return list(self._engine.feature_sizes)
 
     def uncalibrated(
         self, pixels: NDArray[np.uint8], watch: FeatureWatch | None = None
@@ -381,6 +428,8 @@ class Classifier:
         Example:
             >>> clf.save("pets.imgclf")                                     # doctest: +SKIP
         """
+        from imgclf.classifiers.packer import pack
+
         return pack(self.record, self.uncalibrated, path)
 
     def _prediction(

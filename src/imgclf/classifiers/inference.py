@@ -1,34 +1,23 @@
-"""The one road from pixels to probabilities; every figure that imgclf prints comes along it."""
+"""From pixels to probabilities by Keras: for networks in training, and where LiteRT cannot run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from imgclf.classifiers.answers import Engine, FeatureWatch, all_classes
 from imgclf.classifiers.features import feature_tensors
 from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.errors import EngineError, in_one_line
 from imgclf.machine.precision import float32_results
 from imgclf.zoo.activations import activation_bytes
 
-__all__ = ["Engine", "FeatureWatch", "all_classes", "make_engine"]
-
-FeatureWatch = Callable[[list[NDArray[np.float32]]], None]
-"""Is told a chunk's features: ``(batch, features)`` of each of `feature_tensors`, maps averaged."""
-
-
-class Engine(Protocol):
-    """Turns batches of ``(batch, height, width, channels)`` uint8 pixels into probabilities."""
-
-    def __call__(
-        self, batches: Iterable[NDArray[np.uint8]], watch: FeatureWatch | None = None
-    ) -> NDArray[np.float64]:
-        """Return ``(num_images, num_classes)``; `watch` sees the features of the same pass."""
-
+__all__ = ["make_engine"]
 
 CHUNK_IMAGES = 32
 """Images that go through the network at a time, whatever the size of the batches that come in."""
@@ -76,7 +65,13 @@ def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = Fal
         outputs = []
         with float32_results():
             for chunk in _rechunk(batches, chunk_images):
-                output, *features = _run_chunk(call, chunk, policy)
+                try:
+                    output, *features = _run_chunk(call, chunk, policy)
+                except tf.errors.OpError as error:
+                    raise EngineError(
+                        f"TensorFlow stopped at {len(chunk)} images ({in_one_line(error)}): free "
+                        "some memory, or take smaller images."
+                    ) from error
                 outputs.append(output.numpy()[: len(chunk)])
                 if watch is not None:
                     watch([values.numpy()[: len(chunk)] for values in features])
@@ -84,7 +79,27 @@ def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = Fal
             return np.zeros((0, max(2, model.output_shape[-1])))
         return all_classes(np.concatenate(outputs))
 
-    return run
+    sizes = tuple(int(tensor.shape[-1]) for tensor in network.outputs[1:])
+    return _KerasEngine(run, sizes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _KerasEngine:
+    """The engine that `make_engine` made."""
+
+    run: Callable[[Iterable[NDArray[np.uint8]], FeatureWatch | None], NDArray[np.float64]]
+    feature_sizes: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Which engine it is."""
+        return "keras"
+
+    def __call__(
+        self, batches: Iterable[NDArray[np.uint8]], watch: FeatureWatch | None = None
+    ) -> NDArray[np.float64]:
+        """Return ``(num_images, num_classes)``; `watch` sees the features of the same pass."""
+        return self.run(batches, watch)
 
 
 def _with_pooled_features(outputs: list[tf.Tensor]) -> list[tf.Tensor]:
@@ -124,19 +139,3 @@ def _rechunk(batches: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArra
             del waiting[:size]
     if waiting:
         yield np.stack(waiting)
-
-
-def all_classes(outputs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return one column per class; the one sigmoid of two classes is that of the second.
-
-    Args:
-        outputs: float32 ``(num_images, 1)`` of a sigmoid, or ``(num_images, num_classes)``.
-
-    Returns:
-        float64 ``(num_images, num_classes)``, rows sum to 1.
-    """
-    probabilities = outputs.astype(np.float64)
-    if probabilities.shape[1] == 1:
-        return np.concatenate([1 - probabilities, probabilities], axis=1)
-    # Rows of a float32 softmax sum to 1 within 1e-6 only.
-    return probabilities / probabilities.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]

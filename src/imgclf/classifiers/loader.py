@@ -4,38 +4,60 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import keras
-
+from imgclf.classifiers.answers import Engine, LiteRtEngine
 from imgclf.classifiers.bundle import Bundle, Manifest, read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.familiarity import Familiarity
-from imgclf.classifiers.features import feature_tensors
 from imgclf.classifiers.fingerprints import TrainingFingerprints
+from imgclf.classifiers.lazy_model import LazyModel
 from imgclf.classifiers.probe_images import find_probe_fault
-from imgclf.classifiers.record import ClassifierRecord
+from imgclf.classifiers.record import ClassifierRecord, ConvertedNetwork
 from imgclf.data.pixels.decoder import DECODER_VERSION
-from imgclf.errors import BundleError, ImgclfError, PluginError, UnknownArchitectureError
+from imgclf.engines.litert import LiteRtNetwork, litert_version
+from imgclf.errors import (
+    BundleError,
+    EngineError,
+    ImgclfError,
+    PluginError,
+    UnknownArchitectureError,
+)
 from imgclf.zoo.builder import rebuild_model
 from imgclf.zoo.registry import load_architecture
 
-__all__ = ["build_classifier", "load"]
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["EngineName", "build_classifier", "load"]
+
+EngineName = Literal["auto", "litert", "keras"]
 
 _logger = logging.getLogger(__name__)
 
 
 def load(
-    path: str | os.PathLike[str], *, architecture: Callable[..., keras.Model] | None = None
+    path: str | os.PathLike[str],
+    *,
+    architecture: Callable[..., keras.Model] | None = None,
+    engine: EngineName = "auto",
+    num_threads: int | None = None,
 ) -> Classifier:
     """Load a classifier from its file, after verifying all of it.
+
+    LiteRT answers where the file has a network for it, which every file has that today's imgclf
+    wrote and whose layers LiteRT knows: TensorFlow is not even imported. The Keras network is
+    built from the same file when it is needed, for heat maps and further training.
 
     Args:
         path: A ``.imgclf`` file.
         architecture: The architecture function, for a classifier whose architecture is not
             installed as a plugin. Where its source file is not the one that the classifier was made
             with, a log warning says so; the probe decides whether it builds the same network.
+        engine: What answers: ``"litert"``, ``"keras"``, or ``"auto"`` for the first that can.
+        num_threads: Threads of LiteRT; None takes all processors that the process may use.
 
     Returns:
         The classifier; its predictions are those of the one that was saved.
@@ -49,7 +71,9 @@ def load(
         >>> clf = imgclf.load("pets.imgclf")          # doctest: +SKIP
         >>> clf.predict("new.jpg")                    # doctest: +SKIP
     """
-    return build_classifier(read_bundle(path), path, architecture=architecture)
+    return build_classifier(
+        read_bundle(path), path, architecture=architecture, engine=engine, num_threads=num_threads
+    )
 
 
 def build_classifier(
@@ -57,6 +81,8 @@ def build_classifier(
     path: str | os.PathLike[str],
     *,
     architecture: Callable[..., keras.Model] | None = None,
+    engine: EngineName = "auto",
+    num_threads: int | None = None,
 ) -> Classifier:
     """Build the classifier of a file that was read already; `load` does both.
 
@@ -64,6 +90,8 @@ def build_classifier(
         bundle: What `read_bundle` returned.
         path: The file, for messages and for what lies beside it.
         architecture: As for `load`.
+        engine: As for `load`.
+        num_threads: As for `load`.
 
     Returns:
         The classifier.
@@ -74,11 +102,112 @@ def build_classifier(
     manifest = bundle.manifest
     _require_same_decoder(manifest, path)
     changed = _source_change(manifest, architecture)
+    # First, so that a file that nobody can use is refused with what is wrong with it.
+    litert = _litert_engine(bundle, path, engine, num_threads)
+    network = LazyModel(build=lambda: _proven_model(bundle, path, architecture, changed))
+    if litert is None:
+        network = LazyModel(_build_model(bundle, path, architecture, changed))
+    used = litert or _keras_engine(network.model, manifest)
+    record = ClassifierRecord(
+        network=network,
+        class_names=manifest.class_names,
+        policy=manifest.input.to_policy(),
+        figures=manifest.figures,
+        data=manifest.data,
+        calibration=manifest.calibration,
+        familiarity=_read_familiarity(used.feature_sizes, bundle, path),
+        fingerprints=_read_fingerprints(bundle, manifest.input.channels),
+        file=Path(path),
+        mirrored=manifest.mirrored,
+        converted=None if bundle.network is None else ConvertedNetwork(bundle.network),
+    )
+    classifier = Classifier.of(record, used)
+    _verify_probe(classifier, bundle, path, changed)
+    if changed and litert is None:
+        _warn_of_change(path, changed)
+    return classifier
+
+
+def _litert_engine(
+    bundle: Bundle, path: str | os.PathLike[str], engine: EngineName, num_threads: int | None
+) -> LiteRtEngine | None:
+    """Return LiteRT's engine; None where Keras has to answer."""
+    if engine == "keras":
+        return None
+    if bundle.network is None:
+        if engine == "litert":
+            raise BundleError(
+                f"The classifier {path} has no network for LiteRT: load it with engine='keras' "
+                "and save it again, or leave engine out."
+            )
+        return None
     try:
-        policy = manifest.input.to_policy()
-        model = rebuild_model(
+        litert_version()
+    except EngineError as error:
+        if engine == "litert":
+            raise
+        _logger.info("%s Keras answers.", error)
+        return None
+    try:
+        network = LiteRtNetwork(bundle.network, num_threads=num_threads)
+    except EngineError as error:
+        raise BundleError(
+            f"The classifier {path} is damaged ({error}): copy or train it again."
+        ) from error
+    policy, num_classes = bundle.manifest.input.to_policy(), len(bundle.manifest.class_names)
+    units = 1 if num_classes == 2 else num_classes
+    if network.image_shape != policy.pixel_shape or network.output_sizes[0] != units:
+        raise BundleError(
+            f"The classifier {path} is damaged (its network for LiteRT turns images "
+            f"{network.image_shape} into {network.output_sizes[0]} outputs): copy or train it "
+            "again."
+        )
+    return LiteRtEngine(network)
+
+
+def _keras_engine(model: keras.Model, manifest: Manifest) -> Engine:
+    from imgclf.classifiers.inference import make_engine
+
+    return make_engine(model, manifest.input.to_policy(), mirrored=manifest.mirrored)
+
+
+def _proven_model(
+    bundle: Bundle,
+    path: str | os.PathLike[str],
+    architecture: Callable[..., keras.Model] | None,
+    changed: str,
+) -> keras.Model:
+    """Build the Keras network of a classifier that LiteRT answers for, and run its probe."""
+    model = _build_model(bundle, path, architecture, changed)
+    manifest = bundle.manifest
+    record = ClassifierRecord(
+        network=LazyModel(model),
+        class_names=manifest.class_names,
+        policy=manifest.input.to_policy(),
+        mirrored=manifest.mirrored,
+    )
+    _verify_probe(Classifier.of(record), bundle, path, changed)
+    if changed:
+        _warn_of_change(path, changed)
+    return model
+
+
+def _warn_of_change(path: str | os.PathLike[str], changed: str) -> None:
+    _logger.warning("The classifier %s gives the outputs that it was saved with.%s", path, changed)
+
+
+def _build_model(
+    bundle: Bundle,
+    path: str | os.PathLike[str],
+    architecture: Callable[..., keras.Model] | None,
+    changed: str,
+) -> keras.Model:
+    """Build the Keras network with the weights of the file."""
+    manifest = bundle.manifest
+    try:
+        return rebuild_model(
             architecture or manifest.architecture.name,
-            policy,
+            manifest.input.to_policy(),
             len(manifest.class_names),
             manifest.architecture.options,
             bundle.weights,
@@ -90,25 +219,6 @@ def build_classifier(
         raise BundleError(f"The classifier {path} needs more memory than is free.") from error
     except ImgclfError as error:
         raise BundleError(f"The classifier {path} cannot be built: {error}{changed}") from error
-    record = ClassifierRecord(
-        model=model,
-        class_names=manifest.class_names,
-        policy=policy,
-        figures=manifest.figures,
-        data=manifest.data,
-        calibration=manifest.calibration,
-        familiarity=_read_familiarity(model, bundle, path),
-        fingerprints=_read_fingerprints(bundle, policy.channels),
-        file=Path(path),
-        mirrored=manifest.mirrored,
-    )
-    classifier = Classifier.of(record)
-    _verify_probe(classifier, bundle, path, changed)
-    if changed:
-        _logger.warning(
-            "The classifier %s gives the outputs that it was saved with.%s", path, changed
-        )
-    return classifier
 
 
 def _source_change(manifest: Manifest, architecture: Callable[..., keras.Model] | None) -> str:
@@ -127,11 +237,10 @@ def _source_change(manifest: Manifest, architecture: Callable[..., keras.Model] 
 
 
 def _read_familiarity(
-    model: keras.Model, bundle: Bundle, path: str | os.PathLike[str]
+    sizes: Sequence[int], bundle: Bundle, path: str | os.PathLike[str]
 ) -> Familiarity | None:
     if bundle.familiarity is None:
         return None
-    sizes = [tensor.shape[-1] for tensor in feature_tensors(model)]
     try:
         return Familiarity.from_tensors(bundle.familiarity, sizes, len(bundle.manifest.class_names))
     except ValueError as error:

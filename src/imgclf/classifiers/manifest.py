@@ -23,7 +23,7 @@ __all__ = [
     "parse_manifest",
 ]
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the layout changes; a newer format is refused with a message."""
 
 LICENCE = r"^[A-Za-z0-9][A-Za-z0-9 .+()-]{0,99}$"
@@ -199,7 +199,7 @@ class VersionsRecord(_Strict):
 class Manifest(_Strict):
     """All that a bundle says about itself."""
 
-    format: Literal[1]
+    format: Literal[1, 2]
     created: Line
     architecture: ArchitectureRecord
     class_names: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import os
 import platform
 from dataclasses import asdict
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgclf.classifiers.answer_network import convert_answers
 from imgclf.classifiers.bundle import write_bundle
 from imgclf.classifiers.probe_images import OutputsOf, make_probe
 from imgclf.data.pixels.decoder import DECODER_VERSION
-from imgclf.errors import BundleError
+from imgclf.engines.fingerprint import network_fingerprint
+from imgclf.errors import BundleError, EngineError
 from imgclf.zoo.builder import named_weights, origin_of
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from imgclf.data.pixels.input_policy import InputPolicy
 
 __all__ = ["pack"]
+
+_logger = logging.getLogger(__name__)
 
 
 def pack(
@@ -78,10 +83,23 @@ def pack(
         manifest,
         weights,
         make_probe(record.policy, outputs_of),
+        network=_converted(record),
         training=None if fingerprints is None else fingerprints.to_tensors(),
         familiarity=None if familiarity is None else familiarity.to_tensors(),
     )
     return target
+
+
+def _converted(record: ClassifierRecord) -> bytes | None:
+    """Return the network for LiteRT, of the weights that are saved; None where it has none."""
+    known = record.converted
+    if known is not None and known.fingerprint == network_fingerprint(record.model):
+        return known.content
+    try:
+        return convert_answers(record.model, record.policy, mirrored=record.mirrored)
+    except EngineError as error:
+        _logger.warning("%s The classifier's file is without it: TensorFlow will answer.", error)
+        return None
 
 
 def _policy_record(policy: InputPolicy) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from imgclf.classifiers.inference import FeatureWatch
+from imgclf.classifiers.answers import FeatureWatch
+from imgclf.errors import EngineError
 
 if TYPE_CHECKING:
     from imgclf.classifiers.record import ClassifierRecord
@@ -86,7 +86,7 @@ def find_probe_fault(record: ClassifierRecord, outputs_of: OutputsOf, probe: Ten
             list(_answers(outputs_of, own[:NUM_OWN_IMAGES]))
     except FloatingPointError:
         return "gives values that are not finite"
-    except (tf.errors.OpError, MemoryError) as error:
+    except (EngineError, MemoryError) as error:
         return f"cannot be run here ({type(error).__name__})"
     return ""
 

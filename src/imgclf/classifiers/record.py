@@ -16,9 +16,24 @@ if TYPE_CHECKING:
     from imgclf.classifiers.bundle import CalibrationRecord, DataRecord, Figures
     from imgclf.classifiers.familiarity import Familiarity
     from imgclf.classifiers.fingerprints import TrainingFingerprints
+    from imgclf.classifiers.lazy_model import LazyModel
     from imgclf.data.pixels.input_policy import InputPolicy
 
-__all__ = ["ClassifierRecord"]
+__all__ = ["ClassifierRecord", "ConvertedNetwork"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConvertedNetwork:
+    """A network in LiteRT's format.
+
+    Attributes:
+        content: What `imgclf.classifiers.answer_network.convert_answers` returned.
+        fingerprint: That of the Keras network that it was made from; None where it was read from
+            the same file.
+    """
+
+    content: bytes
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,7 +41,8 @@ class ClassifierRecord:
     """All that makes a classifier this one.
 
     Attributes:
-        model: A float32 network whose last layer is a sigmoid or a softmax.
+        network: A float32 network whose last layer is a sigmoid or a softmax; it may be built when
+            it is asked for.
         class_names: Names of the classes, in the order of the outputs.
         policy: How images are resized and which channels they have.
         figures: What was measured on held-out images.
@@ -38,12 +54,13 @@ class ClassifierRecord:
         fingerprints: Of the training images, to recognise them in an evaluation.
         file: Where the classifier was loaded from; None for one that was made here.
         mirrored: Whether predictions are the mean over each image and its mirror image.
+        converted: The network for LiteRT; None where it is made at saving.
 
     Raises:
         ArgumentError: The network does not fit classes and policy.
     """
 
-    model: keras.Model
+    network: LazyModel
     class_names: Sequence[str]
     policy: InputPolicy
     figures: Figures | None = None
@@ -53,10 +70,20 @@ class ClassifierRecord:
     fingerprints: TrainingFingerprints | None = None
     file: Path | None = None
     mirrored: bool = False
+    converted: ConvertedNetwork | None = None
 
     def __post_init__(self) -> None:
         """Refuse a network for other classes or images."""
         object.__setattr__(self, "class_names", tuple(self.class_names))
+        if self.network.is_built:
+            self._require_fit()
+
+    @property
+    def model(self) -> keras.Model:
+        """The Keras network."""
+        return self.network.model
+
+    def _require_fit(self) -> None:
         shape, outputs = tuple(self.model.input_shape[1:]), self.model.output_shape[-1]
         units = 1 if len(self.class_names) == 2 else len(self.class_names)
         if shape != self.policy.input_shape or outputs != units:

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from imgclf.classifiers.classifier import Classifier
+from imgclf.classifiers.lazy_model import LazyModel
 from imgclf.classifiers.loader import load
 from imgclf.classifiers.record import ClassifierRecord
 from imgclf.data.pixels.input_policy import InputPolicy
@@ -48,7 +49,7 @@ def save_bundle(model: keras.Model, path: Path) -> None:
     num_classes = max(2, model.output_shape[-1])
     names = [f"class_{index}" for index in range(num_classes)]
     policy = InputPolicy((height, width), channels)
-    record = ClassifierRecord(model=model, class_names=names, policy=policy)
+    record = ClassifierRecord(network=LazyModel(model), class_names=names, policy=policy)
     Classifier.of(record).save(path)
 
 

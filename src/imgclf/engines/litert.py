@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from imgclf.machine.hardware import available_processors
 from imgclf.machine.startup import silenced_stderr
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from numpy.typing import NDArray
 
 __all__ = ["LiteRtNetwork", "litert_version"]
@@ -21,6 +24,9 @@ __all__ = ["LiteRtNetwork", "litert_version"]
 CHUNK_IMAGES = 4
 """Images that go through the network at a time; 8 took a tenth more processor time for each (224
 and 160 pixels), and their maps take more memory."""
+
+MAX_TENSOR_BYTES = 1024**3
+"""Most that one tensor may take for one image; the largest kernels of the zoo take a tenth."""
 
 
 def litert_version() -> str:
@@ -41,6 +47,8 @@ class LiteRtNetwork:
 
     Attributes:
         image_shape: ``(height, width, channels)`` of the images that it reads.
+        output_sizes: Values of an image in each output, ``(batch, size)``; a map counts by its last
+            axis.
 
     Args:
         content: What `imgclf.engines.litert_conversion.convert_to_litert` returned.
@@ -59,8 +67,9 @@ class LiteRtNetwork:
                 self._interpreter = make(
                     model_content=content, num_threads=num_threads or available_processors()
                 )
+                _require_room(self._interpreter.get_tensor_details())
                 self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, MemoryError) as error:
             raise _foreign(in_one_line(error)) from error
         inputs, outputs = (
             self._interpreter.get_input_details(),
@@ -70,6 +79,9 @@ class LiteRtNetwork:
             raise _foreign("it does not read a batch of uint8 images")
         if not outputs or any(one["dtype"] != np.float32 for one in outputs):
             raise _foreign("its outputs are not float32")
+        if any(len(one["shape"]) < 2 for one in outputs):
+            raise _foreign("its outputs have no batch")
+        self.output_sizes = tuple(int(one["shape"][-1]) for one in outputs)
         self._input: int = inputs[0]["index"]
         self._outputs: list[int] = [one["index"] for one in outputs]
         self._batch = int(inputs[0]["shape"][0])
@@ -104,6 +116,14 @@ class LiteRtNetwork:
                 f"LiteRT stopped at {len(chunk)} images of {self.image_shape} "
                 f"({in_one_line(error)}): free some memory, or take smaller images."
             ) from error
+
+
+def _require_room(tensors: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse a network one of whose layers takes more than a machine has, before it takes it."""
+    for tensor in tensors:
+        size = math.prod(max(1, int(side)) for side in tensor["shape"])
+        if size * np.dtype(tensor["dtype"]).itemsize > MAX_TENSOR_BYTES:
+            raise ValueError(f"a layer takes more than {MAX_TENSOR_BYTES:,} bytes for an image")
 
 
 def _interpreter_class() -> Any:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from imgclf.classifiers.abstention import Selective
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.fingerprints import short_hashes, tiny_thumbnails
-from imgclf.data.batches.dataset import Batches
 from imgclf.data.division.recorded_split import keep_held_out, read_split
 from imgclf.data.division.samples import Quarantined, Sample, collect_samples
 from imgclf.data.reading.image_folder import ImageFolder
@@ -22,6 +22,9 @@ from imgclf.data.store.pixel_store import open_store
 from imgclf.errors import ArgumentError, DataError
 from imgclf.evaluation.results import Evaluation
 from imgclf.figures.metrics import measure
+
+if TYPE_CHECKING:
+    from imgclf.data.batches.dataset import Batches
 
 __all__ = ["Evaluation", "evaluate", "evaluate_pixels"]
 
@@ -69,7 +72,14 @@ def evaluate(
     """
     if min_precision is not None:
         classifier.threshold(min_precision)  # Refused before anything is read.
-    if isinstance(images, Batches):
+    if not isinstance(images, str | os.PathLike):
+        from imgclf.data.batches.dataset import Batches  # heavy
+
+        if not isinstance(images, Batches):
+            raise ArgumentError(
+                f"{type(images).__name__} cannot be evaluated: give a folder, a ZIP or CSV file, "
+                "or what imgclf.make_generators returned."
+            )
         _require_same(classifier, images)
         if split_file is not None:
             raise ArgumentError("split_file belongs to a folder; batches are split already.")

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imgclf.classifiers.answers import all_classes
 from imgclf.classifiers.bundle import DataRecord
 from imgclf.classifiers.calibration import apply_temperature, calibrate
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.fingerprints import TrainingFingerprints, fingerprint_images
-from imgclf.classifiers.inference import all_classes
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.batches.image_data import ImageData
 from imgclf.data.store.pixel_store import StoreMode
@@ -84,7 +84,8 @@ def make_answer(learned: Learned, split_sha256: str) -> Answer:
         The classifier, and its answers to the validation images.
     """
     data, settings = learned.data, learned.settings
-    bare = Classifier(learned.model, data.train, mirrored=settings.mirrored_prediction)
+    model, mirrored = learned.model, settings.mirrored_prediction
+    bare = Classifier(model, data.train, mirrored=mirrored).as_saved()
     val_probabilities = answer_images(bare, data.val, settings.store)
     calibration = calibrate(data.val.labels, val_probabilities)
     classifier = bare.with_changes(
