@@ -22,7 +22,7 @@ from imgclf.errors import ImgclfError
 from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape, shell_word
 from imgclf.options import Choice, Option, Weights, is_pretrained
-from imgclf.runs.resolution import PRETRAINED
+from imgclf.runs.settings import PRETRAINED
 from imgclf.zoo.costs import Cost, known_costs
 from imgclf.zoo.registry import (
     Registration,

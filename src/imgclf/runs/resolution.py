@@ -11,7 +11,7 @@ from imgclf.data.batches.plan import Plan
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import ArgumentError
 from imgclf.options import is_pretrained
-from imgclf.runs.settings import AUTOMATIC, BY_RECIPE, Settings, check_names
+from imgclf.runs.settings import AUTOMATIC, BY_RECIPE, PRETRAINED, Settings, check_names
 from imgclf.training.recipes import FINE_TUNE_EPOCHS, choose_recipe
 from imgclf.zoo.builder import origin_of
 from imgclf.zoo.registry import load_architecture
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
     from imgclf.data.reading.image_folder import ImageFolder
 
 __all__ = [
-    "PRETRAINED", "Improvement", "improvement_of", "make_plan", "make_settings",
+    "Improvement", "improvement_of", "make_plan", "make_settings",
     "resolve_for_folder", "resolve_settings", "trains_a_head_first",
 ]  # fmt: skip
-
-PRETRAINED = "efficientnet_lite"
-"""What an automatic training begins with."""
 
 CLASSIC = "three_conv"
 """The network of the beginner's recipe."""

@@ -37,6 +37,7 @@ __all__ = [
     "AUTOMATIC",
     "BY_RECIPE",
     "GROUPS",
+    "PRETRAINED",
     "SettingField",
     "Settings",
     "check_names",
@@ -55,6 +56,9 @@ GROUPS = (COMMON, IMAGES, NETWORK, TRAINING, RETRAINING, ADVANCED)
 
 AUTOMATIC = "auto"
 """In the place of an architecture: begin with a pretrained network, go on with what pays."""
+
+PRETRAINED = "efficientnet_lite"
+"""What an automatic training begins with."""
 
 OFTEN_MEANT = {
     "arch": "architecture", "model": "architecture", "backbone": "architecture",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
-from imgclf.runs.resolution import PRETRAINED, trains_a_head_first
+from imgclf.runs.resolution import trains_a_head_first
 from imgclf.runs.setting_kinds import DurationKind
-from imgclf.runs.settings import AUTOMATIC, Settings, check_names
+from imgclf.runs.settings import AUTOMATIC, PRETRAINED, Settings, check_names
 from imgclf.tuning.dimensions import HEAD_NAMES
 from imgclf.tuning.pool import WorkerPool, open_pool
 from imgclf.tuning.proposals import Strategy, require_strategy
