@@ -55,7 +55,7 @@ def forge(
         target: The file.
         change: Changes the manifest.
         text: Changes its text, after the hashes are in it.
-        **members: Other content of ``<name>.safetensors``: tensors, or bytes.
+        **members: Other content of ``<name>.safetensors``, tensors or bytes; or of ``network``.
 
     Returns:
         `target`.
@@ -64,7 +64,7 @@ def forge(
     manifest = json.loads(contents.pop(MANIFEST))
     for name, content in members.items():
         packed = content if isinstance(content, bytes) else safetensors.numpy.save(content)
-        contents[f"{name}.safetensors"] = packed
+        contents["network.tflite" if name == "network" else f"{name}.safetensors"] = packed
     change(manifest)
     manifest["members"] = {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}

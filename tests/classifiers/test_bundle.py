@@ -149,9 +149,9 @@ def test_a_newer_format_says_to_upgrade(bundle: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(bundle) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     manifest = json.loads(members["manifest.json"])
-    members["manifest.json"] = json.dumps({**manifest, "format": 2}).encode()
+    members["manifest.json"] = json.dumps({**manifest, "format": 3}).encode()
     bundles._write_atomically(newer, members)
-    with pytest.raises(BundleError, match="format 2; this imgclf reads format 1"):
+    with pytest.raises(BundleError, match="format 3; this imgclf reads formats 1 to 2"):
         read_bundle(newer)
 
 

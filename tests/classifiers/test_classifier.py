@@ -161,7 +161,9 @@ def test_grey_and_channels_first_survive_saving(
     clf = Classifier(model, train)
     again = load(clf.save(tmp_path / "x.imgclf"))
     assert again.policy == train.policy
-    assert clf.predict(three_classes) == again.predict(three_classes)
+    assert clf.as_saved().predict(three_classes) == again.predict(three_classes)
+    by_keras = load(tmp_path / "x.imgclf", engine="keras")
+    assert clf.predict(three_classes) == by_keras.predict(three_classes)
 
 
 def test_a_bytes_source_can_be_a_stream(trained: Any) -> None:

@@ -196,7 +196,7 @@ def test_a_bundle_without_it_flags_nothing(bundle: Path, tmp_path: Path) -> None
     content = read_bundle(bundle)
     manifest = content.manifest.model_dump(exclude={"format", "members"})
     plain = tmp_path / "plain.imgclf"
-    write_bundle(plain, manifest, content.weights, content.probe)
+    write_bundle(plain, manifest, content.weights, content.probe, network=content.network)
     image = np.full((24, 24, 3), 9, np.uint8)
     (without,), (with_it,) = (imgclf.load(path).predict(image) for path in (plain, bundle))
     assert without.familiarity is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from imgclf.classifiers.loader import load
@@ -38,4 +39,8 @@ def test_a_bundle_of_a_plugin_that_is_gone_names_the_package(
         with_plugin.syspath_prepend(site)
         save_bundle(build_model("gone_nets", (16, 16, 3), 3), path)
     with pytest.raises(BundleError, match=r"of the package gone-nets 1\.0: pip install gone-nets"):
-        load(path)
+        load(path, engine="keras")
+    without = load(path)  # LiteRT's network is in the file, and needs no package.
+    assert without.predict(np.zeros((16, 16, 3), np.uint8))[0].label in without.class_names
+    with pytest.raises(BundleError, match=r"pip install gone-nets"):
+        _ = without.model

@@ -430,7 +430,7 @@ class Classifier:
         """
         from imgclf.classifiers.packer import pack
 
-        return pack(self.record, self.uncalibrated, path)
+        return pack(self.record, path)
 
     def _prediction(
         self,

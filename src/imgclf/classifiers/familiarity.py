@@ -168,6 +168,8 @@ class Familiarity:
             raise ValueError("no validation scores, or too many")
         if (np.diff(scores) < 0).any():
             raise ValueError("validation scores in no order")
+        if not sizes:
+            raise ValueError("features that the network does not give")
         if any(name.startswith(HEAD) for name in tensors):
             own = {name.removeprefix(HEAD): tensor for name, tensor in tensors.items()}
             return cls(ClassGaussian.from_tensors(own, sizes[-1], num_classes), scores)

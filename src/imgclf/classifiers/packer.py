@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgclf.classifiers.answer_network import convert_answers
+from imgclf.classifiers.answers import Engine, LiteRtEngine
 from imgclf.classifiers.bundle import write_bundle
+from imgclf.classifiers.inference import make_engine
 from imgclf.classifiers.probe_images import OutputsOf, make_probe
 from imgclf.data.pixels.decoder import DECODER_VERSION
 from imgclf.engines.fingerprint import network_fingerprint
+from imgclf.engines.litert import LiteRtNetwork
 from imgclf.errors import BundleError, EngineError
 from imgclf.zoo.builder import named_weights, origin_of
 
@@ -30,16 +33,11 @@ __all__ = ["pack"]
 _logger = logging.getLogger(__name__)
 
 
-def pack(
-    record: ClassifierRecord,
-    outputs_of: OutputsOf,
-    path: str | os.PathLike[str],
-) -> Path:
+def pack(record: ClassifierRecord, path: str | os.PathLike[str]) -> Path:
     """Write a classifier as one bundle; see `Classifier.save`.
 
     Args:
         record: The classifier.
-        outputs_of: `Classifier.uncalibrated`.
         path: The file; its folder must exist.
 
     Returns:
@@ -78,12 +76,13 @@ def pack(
     }
     weights = {name: np.asarray(variable) for name, variable in named_weights(record.model).items()}
     fingerprints, familiarity = record.fingerprints, record.familiarity
+    network = _converted(record)
     write_bundle(
         target,
         manifest,
         weights,
-        make_probe(record.policy, outputs_of),
-        network=_converted(record),
+        make_probe(record.policy, _outputs_of(record, network)),
+        network=network,
         training=None if fingerprints is None else fingerprints.to_tensors(),
         familiarity=None if familiarity is None else familiarity.to_tensors(),
     )
@@ -100,6 +99,16 @@ def _converted(record: ClassifierRecord) -> bytes | None:
     except EngineError as error:
         _logger.warning("%s The classifier's file is without it: TensorFlow will answer.", error)
         return None
+
+
+def _outputs_of(record: ClassifierRecord, network: bytes | None) -> OutputsOf:
+    """Return what answers when the file is loaded."""
+    engine: Engine
+    if network is None:
+        engine = make_engine(record.model, record.policy, mirrored=record.mirrored)
+    else:
+        engine = LiteRtEngine(LiteRtNetwork(network))
+    return lambda pixels, watch: engine([pixels], watch)
 
 
 def _policy_record(policy: InputPolicy) -> dict[str, Any]:

@@ -31,7 +31,8 @@ from imgclf.zoo.isolation import load_function
 
 path, *source = sys.argv[1:]
 try:
-    load(path, architecture=load_function(Path(source[0]), source[1]) if source else None)
+    function = load_function(Path(source[0]), source[1]) if source else None
+    load(path, architecture=function, engine="keras")
 except ImgclfError as error:
     sys.exit(str(error))
 """
@@ -69,7 +70,8 @@ def reload_bundle(
     """
     source = () if isinstance(architecture, str) else _source_of(architecture)
     if not fresh_process or source is None:
-        load(path, architecture=None if isinstance(architecture, str) else architecture)
+        function = None if isinstance(architecture, str) else architecture
+        load(path, architecture=function, engine="keras")
         return
     done = subprocess.run(  # noqa: S603 - our own interpreter and our own code
         # -P: a json.py in the current folder must not be taken for Python's own.
