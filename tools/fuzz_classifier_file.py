@@ -4,7 +4,8 @@ Usage: python tools/fuzz_classifier_file.py [--mutants 20000] [--seed 0] [--work
 
 Two small classifiers are saved and changed: in their bytes (flipped, cut, moved, with and without
 the right hash at the end) and in their meaning, with all hashes consistent (values, keys and text
-of the manifest; names, shapes, types, values and headers of tensors; the list of members). Worker
+of the manifest; names, shapes, types, values and headers of tensors; the network for LiteRT; the
+list of members). One half is loaded with LiteRT as its engine, one half with Keras. Worker
 processes that reuse TensorFlow load one mutant after the other, under a limit of 2 GB of data
 (RLIMIT_DATA: heap and private mappings; the address space of TensorFlow alone is larger than 2 GB,
 so that RLIMIT_AS cannot be used). A mutant passes where `imgclf.load` raises BundleError or
@@ -229,7 +230,7 @@ def manifest_text(rng: random.Random, original: Original) -> bytes:
 
 def tensors_changed(rng: random.Random, original: Original) -> bytes:
     """Change the tensors of one member."""
-    name = rng.choice([name for name, _ in original.members if name != MANIFEST])
+    name = rng.choice([name for name, _ in original.members if name.endswith(".safetensors")])
     tensors = original.tensors(name)
     for _ in range(rng.choice((1, 1, 2))):
         if tensors:
@@ -266,7 +267,7 @@ def change_tensor(rng: random.Random, tensors: dict[str, np.ndarray], key: str) 
 
 def headers_changed(rng: random.Random, original: Original) -> bytes:
     """Change the header of a member's tensors, or its bytes."""
-    name = rng.choice([name for name, _ in original.members if name != MANIFEST])
+    name = rng.choice([name for name, _ in original.members if name.endswith(".safetensors")])
     content = dict(original.members)[name]
     if rng.random() < 0.3:
         return consistent(original, {name: rng.choice((flipped, moved))(rng, content)})
@@ -319,10 +320,20 @@ def sizes_changed(rng: random.Random, original: Original) -> bytes:
     return consistent(original, {"probe.safetensors": probe}, manifest)
 
 
+def network_changed(rng: random.Random, original: Original) -> bytes:
+    """Change the network for LiteRT, mostly its structure, which lies at both ends."""
+    content = dict(original.members)["network.tflite"]
+    ends = (range(2_000), range(len(content) - 20_000, len(content)))
+    is_flipped = rng.random() < 0.7
+    changed = flipped(rng, content, rng.choice(ends)) if is_flipped else moved(rng, content)
+    return consistent(original, {"network.tflite": changed})
+
+
 MUTATORS: tuple[Callable[[random.Random, Original], bytes], ...] = (
     bytes_stale, bytes_cut, bytes_resealed, bytes_resealed, bytes_of_headers, bytes_of_headers,
     manifest_values, manifest_values, manifest_keys, manifest_text, tensors_changed,
-    tensors_changed, headers_changed, members_changed, sizes_changed,
+    tensors_changed, headers_changed, members_changed, sizes_changed, network_changed,
+    network_changed,
 )  # fmt: skip
 
 
@@ -411,7 +422,8 @@ def work(folder: Path, seed: int, numbers: range) -> None:
         print(json.dumps({"begin": number, "kind": kind}))
         Path("/proc/self/clear_refs").write_text("5")  # forgets the highest resident memory
         before_kb, began_s = memory_kb("VmRSS"), time.process_time()
-        outcome = judge(target, noise[which], answers[which])
+        # One half by LiteRT, one half by Keras.
+        outcome = judge(target, noise[which], answers[which], "keras" if number % 2 else "auto")
         spent_s = time.process_time() - began_s
         grown_mb = (memory_kb("VmHWM") - before_kb) / 1024
         print(json.dumps({"end": number, **outcome, "cpu_s": spent_s, "grown_mb": grown_mb}))
@@ -424,14 +436,14 @@ def memory_kb(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def judge(path: Path, noise: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
+def judge(path: Path, noise: np.ndarray, answers: np.ndarray, engine: str) -> dict[str, Any]:
     """Load a mutant; say how it ended, and whether that is one of the two ways."""
     from PIL import Image
 
     import imgclf
 
     try:
-        classifier = imgclf.load(path)
+        classifier = imgclf.load(path, engine=engine)  # type: ignore[arg-type]
     except (imgclf.BundleError, imgclf.DataNotFoundError) as error:
         text = str(error)
         return {"outcome": "refused", "good": text.isprintable() and len(text) < 6_000}

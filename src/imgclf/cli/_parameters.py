@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,7 @@ __all__ = [
     "ArchitectureFile",
     "ArchitectureName",
     "ClassifierFile",
+    "EngineOption",
     "JsonFlag",
     "MinPrecision",
     "complete_architecture",
@@ -50,6 +51,13 @@ ArchitectureFile = Annotated[
         "--arch",
         metavar="FILE.PY:FUNCTION",
         help="Architecture of a classifier whose network no package provides; the file is run.",
+    ),
+]
+EngineOption = Annotated[
+    Literal["auto", "litert", "keras"],
+    typer.Option(
+        "--engine",
+        help="What computes: litert, without TensorFlow; keras; or auto, the first that can.",
     ),
 ]
 ClassifierFile = Annotated[

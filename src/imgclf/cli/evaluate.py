@@ -23,6 +23,7 @@ from imgclf.cli._figures import print_confusion
 from imgclf.cli._parameters import (
     ArchitectureFile,
     ClassifierFile,
+    EngineOption,
     JsonFlag,
     MinPrecision,
     parse_architecture_file,
@@ -62,6 +63,7 @@ def evaluate(
         float | None,
         typer.Option(metavar="SHARE", min=0, max=1, help="Exit with 1 below this accuracy."),
     ] = None,
+    engine: EngineOption = "auto",
     arch: ArchitectureFile = None,
 ) -> None:
     """Evaluate a classifier on images that it was not trained on.
@@ -87,7 +89,7 @@ def evaluate(
 
     with ScanBar(error_console()) as scanning:
         result = evaluate_classifier(
-            build_classifier(bundle, file, architecture=architecture),
+            build_classifier(bundle, file, architecture=architecture, engine=engine),
             directory,
             split_file=split_file,
             all_images=all_images,

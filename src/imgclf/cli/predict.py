@@ -24,6 +24,7 @@ from imgclf.cli._console import (
 from imgclf.cli._parameters import (
     ArchitectureFile,
     ClassifierFile,
+    EngineOption,
     JsonFlag,
     MinPrecision,
     parse_architecture_file,
@@ -50,6 +51,7 @@ def predict(
         Path | None,
         typer.Option(metavar="DIR", help="Write heat maps (Grad-CAM) of the predictions into DIR."),
     ] = None,
+    engine: EngineOption = "auto",
     arch: ArchitectureFile = None,
 ) -> None:
     """Classify images.
@@ -73,7 +75,7 @@ def predict(
     logger = logging.getLogger("imgclf")
     logger.addHandler(left_out)
     try:
-        classifier = build_classifier(bundle, file, architecture=architecture)
+        classifier = build_classifier(bundle, file, architecture=architecture, engine=engine)
         predictions = classifier.predict(sources, strict=False, min_precision=min_precision)
     finally:
         logger.removeHandler(left_out)
