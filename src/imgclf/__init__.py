@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         DataError,
         DataNotFoundError,
         EngineError,
+        ExportError,
         ImageError,
         ImgclfError,
         OptionError,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
         WriteError,
     )
     from imgclf.evaluation.evaluator import Evaluation, evaluate
+    from imgclf.exports.export import export
+    from imgclf.exports.proof import Proof
     from imgclf.options import Choice, Float, Int, Weights
     from imgclf.reports.corrected_labels import Relabelling, relabel
     from imgclf.training.fit_result import FitResult
@@ -78,6 +81,7 @@ _ROOMS = {
         "DataError",
         "DataNotFoundError",
         "EngineError",
+        "ExportError",
         "ImageError",
         "ImgclfError",
         "OptionError",
@@ -92,6 +96,8 @@ _ROOMS = {
         "WriteError",
     ),
     "imgclf.evaluation.evaluator": ("Evaluation", "evaluate"),
+    "imgclf.exports.export": ("export",),
+    "imgclf.exports.proof": ("Proof",),
     "imgclf.reports.corrected_labels": ("Relabelling", "relabel"),
     "imgclf.zoo.builder": ("build_model",),
     "imgclf.options": ("Choice", "Float", "Int", "Weights"),

@@ -21,6 +21,7 @@ would catch anyway, so ``except ValueError`` keeps working::
     ├── RunFolderError (FileExistsError)        a run folder is in use or holds another run
     ├── StudyError (FileExistsError)            a study folder is in use or holds another study
     ├── EngineError (RuntimeError)              an engine cannot execute a network
+    ├── ExportError (RuntimeError)              an export does not answer as the classifier does
     ├── BundleError (ValueError)                a file is not a usable classifier's file
     └── AccuracyError (AssertionError)          a classifier is less accurate than required
 """
@@ -38,6 +39,7 @@ __all__ = [
     "DataError",
     "DataNotFoundError",
     "EngineError",
+    "ExportError",
     "ImageError",
     "ImgclfError",
     "OptionError",
@@ -264,6 +266,17 @@ class StudyError(ImgclfError, FileExistsError):
     def __str__(self) -> str:
         """Return the message as it was given."""
         return str(self.args[0]) if self.args else ""
+
+
+class ExportError(ImgclfError, RuntimeError):
+    """An export does not answer as the classifier does, or does not run.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     clf.export("pets.tflite", quantize="int8")
+        ... except imgclf.ExportError as error:
+        ...     print(error)
+    """
 
 
 class EngineError(ImgclfError, RuntimeError):

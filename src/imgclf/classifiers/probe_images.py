@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from imgclf.classifiers.stored_tensors import Tensors
     from imgclf.data.pixels.input_policy import InputPolicy
 
-__all__ = ["PROBE_TOLERANCE", "find_probe_fault", "make_probe"]
+__all__ = ["PROBE_TOLERANCE", "find_probe_fault", "make_probe", "noise_images"]
 
 OutputsOf = Callable[[NDArray[np.uint8], FeatureWatch | None], NDArray[np.float64]]
 """What `Classifier.uncalibrated` is: pixels, and who sees the features, to probabilities."""
@@ -51,7 +51,7 @@ def make_probe(
         ``image``, uint8 ``(num_images, height, width, channels)``, and ``output``, float32
         ``(num_images, num_classes)``, not calibrated. Eight images; of large ones, four.
     """
-    image = _probe_images(policy.pixel_shape)
+    image = noise_images(policy.pixel_shape)
     return {"image": image, "output": outputs_of(image, None).astype(np.float32)}
 
 
@@ -73,7 +73,7 @@ def find_probe_fault(record: ClassifierRecord, outputs_of: OutputsOf, probe: Ten
     image, expected = probe.get("image"), probe.get("output")
     if image is None or expected is None or not _is_probe(record, image, expected):
         return "has no usable probe"
-    own = _probe_images(record.policy.pixel_shape)
+    own = noise_images(record.policy.pixel_shape)
     try:
         for answer, wanted in zip(_answers(outputs_of, image), expected, strict=True):
             difference = float(np.abs(answer - wanted).max())
@@ -117,8 +117,15 @@ def _answers(outputs_of: OutputsOf, images: NDArray[np.uint8]) -> Iterator[NDArr
         yield answer
 
 
-def _probe_images(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Make images that reach all levels of brightness: two to six of noise, two of a ramp."""
+def noise_images(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Make images that reach all levels of brightness: two to six of noise, two of a ramp.
+
+    Args:
+        shape: ``(height, width, channels)``.
+
+    Returns:
+        uint8 ``(num_images, height, width, channels)``.
+    """
     rng = np.random.default_rng(0)
     num_noise = min(max(PROBE_BYTES // math.prod(shape) - 2, 2), NUM_NOISE_IMAGES)
     noise = rng.integers(0, 256, (num_noise, *shape), np.uint8)

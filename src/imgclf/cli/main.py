@@ -19,6 +19,7 @@ from imgclf.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     info,
     predict,
     relabel,
@@ -57,6 +58,7 @@ app.command("tune")(tune.tune)
 app.command("tune-worker")(tune_worker.tune_worker)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("export")(export.export)
 app.add_typer(architectures.app, name="architectures")
 app.command("info")(info.info)
 app.add_typer(cache.app, name="cache")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imgclf.engines.litert import LiteRtNetwork
 from imgclf.errors import EngineError, in_one_line
-from imgclf.machine.startup import silenced_stderr
+from imgclf.machine.startup import silenced_logger, silenced_stderr
 
 if TYPE_CHECKING:
     import keras
@@ -28,7 +27,12 @@ NUM_PROBES = 2
 """Images that prove a conversion; some converted networks run for a single image only."""
 
 
-def convert_to_litert(model: keras.Model, *, data_format: DataFormat = "channels_last") -> bytes:
+def convert_to_litert(
+    model: keras.Model,
+    *,
+    data_format: DataFormat = "channels_last",
+    configure: Callable[[Any], None] | None = None,
+) -> bytes:
     """Convert a network to LiteRT's format; it may have several outputs.
 
     The converted network reads uint8 ``(batch, height, width, channels)`` with any number of
@@ -38,6 +42,7 @@ def convert_to_litert(model: keras.Model, *, data_format: DataFormat = "channels
     Args:
         model: A float32 network with one input, uint8 pixels 0..255.
         data_format: Order of the axes that the Keras network reads.
+        configure: Is given the converter, to quantize; such a network is run, but not compared.
 
     Returns:
         The content of a ``.tflite`` file, for `imgclf.engines.litert.LiteRtNetwork`.
@@ -55,16 +60,20 @@ def convert_to_litert(model: keras.Model, *, data_format: DataFormat = "channels
     import tensorflow as tf
 
     try:
-        with silenced_stderr(), _silenced_logger("absl"):
+        with silenced_stderr(), silenced_logger("absl"), warnings.catch_warnings():
+            # Of the uint8 image, whose range needs no calibration.
+            warnings.filterwarnings("ignore", "Statistics for quantized inputs")
             frozen = _frozen_function(model, data_format)
             # Given the model, too, it would be saved as a SavedModel first: five times as long.
             converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+            if configure is not None:
+                configure(converter)
             content: bytes = converter.convert()
     except Exception as error:  # the converter raises whatever its stages raise
         raise EngineError(
             f"The network {model.name!r} cannot be converted for LiteRT ({in_one_line(error)})."
         ) from error
-    _prove(model, frozen, content)
+    _prove(model, frozen, content, compared=configure is None)
     return content
 
 
@@ -91,8 +100,8 @@ def _frozen_function(model: keras.Model, data_format: DataFormat) -> Any:
     return convert_variables_to_constants_v2(traced)
 
 
-def _prove(model: keras.Model, frozen: Any, content: bytes) -> None:
-    """Refuse a converted network that answers differently."""
+def _prove(model: keras.Model, frozen: Any, content: bytes, *, compared: bool) -> None:
+    """Refuse a converted network that cannot be run, or answers differently."""
     import tensorflow as tf
 
     from imgclf.machine.precision import float32_results
@@ -110,6 +119,8 @@ def _prove(model: keras.Model, frozen: Any, content: bytes) -> None:
         expected = [output.numpy() for output in frozen(tf.constant(images))]
     if [one.shape for one in found] != [one.shape for one in expected]:
         raise EngineError(f"The network {model.name!r}, converted for LiteRT, has other outputs.")
+    if not compared:
+        return
     for number, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
         difference = float(np.abs(ours - theirs).max(initial=0))
         # Written so that NaN, which compares with nothing, is refused as well.
@@ -118,15 +129,3 @@ def _prove(model: keras.Model, frozen: Any, content: bytes) -> None:
                 f"The network {model.name!r}, converted for LiteRT, differs by {difference:.1e} in "
                 f"output {number}."
             )
-
-
-@contextmanager
-def _silenced_logger(name: str) -> Iterator[None]:
-    """Let a logger of another library say nothing for a while."""
-    logger = logging.getLogger(name)
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        logger.disabled = before

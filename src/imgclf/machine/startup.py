@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["prepare_tensorflow", "silenced_stderr"]
+__all__ = ["prepare_tensorflow", "silenced_logger", "silenced_stderr"]
 
 
 def prepare_tensorflow() -> None:
@@ -56,6 +57,24 @@ class _Silence:
 
 
 _SILENCE = _Silence()
+
+
+@contextmanager
+def silenced_logger(name: str) -> Iterator[None]:
+    """Let a logger of another library, and those below it, say nothing for a while.
+
+    Args:
+        name: The logger's name.
+    """
+    logger = logging.getLogger(name)
+    before = logger.level, logger.disabled
+    logger.setLevel(logging.CRITICAL + 1)
+    logger.disabled = True  # absl's own logger heeds nothing else
+    try:
+        yield
+    finally:
+        logger.setLevel(before[0])
+        logger.disabled = before[1]
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Classifiers in the formats of other programs, with the proof that they answer the same."""
