@@ -222,5 +222,6 @@ def test_a_network_that_litert_does_not_know_stays_with_keras(
     assert "TensorFlow will answer" in caplog.text
     assert read_bundle(file).network is None
     again = load(file, architecture=angular)
+    assert again.engine == "keras"
     pixels = np.zeros((1, 24, 24, 3), np.uint8)
     np.testing.assert_allclose(again.predict_pixels([pixels]), clf.predict_pixels([pixels]))

@@ -119,7 +119,7 @@ def test_an_architecture_function_goes_the_whole_way(two_classes: Path, tmp_path
     clf = Classifier(model, train)
     path = clf.save(tmp_path / "mine.imgclf")
     again = load(path, architecture=one_hidden)
-    assert clf.predict(two_classes) == again.predict(two_classes)
+    assert clf.as_saved().predict(two_classes) == again.predict(two_classes)
 
 
 def test_a_function_whose_file_has_changed_is_named(

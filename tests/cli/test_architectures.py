@@ -66,7 +66,7 @@ def test_a_function_of_a_file_is_trained_and_loaded_again(
     assert shown["architecture"]["source_sha256"] == architecture.source_sha256
     assert shown["architecture"]["distribution"] is None
     with pytest.raises(BundleError, match=r"load\(path, architecture=function\).*--arch path/to"):
-        imgclf.load(bundle)
+        imgclf.load(bundle, engine="keras")
     assert imgclf.load(bundle, architecture=architecture.function).class_names == ("dark", "light")
 
     image = two_classes / "dark/000.png"

@@ -114,8 +114,8 @@ def test_cheap_refusals_load_nothing_heavy(two_classes: Path) -> None:
     for arguments, message in (
         (("--help",), "Example"),
         (("--arch", "resnt9"), "Did you mean"),
-        (("--tune", "filtrs"), "Did you mean"),
-        (("--space", "filters=1"), "a whole number from"),
+        (("--tune", "poolin"), "Did you mean"),
+        (("--arch", "resnet9", "--space", "filters=1"), "a whole number from"),
         (("--learning-rate", "-1"), "is not accepted"),
     ):
         done = subprocess.run(

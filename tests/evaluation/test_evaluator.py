@@ -122,7 +122,7 @@ def test_every_prediction_is_calibrated(trained: Any, two_classes: Path) -> None
     assert record is not None
     assert record.log_loss_after <= record.log_loss_before
     calibrated = imgclf.evaluate(clf, two_classes, all_images=True).probabilities
-    bare = Classifier.of(replace(clf.record, calibration=None))
+    bare = Classifier.of(replace(clf.record, calibration=None), clf._engine)
     raw = imgclf.evaluate(bare, two_classes, all_images=True).probabilities
     assert (raw.argmax(axis=1) == calibrated.argmax(axis=1)).all()
     np.testing.assert_array_equal(apply_temperature(raw, record.temperature), calibrated)

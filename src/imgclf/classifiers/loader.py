@@ -56,7 +56,7 @@ def load(
         architecture: The architecture function, for a classifier whose architecture is not
             installed as a plugin. Where its source file is not the one that the classifier was made
             with, a log warning says so; the probe decides whether it builds the same network.
-            Keras answers then, unless `engine` says otherwise.
+            The Keras network is built at once then.
         engine: What answers: ``"litert"``, ``"keras"``, or ``"auto"`` for the first that can.
         num_threads: Threads of LiteRT; None takes all processors that the process may use.
 
@@ -104,12 +104,13 @@ def build_classifier(
     _require_same_decoder(manifest, path)
     changed = _source_change(manifest, architecture)
     # First, so that a file that nobody can use is refused with what is wrong with it.
-    if engine == "auto" and architecture is not None:
-        engine = "keras"
     litert = _litert_engine(bundle, path, engine, num_threads)
-    network = LazyModel(build=lambda: _proven_model(bundle, path, architecture, changed))
     if litert is None:
         network = LazyModel(_build_model(bundle, path, architecture, changed))
+    elif architecture is not None:
+        network = LazyModel(_proven_model(bundle, path, architecture, changed))
+    else:
+        network = LazyModel(build=lambda: _proven_model(bundle, path, None, ""))
     used = litert or _keras_engine(network.model, manifest)
     record = ClassifierRecord(
         network=network,

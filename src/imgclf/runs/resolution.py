@@ -10,11 +10,10 @@ from imgclf.data.batches.augmentation import resolve_augmentation
 from imgclf.data.batches.plan import Plan
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import ArgumentError
-from imgclf.options import is_pretrained
+from imgclf.runs.phases import trains_a_head_first
 from imgclf.runs.settings import AUTOMATIC, BY_RECIPE, PRETRAINED, Settings, check_names
 from imgclf.training.recipes import FINE_TUNE_EPOCHS, choose_recipe
 from imgclf.zoo.builder import origin_of
-from imgclf.zoo.registry import load_architecture
 
 if TYPE_CHECKING:
     import os
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Improvement", "improvement_of", "make_plan", "make_settings",
-    "resolve_for_folder", "resolve_settings", "trains_a_head_first",
+    "resolve_for_folder", "resolve_settings",
 ]  # fmt: skip
 
 CLASSIC = "three_conv"
@@ -204,23 +203,6 @@ def _with_architecture(settings: Settings) -> Settings:
     if settings.epochs is BY_RECIPE or settings.two_phase is not None:
         return settings
     return replace(settings, fine_tune_epochs=settings.epochs)
-
-
-def trains_a_head_first(settings: Settings, architecture: str | None = None) -> bool:
-    """Tell whether a network will be trained in two phases, its head first.
-
-    Args:
-        settings: The settings.
-        architecture: Another network than theirs, with its default options.
-
-    Returns:
-        The answer.
-    """
-    if settings.two_phase is not None:
-        return settings.two_phase
-    name = architecture or settings.architecture
-    options = settings.options if architecture is None else {}
-    return is_pretrained(load_architecture(name).options, options)
 
 
 def make_plan(directory: str | os.PathLike[str], settings: Settings) -> Plan:

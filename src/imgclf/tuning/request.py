@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
-from imgclf.runs.resolution import trains_a_head_first
+from imgclf.runs.phases import trains_a_head_first
 from imgclf.runs.setting_kinds import DurationKind
 from imgclf.runs.settings import AUTOMATIC, PRETRAINED, Settings, check_names
 from imgclf.tuning.dimensions import HEAD_NAMES
