@@ -117,6 +117,33 @@ def test_an_empty_folder_is_explained(tmp_path: Path) -> None:
         read_folder(tmp_path / "root")
 
 
+def test_files_without_endings_are_the_reason(make_folder: MakeFolder) -> None:
+    """Where no file's name ends like an image's, the error says so instead of "no images" alone."""
+    root = make_folder(cat=2, dog=1)
+    for path in list(root.rglob("*.png")):
+        path.rename(path.with_suffix(""))
+    with pytest.raises(DataError, match="3 files whose names do not end like an image's, such as"):
+        read_folder(root)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("~/photos", "only a shell replaces ~"),
+        ("https://example.org/photos.zip", "an address is no path"),
+        pytest.param(
+            "data\\photos",
+            "write its path with /",
+            marks=pytest.mark.skipif(os.sep != "/", reason=""),
+        ),
+    ],
+)
+def test_the_likely_cause_of_a_missing_folder_is_named(path: str, message: str) -> None:
+    """A path of another system, an address or ~ is missing for a reason that the error names."""
+    with pytest.raises(DataNotFoundError, match=message):
+        read_folder(path)
+
+
 def test_one_class_is_refused(make_folder: MakeFolder) -> None:
     """One class folder is not enough, and the error names it."""
     with pytest.raises(DataError, match="one class folder with images, 'cat'; a classifier needs"):
@@ -221,10 +248,10 @@ def test_linked_class_folders_and_files_are_read(
 
 
 def test_a_broken_link_is_named(make_folder: MakeFolder) -> None:
-    """A link that points nowhere is left out by name."""
+    """A link that points nowhere is left out by name, as missing."""
     root = make_folder(cat=1, dog=1)
     (root / "cat" / "gone.png").symlink_to(root / "nowhere.png")
-    assert reasons(root) == {"cat/gone.png": "unreadable"}
+    assert reasons(root) == {"cat/gone.png": "missing"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only here may names be any bytes")

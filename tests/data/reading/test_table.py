@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from imgclf.data.checks.data_report import check
 from imgclf.data.division.groups import group_samples
 from imgclf.data.division.samples import collect_samples
 from imgclf.data.pixels.input_policy import InputPolicy
@@ -63,6 +64,27 @@ def test_missing_images_are_left_out_by_name(pile: Path) -> None:
     folder = read_folder(table(pile, "0000.png,a", "0001.png,b", "gone.png,b"))
     assert [item.path for item in folder.left_out] == ["gone.png"]
     assert len(folder.files) == 2
+
+
+@pytest.mark.parametrize(
+    ("prefix", "reason"),
+    [
+        ("gone/", "paths or links that lead to no file"),
+        (".\\", "paths with \\ that lead to no file"),
+        ("file:///data/", "addresses such as file://"),
+        ("https://example.org/", "addresses such as file://"),
+        ("~/", "paths that begin with ~"),
+    ],
+)
+def test_a_table_of_missing_images_is_an_error(pile: Path, prefix: str, reason: str) -> None:
+    """Where no image of a table exists, reading and checking it say so, with the likely cause."""
+    path = table(pile, *(f"{prefix}000{n}.png,{'ab'[n % 2]}" for n in range(6)))
+    with pytest.raises(DataError, match="lists no image that exists") as raised:
+        read_folder(path, min_classes=1)
+    assert f"6 {reason}" in str(raised.value)
+    report = check(path)
+    assert not report.trainable
+    assert reason in report.findings[0].what
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgclf.data.batches.plan import Plan
-    from imgclf.data.reading.image_folder import Folders, ImageFile, ImageFolder, LeftOut, Split
+    from imgclf.data.reading.image_folder import Folders, ImageFile, ImageFolder, Split
+    from imgclf.data.reading.left_out import LeftOut
 
 __all__ = ["ImageData", "build_data"]
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from imgclf.data.division.duplicates import SAME_PICTURE, group_copies
 from imgclf.data.pixels.decoder import REASONS, ImageFacts
 from imgclf.data.reading.image_folder import SPLIT_FOLDERS, ImageFolder
+from imgclf.data.reading.left_out import LEFT_OUT_REASONS
 from imgclf.figures.intervals import MIN_MEASURED
 
 __all__ = ["Finding", "Inspected", "Picture", "find_all"]
@@ -149,42 +150,11 @@ def _problem(inspected: Inspected) -> Iterator[Finding]:
         yield Finding("not_trainable", "error", _sentence(what), _sentence(remedy))
 
 
-_IGNORED = {
-    "hidden": ("hidden files or folders", "Nothing has to be done."),
-    "system": ("files that the operating system left", "Nothing has to be done."),
-    "unknown_ending": (
-        "files whose names do not end like an image's",
-        "Rename them if they are images, for example to .jpg or .png.",
-    ),
-    "no_class": (
-        "files beside the class folders",
-        "Move them into the folder of their class if they are images.",
-    ),
-    "empty_folder": ("folders without any image", "Remove them, or put images into them."),
-    "beside_splits": (
-        "things beside the split folders",
-        "Move them into train/, val/ or test/ if they are to be used.",
-    ),
-    "link_loop": ("links that lead back up", "Remove them: they hold other classes too."),
-    "linked_twice": ("links to folders that were read already", "Remove them."),
-    "unsafe_path": (
-        "members of the ZIP file whose names lead out of it",
-        "Do not unpack it before you know who made it.",
-    ),
-    "link_in_zip": ("links in the ZIP file", "Pack the files that they lead to."),
-    "too_deep": (
-        "members of the ZIP file in more than 100 folders, or with endless names",
-        "Pack the folder again, without so many folders in each other.",
-    ),
-    "stored_twice": (
-        "members of the ZIP file whose names are taken already",
-        "Pack the folder again.",
-    ),
-    "unreadable": (
-        "files, folders or links that cannot be read",
-        "Correct their permissions, or remove them.",
-    ),
-}
+SUSPICIOUS = (
+    *("unreadable", "unsafe_path", "too_deep", "stored_twice"),
+    *("missing", "missing_backslash", "missing_address", "missing_home"),
+)
+"""Reasons for which an image that was meant to be used may be left out."""
 
 
 def _ignored(inspected: Inspected) -> Iterator[Finding]:
@@ -192,10 +162,9 @@ def _ignored(inspected: Inspected) -> Iterator[Finding]:
     for item in inspected.folder.left_out:
         paths[item.reason].append(item.path)
     for reason, examples in sorted(paths.items()):
-        words, remedy = _IGNORED[reason]
+        words, remedy = LEFT_OUT_REASONS[reason]
         what = f"Ignored {len(examples)}: {words}."
-        is_suspicious = reason in ("unreadable", "unsafe_path", "too_deep", "stored_twice")
-        severity: Severity = "warning" if is_suspicious else "note"
+        severity: Severity = "warning" if reason in SUSPICIOUS else "note"
         yield Finding(f"ignored_{reason}", severity, what, remedy, _some(examples))
 
 

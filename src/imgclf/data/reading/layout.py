@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from imgclf.data.reading.archives import find_archive
 from imgclf.data.reading.image_folder import SPLIT_FOLDERS, Folders, ImageFile, ImageFolder, Split
+from imgclf.data.reading.left_out import count_reasons
 from imgclf.data.reading.table import find_tables, is_table, read_table
 from imgclf.data.reading.trees import open_tree
 from imgclf.data.reading.walk import Walk, is_image_name, is_wanted, wanted_folders
@@ -179,15 +180,25 @@ def _require_classes(folder: ImageFolder, min_classes: int) -> None:
                 f"The class folder {name!r} in {folder.root} has characters that are no text: "
                 "rename it."
             )
-    if len(folder.class_names) >= min_classes:
+    if not min_classes or (folder.files and len(folder.class_names) >= min_classes):
         return
     root = folder.root
     remedy = "put the images into one sub-folder per class, for example cats/ and dogs/"
+    reasons = count_reasons(folder.left_out)
+    if folder.class_names and not folder.files:
+        raise DataError(
+            f"The CSV file lists no image that exists in {root} ({reasons}): correct its paths."
+        )
     if not folder.class_names:
-        loose = [item.path for item in folder.left_out if is_image_name(item.path)]
+        loose = [
+            item.path
+            for item in folder.left_out
+            if item.reason == "no_class" and is_image_name(item.path)
+        ]
         if loose:
             raise DataError(f"{root} has {len(loose)} images but no class folders: {remedy}.")
-        raise DataError(f"{root} has no images: {remedy}.")
+        because = f" ({reasons})" if reasons else ""
+        raise DataError(f"{root} has no images{because}: {remedy}.")
     only = folder.class_names[0]
     inner = _inner_folders(folder)
     hint = f", or give {root / only}, which has the folders {_names(inner)}" if inner else ""

@@ -13,9 +13,9 @@ from imgclf.data.reading.image_folder import (
     SPLIT_FOLDERS,
     ImageFile,
     ImageFolder,
-    LeftOut,
     version_of,
 )
+from imgclf.data.reading.left_out import LeftOut, why_missing
 from imgclf.data.reading.walk import is_wanted
 from imgclf.errors import DataError, ImageError
 
@@ -77,6 +77,9 @@ def read_table(tree: Tree, name: str) -> ImageFolder:
             )
         try:
             info = tree.status(row["path"])
+        except (FileNotFoundError, NotADirectoryError):
+            left_out.append(LeftOut(row["path"], why_missing(row["path"])))
+            continue
         except (OSError, ValueError):
             left_out.append(LeftOut(row["path"], "unreadable"))
             continue
