@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from imgclf.machine.plain_text import printable
-from imgclf.machine.terminal import Terminal, escape, shell_word
+from imgclf.machine.terminal import IN_PLAIN_TEXT, Terminal, escape, shell_word
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ScanBar",
+    "accept_any_character",
     "accuracy_line",
     "class_table",
     "comparison_table",
@@ -50,6 +51,13 @@ def result_console() -> Console:
 def error_console() -> Console:
     """Return the console for progress and errors, on standard error."""
     return Terminal(stderr=True)
+
+
+def accept_any_character() -> None:
+    """Write what the encoding of standard output or error lacks in characters that it has."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=IN_PLAIN_TEXT)
 
 
 def print_line(console: Console, text: str, *, before: str = "", style: str = "") -> None:

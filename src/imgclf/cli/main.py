@@ -27,7 +27,12 @@ from imgclf.cli import (
     tune,
     tune_worker,
 )
-from imgclf.cli._console import error_console, print_line, result_console
+from imgclf.cli._console import (
+    accept_any_character,
+    error_console,
+    print_line,
+    result_console,
+)
 from imgclf.cli._signals import Stopped, install_handlers
 from imgclf.errors import ImgclfError
 from imgclf.machine.plain_text import printable
@@ -73,6 +78,7 @@ def run() -> None:
     143 terminated.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    accept_any_character()
     install_handlers()
     _show_plugin_warnings()
     try:

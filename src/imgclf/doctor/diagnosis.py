@@ -144,7 +144,12 @@ def _run_probe(*arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-P", "-m", "imgclf.doctor.probe", *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - our own module
-            command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return {"fault": NO_ANSWER}
