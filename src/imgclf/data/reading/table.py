@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgclf.data.reading.archives import MAX_MEMBERS
-from imgclf.data.reading.csv_rows import csv_rows
+from imgclf.data.reading.csv_rows import csv_rows, shortened
 from imgclf.data.reading.image_folder import (
     SPLIT_FOLDERS,
     ImageFile,
@@ -72,7 +72,7 @@ def read_table(tree: Tree, name: str) -> ImageFolder:
         split = SPLIT_FOLDERS.get(row.get("split", "").lower())
         if has_splits and split is None:
             raise DataError(
-                f"{path}, line {line}: split {row.get('split')!r} is not accepted: "
+                f"{path}, line {line}: split {shortened(row.get('split', ''))} is not accepted: "
                 "give train, val or test in every line, or in none."
             )
         try:
@@ -115,8 +115,10 @@ def _rows(path: Path, content: bytes, most: int | None) -> list[tuple[int, dict[
             raise DataError(f"{path}, line {line}: path or label is missing: fill in both.")
         if (before := seen.setdefault(row["path"], line)) != line:
             raise DataError(
-                f"{path}, line {line}: {row['path']!r} stands in line {before} already: "
+                f"{path}, line {line}: {shortened(row['path'])} stands in line {before} already: "
                 "list each image once."
             )
         rows.append((line, row))
+    if not rows:
+        raise DataError(f"{path} lists no images: give a path and a label in each line.")
     return rows
