@@ -40,6 +40,26 @@ def test_class_names_are_byte_sorted(make_folder: MakeFolder) -> None:
     assert folder.class_names == ("B", "a", "a b", "b", "é")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("می\u200cخواهم", "क\u094d\u200dष", "👨\u200d👩\u200d👧", "東\u3000京", "New\u00a0York"),
+        *("co\u00adoperate", "שלום\u200f"),
+    ],
+)
+def test_names_of_all_scripts_are_classes(make_folder: MakeFolder, name: str) -> None:
+    """Joiners, wide and fixed spaces, soft hyphens and marks of direction are parts of names."""
+    assert name in read_folder(make_folder(**{name: 1, "other": 1})).class_names
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses such names itself")
+@pytest.mark.parametrize("name", ["a\nb", "a\x1bb", "a\x85b", "a\u2028b", "a\u202eb"])
+def test_names_that_mislead_are_no_classes(make_folder: MakeFolder, name: str) -> None:
+    """Control characters, line breaks and what turns the direction of writing are refused."""
+    with pytest.raises(DataError, match="has control characters, line breaks or bytes that are no"):
+        read_folder(make_folder(**{name: 1, "other": 1}))
+
+
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "Validation"])
 def test_split_folders_are_understood(make_folder: MakeFolder, name: str) -> None:
     """train/ beside any usual name of the validation folder gives splits, not classes."""

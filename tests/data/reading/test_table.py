@@ -97,6 +97,7 @@ def test_a_table_of_missing_images_is_an_error(pile: Path, prefix: str, reason: 
         ("path,label,split", ["0000.png,a,tset"], "line 2: split 'tset' is not accepted"),
         ("path,label", ["0000.png,a"], "one class folder with images, 'a'"),
         ("path,label", [], "lists no images"),
+        ("path,label", ["0000.png,a", "0001.png,b\x07"], r"line 3: the label 'b\\x07' has control"),
         ("path,label,label", ["0000.png,a,b"], "has the column 'label' twice"),
         ("path,label", ["0000.png,a", "", "00,01.png,b"], "line 4: there are more entries than"),
         ("path,label", ["0000.png,a", '"0001.png,b', "0002.png,c"], "line 3: .*not closed"),
@@ -158,6 +159,14 @@ def test_another_encoding_is_named_as_the_cause(pile: Path) -> None:
     path = pile / "images.csv"
     path.write_bytes("path,label\n0000.png,a\n".encode("utf-16-le"))
     with pytest.raises(DataError, match="line 1: this is no UTF-8 text: save the file as CSV UTF"):
+        read_folder(path)
+
+
+def test_another_alphabet_in_another_encoding_is_named_by_line(pile: Path) -> None:
+    """A label whose bytes are no UTF-8 is refused with its line and the remedy."""
+    path = pile / "images.csv"
+    path.write_bytes("path,label\n0000.png,a\n0001.png,café\n".encode("latin-1"))
+    with pytest.raises(DataError, match="line 3: the label .* save the file as CSV UTF-8"):
         read_folder(path)
 
 

@@ -14,6 +14,7 @@ from imgclf.data.reading.table import find_tables, is_table, read_table
 from imgclf.data.reading.trees import open_tree
 from imgclf.data.reading.walk import Walk, is_image_name, is_wanted, wanted_folders
 from imgclf.errors import DataError
+from imgclf.machine.plain_text import is_plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,10 +176,10 @@ def _split_folders(tree: Tree) -> dict[str, Split]:
 def _require_classes(folder: ImageFolder, min_classes: int) -> None:
     """Refuse a folder with too few classes; the message fits what lies there instead."""
     for name in folder.class_names:
-        if not name.isprintable():  # Class names are written into bundles and shown to people.
+        if not is_plain_text(name):  # Class names are written into bundles and shown to people.
             raise DataError(
-                f"The class folder {name!r} in {folder.root} has characters that are no text: "
-                "rename it."
+                f"The class folder {name!r} in {folder.root} has control characters, line breaks "
+                "or bytes that are no text: rename it."
             )
     if not min_classes or (folder.files and len(folder.class_names) >= min_classes):
         return

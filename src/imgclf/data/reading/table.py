@@ -18,6 +18,7 @@ from imgclf.data.reading.image_folder import (
 from imgclf.data.reading.left_out import LeftOut, why_missing
 from imgclf.data.reading.walk import is_wanted
 from imgclf.errors import DataError, ImageError
+from imgclf.machine.plain_text import is_plain_text
 
 if TYPE_CHECKING:
     from imgclf.data.reading.image_folder import Layout
@@ -113,6 +114,11 @@ def _rows(path: Path, content: bytes, most: int | None) -> list[tuple[int, dict[
             raise DataError(f"{path} lists more than {most:,} images: unpack it, give the folder.")
         if not row["path"] or not row["label"]:
             raise DataError(f"{path}, line {line}: path or label is missing: fill in both.")
+        if not is_plain_text(row["label"]):
+            raise DataError(
+                f"{path}, line {line}: the label {shortened(row['label'])} has control characters, "
+                "line breaks or bytes that are no UTF-8: save the file as CSV UTF-8."
+            )
         if (before := seen.setdefault(row["path"], line)) != line:
             raise DataError(
                 f"{path}, line {line}: {shortened(row['path'])} stands in line {before} already: "
