@@ -166,7 +166,7 @@ def test_another_alphabet_in_another_encoding_is_named_by_line(pile: Path) -> No
     """A label whose bytes are no UTF-8 is refused with its line and the remedy."""
     path = pile / "images.csv"
     path.write_bytes("path,label\n0000.png,a\n0001.png,café\n".encode("latin-1"))
-    with pytest.raises(DataError, match="line 3: the label .* save the file as CSV UTF-8"):
+    with pytest.raises(DataError, match=r"line 3: the label .* save the file as CSV UTF-8"):
         read_folder(path)
 
 
