@@ -51,6 +51,13 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         atomic.make_folder(tmp_path / "file/folder")
 
 
+def test_every_name_that_the_disk_takes_can_be_written(tmp_path: Path) -> None:
+    """While it is written, a file's name is no longer than its own; beyond that, it says so."""
+    atomic.write_atomically(tmp_path / ("é" * 127), b"")
+    with pytest.raises(WriteError, match=r"File name too long\): give a shorter name\."):
+        atomic.write_atomically(tmp_path / ("é" * 128), b"")
+
+
 def test_names_come_out_as_they_are_on_disk(tmp_path: Path) -> None:
     """A name that is not UTF-8 is written as its bytes, between the rows of a CSV file."""
     atomic.write_csv_atomically(tmp_path / "a.csv", ("path", "n"), [("x\udcff,y", 1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import secrets
@@ -13,11 +14,21 @@ from typing import Any
 from imgclf.errors import WriteError
 
 __all__ = [
-    "make_folder", "move_atomically", "remove_partial_files", "sync_folder", "write_atomically",
+    "MOST_OF_A_NAME", "make_folder", "move_atomically", "remove_partial_files", "sync_folder", "write_atomically",
     "write_csv_atomically", "write_text_atomically",
 ]  # fmt: skip
 
 PARTIAL = ".partial"
+
+MOST_OF_A_NAME = 50
+"""Characters of a name that another one is made from: file systems take 255 bytes, of which a
+character can need four."""
+
+_REMEDIES = {
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EACCES: "correct its folder's permissions, or give another place",
+    errno.EROFS: "nothing can be written there; give another place",
+}
 
 
 def write_atomically(path: Path, content: bytes, *, synced: bool = True) -> None:
@@ -32,7 +43,7 @@ def write_atomically(path: Path, content: bytes, *, synced: bool = True) -> None
     Raises:
         WriteError: It cannot be written; what was there is as it was.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    partial = path.with_name(f".{path.name[:MOST_OF_A_NAME]}.{secrets.token_hex(4)}{PARTIAL}")
     try:
         try:
             _write_whole(partial, content, synced)
@@ -141,7 +152,8 @@ def _write_whole(path: Path, content: bytes, synced: bool) -> None:
 
 def _write_error(path: Path, error: OSError) -> WriteError:
     failure = WriteError(
-        f"{path} cannot be written ({error.strerror}): free some space, or give another place."
+        f"{path} cannot be written ({error.strerror}): "
+        f"{_REMEDIES.get(error.errno or 0, 'free some space, or give another place')}."
     )
     failure.errno, failure.strerror, failure.filename = error.errno, error.strerror, str(path)
     return failure

@@ -102,6 +102,17 @@ def test_predict_explains(bundle: Path, two_classes: Path, tmp_path: Path) -> No
         assert (picture.size, picture.mode) == ((24, 24), "RGB")
 
 
+def test_predict_explains_images_of_long_names(
+    bundle: Path, two_classes: Path, tmp_path: Path
+) -> None:
+    """A heat map's name, made from an image's, fits the disk however long that is."""
+    image = tmp_path / f"{'é' * 123}.png"
+    shutil.copy(two_classes / "dark" / "000.png", image)
+    done = invoke("predict", bundle, image, "--explain", tmp_path / "why")
+    assert done.exit_code == 0, done.stderr
+    assert [path.name for path in (tmp_path / "why").iterdir()] == [f"0001-{'é' * 50}.png"]
+
+
 def test_report_is_made_again(trained: Any, tmp_path: Path) -> None:
     """`imgclf report RUN` makes the page that training made, from the folder alone."""
     copy = tmp_path / "run"

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from imgclf.cli.main import app
 from imgclf.errors import RunFolderError
 from imgclf.runs.folder import (
+    default_run_folder,
     is_trained,
     mark_done,
     mark_stopped,
@@ -48,6 +49,12 @@ def test_a_run_that_has_not_finished_says_how_to_go_on(tmp_path: Path) -> None:
         read_split(tmp_path)
     with open_run_folder(tmp_path, resume=True):
         pass
+
+
+def test_a_run_of_an_endless_name_can_be_made(tmp_path: Path) -> None:
+    """The name of a run's folder, made from an architecture's, fits the disk."""
+    with open_run_folder(default_run_folder("network" * 100, tmp_path)) as folder:
+        assert "-networknetwork" in folder.name
 
 
 def test_only_the_mark_makes_a_run_done(tmp_path: Path) -> None:

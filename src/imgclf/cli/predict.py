@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from imgclf.atomic import make_folder, write_atomically
+from imgclf.atomic import MOST_OF_A_NAME, make_folder, write_atomically
 from imgclf.cli._console import (
     error_console,
     print_csv,
@@ -109,7 +109,7 @@ def write_explanations(
     make_folder(folder)
     for number, item in enumerate(predictions, start=1):
         assert item.path is not None, "the command line gives paths"
-        target = folder / f"{number:04}-{Path(item.path).stem}.png"
+        target = folder / f"{number:04}-{Path(item.path).stem[:MOST_OF_A_NAME]}.png"
         content = io.BytesIO()
         classifier.explain(item.path, label=item.label).overlay().save(content, "PNG")
         write_atomically(target, content.getvalue(), synced=False)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from imgclf.atomic import (
+    MOST_OF_A_NAME,
     remove_partial_files,
     write_atomically,
     write_csv_atomically,
@@ -64,7 +65,7 @@ def default_run_folder(architecture: str, parent: Path = Path("runs")) -> Path:
     """Name a new run by date, time and architecture: ``runs/2026-03-01-142530-resnet9``."""
     now = datetime.datetime.now().astimezone()
     # The name may come out of a classifier's file: it is a part of a folder's name, and no path.
-    name = re.sub(r"[^\w.+-]", "_", architecture)
+    name = re.sub(r"[^\w.+-]", "_", architecture)[:MOST_OF_A_NAME]
     return parent / f"{now:%Y-%m-%d-%H%M%S}-{name}"
 
 
