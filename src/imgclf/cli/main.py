@@ -34,7 +34,8 @@ from imgclf.cli._console import (
     result_console,
 )
 from imgclf.cli._signals import Stopped, install_handlers
-from imgclf.errors import ImgclfError
+from imgclf.errors import BackendError, ImgclfError
+from imgclf.machine.keras_backend import require_tensorflow
 from imgclf.machine.plain_text import printable
 
 __all__ = ["app", "run"]
@@ -98,12 +99,24 @@ def run() -> None:
     except BrokenPipeError:  # The reader of our output, such as `head`, has gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_EXPECTED_ERROR)
-    except Exception:  # noqa: BLE001 - everything else is a bug of ours
+    except Exception:  # noqa: BLE001 - what is not the machine's fault is a bug of ours
+        if fault := _fault_of_machine():
+            print_line(error_console(), fault, before="[bold red]Error:[/] ")
+            sys.exit(EXIT_EXPECTED_ERROR)
         sys.stderr.write(printable(traceback.format_exc()))
         print_line(
             error_console(), f"This is a bug in imgclf; please report it with: {_versions()}"
         )
         sys.exit(EXIT_BUG)
+
+
+def _fault_of_machine() -> str:
+    """Say what is wrong with the machine or its settings; empty where it is neither."""
+    try:
+        require_tensorflow()
+    except BackendError as wrong:
+        return str(wrong)
+    return ""
 
 
 def _show_plugin_warnings() -> None:

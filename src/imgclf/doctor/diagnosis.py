@@ -233,6 +233,13 @@ def _package_problems(packages: tuple[Package, ...]) -> Iterator[Problem]:
 
 
 def _tensorflow_problems(found: Mapping[str, Any], processor: Processor) -> Iterator[Problem]:
+    if found.get("backend", "tensorflow") != "tensorflow":
+        yield Problem(
+            "error",
+            f"Keras runs on the backend {found['backend']!r}; imgclf needs TensorFlow.",
+            "export KERAS_BACKEND=tensorflow",
+        )
+        return
     if "fault" in found:
         fault = str(found["fault"])
         lacks_avx = processor.features is not None and "AVX2" not in processor.features
@@ -244,12 +251,6 @@ def _tensorflow_problems(found: Mapping[str, Any], processor: Processor) -> Iter
             remedy = "pip install --force-reinstall tensorflow keras, in a new environment"
         yield Problem("error", f"TensorFlow does not run: {fault}.", remedy)
         return
-    if found["backend"] != "tensorflow":
-        yield Problem(
-            "error",
-            f"Keras runs on the backend {found['backend']!r}; imgclf needs TensorFlow.",
-            "export KERAS_BACKEND=tensorflow",
-        )
     if not found["computes"]:
         yield Problem(
             "error", "TensorFlow computes a convolution wrongly.", "unset TF_* and XLA_* variables"
