@@ -12,7 +12,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.dataset import Batches, telling_failures
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.machine.precision import (
     Precision,
@@ -174,6 +174,7 @@ def fit(
     with (
         training_precision(model, chosen),
         fast_kernels(model, course.num_steps),
+        telling_failures(train, val),
         drawn_progress(verbose, batch_size) as drawing,
     ):
         try:

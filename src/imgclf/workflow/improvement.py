@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from imgclf.atomic import make_folder, write_atomically
 from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.reading.image_folder import Folders
-from imgclf.errors import OutOfMemoryError, TrainingError
+from imgclf.errors import DataError, OutOfMemoryError, TrainingError
 from imgclf.evaluation.results import figures_of
 from imgclf.figures.metrics import measure
 from imgclf.runs.config import plain_settings
@@ -476,6 +476,6 @@ def _train(
         make_folder(folder)
     try:
         return learn(task, candidate.data, observer, stopping, candidate.start_from)
-    except (OutOfMemoryError, TrainingError) as error:
+    except (OutOfMemoryError, TrainingError, DataError) as error:
         _logger.warning("%s cannot be trained here: %s", candidate, error)
         return None

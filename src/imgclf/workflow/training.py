@@ -48,6 +48,7 @@ from imgclf.runs.resolution import (
 from imgclf.runs.settings import Settings
 from imgclf.training.fit_result import FitResult
 from imgclf.training.stop_request import StopOnRequest
+from imgclf.workflow.changed_images import keeping_best_epoch
 from imgclf.workflow.improvement import Situation, improve
 from imgclf.workflow.learner import TrainingObserver, learn, plan_task
 from imgclf.workflow.measurement import make_answer, measure_held_out
@@ -235,7 +236,9 @@ def _train(
     stopping = StopOnRequest(observer.stop_requested)
     course = None
     if kind is None:
-        answer = make_answer(learn(task, data, observer, stopping, start_from), split_sha256)
+        learned = learn(task, data, observer, stopping, start_from)
+        with keeping_best_epoch(learned.model, data, folder, mirrored=settings.mirrored_prediction):
+            answer = make_answer(learned, split_sha256)
     else:
         first = learn(replace(task, folder=None), data, observer, stopping, start_from)
         situation = Situation(
@@ -244,7 +247,8 @@ def _train(
         answer, course = improve(first, situation, observer, stopping)
     fitted_s = time.monotonic()
     learned = answer.learned
-    held_out = measure_held_out(answer.classifier, learned.data)
+    with keeping_best_epoch(learned.model, data, folder, mirrored=settings.mirrored_prediction):
+        held_out = measure_held_out(answer.classifier, learned.data)
     evaluated_s = time.monotonic()
 
     num_seen = _num_passes(learned.fitted) * data.train.images_per_epoch
