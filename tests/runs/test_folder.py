@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 from imgclf.cli.main import app
 from imgclf.errors import RunFolderError
 from imgclf.runs.folder import (
-    default_run_folder,
     is_trained,
     mark_done,
     mark_stopped,
@@ -20,6 +19,7 @@ from imgclf.runs.folder import (
     write_history,
 )
 from imgclf.runs.record import read_run
+from imgclf.runs.run_names import make_run_folder
 
 
 @pytest.mark.parametrize("command", [("train", "--resume"), ("report",)])
@@ -53,7 +53,7 @@ def test_a_run_that_has_not_finished_says_how_to_go_on(tmp_path: Path) -> None:
 
 def test_a_run_of_an_endless_name_can_be_made(tmp_path: Path) -> None:
     """The name of a run's folder, made from an architecture's, fits the disk."""
-    with open_run_folder(default_run_folder("network" * 100, tmp_path)) as folder:
+    with open_run_folder(make_run_folder("network" * 100, tmp_path)) as folder:
         assert "-networknetwork" in folder.name
 
 
