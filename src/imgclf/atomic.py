@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import os
 import secrets
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from imgclf.errors import WriteError
+from imgclf.errors import WriteError, remedy_of
 
 __all__ = [
     "MOST_OF_A_NAME", "make_folder", "move_atomically", "remove_partial_files", "sync_folder",
@@ -23,12 +22,6 @@ PARTIAL = ".partial"
 MOST_OF_A_NAME = 50
 """Characters of a name that another one is made from: file systems take 255 bytes, of which a
 character can need four."""
-
-_REMEDIES = {
-    errno.ENAMETOOLONG: "give a shorter name",
-    errno.EACCES: "correct its folder's permissions, or give another place",
-    errno.EROFS: "nothing can be written there; give another place",
-}
 
 
 def write_atomically(path: Path, content: bytes, *, synced: bool = True) -> None:
@@ -153,7 +146,7 @@ def _write_whole(path: Path, content: bytes, synced: bool) -> None:
 def _write_error(path: Path, error: OSError) -> WriteError:
     failure = WriteError(
         f"{path} cannot be written ({error.strerror}): "
-        f"{_REMEDIES.get(error.errno or 0, 'free some space, or give another place')}."
+        f"{remedy_of(error, otherwise='free some space, or give another place')}."
     )
     failure.errno, failure.strerror, failure.filename = error.errno, error.strerror, str(path)
     return failure

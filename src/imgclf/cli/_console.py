@@ -197,7 +197,7 @@ def shown_path(path: str | Path) -> str:
     """Return a path relative to the working directory; undecodable bytes are escaped."""
     try:
         short = str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, FileNotFoundError):  # Elsewhere, or the current folder was removed.
         short = str(path)
     return short.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
@@ -206,6 +206,6 @@ def typed_path(path: str | Path) -> str:
     """Return a path as one word of a command that is typed from here."""
     try:
         short = str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, FileNotFoundError):
         short = str(path)
     return shell_word(f"./{short}" if short.startswith("-") else short)

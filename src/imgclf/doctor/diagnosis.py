@@ -172,12 +172,16 @@ def _check_plugin(item: Registration, run: Probe) -> dict[str, str]:
 
 def _describe_cache() -> dict[str, Any]:
     folder = cache_folder()
+    try:
+        entries, fault = list_cache(), _write_fault(folder)
+    except OSError as error:
+        entries, fault = [], f"{folder} cannot be read ({error.strerror})"
     return {
         "folder": str(folder),
-        "size_bytes": sum(entry.size_bytes for entry in list_cache()),
+        "size_bytes": sum(entry.size_bytes for entry in entries),
         "limit_bytes": MAX_CACHE_BYTES,
         "free_bytes": free_bytes(folder),
-        "fault": _write_fault(folder),
+        "fault": fault,
     }
 
 
