@@ -311,6 +311,8 @@ _REMEDIES = {
     errno.ELOOP: "correct the links, which lead back to themselves",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENOENT: "check the path",
+    errno.EISDIR: "give the name of a file",
+    errno.EINVAL: "give the name of a file",
 }
 
 

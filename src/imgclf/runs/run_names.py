@@ -75,6 +75,7 @@ def point_to_newest(parent: Path) -> None:
         link.symlink_to(name, target_is_directory=True)
         link.replace(newest)
     except OSError:  # Windows lets few people make links.
+        newest.unlink(missing_ok=True)
         write_text_atomically(newest, f"{name}\n")
     finally:
         link.unlink(missing_ok=True)
