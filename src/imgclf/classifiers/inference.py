@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from imgclf.classifiers.features import feature_tensors
 from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.machine.forked import require_own_threads
 from imgclf.machine.precision import float32_results
 from imgclf.zoo.activations import activation_bytes
 
@@ -73,6 +74,7 @@ def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = Fal
     def run(
         batches: Iterable[NDArray[np.uint8]], watch: FeatureWatch | None = None
     ) -> NDArray[np.float64]:
+        require_own_threads()
         outputs = []
         with float32_results():
             for chunk in _rechunk(batches, chunk_images):

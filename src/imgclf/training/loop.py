@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from imgclf.data.batches.dataset import Batches, telling_failures
 from imgclf.errors import ArgumentError, TrainingError
+from imgclf.machine.forked import require_own_threads
 from imgclf.machine.precision import (
     Precision,
     choose_jit_compile,
@@ -140,6 +141,7 @@ def fit(
         patience=patience,
     )
     require_label_smoothing(label_smoothing)
+    require_own_threads()
     chosen = choose_precision(precision)
     require_matching_data(model, train)
     require_divisible_batches(train, val)

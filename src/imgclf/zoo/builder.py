@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.errors import ArgumentError, ContractError, ImgclfError, in_one_line
+from imgclf.machine.forked import require_own_threads
 from imgclf.machine.keras_backend import require_tensorflow
 from imgclf.options import resolve_options, without_weights
 from imgclf.zoo.activations import MAX_ACTIVATION_BYTES, activation_bytes
@@ -337,6 +338,7 @@ def _default_keras() -> Iterator[None]:
     import keras
 
     require_tensorflow()
+    require_own_threads()
     floatx, data_format = keras.config.floatx(), keras.config.image_data_format()
     policy = keras.config.dtype_policy()
     keras.config.set_floatx("float32")
