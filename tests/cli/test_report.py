@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from imgclf.cli._figures import curve_line, print_confusion, print_learning_curve
+from imgclf.cli._figures import confusion_table, curve_line, print_confusion, print_learning_curve
 from imgclf.cli.main import app
 from imgclf.errors import AccuracyError, DataNotFoundError
 
@@ -130,6 +130,18 @@ def test_report_is_made_again(trained: Any, tmp_path: Path) -> None:
 def test_a_missing_run_is_named(tmp_path: Path) -> None:
     """A run folder that does not exist is an expected error."""
     assert isinstance(invoke("report", tmp_path / "nothing").exception, DataNotFoundError)
+
+
+def test_classes_called_by_numbers_have_columns_called_by_letters() -> None:
+    """In the confusion matrix no column's sign can be taken for a class that is called so."""
+    counts = np.array([[5, 0, 0], [0, 5, 0], [0, 1, 4]])
+    for names, signs in ((("0", "1", "2"), "A B C"), (("cat", "dog", "fox"), "1 2 3")):
+        found: Any = SimpleNamespace(class_names=names, metrics=SimpleNamespace(confusion=counts))
+        shown = io.StringIO()
+        Console(file=shown, width=80).print(confusion_table(found))
+        heading, *rows = shown.getvalue().splitlines()
+        assert " ".join(heading.split()) == signs
+        assert rows[2].split()[:2] == [signs[4], names[2]]
 
 
 def test_curves_keep_their_shape() -> None:

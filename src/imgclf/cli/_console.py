@@ -29,6 +29,7 @@ __all__ = [
     "accuracy_line",
     "class_table",
     "comparison_table",
+    "csv_path",
     "error_console",
     "print_csv",
     "print_json",
@@ -200,6 +201,12 @@ def shown_path(path: str | Path) -> str:
     except (ValueError, FileNotFoundError):  # Elsewhere, or the current folder was removed.
         short = str(path)
     return short.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def csv_path(path: str | Path) -> str:
+    """Return a path for a CSV file: as `shown_path`, and never what a spreadsheet would run."""
+    short = shown_path(path)
+    return f"./{short}" if short.startswith(("=", "+", "-", "@")) else short
 
 
 def typed_path(path: str | Path) -> str:

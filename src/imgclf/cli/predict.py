@@ -14,6 +14,7 @@ from rich.table import Table
 
 from imgclf.atomic import MOST_OF_A_NAME, make_folder, write_atomically
 from imgclf.cli._console import (
+    csv_path,
     error_console,
     print_csv,
     print_json,
@@ -143,7 +144,7 @@ def _print_csv(predictions: Sequence[Prediction]) -> None:
     names = list(predictions[0].probabilities) if predictions else []
     print_csv([["path", "label", "probability", "accepted", "familiarity", *names]])
     for item in predictions:
-        path = shown_path(item.path or "")
+        path = csv_path(item.path or "")
         row = [path, item.label, item.probability, str(item.accepted).lower()]
         familiarity = "" if item.familiarity is None else item.familiarity
         print_csv([[*row, familiarity, *item.probabilities.values()]])

@@ -164,6 +164,29 @@ def test_the_likely_cause_of_a_missing_folder_is_named(path: str, message: str) 
         read_folder(path)
 
 
+@pytest.mark.parametrize("above", ["", "data__", "data__2026__"])
+def test_a_folder_that_is_too_high_names_the_right_one(make_folder: MakeFolder, above: str) -> None:
+    """Where the class folders lie some folders deeper, the error says which folder to give."""
+    root = make_folder(**{f"{above}photos__{name}": 2 for name in ("cat", "dog")})
+    inner = Path(root, *above.split("__"), "photos")
+    with pytest.raises(DataError) as raised:
+        read_folder(root)
+    assert f"or give {inner}, which has the folders 'cat', 'dog'" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "known"), [("CAT", "cat"), ("cat ", "cat"), ("cafe\u0301", "caf\u00e9")]
+)
+def test_a_class_that_only_looks_like_a_known_one_is_named(
+    make_folder: MakeFolder, given: str, known: str
+) -> None:
+    """Case, blanks and composed accents make another class; the error shows the difference."""
+    folder = read_folder(make_folder(**{given: 1, "dog": 1}))
+    with pytest.raises(DataError) as raised:
+        match_classes(folder, [known, "dog"])
+    assert f"{given!a} is not {known!r}: rename it" in str(raised.value)
+
+
 def test_one_class_is_refused(make_folder: MakeFolder) -> None:
     """One class folder is not enough, and the error names it."""
     with pytest.raises(DataError, match="one class folder with images, 'cat'; a classifier needs"):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from imgclf.data.division.duplicates import SAME_PICTURE, group_copies
 from imgclf.data.pixels.decoder import REASONS, ImageFacts
+from imgclf.data.reading.class_names import alike_names, exact_name
 from imgclf.data.reading.image_folder import SPLIT_FOLDERS, ImageFolder
 from imgclf.data.reading.left_out import LEFT_OUT_REASONS
 from imgclf.figures.intervals import MIN_MEASURED
@@ -40,6 +41,10 @@ FEW_PICTURES = 20
 
 GIVEAWAY_SHARE = 0.95
 """Share of a class with a property, and of the others without, that gives the label away."""
+
+
+FORMULA_STARTS = ("=", "+", "-", "@")
+"""What spreadsheets take a text for a formula by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +197,31 @@ def _misread_splits(inspected: Inspected) -> Iterator[Finding]:
 
 
 # --- Classes ---------------------------------------------------------------------------------
+
+
+def _alike_names(inspected: Inspected) -> Iterator[Finding]:
+    groups = alike_names(inspected.folder.class_names)
+    if groups:
+        yield Finding(
+            "alike_class_names",
+            "warning",
+            f"{_count(groups, 'class name')} that {'looks' if len(groups) == 1 else 'look'} like "
+            "another one, but for case, blanks or the way an accent is written.",
+            "Put the images into one folder, if they are of one class.",
+            _some(" and ".join(map(exact_name, group)) for group in groups),
+        )
+
+
+def _formulas(inspected: Inspected) -> Iterator[Finding]:
+    names = [name for name in inspected.folder.class_names if name.startswith(FORMULA_STARTS)]
+    if names:
+        yield Finding(
+            "formula_class_names",
+            "note",
+            f"{_count(names, 'class name')} that a spreadsheet would run as a formula.",
+            "Rename them, or import the CSV files of imgclf as text.",
+            _some(names),
+        )
 
 
 def _small_classes(inspected: Inspected) -> Iterator[Finding]:
@@ -357,6 +387,8 @@ def _rotated(inspected: Inspected) -> Iterator[Finding]:
 
 _FINDERS: tuple[Callable[[Inspected], Iterator[Finding]], ...] = (
     _problem,
+    _alike_names,
+    _formulas,
     _small_classes,
     _missing_in_split,
     _unusable,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgclf.data.reading.archives import find_archive
+from imgclf.data.reading.class_names import exact_name, look_of
 from imgclf.data.reading.image_folder import SPLIT_FOLDERS, Folders, ImageFile, ImageFolder, Split
 from imgclf.data.reading.left_out import count_reasons
 from imgclf.data.reading.table import find_tables, is_table, read_table
@@ -102,13 +104,23 @@ def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list
     if unknown:
         raise DataError(
             f"{folder.root} has class folders that the classifier does not know: "
-            f"{_names(unknown)}. Known classes: {_names(class_names)}."
+            f"{_names(unknown)}.{_twin_of(unknown, class_names)} Known classes: "
+            f"{_names(class_names)}."
         )
     missing = sorted(set(numbers) - set(folder.class_names), key=numbers.__getitem__)
     warning = f"{folder.root} has no images of: {_names(missing)}." if missing else ""
     labels = [numbers[name] for name in folder.class_names]
     files = [replace(file, label=labels[file.label]) for file in folder.files]
     return files, warning
+
+
+def _twin_of(unknown: Sequence[str], known: Sequence[str]) -> str:
+    """Name the first of the unknown classes that looks like a known one, and that one."""
+    looks = {look_of(name): name for name in known}
+    for name in unknown:
+        if twin := looks.get(look_of(name)):
+            return f" {exact_name(name)} is not {exact_name(twin)}: rename it."
+    return ""
 
 
 def _open_root(directory: str | os.PathLike[str]) -> Tree:
@@ -201,21 +213,26 @@ def _require_classes(folder: ImageFolder, min_classes: int) -> None:
         because = f" ({reasons})" if reasons else ""
         raise DataError(f"{root} has no images{because}: {remedy}.")
     only = folder.class_names[0]
-    inner = _inner_folders(folder)
-    hint = f", or give {root / only}, which has the folders {_names(inner)}" if inner else ""
+    place, inner = _inner_folders(folder)
+    hint = f", or give {root / place}, which has the folders {_names(inner)}" if inner else ""
     raise DataError(
         f"{root} has one class folder with images, {only!r}; a classifier needs two: "
         f"{remedy}{hint}."
     )
 
 
-def _inner_folders(folder: ImageFolder) -> list[str]:
-    """List folders with images inside the only class: often the given folder is one too high."""
+def _inner_folders(folder: ImageFolder) -> tuple[str, list[str]]:
+    """Find folders with images inside the only class: often the given folder is some too high.
+
+    Returns:
+        The path of the folder that they lie in, and their names; none where there is but one.
+    """
     if folder.layout == "splits":
-        return []
-    below = [file.path.partition("/")[2] for file in folder.files]
-    names = sorted({path.partition("/")[0] for path in below if "/" in path})
-    return names if len(names) > 1 else []
+        return "", []
+    places = {posixpath.dirname(file.path) for file in folder.files}
+    shared = posixpath.commonpath(places)
+    names = {posixpath.relpath(place, shared).partition("/")[0] for place in places - {shared}}
+    return shared, sorted(names) if len(names) > 1 else []
 
 
 def _names(names: Sequence[str], most: int = 10) -> str:
