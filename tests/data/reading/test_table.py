@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,7 @@ def test_a_table_of_missing_images_is_an_error(pile: Path, prefix: str, reason: 
         ("path,label,split", ["0000.png,a,train", "0001.png,b,"], "line 3: split '' is not"),
         ("path,label,split", ["0000.png,a,tset"], "line 2: split 'tset' is not accepted"),
         ("path,label", ["0000.png,a"], "one class folder with images, 'a'"),
+        ("path,label", ["0000.png,a", f"{os.sep}{os.devnull},a"], "one class folder with images"),
         ("path,label", [], "lists no images"),
         ("path,label", ["0000.png,a", "0001.png,b\x07"], r"line 3: the label 'b\\x07' has control"),
         ("path,label,label", ["0000.png,a,b"], "has the column 'label' twice"),

@@ -227,11 +227,14 @@ def _inner_folders(folder: ImageFolder) -> tuple[str, list[str]]:
     Returns:
         The path of the folder that they lie in, and their names; none where there is but one.
     """
-    if folder.layout == "splits":
-        return "", []
     places = {posixpath.dirname(file.path) for file in folder.files}
+    # A CSV file may list whole paths beside others.
+    if folder.layout == "splits" or len({posixpath.isabs(place) for place in places}) > 1:
+        return "", []
     shared = posixpath.commonpath(places)
-    names = {posixpath.relpath(place, shared).partition("/")[0] for place in places - {shared}}
+    names = {
+        place[len(shared) :].lstrip("/").partition("/")[0] for place in places if place != shared
+    }
     return shared, sorted(names) if len(names) > 1 else []
 
 
