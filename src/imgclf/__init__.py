@@ -10,6 +10,7 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+from imgclf.machine.keras_backend import require_tensorflow
 from imgclf.machine.startup import prepare_tensorflow
 
 if TYPE_CHECKING:
@@ -136,7 +137,11 @@ def __getattr__(name: str) -> Any:
         return version("imgclf")
     if name not in _ROOM_OF:
         raise AttributeError(f"module 'imgclf' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_ROOM_OF[name]), name)
+    try:
+        value = getattr(importlib.import_module(_ROOM_OF[name]), name)
+    except Exception:
+        require_tensorflow()  # The likely cause, which no message of Keras names.
+        raise
     globals()[name] = value
     return value
 

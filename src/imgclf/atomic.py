@@ -3,44 +3,53 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from imgclf.errors import WriteError
+from imgclf.errors import WriteError, remedy_of
 
 __all__ = [
-    "make_folder", "move_atomically", "remove_partial_files", "sync_folder", "write_atomically",
-    "write_csv_atomically", "write_text_atomically",
+    "MOST_OF_A_NAME", "make_folder", "move_atomically", "remove_partial_files", "sync_folder",
+    "write_atomically", "write_csv_atomically", "write_text_atomically",
 ]  # fmt: skip
 
 PARTIAL = ".partial"
+
+MOST_OF_A_NAME = 50
+"""Characters of a name that another one is made from: file systems take 255 bytes, of which a
+character can need four."""
 
 
 def write_atomically(path: Path, content: bytes, *, synced: bool = True) -> None:
     """Replace a file in one step: after a crash or power cut the old or the new one is there.
 
     Args:
-        path: The file; its folder must exist.
+        path: The file, or a link to it, which stays; its folder must exist.
         content: Its new content.
         synced: False saves the time of waiting for the disk, for files that can be made again:
             they survive a crash of the process, not a power cut.
 
     Raises:
-        WriteError: It cannot be written; what was there is as it was.
+        WriteError: It cannot be written, or is a device, pipe or folder; what was there is as it
+            was.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f".{target.name[:MOST_OF_A_NAME]}.{secrets.token_hex(4)}{PARTIAL}")
     try:
+        _require_replaceable(target)
         try:
             _write_whole(partial, content, synced)
-            partial.replace(path)
+            partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
         if synced:
-            sync_folder(path.parent)
+            sync_folder(target.parent)
     except OSError as error:
         raise _write_error(path, error) from error
 
@@ -131,6 +140,18 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _require_replaceable(path: Path) -> None:
+    """Refuse what is no regular file: the administrator could replace a device by a file."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+
+
 def _write_whole(path: Path, content: bytes, synced: bool) -> None:
     with path.open("wb") as file:
         file.write(content)
@@ -141,7 +162,8 @@ def _write_whole(path: Path, content: bytes, synced: bool) -> None:
 
 def _write_error(path: Path, error: OSError) -> WriteError:
     failure = WriteError(
-        f"{path} cannot be written ({error.strerror}): free some space, or give another place."
+        f"{path} cannot be written ({error.strerror}): "
+        f"{remedy_of(error, otherwise='free some space, or give another place')}."
     )
     failure.errno, failure.strerror, failure.filename = error.errno, error.strerror, str(path)
     return failure

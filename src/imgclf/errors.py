@@ -28,6 +28,7 @@ would catch anyway, so ``except ValueError`` keeps working::
 
 from __future__ import annotations
 
+import errno
 import re
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "WeightsError",
     "WriteError",
     "in_one_line",
+    "remedy_of",
 ]
 
 
@@ -309,6 +311,35 @@ class AccuracyError(ImgclfError, AssertionError):
         >>> issubclass(imgclf.AccuracyError, AssertionError)
         True
     """
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space, or give another place",
+    errno.EDQUOT: "free some space, or give another place",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or give another place",
+    errno.EACCES: "correct its permissions, or give another place",
+    errno.EPERM: "correct its permissions, or give another place",
+    errno.EROFS: "nothing can be written there; give another place",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ELOOP: "correct the links, which lead back to themselves",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENOENT: "check the path",
+    errno.EISDIR: "give the name of a file",
+    errno.EINVAL: "give the name of a file",
+}
+
+
+def remedy_of(error: OSError, *, otherwise: str) -> str:
+    """Say what to do about an error of the operating system.
+
+    Args:
+        error: The error.
+        otherwise: What to do about one that is not known here.
+
+    Returns:
+        The end of a sentence.
+    """
+    return _REMEDIES.get(error.errno or 0, otherwise)
 
 
 def in_one_line(error: BaseException) -> str:

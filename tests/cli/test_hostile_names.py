@@ -71,6 +71,18 @@ def test_a_terminal_gets_only_our_own_sequences(hostile_folder: Path) -> None:
     assert "owned" not in "".join(re.findall(r"\x1b\](.*?)\x07", shown))
 
 
+def test_a_path_is_no_formula(bundle: Path, two_classes: Path, tmp_path: Path,
+                             imgclf_command: Run) -> None:  # fmt: skip
+    """In CSV output, a file whose name a spreadsheet would run is written as ./name."""
+    names = ("=cmd|calc.png", "+1.png", "-1.png", "@x.png")
+    for name in names:
+        shutil.copy(two_classes / "dark" / "000.png", tmp_path / name)
+    done = imgclf_command("predict", "--csv", bundle, "--", *names, cwd=tmp_path)
+    paths = [row["path"] for row in csv.DictReader(io.StringIO(done.stdout))]
+    assert len(paths) == 4
+    assert all(path.startswith("./") and (tmp_path / path).is_file() for path in paths)
+
+
 def test_what_is_to_be_typed_next_is_quoted(imgclf_command: Run, tmp_path: Path) -> None:
     """`Next:` names a folder so that a shell takes it for one word, whatever it is called."""
     name = "-photos; touch ran; $(touch ran)"

@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from imgclf.cli._figures import curve_line, print_confusion, print_learning_curve
+from imgclf.cli._figures import confusion_table, curve_line, print_confusion, print_learning_curve
 from imgclf.cli.main import app
 from imgclf.errors import AccuracyError, DataNotFoundError
 
@@ -102,6 +102,17 @@ def test_predict_explains(bundle: Path, two_classes: Path, tmp_path: Path) -> No
         assert (picture.size, picture.mode) == ((24, 24), "RGB")
 
 
+def test_predict_explains_images_of_long_names(
+    bundle: Path, two_classes: Path, tmp_path: Path
+) -> None:
+    """A heat map's name, made from an image's, fits the disk however long that is."""
+    image = tmp_path / f"{'é' * 123}.png"
+    shutil.copy(two_classes / "dark" / "000.png", image)
+    done = invoke("predict", bundle, image, "--explain", tmp_path / "why")
+    assert done.exit_code == 0, done.stderr
+    assert [path.name for path in (tmp_path / "why").iterdir()] == [f"0001-{'é' * 50}.png"]
+
+
 def test_report_is_made_again(trained: Any, tmp_path: Path) -> None:
     """`imgclf report RUN` makes the page that training made, from the folder alone."""
     copy = tmp_path / "run"
@@ -119,6 +130,18 @@ def test_report_is_made_again(trained: Any, tmp_path: Path) -> None:
 def test_a_missing_run_is_named(tmp_path: Path) -> None:
     """A run folder that does not exist is an expected error."""
     assert isinstance(invoke("report", tmp_path / "nothing").exception, DataNotFoundError)
+
+
+def test_classes_called_by_numbers_have_columns_called_by_letters() -> None:
+    """In the confusion matrix no column's sign can be taken for a class that is called so."""
+    counts = np.array([[5, 0, 0], [0, 5, 0], [0, 1, 4]])
+    for names, signs in ((("0", "1", "2"), "A B C"), (("cat", "dog", "fox"), "1 2 3")):
+        found: Any = SimpleNamespace(class_names=names, metrics=SimpleNamespace(confusion=counts))
+        shown = io.StringIO()
+        Console(file=shown, width=80).print(confusion_table(found))
+        heading, *rows = shown.getvalue().splitlines()
+        assert " ".join(heading.split()) == signs
+        assert rows[2].split()[:2] == [signs[4], names[2]]
 
 
 def test_curves_keep_their_shape() -> None:

@@ -95,7 +95,7 @@ def test_what_a_person_sees_fits_80_columns(
         ({"tensorflow": {"fault": "ImportError: x"}}, "error", "ImportError: x", "pip install"),
         ({"tensorflow": {"fault": diagnosing.NO_ANSWER}}, "error", "no answer", "less busy"),
         (
-            {"tensorflow": {**SOUND["tensorflow"], "backend": "torch"}},
+            {"tensorflow": {"backend": "torch", "fault": "Keras runs on 'torch'"}},
             "error", "backend 'torch'", "KERAS_BACKEND=tensorflow",
         ),
         (

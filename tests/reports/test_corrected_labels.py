@@ -79,6 +79,13 @@ def test_a_spreadsheets_byte_order_mark_is_read(run: Path, tmp_path: Path) -> No
     assert len(imgclf.relabel(run, edited).corrections) == 1
 
 
+def test_an_endless_entry_is_named_by_line(run: Path, tmp_path: Path) -> None:
+    """What Python's own reader of CSV files refuses is one sentence with the line."""
+    broken = write(tmp_path / "broken.csv", ["path", "corrected"], ["x" * 200_000, "cat"])
+    with pytest.raises(DataError, match=r"broken\.csv, line 2: this is no CSV file"):
+        imgclf.relabel(run, broken)
+
+
 @pytest.mark.parametrize(
     ("decision", "message"),
     [

@@ -19,6 +19,7 @@ from imgclf.runs.folder import (
     write_history,
 )
 from imgclf.runs.record import read_run
+from imgclf.runs.run_names import make_run_folder
 
 
 @pytest.mark.parametrize("command", [("train", "--resume"), ("report",)])
@@ -48,6 +49,12 @@ def test_a_run_that_has_not_finished_says_how_to_go_on(tmp_path: Path) -> None:
         read_split(tmp_path)
     with open_run_folder(tmp_path, resume=True):
         pass
+
+
+def test_a_run_of_an_endless_name_can_be_made(tmp_path: Path) -> None:
+    """The name of a run's folder, made from an architecture's, fits the disk."""
+    with open_run_folder(make_run_folder("network" * 100, tmp_path)) as folder:
+        assert "-networknetwork" in folder.name
 
 
 def test_only_the_mark_makes_a_run_done(tmp_path: Path) -> None:

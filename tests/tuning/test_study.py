@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from imgclf.errors import StudyError
+from imgclf.errors import DataError, StudyError
 from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.study import Study, differences, open_study, study_key
 from imgclf.tuning.trials import Trial
@@ -44,6 +44,20 @@ def test_an_existing_study_is_never_used_silently(tmp_path: Path) -> None:
         open_study(tmp_path / "s", IDENTITY),
     ):
         pass
+
+
+def test_a_refused_search_leaves_nothing_behind(tmp_path: Path) -> None:
+    """An error before the first trial removes the study; the corrected command can begin."""
+    with (
+        pytest.raises(DataError),
+        open_study(tmp_path / "s", IDENTITY),
+    ):
+        raise DataError("refused")
+    assert not (tmp_path / "s").exists()
+    with pytest.raises(DataError), open_study(tmp_path / "s", IDENTITY) as study:  # noqa: PT012
+        study.record(make_trial(0, 0.7))
+        raise DataError("on the way")
+    assert (tmp_path / "s" / "study.json").exists()
 
 
 def test_another_space_is_refused_with_the_difference(tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 
 import imgclf
-from imgclf.errors import ArgumentError, DataError, RunFolderError
+from imgclf.errors import ArgumentError, DataError, ImgclfError, RunFolderError, TrainingError
 from imgclf.runs.folder import open_run_folder, read_config
+from imgclf.workflow.learner import TrainingObserver
 from imgclf.workflow.training import Settings, run_training
 
 SMALL: dict[str, Any] = {
@@ -71,6 +73,38 @@ def test_the_easy_set_is_learned(trained: Any) -> None:
     """The shared training learns what there is to learn: far better than guessing."""
     assert trained.evaluation.accuracy > trained.evaluation.metrics.majority.accuracy
     assert trained.evaluation.accuracy > 0.85
+
+
+def test_what_is_refused_leaves_nothing_behind(two_classes: Path, tmp_path: Path) -> None:
+    """A corrected command may take the folder of the refused one: it is as it was before."""
+    for run_dir in (tmp_path / "new", tmp_path / "given"):
+        (tmp_path / "given").mkdir(exist_ok=True)
+        too_small = {"architecture": "three_conv", "options": {}, "image_size": (8, 8)}
+        with pytest.raises(ImgclfError, match="8 x 8"):
+            run_training(two_classes, Settings(**{**SMALL, **too_small}), run_dir=run_dir)
+        assert not run_dir.exists()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").touch()
+    with pytest.raises(ImgclfError):
+        run_training(two_classes, Settings(**{**SMALL, **too_small}), run_dir=tmp_path / "notes")
+    assert sorted(item.name for item in (tmp_path / "notes").iterdir()) == ["lock", "mine.txt"]
+
+
+def test_what_has_learned_stays(two_classes: Path, tmp_path: Path) -> None:
+    """An error after the first steps leaves the checkpoints, to go on from."""
+
+    class _Stumbles(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+            if epoch == 1:
+                raise TrainingError("on purpose")
+
+    observer = TrainingObserver(callbacks=[_Stumbles()])
+    with pytest.raises(TrainingError, match="on purpose"):
+        run_training(
+            two_classes, Settings(**{**SMALL, "epochs": 2}), run_dir=tmp_path / "run",
+            observer=observer,
+        )  # fmt: skip
+    assert read_config(tmp_path / "run")["epochs"] == 2
 
 
 def test_same_seed_same_split_other_seed_other_split(

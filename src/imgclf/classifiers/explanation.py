@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.machine.forked import require_own_threads
 from imgclf.machine.precision import float32_results
 
 __all__ = ["Explanation", "feature_layer", "grad_cam", "occlusion"]
@@ -146,6 +147,7 @@ def grad_cam(
     cams: list[NDArray[np.float32]] = []
     for first in range(0, len(images), EXPLAINED_TOGETHER):
         some = slice(first, first + EXPLAINED_TOGETHER)
+        require_own_threads()
         with float32_results():
             values, gradient = halves(tf.constant(images[some]), head, classes[some])
         weights = gradient if is_flattened else tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)

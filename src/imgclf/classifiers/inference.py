@@ -14,6 +14,7 @@ from imgclf.classifiers.answers import Engine, FeatureWatch, all_classes
 from imgclf.classifiers.features import feature_tensors
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import EngineError, in_one_line
+from imgclf.machine.forked import require_own_threads
 from imgclf.machine.precision import float32_results
 from imgclf.zoo.activations import activation_bytes
 
@@ -62,6 +63,7 @@ def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = Fal
     def run(
         batches: Iterable[NDArray[np.uint8]], watch: FeatureWatch | None = None
     ) -> NDArray[np.float64]:
+        require_own_threads()
         outputs = []
         with float32_results():
             for chunk in _rechunk(batches, chunk_images):

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from imgclf.classifiers.strict_json import parse_json
 from imgclf.data.pixels.input_policy import MAX_IMAGE_SIDE, InputPolicy
-from imgclf.machine.plain_text import is_plain_text
+from imgclf.machine.plain_text import is_plain_text, printable
 from imgclf.zoo.provenance import WeightsFile
 from imgclf.zoo.registry import ARCHITECTURE_NAME, DISTRIBUTION_NAME, VERSION
 
@@ -242,4 +242,4 @@ def first_fault(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))[:100] or "manifest.json"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{where if where.isprintable() else ascii(where)}: {message}"
+    return f"{printable(where, is_name=True)}: {message}"

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from imgclf.machine.plain_text import printable
-from imgclf.machine.terminal import Terminal, escape, shell_word
+from imgclf.machine.terminal import IN_PLAIN_TEXT, Terminal, escape, shell_word
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ScanBar",
+    "accept_any_character",
     "accuracy_line",
     "class_table",
     "comparison_table",
+    "csv_path",
     "error_console",
     "print_csv",
     "print_json",
@@ -50,6 +52,13 @@ def result_console() -> Console:
 def error_console() -> Console:
     """Return the console for progress and errors, on standard error."""
     return Terminal(stderr=True)
+
+
+def accept_any_character() -> None:
+    """Write what the encoding of standard output or error lacks in characters that it has."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=IN_PLAIN_TEXT)
 
 
 def print_line(console: Console, text: str, *, before: str = "", style: str = "") -> None:
@@ -189,15 +198,21 @@ def shown_path(path: str | Path) -> str:
     """Return a path relative to the working directory; undecodable bytes are escaped."""
     try:
         short = str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, FileNotFoundError):  # Elsewhere, or the current folder was removed.
         short = str(path)
     return short.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def csv_path(path: str | Path) -> str:
+    """Return a path for a CSV file: as `shown_path`, and never what a spreadsheet would run."""
+    short = shown_path(path)
+    return f"./{short}" if short.startswith(("=", "+", "-", "@")) else short
 
 
 def typed_path(path: str | Path) -> str:
     """Return a path as one word of a command that is typed from here."""
     try:
         short = str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, FileNotFoundError):
         short = str(path)
     return shell_word(f"./{short}" if short.startswith("-") else short)

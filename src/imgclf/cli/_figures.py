@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -68,16 +69,24 @@ def confusion_table(evaluation: Evaluation, name_cells: int = NAME_CELLS[0]) -> 
         The table.
     """
     names, counts = evaluation.class_names, evaluation.metrics.confusion
+    signs = _column_signs(names)
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("", overflow="ellipsis", no_wrap=True, max_width=name_cells)
-    digits = len(str(len(names)))
-    for index in range(len(names)):
-        table.add_column(str(index + 1), justify="right", no_wrap=True)
+    widest = max(map(len, signs))
+    for sign in signs:
+        table.add_column(sign, justify="right", no_wrap=True)
     for index, (name, row) in enumerate(zip(names, counts.tolist(), strict=True)):
         cells = [_cell(count, sum(row), column == index) for column, count in enumerate(row)]
-        shown = printable(f"{index + 1:{digits}} {name}", is_name=True)
+        shown = printable(f"{signs[index]:>{widest}} {name}", is_name=True)
         table.add_row(Text(shown), *cells)
     return table
+
+
+def _column_signs(names: Sequence[str]) -> list[str]:
+    """Number the columns; letters where the classes are numbers, which nobody could tell apart."""
+    if any(name.strip().isdecimal() for name in names) and len(names) <= len(ascii_uppercase):
+        return list(ascii_uppercase[: len(names)])
+    return [str(number) for number in range(1, len(names) + 1)]
 
 
 def _cell(count: int, row_sum: int, is_right: bool) -> Text:

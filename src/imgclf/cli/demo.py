@@ -37,7 +37,7 @@ def demo(
     load_tensorflow(console)
     from imgclf.classifiers.loader import load
     from imgclf.evaluation.evaluator import evaluate
-    from imgclf.runs.folder import default_run_folder
+    from imgclf.runs.run_names import make_run_folder
     from imgclf.workflow.training import Settings, run_training
 
     settings = Settings(
@@ -57,7 +57,7 @@ def demo(
         run = run_training(
             images,
             settings,
-            run_dir=default_run_folder("resnet9", directory / "runs"),
+            run_dir=make_run_folder("resnet9", directory / "runs"),
             observer=make_observer(console, scanning, switch),
         )
     print_summary(run)

@@ -11,13 +11,13 @@ from imgclf.cli._console import (
     ScanBar,
     accuracy_line,
     class_table,
+    csv_path,
     error_console,
     print_csv,
     print_json,
     print_line,
     print_quarantined,
     result_console,
-    shown_path,
 )
 from imgclf.cli._figures import print_confusion
 from imgclf.cli._parameters import (
@@ -153,4 +153,4 @@ def print_images(result: Evaluation) -> None:
     for path, true, predicted, row, familiar in rows:
         correct = str(bool(true == predicted)).lower()
         answer = [names[true], names[predicted], correct, float(row[predicted]), familiar]
-        print_csv([[shown_path(path), *answer, *row.tolist()]])
+        print_csv([[csv_path(path), *answer, *row.tolist()]])

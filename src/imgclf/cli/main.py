@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,9 +29,15 @@ from imgclf.cli import (
     tune,
     tune_worker,
 )
-from imgclf.cli._console import error_console, print_line, result_console
+from imgclf.cli._console import (
+    accept_any_character,
+    error_console,
+    print_line,
+    result_console,
+)
 from imgclf.cli._signals import Stopped, install_handlers
-from imgclf.errors import ImgclfError
+from imgclf.errors import BackendError, ImgclfError, remedy_of
+from imgclf.machine.keras_backend import require_tensorflow
 from imgclf.machine.plain_text import printable
 
 __all__ = ["app", "run"]
@@ -75,10 +82,13 @@ def run() -> None:
     143 terminated.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    accept_any_character()
     install_handlers()
     _show_plugin_warnings()
     try:
-        sys.exit(app(standalone_mode=False))
+        exit_code = app(standalone_mode=False)
+        sys.stdout.flush()  # Or a full disk would be met when Python has ended already.
+        sys.exit(exit_code)
     except _USAGE_ERRORS as error:
         _print_usage_error(error)
         sys.exit(EXIT_USAGE)
@@ -92,14 +102,41 @@ def run() -> None:
         print_line(error_console(), "Stopped.")
         sys.exit(stopped.exit_code)
     except BrokenPipeError:  # The reader of our output, such as `head`, has gone.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         sys.exit(EXIT_EXPECTED_ERROR)
-    except Exception:  # noqa: BLE001 - everything else is a bug of ours
+    except Exception as error:  # noqa: BLE001 - what is not the machine's fault is a bug of ours
+        if fault := _fault_of_machine(error):
+            _discard_output()
+            print_line(error_console(), fault, before="[bold red]Error:[/] ")
+            sys.exit(EXIT_EXPECTED_ERROR)
         sys.stderr.write(printable(traceback.format_exc()))
         print_line(
             error_console(), f"This is a bug in imgclf; please report it with: {_versions()}"
         )
         sys.exit(EXIT_BUG)
+
+
+def _discard_output() -> None:
+    """Let what standard output cannot take go: Python writes it once more when it ends."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fault_of_machine(error: Exception) -> str:
+    """Say what is wrong with the machine or its settings; empty where it is neither."""
+    if isinstance(error, OSError) and error.strerror:
+        try:
+            Path.cwd()
+        except OSError:
+            return "The current folder has been removed: change to another one (cd)."
+        where = os.fsdecode(error.filename) if error.filename else "Standard output or a file"
+        remedy = remedy_of(error, otherwise="try again, or give another place")
+        return f"{where} cannot be used ({error.strerror}): {remedy}."
+    try:
+        require_tensorflow()
+    except BackendError as wrong:
+        return str(wrong)
+    return ""
 
 
 def _show_plugin_warnings() -> None:

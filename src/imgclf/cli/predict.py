@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from imgclf.atomic import make_folder, write_atomically
+from imgclf.atomic import MOST_OF_A_NAME, make_folder, write_atomically
 from imgclf.cli._console import (
+    csv_path,
     error_console,
     print_csv,
     print_json,
@@ -111,7 +112,7 @@ def write_explanations(
     make_folder(folder)
     for number, item in enumerate(predictions, start=1):
         assert item.path is not None, "the command line gives paths"
-        target = folder / f"{number:04}-{Path(item.path).stem}.png"
+        target = folder / f"{number:04}-{Path(item.path).stem[:MOST_OF_A_NAME]}.png"
         content = io.BytesIO()
         classifier.explain(item.path, label=item.label).overlay().save(content, "PNG")
         write_atomically(target, content.getvalue(), synced=False)
@@ -145,7 +146,7 @@ def _print_csv(predictions: Sequence[Prediction]) -> None:
     names = list(predictions[0].probabilities) if predictions else []
     print_csv([["path", "label", "probability", "accepted", "familiarity", *names]])
     for item in predictions:
-        path = shown_path(item.path or "")
+        path = csv_path(item.path or "")
         row = [path, item.label, item.probability, str(item.accepted).lower()]
         familiarity = "" if item.familiarity is None else item.familiarity
         print_csv([[*row, familiarity, *item.probabilities.values()]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,7 +50,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Run folder. Default: runs/DATE-NETWORK.",
+            help="Run folder. Default: runs/DATE-NETWORK; runs/last is the newest.",
             rich_help_panel=COMMON,
         ),
     ] = None,
@@ -118,8 +119,8 @@ def train(
         _mention_weights(console, architecture, settings.options)
     load_tensorflow(console, settings.deterministic)
     from imgclf.classifiers.loader import build_classifier
-    from imgclf.runs.folder import default_run_folder
     from imgclf.runs.resolution import make_settings
+    from imgclf.runs.run_names import make_run_folder
     from imgclf.workflow.training import run_training
 
     earlier = None
@@ -131,7 +132,7 @@ def train(
             directory,
             make_settings(given, earlier),
             folders=folders,
-            run_dir=run_dir or default_run_folder(name),
+            run_dir=run_dir or partial(make_run_folder, name),
             start_from=earlier,
             observer=make_observer(console, scanning, switch),
         )

@@ -78,7 +78,8 @@ def reload_bundle(
         [sys.executable, "-P", "-c", LOAD, str(path), *source],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     if done.returncode:

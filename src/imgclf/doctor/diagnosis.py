@@ -144,7 +144,12 @@ def _run_probe(*arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-P", "-m", "imgclf.doctor.probe", *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - our own module
-            command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return {"fault": NO_ANSWER}
@@ -167,12 +172,16 @@ def _check_plugin(item: Registration, run: Probe) -> dict[str, str]:
 
 def _describe_cache() -> dict[str, Any]:
     folder = cache_folder()
+    try:
+        entries, fault = list_cache(), _write_fault(folder)
+    except OSError as error:
+        entries, fault = [], f"{folder} cannot be read ({error.strerror})"
     return {
         "folder": str(folder),
-        "size_bytes": sum(entry.size_bytes for entry in list_cache()),
+        "size_bytes": sum(entry.size_bytes for entry in entries),
         "limit_bytes": MAX_CACHE_BYTES,
         "free_bytes": free_bytes(folder),
-        "fault": _write_fault(folder),
+        "fault": fault,
     }
 
 
@@ -228,6 +237,13 @@ def _package_problems(packages: tuple[Package, ...]) -> Iterator[Problem]:
 
 
 def _tensorflow_problems(found: Mapping[str, Any], processor: Processor) -> Iterator[Problem]:
+    if found.get("backend", "tensorflow") != "tensorflow":
+        yield Problem(
+            "error",
+            f"Keras runs on the backend {found['backend']!r}; imgclf needs TensorFlow.",
+            "export KERAS_BACKEND=tensorflow",
+        )
+        return
     if "fault" in found:
         fault = str(found["fault"])
         lacks_avx = processor.features is not None and "AVX2" not in processor.features
@@ -239,12 +255,6 @@ def _tensorflow_problems(found: Mapping[str, Any], processor: Processor) -> Iter
             remedy = "pip install --force-reinstall tensorflow keras, in a new environment"
         yield Problem("error", f"TensorFlow does not run: {fault}.", remedy)
         return
-    if found["backend"] != "tensorflow":
-        yield Problem(
-            "error",
-            f"Keras runs on the backend {found['backend']!r}; imgclf needs TensorFlow.",
-            "export KERAS_BACKEND=tensorflow",
-        )
     if not found["computes"]:
         yield Problem(
             "error", "TensorFlow computes a convolution wrongly.", "unset TF_* and XLA_* variables"

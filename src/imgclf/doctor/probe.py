@@ -37,6 +37,11 @@ def main(arguments: list[str]) -> None:
 
 def try_tensorflow() -> dict[str, Any]:
     """Import Keras and TensorFlow, list the devices and compute a convolution."""
+    from imgclf.machine.keras_backend import chosen_backend
+
+    if (backend := chosen_backend()) != "tensorflow":
+        return {"backend": backend, "fault": f"Keras runs on {backend!r}"}
+
     import keras
     import tensorflow as tf
 

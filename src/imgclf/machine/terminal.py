@@ -8,6 +8,7 @@ printed goes through a `Terminal`; what is to be typed goes through `shell_word`
 
 from __future__ import annotations
 
+import codecs
 import re
 import shlex
 from collections.abc import Iterable
@@ -23,9 +24,26 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType
     from rich.text import Text
 
-__all__ = ["Terminal", "escape", "shell_word"]
+__all__ = ["IN_PLAIN_TEXT", "Terminal", "escape", "shell_word"]
+
+IN_PLAIN_TEXT = "imgclf.in_plain_text"
+"""How to encode what an encoding lacks: our drawings as plain characters, others as escapes."""
+
+_PLAIN_DRAWINGS = dict(zip("▁▂▃▄▅▆▇█·…", "__--==##..", strict=True))
 
 _NO_BYTE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
+
+
+def _in_plain_text(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Handle one encoding error, as `codecs.register_error` wants it."""
+    if isinstance(error, UnicodeEncodeError):
+        plain = _PLAIN_DRAWINGS.get(error.object[error.start])
+        if plain is not None:
+            return plain, error.start + 1
+    return codecs.backslashreplace_errors(error)
+
+
+codecs.register_error(IN_PLAIN_TEXT, _in_plain_text)
 
 
 def escape(text: str) -> str:
@@ -80,7 +98,8 @@ class Terminal(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Make text of a string, of which the width is measured after it was made printable."""
-        return super().render_str(printable(text), **options)
+        shown = printable(text).encode(self.encoding, IN_PLAIN_TEXT).decode(self.encoding)
+        return super().render_str(shown, **options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

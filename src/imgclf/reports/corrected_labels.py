@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imgclf.atomic import write_csv_atomically
 from imgclf.data.division.recorded_split import read_rows
-from imgclf.data.reading.csv_rows import csv_rows
+from imgclf.data.reading.csv_rows import csv_rows, shortened
 from imgclf.errors import DataError, DataNotFoundError
 from imgclf.runs.folder import SUSPECTS_NAME
 
@@ -121,7 +121,9 @@ def _read_corrections(path: Path, labels: Mapping[str, str]) -> list[Correction]
             continue
         before = labels.get(row["path"])
         if before is None:
-            raise DataError(f"{where}: {row['path']!r} is no image of this run: check the run.")
+            raise DataError(
+                f"{where}: {shortened(row['path'])} is no image of this run: check the run."
+            )
         after = _decision(entry, classes, where)
         if after != before:
             corrections[row["path"]] = Correction(row["path"], before, after)
@@ -141,7 +143,7 @@ def _decision(entry: str, classes: Collection[str], where: str) -> str | None:
     close = difflib.get_close_matches(entry, classes, n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
     raise DataError(
-        f"{where}: {entry!r} is no class of this run.{meant} Give one of "
+        f"{where}: {shortened(entry)} is no class of this run.{meant} Give one of "
         f"{', '.join(sorted(classes))}, or {REMOVED} to leave the image out."
     )
 

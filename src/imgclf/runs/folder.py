@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import datetime
 import hashlib
 import io
 import json
 import os
-import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from imgclf.atomic import (
 )
 from imgclf.errors import ImgclfError, RunFolderError, WriteError
 from imgclf.machine.terminal import shell_word
+from imgclf.runs.run_names import NEWEST_NAME, point_to_newest
 
 if TYPE_CHECKING:
     from imgclf.data.batches.image_data import ImageData
@@ -32,7 +32,7 @@ __all__ = [
     "SPLIT_NAME",
     "START_NAME",
     "SUSPECTS_NAME",
-    "default_run_folder",
+    "forget_run",
     "is_stopped",
     "is_trained",
     "lock_folder",
@@ -58,14 +58,6 @@ RECORD_NAME = "record.json"
 SUSPECTS_NAME = "suspects.csv"
 STOPPED_NAME = "stopped"
 DONE_NAME = "done"
-
-
-def default_run_folder(architecture: str, parent: Path = Path("runs")) -> Path:
-    """Name a new run by date, time and architecture: ``runs/2026-03-01-142530-resnet9``."""
-    now = datetime.datetime.now().astimezone()
-    # The name may come out of a classifier's file: it is a part of a folder's name, and no path.
-    name = re.sub(r"[^\w.+-]", "_", architecture)
-    return parent / f"{now:%Y-%m-%d-%H%M%S}-{name}"
 
 
 @contextmanager
@@ -139,6 +131,17 @@ def _take_lock(lock: IO[str], busy: str, kind: str, error_class: type[ImgclfErro
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise error_class(f"{busy}: wait for it, or give another {kind}.") from error
+
+
+def forget_run(folder: Path) -> None:
+    """Remove what a training wrote that ended before it had learned anything."""
+    for name in (CONFIG_NAME, SPLIT_NAME, START_NAME, STOPPED_NAME, "learning_rate.svg"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if [item.name for item in folder.iterdir()] == [LOCK_NAME]:
+        shutil.rmtree(folder, ignore_errors=True)
+        if (folder.parent / NEWEST_NAME).is_symlink():
+            point_to_newest(folder.parent)
 
 
 def _require_unfinished(folder: Path) -> None:

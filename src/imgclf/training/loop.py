@@ -12,8 +12,9 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.dataset import Batches, telling_failures
 from imgclf.errors import ArgumentError, TrainingError
+from imgclf.machine.forked import require_own_threads
 from imgclf.machine.precision import (
     Precision,
     choose_jit_compile,
@@ -140,6 +141,7 @@ def fit(
         patience=patience,
     )
     require_label_smoothing(label_smoothing)
+    require_own_threads()
     chosen = choose_precision(precision)
     require_matching_data(model, train)
     require_divisible_batches(train, val)
@@ -174,6 +176,7 @@ def fit(
     with (
         training_precision(model, chosen),
         fast_kernels(model, course.num_steps),
+        telling_failures(train, val),
         drawn_progress(verbose, batch_size) as drawing,
     ):
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from imgclf.atomic import make_folder, write_atomically
-from imgclf.errors import StudyError
+from imgclf.errors import ImgclfError, StudyError
 from imgclf.runs.folder import LOCK_NAME, lock_folder
 from imgclf.tuning.trials import Trial, rank, trial_from_dict
 
@@ -147,7 +147,14 @@ def open_study(
             _require_same(folder, found, _plain(identity), resume=resume)
         else:
             write_atomically(folder / STUDY_FILE, _json(identity))
-        yield Study(folder, identity)
+        study = Study(folder, identity)
+        try:
+            yield study
+        except ImgclfError:
+            if found is None and not study.trials:  # Refused: the next one starts afresh.
+                _remove_study(folder)
+                _remove_empty(folder)
+            raise
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -194,9 +201,7 @@ def _require_same(
 def _refuse_resuming_nothing(folder: Path, identity: Mapping[str, Any]) -> None:
     """Raise an error that names a study of the same architectures, and how it differs."""
     prefix = folder.name.rpartition("-")[0]
-    # Nothing but the new lock file: remove the folder, which would look like a study.
-    if not any(item.name != LOCK_NAME for item in folder.iterdir()):
-        shutil.rmtree(folder, ignore_errors=True)
+    _remove_empty(folder)
     for other in sorted(folder.parent.glob(f"{prefix}-*")):
         found = _read_identity(other)
         if found is not None:
@@ -206,6 +211,12 @@ def _refuse_resuming_nothing(folder: Path, identity: Mapping[str, Any]) -> None:
                 "give the same settings again, or leave out --resume."
             )
     raise StudyError(f"There is no study {folder} to resume: leave out --resume.")
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder with nothing but the new lock file, which would look like a study."""
+    if not any(item.name != LOCK_NAME for item in folder.iterdir()):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_study(folder: Path) -> None:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from imgclf.atomic import write_atomically
+from imgclf.atomic import MOST_OF_A_NAME, write_atomically
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.batches.image_data import build_data
 from imgclf.data.batches.plan import Plan
@@ -131,7 +131,7 @@ def _with_tensorboard(
 
 
 def _default_folder(space: Space, identity: Mapping[str, Any]) -> Path:
-    names = re.sub(r"[^\w.+-]", "_", "+".join(space.architectures))
+    names = re.sub(r"[^\w.+-]", "_", "+".join(space.architectures))[:MOST_OF_A_NAME]
     return Path("studies") / f"{names}-{study_key(identity)}"
 
 

@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imgclf.atomic import make_folder, write_atomically
 from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.reading.image_folder import Folders
-from imgclf.errors import OutOfMemoryError, TrainingError
+from imgclf.errors import DataError, OutOfMemoryError, TrainingError
 from imgclf.evaluation.results import figures_of
 from imgclf.figures.metrics import measure
 from imgclf.runs.config import plain_settings
@@ -294,7 +295,7 @@ def _workspace(situation: Situation) -> Iterator[Path]:
     """Give the folder of the candidates' checkpoints: in the run folder, or for a while."""
     if situation.folder is not None:
         place = situation.folder / "candidates"
-        place.mkdir(exist_ok=True)
+        make_folder(place)
         yield place
         return
     with tempfile.TemporaryDirectory(prefix="imgclf-") as temporary:
@@ -330,7 +331,7 @@ def _split_file(first: Answer, situation: Situation, workspace: Path) -> Path:
     if situation.folder is not None:
         return situation.folder / SPLIT_NAME
     place = workspace / SPLIT_NAME
-    place.write_bytes(split_csv(split_rows(first.learned.data))[0])
+    write_atomically(place, split_csv(split_rows(first.learned.data))[0], synced=False)
     return place
 
 
@@ -472,9 +473,9 @@ def _train(
         candidate.data.train.plan, settings, folder, candidate.plan, began_s=time.monotonic()
     )
     if folder is not None:
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
     try:
         return learn(task, candidate.data, observer, stopping, candidate.start_from)
-    except (OutOfMemoryError, TrainingError) as error:
+    except (OutOfMemoryError, TrainingError, DataError) as error:
         _logger.warning("%s cannot be trained here: %s", candidate, error)
         return None

@@ -39,6 +39,7 @@ from imgclf.training.stop_request import StopOnRequest
 from imgclf.training.trackers import make_trackers
 from imgclf.training.two_phase import fit_two_phase, frozen_averages, in_two_phases
 from imgclf.training.weight_average import AVERAGED_SHARE
+from imgclf.workflow.changed_images import keeping_best_epoch
 from imgclf.workflow.time_budget import budget_of, size_of_photos
 from imgclf.workflow.transfer import copy_weights, frozen_convolutions
 from imgclf.zoo.builder import build_model, build_unloaded, origin_of
@@ -237,7 +238,8 @@ def _attempt(
             task = replace(task, settings=replace(settings, learning_rate=rate))
             task.record()
         callbacks += _keep_budget(task)
-        fitted = _fit(model, data, task, callbacks, observer.verbose)
+        with keeping_best_epoch(model, data, task.folder, mirrored=settings.mirrored_prediction):
+            fitted = _fit(model, data, task, callbacks, observer.verbose)
     return Learned(model, data, fitted, task.settings)
 
 

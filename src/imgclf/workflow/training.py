@@ -18,7 +18,7 @@ from imgclf.classifiers.loader import load
 from imgclf.data.batches.image_data import build_data
 from imgclf.data.reading.image_folder import Folders
 from imgclf.data.reading.layout import read_folders
-from imgclf.errors import DataError
+from imgclf.errors import DataError, ImgclfError, OutOfMemoryError, TrainingError, WriteError
 from imgclf.evaluation.evaluator import evaluate
 from imgclf.machine.determinism import enable_determinism, require_determinism
 from imgclf.machine.precision import choose_precision
@@ -28,6 +28,7 @@ from imgclf.runs.folder import (
     BUNDLE_NAME,
     SPLIT_NAME,
     START_NAME,
+    forget_run,
     is_trained,
     open_run_folder,
     read_config,
@@ -46,8 +47,10 @@ from imgclf.runs.resolution import (
     resolve_for_folder,
 )
 from imgclf.runs.settings import Settings
+from imgclf.training.checkpoints import newest_state
 from imgclf.training.fit_result import FitResult
 from imgclf.training.stop_request import StopOnRequest
+from imgclf.workflow.changed_images import keeping_best_epoch
 from imgclf.workflow.improvement import Situation, improve
 from imgclf.workflow.learner import TrainingObserver, learn, plan_task
 from imgclf.workflow.measurement import make_answer, measure_held_out
@@ -132,7 +135,7 @@ def run_training(
     settings: Settings,
     *,
     folders: Folders | None = None,
-    run_dir: str | os.PathLike[str] | None = None,
+    run_dir: str | os.PathLike[str] | Callable[[], Path] | None = None,
     start_from: Classifier | None = None,
     observer: TrainingObserver | None = None,
 ) -> TrainingRun:
@@ -142,7 +145,8 @@ def run_training(
         directory: The folder.
         settings: Every choice; what they leave open is chosen by the recipe.
         folders: What `read_folders` has read of the folders already; None reads them.
-        run_dir: A folder for what the training leaves behind; None writes nothing.
+        run_dir: A folder for what the training leaves behind, or what makes it once nothing is
+            refused; None writes nothing.
         start_from: A classifier to go on from; `settings` are those that `make_settings` gave.
         observer: Told how it goes on.
 
@@ -158,8 +162,27 @@ def run_training(
     folders = folders or read_folders(directory, settings.val_dir, settings.test_dir)
     resolve_for_folder(settings, folders["train"])
     observer = observer or TrainingObserver()
-    with open_run_folder(run_dir) if run_dir is not None else nullcontext() as folder:
-        return _train(directory, folders, settings, folder, observer, start_from=start_from)
+    place = run_dir() if callable(run_dir) else run_dir
+    with open_run_folder(place) if place is not None else nullcontext() as folder:
+        try:
+            return _train(directory, folders, settings, folder, observer, start_from=start_from)
+        except (WriteError, TrainingError) as error:
+            # Once there is room, it goes on; what needs too much memory never does.
+            if isinstance(error, OutOfMemoryError):
+                _forget_beginning(folder)
+            raise
+        except ImgclfError:
+            _forget_beginning(folder)
+            raise
+
+
+def _forget_beginning(folder: Path | None) -> None:
+    """Empty the folder of a training that was refused; one that has learned something stays."""
+    if folder is None or (folder / BUNDLE_NAME).exists():
+        return
+    state = newest_state(folder / "checkpoints")
+    if state is None or state.epoch + state.step == 0:
+        forget_run(folder)
 
 
 def resume_training(
@@ -235,7 +258,9 @@ def _train(
     stopping = StopOnRequest(observer.stop_requested)
     course = None
     if kind is None:
-        answer = make_answer(learn(task, data, observer, stopping, start_from), split_sha256)
+        learned = learn(task, data, observer, stopping, start_from)
+        with keeping_best_epoch(learned.model, data, folder, mirrored=settings.mirrored_prediction):
+            answer = make_answer(learned, split_sha256)
     else:
         first = learn(replace(task, folder=None), data, observer, stopping, start_from)
         situation = Situation(
@@ -244,7 +269,8 @@ def _train(
         answer, course = improve(first, situation, observer, stopping)
     fitted_s = time.monotonic()
     learned = answer.learned
-    held_out = measure_held_out(answer.classifier, learned.data)
+    with keeping_best_epoch(learned.model, data, folder, mirrored=settings.mirrored_prediction):
+        held_out = measure_held_out(answer.classifier, learned.data)
     evaluated_s = time.monotonic()
 
     num_seen = _num_passes(learned.fitted) * data.train.images_per_epoch

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError, in_one_line
+from imgclf.errors import ArgumentError, ContractError, ImgclfError, in_one_line
+from imgclf.machine.forked import require_own_threads
+from imgclf.machine.keras_backend import require_tensorflow
 from imgclf.options import resolve_options, without_weights
 from imgclf.zoo.activations import MAX_ACTIVATION_BYTES, activation_bytes
 from imgclf.zoo.contract import check_contract
@@ -335,12 +337,8 @@ def _default_keras() -> Iterator[None]:
     """Build under Keras' own defaults, whatever the user's configuration says."""
     import keras
 
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
-        raise BackendError(
-            f"Keras runs on the backend {backend!r}; imgclf needs 'tensorflow': "
-            "set KERAS_BACKEND=tensorflow before Keras is imported."
-        )
+    require_tensorflow()
+    require_own_threads()
     floatx, data_format = keras.config.floatx(), keras.config.image_data_format()
     policy = keras.config.dtype_policy()
     keras.config.set_floatx("float32")

@@ -125,7 +125,7 @@ def _initial_keras_configuration() -> dict[str, Any]:
     initial = {"floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-7}
     folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        written = json.loads((folder / "keras.json").read_text())
+        written = json.loads((folder / "keras.json").read_text(encoding="utf-8"))
         initial |= {key: written.get(key, value) for key, value in initial.items()}
     return initial
 

@@ -172,3 +172,18 @@ def test_a_training_reuses_what_the_check_decoded(make_folder: MakeFolder) -> No
     root = make_folder(a=3, b=3)
     check(root, image_size=(16, 16))
     assert open_store(read_folder(root), InputPolicy((16, 16))).reused
+
+
+def test_class_names_that_look_alike_are_named(make_folder: MakeFolder) -> None:
+    """Names that differ in case, blanks or the way of writing accents are told with their forms."""
+    root = make_folder(**{"Cat": 3, "cat": 3, "cat ": 3, "caf\u00e9": 3, "cafe\u0301": 3, "dog": 3})
+    findings = {finding.code: finding for finding in check(root, image_size=(16, 16)).findings}
+    found = findings["alike_class_names"]
+    assert found.severity == "warning"
+    assert found.examples == ("'Cat' and 'cat' and 'cat '", "'cafe\\u0301' and 'café'")
+
+
+def test_class_names_that_are_formulas_are_named(make_folder: MakeFolder) -> None:
+    """A class name that a spreadsheet would run is a note: its figures are written as they are."""
+    report = check(make_folder(**{"=1+1": 3, "@x": 3, "dog": 3}), image_size=(16, 16))
+    assert codes(report)["formula_class_names"] == "note"

@@ -35,12 +35,13 @@ def test_files_are_parted_into_usable_and_others(make_folder: MakeFolder) -> Non
 
 
 def test_a_folder_without_usable_images_is_explained(make_folder: MakeFolder) -> None:
-    """Where nothing can be decoded, the error shows the first reason."""
-    root = make_folder(a=1, b=1)
-    for path in root.rglob("*.png"):
-        path.write_bytes(b"")
+    """Where nothing can be decoded, the error counts the reasons."""
+    root = make_folder(a=2, b=1)
+    for path in (root / "a").iterdir():
+        path.write_bytes(b"<!DOCTYPE html>")
+    (root / "b" / "0000.png").write_bytes(b"")
     store = open_folder(root)
-    with pytest.raises(DataError, match=r"no usable image.*the file is empty"):
+    with pytest.raises(DataError, match=r"2 of 3 files, .*not an image.*1 of 3 .*file is empty"):
         collect_samples(store, store.folder.files)
 
 

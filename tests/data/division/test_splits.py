@@ -103,6 +103,15 @@ def test_three_images_give_one_to_each_side() -> None:
     assert sorted(divide(keys_of(3), [0, 0, 0])) == ["test", "train", "val"]
 
 
+def test_all_classes_too_small_to_divide_are_counted() -> None:
+    """Of many such classes, one is named and the others are counted: one look tells how many."""
+    names = [f"c{label:03}" for label in range(520)]
+    with pytest.raises(DataError, match="'c000' has 2 different images, and 519 other class"):
+        assign_splits(
+            keys_of(1040), [n % 520 for n in range(1040)], names, fractions=SHARES, seed=0
+        )
+
+
 def test_a_class_too_small_to_divide_is_named() -> None:
     """Copies do not count as images: the error names the class and what it lacks."""
     keys = [*keys_of(20), *["copy"] * 9, "other"]

@@ -619,6 +619,29 @@ def test_truncated_files_are_refused(file_format: str) -> None:
     assert reason_of(content[: len(content) * 2 // 3]) == "truncated"
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}])
+@pytest.mark.parametrize("image_size", [(24, 24), (200, 300)])
+def test_a_jpeg_without_its_last_mark_is_whole(
+    options: dict[str, Any], image_size: tuple[int, int]
+) -> None:
+    """What lacks only the two bytes that end a JPEG has all of its pixels, and is used."""
+    content, policy = encoded(picture(size=(300, 200)), "JPEG", **options), InputPolicy(image_size)
+    for cut in (content[:-1], content[:-2]):
+        assert np.array_equal(decode(cut, policy), decode(content, policy))
+    assert reason_of(content[:-40]) == "truncated"
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("size", [(60_000, 1), (1, 60_000)])
+def test_the_longest_images_are_decoded(size: tuple[int, int], resize: Any) -> None:
+    """An image of one row or column, however long, becomes the target's size like any other."""
+    content = encoded(Image.new("RGB", size, (10, 20, 30)), "PNG")
+    pixels = decode(content, InputPolicy((24, 24), resize=resize))
+    assert pixels.shape == (24, 24, 3)
+    if resize != "pad":
+        assert np.array_equal(np.unique(pixels.reshape(-1, 3), axis=0), [[10, 20, 30]])
+
+
 @pytest.mark.parametrize("file_format", ["TIFF", pytest.param("AVIF", marks=needs_avif)])
 def test_other_truncated_files_are_refused_too(file_format: str) -> None:
     """Where the library cannot tell cut off from damaged, the file is still refused."""

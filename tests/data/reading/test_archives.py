@@ -94,6 +94,14 @@ def test_a_table_in_a_zip_file_gives_classes(tmp_path: Path) -> None:
         assert decode(folder.absolute(file), InputPolicy((8, 8))).shape == (8, 8, 3)
 
 
+def test_another_table_in_a_zip_file_is_no_hindrance(tmp_path: Path) -> None:
+    """A CSV file beside the class folders that lists no images, however broken, changes nothing."""
+    for content in (b"x" * 200_000, b'"name,age\n1,2', "a,b".encode("utf-16-le"), b"path\n1.png\n"):
+        members = {**photos("a/1.png", "b/1.png"), "notes.csv": content}
+        path = pack_members(tmp_path / "x.zip", members)
+        assert read_folder(path).class_names == ("a", "b")
+
+
 def test_a_folder_in_a_zip_file_can_be_given(tmp_path: Path) -> None:
     """photos.zip/test leads into the file; a wrong one is an error like a wrong folder."""
     path = pack_members(tmp_path / "x.zip", photos("train/a/1.png", "test/a/1.png", "test/b/1.png"))

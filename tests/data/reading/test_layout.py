@@ -40,6 +40,26 @@ def test_class_names_are_byte_sorted(make_folder: MakeFolder) -> None:
     assert folder.class_names == ("B", "a", "a b", "b", "é")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("می\u200cخواهم", "क\u094d\u200dष", "👨\u200d👩\u200d👧", "東\u3000京", "New\u00a0York"),
+        *("co\u00adoperate", "שלום\u200f"),
+    ],
+)
+def test_names_of_all_scripts_are_classes(make_folder: MakeFolder, name: str) -> None:
+    """Joiners, wide and fixed spaces, soft hyphens and marks of direction are parts of names."""
+    assert name in read_folder(make_folder(**{name: 1, "other": 1})).class_names
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses such names itself")
+@pytest.mark.parametrize("name", ["a\nb", "a\x1bb", "a\x85b", "a\u2028b", "a\u202eb"])
+def test_names_that_mislead_are_no_classes(make_folder: MakeFolder, name: str) -> None:
+    """Control characters, line breaks and what turns the direction of writing are refused."""
+    with pytest.raises(DataError, match="has control characters, line breaks or bytes that are no"):
+        read_folder(make_folder(**{name: 1, "other": 1}))
+
+
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "Validation"])
 def test_split_folders_are_understood(make_folder: MakeFolder, name: str) -> None:
     """train/ beside any usual name of the validation folder gives splits, not classes."""
@@ -115,6 +135,56 @@ def test_an_empty_folder_is_explained(tmp_path: Path) -> None:
     (tmp_path / "root" / "cat").mkdir(parents=True)
     with pytest.raises(DataError, match="has no images"):
         read_folder(tmp_path / "root")
+
+
+def test_files_without_endings_are_the_reason(make_folder: MakeFolder) -> None:
+    """Where no file's name ends like an image's, the error says so instead of "no images" alone."""
+    root = make_folder(cat=2, dog=1)
+    for path in list(root.rglob("*.png")):
+        path.rename(path.with_suffix(""))
+    with pytest.raises(DataError, match="3 files whose names do not end like an image's, such as"):
+        read_folder(root)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("~/photos", "only a shell replaces ~"),
+        ("https://example.org/photos.zip", "an address is no path"),
+        pytest.param(
+            "data\\photos",
+            "write its path with /",
+            marks=pytest.mark.skipif(os.sep != "/", reason=""),
+        ),
+    ],
+)
+def test_the_likely_cause_of_a_missing_folder_is_named(path: str, message: str) -> None:
+    """A path of another system, an address or ~ is missing for a reason that the error names."""
+    with pytest.raises(DataNotFoundError, match=message):
+        read_folder(path)
+
+
+@pytest.mark.parametrize("above", ["", "data__", "data__2026__"])
+def test_a_folder_that_is_too_high_names_the_right_one(make_folder: MakeFolder, above: str) -> None:
+    """Where the class folders lie some folders deeper, the error says which folder to give."""
+    root = make_folder(**{f"{above}photos__{name}": 2 for name in ("cat", "dog")})
+    inner = Path(root, *above.split("__"), "photos")
+    with pytest.raises(DataError) as raised:
+        read_folder(root)
+    assert f"or give {inner}, which has the folders 'cat', 'dog'" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "known"), [("CAT", "cat"), ("cat ", "cat"), ("cafe\u0301", "caf\u00e9")]
+)
+def test_a_class_that_only_looks_like_a_known_one_is_named(
+    make_folder: MakeFolder, given: str, known: str
+) -> None:
+    """Case, blanks and composed accents make another class; the error shows the difference."""
+    folder = read_folder(make_folder(**{given: 1, "dog": 1}))
+    with pytest.raises(DataError) as raised:
+        match_classes(folder, [known, "dog"])
+    assert f"{given!a} is not {known!r}: rename it" in str(raised.value)
 
 
 def test_one_class_is_refused(make_folder: MakeFolder) -> None:
@@ -221,10 +291,10 @@ def test_linked_class_folders_and_files_are_read(
 
 
 def test_a_broken_link_is_named(make_folder: MakeFolder) -> None:
-    """A link that points nowhere is left out by name."""
+    """A link that points nowhere is left out by name, as missing."""
     root = make_folder(cat=1, dog=1)
     (root / "cat" / "gone.png").symlink_to(root / "nowhere.png")
-    assert reasons(root) == {"cat/gone.png": "unreadable"}
+    assert reasons(root) == {"cat/gone.png": "missing"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only here may names be any bytes")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
+from imgclf.errors import ImgclfError
 from imgclf.machine.hardware import available_processors
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from imgclf.data.division.samples import Sample
     from imgclf.data.pixels.input_policy import InputPolicy
 
-__all__ = ["Batches"]
+__all__ = ["Batches", "telling_failures"]
 
 SMALL_PIXELS = 48 * 48
 """Most pixels of a small image, which is augmented in microseconds, mostly spent in Python: two
@@ -56,6 +58,8 @@ class Batches(tf.data.Dataset):
         self._samples = tuple(samples)
         self._plan = plan
         self._epoch = -1
+        self.failure: ImgclfError | None = None
+        """Why a batch could not be made: TensorFlow passes on a text, no exception."""
         self._dataset = self._every_epoch()
         super().__init__(self._dataset._variant_tensor)  # noqa: SLF001 - how datasets are derived
 
@@ -212,9 +216,16 @@ class Batches(tf.data.Dataset):
 
     def _load_one(self, epoch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = tf.numpy_function(
-            self._source.load, [epoch, step], (tf.uint8, tf.float32), stateful=False
+            self._make_batch, [epoch, step], (tf.uint8, tf.float32), stateful=False
         )
         return self._of_known_shape(images, labels)
+
+    def _make_batch(self, epoch: int, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        try:
+            return self._source.load(epoch, step)
+        except ImgclfError as error:
+            self.failure = error
+            raise
 
     def _load_small(self, places: tf.data.Dataset) -> tf.data.Dataset:
         """Load several batches in one call, in one thread, and split them again."""
@@ -222,7 +233,7 @@ class Batches(tf.data.Dataset):
         def load(
             epochs: NDArray[np.int64], steps: NDArray[np.int64]
         ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
-            batches = [self._source.load(*place) for place in zip(epochs, steps, strict=True)]
+            batches = [self._make_batch(*place) for place in zip(epochs, steps, strict=True)]
             images, labels = zip(*batches, strict=True)
             ends = np.cumsum([0, *map(len, labels)])
             return np.concatenate(images), np.concatenate(labels), ends
@@ -248,3 +259,22 @@ class Batches(tf.data.Dataset):
         images.set_shape((None, *self.input_shape))
         labels.set_shape((None, self._source.targets.shape[1]))
         return images, labels
+
+
+@contextmanager
+def telling_failures(*datasets: tf.data.Dataset | None) -> Iterator[None]:
+    """Raise why a batch could not be made, in place of TensorFlow's error about its graph.
+
+    Args:
+        *datasets: What is iterated over in the context; of plain datasets nothing is known.
+
+    Raises:
+        ImgclfError: The reason, such as an image that was removed meanwhile.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for dataset in datasets:
+            if isinstance(dataset, Batches) and dataset.failure is not None:
+                raise dataset.failure from error
+        raise

@@ -25,9 +25,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgclf.data.batches.plan import Plan
-    from imgclf.data.reading.image_folder import Folders, ImageFile, ImageFolder, LeftOut, Split
+    from imgclf.data.reading.image_folder import Folders, ImageFile, ImageFolder, Split
+    from imgclf.data.reading.left_out import LeftOut
 
 __all__ = ["ImageData", "build_data"]
+
+MOST_NAMED = 10
+"""Classes that a message names; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,7 +240,9 @@ def _require_every_class(
     present = {sample.label for sample in samples}
     missing = [name for label, name in enumerate(class_names) if label not in present]
     if missing:
+        shown = ", ".join(map(repr, missing[:MOST_NAMED]))
+        more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
         raise DataError(
-            f"{directory} has no usable training image of {', '.join(map(repr, missing))}: "
+            f"{directory} has no usable training image of {shown}{more}: "
             "add some, or remove the class folder."
         )

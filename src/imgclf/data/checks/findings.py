@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from imgclf.data.division.duplicates import SAME_PICTURE, group_copies
 from imgclf.data.pixels.decoder import REASONS, ImageFacts
+from imgclf.data.reading.class_names import alike_names, exact_name
 from imgclf.data.reading.image_folder import SPLIT_FOLDERS, ImageFolder
+from imgclf.data.reading.left_out import LEFT_OUT_REASONS
 from imgclf.figures.intervals import MIN_MEASURED
 
 __all__ = ["Finding", "Inspected", "Picture", "find_all"]
@@ -39,6 +41,10 @@ FEW_PICTURES = 20
 
 GIVEAWAY_SHARE = 0.95
 """Share of a class with a property, and of the others without, that gives the label away."""
+
+
+FORMULA_STARTS = ("=", "+", "-", "@")
+"""What spreadsheets take a text for a formula by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,42 +155,11 @@ def _problem(inspected: Inspected) -> Iterator[Finding]:
         yield Finding("not_trainable", "error", _sentence(what), _sentence(remedy))
 
 
-_IGNORED = {
-    "hidden": ("hidden files or folders", "Nothing has to be done."),
-    "system": ("files that the operating system left", "Nothing has to be done."),
-    "unknown_ending": (
-        "files whose names do not end like an image's",
-        "Rename them if they are images, for example to .jpg or .png.",
-    ),
-    "no_class": (
-        "files beside the class folders",
-        "Move them into the folder of their class if they are images.",
-    ),
-    "empty_folder": ("folders without any image", "Remove them, or put images into them."),
-    "beside_splits": (
-        "things beside the split folders",
-        "Move them into train/, val/ or test/ if they are to be used.",
-    ),
-    "link_loop": ("links that lead back up", "Remove them: they hold other classes too."),
-    "linked_twice": ("links to folders that were read already", "Remove them."),
-    "unsafe_path": (
-        "members of the ZIP file whose names lead out of it",
-        "Do not unpack it before you know who made it.",
-    ),
-    "link_in_zip": ("links in the ZIP file", "Pack the files that they lead to."),
-    "too_deep": (
-        "members of the ZIP file in more than 100 folders, or with endless names",
-        "Pack the folder again, without so many folders in each other.",
-    ),
-    "stored_twice": (
-        "members of the ZIP file whose names are taken already",
-        "Pack the folder again.",
-    ),
-    "unreadable": (
-        "files, folders or links that cannot be read",
-        "Correct their permissions, or remove them.",
-    ),
-}
+SUSPICIOUS = (
+    *("unreadable", "unsafe_path", "too_deep", "stored_twice"),
+    *("missing", "missing_backslash", "missing_address", "missing_home"),
+)
+"""Reasons for which an image that was meant to be used may be left out."""
 
 
 def _ignored(inspected: Inspected) -> Iterator[Finding]:
@@ -192,10 +167,9 @@ def _ignored(inspected: Inspected) -> Iterator[Finding]:
     for item in inspected.folder.left_out:
         paths[item.reason].append(item.path)
     for reason, examples in sorted(paths.items()):
-        words, remedy = _IGNORED[reason]
+        words, remedy = LEFT_OUT_REASONS[reason]
         what = f"Ignored {len(examples)}: {words}."
-        is_suspicious = reason in ("unreadable", "unsafe_path", "too_deep", "stored_twice")
-        severity: Severity = "warning" if is_suspicious else "note"
+        severity: Severity = "warning" if reason in SUSPICIOUS else "note"
         yield Finding(f"ignored_{reason}", severity, what, remedy, _some(examples))
 
 
@@ -223,6 +197,31 @@ def _misread_splits(inspected: Inspected) -> Iterator[Finding]:
 
 
 # --- Classes ---------------------------------------------------------------------------------
+
+
+def _alike_names(inspected: Inspected) -> Iterator[Finding]:
+    groups = alike_names(inspected.folder.class_names)
+    if groups:
+        yield Finding(
+            "alike_class_names",
+            "warning",
+            f"{_count(groups, 'class name')} that {'looks' if len(groups) == 1 else 'look'} like "
+            "another one, but for case, blanks or the way an accent is written.",
+            "Put the images into one folder, if they are of one class.",
+            _some(" and ".join(map(exact_name, group)) for group in groups),
+        )
+
+
+def _formulas(inspected: Inspected) -> Iterator[Finding]:
+    names = [name for name in inspected.folder.class_names if name.startswith(FORMULA_STARTS)]
+    if names:
+        yield Finding(
+            "formula_class_names",
+            "note",
+            f"{_count(names, 'class name')} that a spreadsheet would run as a formula.",
+            "Rename them, or import the CSV files of imgclf as text.",
+            _some(names),
+        )
 
 
 def _small_classes(inspected: Inspected) -> Iterator[Finding]:
@@ -388,6 +387,8 @@ def _rotated(inspected: Inspected) -> Iterator[Finding]:
 
 _FINDERS: tuple[Callable[[Inspected], Iterator[Finding]], ...] = (
     _problem,
+    _alike_names,
+    _formulas,
     _small_classes,
     _missing_in_split,
     _unusable,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from imgclf.data.reading.csv_rows import csv_rows
+from imgclf.data.reading.csv_rows import csv_rows, shortened
 from imgclf.errors import DataError, DataNotFoundError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def read_split(path: str | os.PathLike[str]) -> RecordedSplit:
         split = cast("Split", row["split"])
         if by_sha256.setdefault(row["sha256"], split) != split:
             raise DataError(
-                f"{path}, line {line}: the content of {row['path']!r} is already in "
+                f"{path}, line {line}: the content of {shortened(row['path'])} is already in "
                 f"{by_sha256[row['sha256']]}: give the same file one side."
             )
         by_path[row["path"]] = split
@@ -88,7 +88,7 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str
     for line, row in rows:
         if row["split"] not in ("train", "val", "test"):
             raise DataError(
-                f"{path}, line {line}: split {row['split']!r} is not accepted: "
+                f"{path}, line {line}: split {shortened(row['split'])} is not accepted: "
                 "give train, val or test."
             )
         yield line, row

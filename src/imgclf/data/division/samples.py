@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from imgclf.data.pixels.decoder import REASONS
 from imgclf.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ _logger = logging.getLogger(__name__)
 
 MOST_LOGGED = 20
 """Unusable files that are named in the log; the others are counted."""
+
+MOST_REASONS = 3
+"""Reasons that an error counts; nobody reads more of them in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +106,19 @@ def collect_samples(
     if quarantined and strict:
         raise DataError(f"{quarantined[0].message} (strict: no file may be left out)")
     if not samples:
-        raise DataError(f"{store.folder.root} has no usable image. {quarantined[0].message}")
+        raise DataError(f"{store.folder.root} has no usable image: {_count_reasons(quarantined)}")
     for item in quarantined[:MOST_LOGGED]:
         _logger.warning("Left out: %s", item.message)
     if len(quarantined) > MOST_LOGGED:
         _logger.warning("Left out: %d more files.", len(quarantined) - MOST_LOGGED)
     return samples, quarantined
+
+
+def _count_reasons(quarantined: Sequence[Quarantined]) -> str:
+    """Write how many files cannot be used for which reason, with an example of each."""
+    counts = Counter(item.reason for item in quarantined)
+    examples = {item.reason: item.path for item in reversed(quarantined)}
+    return " ".join(
+        f"{count} of {len(quarantined)} files, such as {examples[reason]!r}: {REASONS[reason]}"
+        for reason, count in counts.most_common(MOST_REASONS)
+    )

@@ -129,11 +129,16 @@ def assign_splits(
     for key, label in zip(keys, labels, strict=True):
         by_class[label][key] += 1
     alike = _too_many_alike(by_class, fractions)
+    too_small: dict[str, int] = {}
     for label in sorted(by_class):
         # A key with conflicting labels keeps the side that its first class gave it.
         fresh = sorted(by_class[label].keys() - sides.keys(), key=lambda key: _position(key, seed))
         taken = {sides[key] for key in by_class[label].keys() & sides.keys()}
-        sides.update(_divide(fresh, taken, alike, fractions, seed, class_names[label]))
+        if taken or len(fresh) > len(fractions):
+            sides.update(_divide(fresh, taken, alike, fractions, seed))
+        else:
+            too_small[class_names[label]] = len(fresh)
+    _require_one_each(too_small, [*fractions, "train"])
     return [sides[key] for key in keys]
 
 
@@ -150,21 +155,27 @@ def _too_many_alike(
     }
 
 
+def _require_one_each(too_small: Mapping[str, int], wanted: Sequence[str]) -> None:
+    """Refuse classes with fewer different images than sides; all of them are counted."""
+    if not too_small:
+        return
+    (name, count), *others = too_small.items()
+    also = f", and {len(others)} other class(es) have too few, too" if others else ""
+    raise DataError(
+        f"Class {name!r} has {count} different images{also}; {len(wanted)} are needed, one for "
+        f"each of {', '.join(wanted)}: add images, or give separate folders."
+    )
+
+
 def _divide(
     keys: list[str],
     taken: set[Split],
     alike: set[str],
     fractions: dict[Split, float],
     seed: int,
-    name: str,
 ) -> dict[str, Split]:
     """Divide the keys of one class, given in the order of their positions."""
     wanted: list[Split] = [*fractions, "train"]
-    if not taken and len(keys) < len(wanted):
-        raise DataError(
-            f"Class {name!r} has {len(keys)} different images; {len(wanted)} are needed, one for "
-            f"each of {', '.join(wanted)}: add images, or give separate folders."
-        )
     sides: dict[str, Split] = {
         key: "train" if key in alike else _side(_position(key, seed), fractions) for key in keys
     }

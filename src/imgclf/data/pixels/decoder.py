@@ -330,13 +330,41 @@ def _decode_content(content: bytes, policy: InputPolicy, limits: DecodingLimits)
     elif file_format == "JPEG":
         stated = to_apply = orientation_of(image.info)
         box = draft(image, policy, to_apply)
-        image.load()
+        try:
+            image.load()
+        except OSError:
+            image = _load_without_end(content, policy, to_apply)
     else:
         box = None
         image.load()  # before the next line: a PNG may state its orientation behind its pixels
         stated = to_apply = orientation_of(image.info)
     facts = ImageFacts(file_format, mode, *upright_size(size, to_apply), stated, has_alpha)
     return DecodedImage(to_target(image, policy, to_apply, box), facts)
+
+
+_JPEG_END = b"\xff\xd9"
+
+_NO_PIXELS = (b"\xaa" * 64, b"\x55" * 64, b"\xfe" * 64)
+"""Bytes that would change the picture if its decoder had not had all of it before them."""
+
+
+def _load_without_end(content: bytes, policy: InputPolicy, orientation: int) -> ImageFile.ImageFile:
+    """Load a JPEG that lacks no more than the mark of its end, as some cameras and tools write it.
+
+    What follows the last pixel's bytes is skipped; where any of those are missing, it is taken for
+    them, and the pictures differ.
+    """
+    whole = None
+    for filler in (b"", *_NO_PIXELS):
+        _, image = open_lazily(content.rstrip(b"\xff") + filler + _JPEG_END)
+        draft(image, policy, orientation)
+        image.load()
+        if whole is None:
+            whole = image
+        elif image.tobytes() != whole.tobytes():
+            raise ImageError("truncated", "")
+    assert whole is not None, "the first of them has no filler"
+    return whole
 
 
 def _decode_pixels(image: Image.Image, orientation: int, policy: InputPolicy) -> DecodedImage:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, overload
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from imgclf.data.reading.left_out import LeftOut
     from imgclf.data.reading.trees import FileStatus
 
 __all__ = [
@@ -19,7 +20,6 @@ __all__ = [
     "ImageFile",
     "ImageFolder",
     "Layout",
-    "LeftOut",
     "Split",
     "version_of",
 ]
@@ -65,22 +65,6 @@ def version_of(status: FileStatus) -> int:
     """
     facts = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}".encode()
     return int.from_bytes(hashlib.blake2b(facts, digest_size=7).digest(), "big")
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A file or folder that is not used, and why.
-
-    Attributes:
-        path: Relative to the folder's root.
-        reason: ``"hidden"``, ``"system"``, ``"unknown_ending"``, ``"no_class"``,
-            ``"empty_folder"``, ``"beside_splits"``, ``"link_loop"``, ``"linked_twice"`` or
-            ``"unreadable"``; in ZIP files also ``"unsafe_path"``, ``"link_in_zip"``,
-            ``"too_deep"`` or ``"stored_twice"``.
-    """
-
-    path: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgclf.data.reading.archives import find_archive
+from imgclf.data.reading.class_names import exact_name, look_of
 from imgclf.data.reading.image_folder import SPLIT_FOLDERS, Folders, ImageFile, ImageFolder, Split
+from imgclf.data.reading.left_out import count_reasons
 from imgclf.data.reading.table import find_tables, is_table, read_table
 from imgclf.data.reading.trees import open_tree
 from imgclf.data.reading.walk import Walk, is_image_name, is_wanted, wanted_folders
 from imgclf.errors import DataError
+from imgclf.machine.plain_text import is_plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,13 +104,23 @@ def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list
     if unknown:
         raise DataError(
             f"{folder.root} has class folders that the classifier does not know: "
-            f"{_names(unknown)}. Known classes: {_names(class_names)}."
+            f"{_names(unknown)}.{_twin_of(unknown, class_names)} Known classes: "
+            f"{_names(class_names)}."
         )
     missing = sorted(set(numbers) - set(folder.class_names), key=numbers.__getitem__)
     warning = f"{folder.root} has no images of: {_names(missing)}." if missing else ""
     labels = [numbers[name] for name in folder.class_names]
     files = [replace(file, label=labels[file.label]) for file in folder.files]
     return files, warning
+
+
+def _twin_of(unknown: Sequence[str], known: Sequence[str]) -> str:
+    """Name the first of the unknown classes that looks like a known one, and that one."""
+    looks = {look_of(name): name for name in known}
+    for name in unknown:
+        if twin := looks.get(look_of(name)):
+            return f" {exact_name(name)} is not {exact_name(twin)}: rename it."
+    return ""
 
 
 def _open_root(directory: str | os.PathLike[str]) -> Tree:
@@ -174,36 +188,54 @@ def _split_folders(tree: Tree) -> dict[str, Split]:
 def _require_classes(folder: ImageFolder, min_classes: int) -> None:
     """Refuse a folder with too few classes; the message fits what lies there instead."""
     for name in folder.class_names:
-        if not name.isprintable():  # Class names are written into bundles and shown to people.
+        if not is_plain_text(name):  # Class names are written into bundles and shown to people.
             raise DataError(
-                f"The class folder {name!r} in {folder.root} has characters that are no text: "
-                "rename it."
+                f"The class folder {name!r} in {folder.root} has control characters, line breaks "
+                "or bytes that are no text: rename it."
             )
-    if len(folder.class_names) >= min_classes:
+    if not min_classes or (folder.files and len(folder.class_names) >= min_classes):
         return
     root = folder.root
     remedy = "put the images into one sub-folder per class, for example cats/ and dogs/"
+    reasons = count_reasons(folder.left_out)
+    if folder.class_names and not folder.files:
+        raise DataError(
+            f"The CSV file lists no image that exists in {root} ({reasons}): correct its paths."
+        )
     if not folder.class_names:
-        loose = [item.path for item in folder.left_out if is_image_name(item.path)]
+        loose = [
+            item.path
+            for item in folder.left_out
+            if item.reason == "no_class" and is_image_name(item.path)
+        ]
         if loose:
             raise DataError(f"{root} has {len(loose)} images but no class folders: {remedy}.")
-        raise DataError(f"{root} has no images: {remedy}.")
+        because = f" ({reasons})" if reasons else ""
+        raise DataError(f"{root} has no images{because}: {remedy}.")
     only = folder.class_names[0]
-    inner = _inner_folders(folder)
-    hint = f", or give {root / only}, which has the folders {_names(inner)}" if inner else ""
+    place, inner = _inner_folders(folder)
+    hint = f", or give {root / place}, which has the folders {_names(inner)}" if inner else ""
     raise DataError(
         f"{root} has one class folder with images, {only!r}; a classifier needs two: "
         f"{remedy}{hint}."
     )
 
 
-def _inner_folders(folder: ImageFolder) -> list[str]:
-    """List folders with images inside the only class: often the given folder is one too high."""
-    if folder.layout == "splits":
-        return []
-    below = [file.path.partition("/")[2] for file in folder.files]
-    names = sorted({path.partition("/")[0] for path in below if "/" in path})
-    return names if len(names) > 1 else []
+def _inner_folders(folder: ImageFolder) -> tuple[str, list[str]]:
+    """Find folders with images inside the only class: often the given folder is some too high.
+
+    Returns:
+        The path of the folder that they lie in, and their names; none where there is but one.
+    """
+    places = {posixpath.dirname(file.path) for file in folder.files}
+    # A CSV file may list whole paths beside others.
+    if folder.layout == "splits" or len({posixpath.isabs(place) for place in places}) > 1:
+        return "", []
+    shared = posixpath.commonpath(places)
+    names = {
+        place[len(shared) :].lstrip("/").partition("/")[0] for place in places if place != shared
+    }
+    return shared, sorted(names) if len(names) > 1 else []
 
 
 def _names(names: Sequence[str], most: int = 10) -> str:

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgclf.data.reading.archives import MAX_MEMBERS
-from imgclf.data.reading.csv_rows import csv_rows
+from imgclf.data.reading.csv_rows import csv_rows, shortened
 from imgclf.data.reading.image_folder import (
     SPLIT_FOLDERS,
     ImageFile,
     ImageFolder,
-    LeftOut,
     version_of,
 )
+from imgclf.data.reading.left_out import LeftOut, why_missing
 from imgclf.data.reading.walk import is_wanted
 from imgclf.errors import DataError, ImageError
+from imgclf.machine.plain_text import is_plain_text
 
 if TYPE_CHECKING:
     from imgclf.data.reading.image_folder import Layout
@@ -72,11 +73,14 @@ def read_table(tree: Tree, name: str) -> ImageFolder:
         split = SPLIT_FOLDERS.get(row.get("split", "").lower())
         if has_splits and split is None:
             raise DataError(
-                f"{path}, line {line}: split {row.get('split')!r} is not accepted: "
+                f"{path}, line {line}: split {shortened(row.get('split', ''))} is not accepted: "
                 "give train, val or test in every line, or in none."
             )
         try:
             info = tree.status(row["path"])
+        except (FileNotFoundError, NotADirectoryError):
+            left_out.append(LeftOut(row["path"], why_missing(row["path"])))
+            continue
         except (OSError, ValueError):
             left_out.append(LeftOut(row["path"], "unreadable"))
             continue
@@ -110,10 +114,17 @@ def _rows(path: Path, content: bytes, most: int | None) -> list[tuple[int, dict[
             raise DataError(f"{path} lists more than {most:,} images: unpack it, give the folder.")
         if not row["path"] or not row["label"]:
             raise DataError(f"{path}, line {line}: path or label is missing: fill in both.")
+        if not is_plain_text(row["label"]):
+            raise DataError(
+                f"{path}, line {line}: the label {shortened(row['label'])} has control characters, "
+                "line breaks or bytes that are no UTF-8: save the file as CSV UTF-8."
+            )
         if (before := seen.setdefault(row["path"], line)) != line:
             raise DataError(
-                f"{path}, line {line}: {row['path']!r} stands in line {before} already: "
+                f"{path}, line {line}: {shortened(row['path'])} stands in line {before} already: "
                 "list each image once."
             )
         rows.append((line, row))
+    if not rows:
+        raise DataError(f"{path} lists no images: give a path and a label in each line.")
     return rows

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from imgclf.data.reading.archives import Archive, Folder, find_archive, open_archive, sort_members
+from imgclf.data.reading.left_out import why_missing
 from imgclf.errors import DataError, DataNotFoundError
 
 if TYPE_CHECKING:
@@ -206,6 +207,14 @@ class _Member:
         return self.archive.status(self.info)
 
 
+_REMEDIES = {
+    "missing_backslash": "write its path with /, not with \\",
+    "missing_address": "an address is no path; download the images, and give their folder",
+    "missing_home": "only a shell replaces ~; write the path whole",
+}
+"""What to do about a folder that is missing, where its path shows the likely cause."""
+
+
 def open_tree(directory: str | os.PathLike[str]) -> Tree:
     """Open a folder, a ZIP file, or a folder in a ZIP file (``photos.zip/train``).
 
@@ -225,9 +234,10 @@ def open_tree(directory: str | os.PathLike[str]) -> Tree:
     if (place := find_archive(root)) is not None:
         tree = ZipTree(open_archive(place.archive), place.member)
     elif not root.exists():
-        raise DataNotFoundError(
-            f"The folder {root} does not exist: give a folder with one sub-folder per class."
+        remedy = _REMEDIES.get(
+            why_missing(os.fspath(directory)), "give a folder with one sub-folder per class"
         )
+        raise DataNotFoundError(f"The folder {root} does not exist: {remedy}.")
     elif not root.is_dir():
         raise DataError(
             f"{root} is a file: give a folder with one sub-folder per class, a .zip file of such a "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from imgclf.data.reading.image_folder import LeftOut, version_of
+from imgclf.data.reading.image_folder import version_of
+from imgclf.data.reading.left_out import LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,7 +105,10 @@ class Walk:
     def _add(self, path: str, class_name: str, split: Split | None, entry: Entry) -> None:
         try:
             info = entry.stat()
-        except OSError:  # A link that points nowhere, or to itself.
+        except FileNotFoundError:  # A link that points nowhere.
+            self.left_out.append(LeftOut(path, "missing"))
+            return
+        except OSError:  # Such as a link that points to itself.
             self.left_out.append(LeftOut(path, "unreadable"))
             return
         self.files.append(WalkedFile(path, class_name, split, version_of(info)))

@@ -41,8 +41,8 @@ __all__ = ["PixelSource", "PixelStore", "StoreMode", "open_store"]
 StoreMode = Literal["auto", "memory", "disk", "off"]
 Progress = Callable[[int, int], None]
 
-STORE_VERSION = 4
-"""Raised when the layout of the files changes; part of the key."""
+STORE_VERSION = 5
+"""Raised when the layout of the files changes, or more files are accepted; part of the key."""
 
 MEMORY_SHARE = 0.4
 """Share of the free memory (or disk) that ``"auto"`` lets pixels take."""
