@@ -91,6 +91,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
             csv.writer(file).writerows([["path", "corrected"], [held_out["path"], "-"]])
     for name in ("model", "pets"):
         clf.save(folder / f"{name}.imgclf")
+    (folder / "exports").mkdir()
+    imgclf.export(clf, folder / "exports/pets.tflite")
     return folder
 
 
