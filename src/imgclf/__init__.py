@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from imgclf.machine.startup import prepare_tensorflow
 
+__version__: str
+
 if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier, Prediction
     from imgclf.classifiers.loader import load
@@ -116,9 +118,58 @@ prepare_tensorflow()
 
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
-__all__ = [  # noqa: PLE0604 - the table above is the one list of public names
-    *sorted(_ROOM_OF),
+__all__ = [  # written out: type checkers read no computed list
+    "AccuracyError",
+    "ArchitectureDescription",
+    "ArgumentError",
+    "Augmentation",
+    "BackendError",
+    "Batches",
+    "BundleError",
+    "Choice",
+    "Classifier",
+    "ContractError",
+    "DataError",
+    "DataNotFoundError",
+    "DataReport",
+    "EngineError",
+    "Evaluation",
+    "Finding",
+    "FitResult",
+    "Float",
+    "ImageError",
+    "ImgclfError",
+    "InputPolicy",
+    "Int",
+    "OptionError",
+    "OutOfMemoryError",
+    "PluginError",
+    "Prediction",
+    "RateFinding",
+    "Relabelling",
+    "RunFolderError",
+    "StudyError",
+    "TrainingError",
+    "TuningError",
+    "TuningResult",
+    "UnknownArchitectureError",
+    "Weights",
+    "WeightsError",
+    "WriteError",
     "__version__",
+    "build_model",
+    "check",
+    "describe_architecture",
+    "evaluate",
+    "find_learning_rate",
+    "fit",
+    "fit_two_phase",
+    "list_architectures",
+    "load",
+    "make_generators",
+    "relabel",
+    "train",
+    "tune",
 ]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +29,7 @@ from imgclf.data.pixels.decoder import Source, decode
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.pixels.sources import as_missing, decode_sources, expand_sources
 from imgclf.errors import ArgumentError, ImageError
+from imgclf.zoo.builder import origin_of
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -382,6 +385,34 @@ class Classifier:
             >>> clf.save("pets.imgclf")                                     # doctest: +SKIP
         """
         return pack(self.record, self.uncalibrated, path)
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the classifier's file, for a database or another process.
+
+        Copies and pickles of a classifier are made through it, too.
+
+        Returns:
+            What `save` writes; `imgclf.load` reads it.
+
+        Raises:
+            BundleError: As for `save`.
+
+        Example:
+            >>> again = imgclf.load(clf.to_bytes())                         # doctest: +SKIP
+        """
+        with tempfile.TemporaryDirectory(prefix="imgclf-") as folder:
+            return self.save(Path(folder) / "classifier.imgclf").read_bytes()
+
+    def __reduce__(self) -> tuple[Callable[..., Classifier], tuple[bytes]]:
+        """Pickle and copy through the content of the file: nothing but that is trusted."""
+        import imgclf  # the public door, which knows the way to `load`
+
+        origin = origin_of(self.model)
+        if origin is None or origin.architecture.registration is not None:
+            return imgclf.load, (self.to_bytes(),)
+        # A function of no package is pickled as every function is: by its name.
+        load = functools.partial(imgclf.load, architecture=origin.architecture.function)
+        return load, (self.to_bytes(),)
 
     def _prediction(
         self,

@@ -11,6 +11,7 @@ import keras
 
 from imgclf.classifiers.bundle import Bundle, Manifest, read_bundle
 from imgclf.classifiers.classifier import Classifier
+from imgclf.classifiers.contents import Content, on_disk
 from imgclf.classifiers.familiarity import Familiarity
 from imgclf.classifiers.features import feature_tensors
 from imgclf.classifiers.fingerprints import TrainingFingerprints
@@ -27,12 +28,15 @@ _logger = logging.getLogger(__name__)
 
 
 def load(
-    path: str | os.PathLike[str], *, architecture: Callable[..., keras.Model] | None = None
+    source: str | os.PathLike[str] | Content,
+    *,
+    architecture: Callable[..., keras.Model] | None = None,
 ) -> Classifier:
     """Load a classifier from its file, after verifying all of it.
 
     Args:
-        path: A ``.imgclf`` file.
+        source: A ``.imgclf`` file: its path, its content as bytes (what `Classifier.to_bytes`
+            returns), or a file that is open for reading in binary mode.
         architecture: The architecture function, for a classifier whose architecture is not
             installed as a plugin. Where its source file is not the one that the classifier was made
             with, a log warning says so; the probe decides whether it builds the same network.
@@ -49,7 +53,10 @@ def load(
         >>> clf = imgclf.load("pets.imgclf")          # doctest: +SKIP
         >>> clf.predict("new.jpg")                    # doctest: +SKIP
     """
-    return build_classifier(read_bundle(path), path, architecture=architecture)
+    if isinstance(source, (str, os.PathLike)):
+        return build_classifier(read_bundle(source), source, architecture=architecture)
+    with on_disk(source) as path:
+        return build_classifier(read_bundle(path), path, architecture=architecture, kept=False)
 
 
 def build_classifier(
@@ -57,6 +64,7 @@ def build_classifier(
     path: str | os.PathLike[str],
     *,
     architecture: Callable[..., keras.Model] | None = None,
+    kept: bool = True,
 ) -> Classifier:
     """Build the classifier of a file that was read already; `load` does both.
 
@@ -64,6 +72,7 @@ def build_classifier(
         bundle: What `read_bundle` returned.
         path: The file, for messages and for what lies beside it.
         architecture: As for `load`.
+        kept: Whether the file stays where it is, for the classifier to know.
 
     Returns:
         The classifier.
@@ -99,7 +108,7 @@ def build_classifier(
         calibration=manifest.calibration,
         familiarity=_read_familiarity(model, bundle, path),
         fingerprints=_read_fingerprints(bundle, policy.channels),
-        file=Path(path),
+        file=Path(path) if kept else None,
         mirrored=manifest.mirrored,
     )
     classifier = Classifier.of(record)

@@ -31,9 +31,11 @@ from imgclf.training.checkpoints import (
 from imgclf.training.epochs import Epochs, count_steps
 from imgclf.training.fit_result import FitResult
 from imgclf.training.kernels.fast_kernels import fast_kernels
-from imgclf.training.objective import choose_class_weights, choose_loss
+from imgclf.training.objective import ClassWeight, choose_class_weights, choose_loss
 from imgclf.training.optimizers import make_optimizer
+from imgclf.training.plain_datasets import batches_for
 from imgclf.training.preconditions import (
+    checked_callbacks,
     require_counts,
     require_divisible_batches,
     require_label_smoothing,
@@ -60,7 +62,7 @@ def fit(
     optimizer: str | keras.optimizers.Optimizer = "adam",
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,
-    class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+    class_weight: ClassWeight | Literal["balanced"] | None = None,
     weight_decay: float | None = None,
     label_smoothing: float = 0.0,
     average_weights: bool | int = False,
@@ -68,7 +70,7 @@ def fit(
     clip_norm: float | None = None,
     steps_per_execution: int = 1,
     patience: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
     precision: Precision = "auto",
     jit_compile: bool | Literal["auto"] = "auto",
     checkpoint_dir: str | os.PathLike[str] | None = None,
@@ -94,8 +96,8 @@ def fit(
         steps_per_epoch: Batches per epoch; None is samples / batch size, rounded up. More repeat
             the images.
         validation_steps: Validation batches per epoch at the most; None takes all.
-        class_weight: Weight of each class in the loss, by class index; ``"balanced"`` weighs
-            classes by the inverse of their frequency.
+        class_weight: Weight of each class in the loss, from 0 on, by class name or index;
+            ``"balanced"`` weighs classes by the inverse of their frequency.
         weight_decay: Decoupled weight decay of the kernels, 0 to 1; None is the optimizer's own:
             0.004 for ``"adamw"``, none for the others.
         label_smoothing: Label smoothing, 0 to 1 (exclusive; Szegedy et al. 2015,
@@ -108,7 +110,7 @@ def fit(
             callbacks see only the last of each call. Faster where steps take milliseconds.
         patience: Early stopping: epochs without improvement that end the training; None trains
             all epochs.
-        callbacks: Any Keras callbacks.
+        callbacks: Any Keras callbacks, or one.
         precision: Of the training steps: ``"auto"``, ``"float32"`` or ``"mixed_bfloat16"``. The
             model is float32 before and after; the figures in the history are in training
             precision, `imgclf.evaluate` always computes in float32.
@@ -140,13 +142,18 @@ def fit(
         patience=patience,
     )
     require_label_smoothing(label_smoothing)
+    given = checked_callbacks(callbacks)
     chosen = choose_precision(precision)
-    require_matching_data(model, train)
+    require_matching_data(model, train, val)
     require_divisible_batches(train, val)
     steps = count_steps(train, steps_per_epoch)
     require_whole_executions(steps_per_execution, steps, checkpoint_dir is not None)
-    course = Epochs(train, epochs, steps, choose_class_weights(class_weight, train))
-    if not model.compiled or model in _compiled_here:
+    class_weights = choose_class_weights(class_weight, train, model.output_shape[-1])
+    accuracy = choose_accuracy(model, train)
+    is_ours = not model.compiled or model in _compiled_here
+    train, val = _for_network(model, train, val, is_ours)
+    course = Epochs(train, epochs, steps, class_weights)
+    if is_ours:
         model.compile(
             make_optimizer(
                 model,
@@ -158,14 +165,15 @@ def fit(
                 clip_norm=clip_norm,
             ),
             choose_loss(model, train, label_smoothing),
-            metrics=[choose_accuracy(model)],
+            metrics=[accuracy],
             jit_compile=choose_jit_compile(jit_compile),
             steps_per_execution=steps_per_execution,
         )
         _compiled_here.add(model)
     averaged = AveragedWeights() if model.optimizer.use_ema else None
     best = BestEpoch(patience, averaged.measured if averaged else keras.Model.get_weights)
-    own: list[keras.callbacks.Callback] = [_StopAtNaN(), best, *([averaged] if averaged else [])]
+    watch = _WatchLoss()
+    own: list[keras.callbacks.Callback] = [watch, best, *([averaged] if averaged else [])]
     state = None
     if checkpoint_dir is not None:
         state = _resume(model, train, best, Path(checkpoint_dir))
@@ -178,13 +186,28 @@ def fit(
     ):
         try:
             figures = _run(
-                model, course, _limited(val, validation_steps), state, [*callbacks, *own, *drawing]
+                model, course, _limited(val, validation_steps), state, [*given, *own, *drawing]
             )
         finally:
             best.restore()
+    if state is None and not watch.saw_steps:
+        raise ArgumentError("train gave no batches: give some images.")
     if averaged and not best.weights:
         averaged.put_in_place()
     return FitResult(figures, best.best_epoch)
+
+
+def _for_network(
+    model: keras.Model, train: tf.data.Dataset, val: tf.data.Dataset | None, is_ours: bool
+) -> tuple[tf.data.Dataset, tf.data.Dataset | None]:
+    """Return batches with the labels that the loss takes; a loss of the user's takes its own."""
+    if not is_ours:
+        return train, val
+    if not isinstance(train, Batches):
+        train = batches_for(model, train, "train")
+    if val is not None and not isinstance(val, Batches):
+        val = batches_for(model, val, "val")
+    return train, val
 
 
 def _resume(
@@ -240,14 +263,17 @@ def _limited(val: tf.data.Dataset | None, validation_steps: int | None) -> tf.da
     return val if val is None or validation_steps is None else val.take(validation_steps)
 
 
-class _StopAtNaN(keras.callbacks.Callback):
-    """Ends a training whose loss is NaN or infinite."""
+class _WatchLoss(keras.callbacks.Callback):
+    """Ends a training whose loss is NaN or infinite, and sees whether there was any step."""
+
+    saw_steps = False
 
     def on_train_batch_end(
         self,
         batch: int,  # noqa: ARG002 - Keras names it
         logs: Mapping[str, float] | None = None,
     ) -> None:
+        self.saw_steps = True
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             optimizer = self.model.optimizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any
 
 import keras
@@ -69,7 +70,8 @@ def make_optimizer(
     """
     if not isinstance(optimizer, str):
         return optimizer
-    _require_values(optimizer, learning_rate, weight_decay, clip_norm)
+    learning_rate = _checked_rate(learning_rate)
+    _require_values(optimizer, weight_decay, clip_norm)
     kind, values = OPTIMIZERS[optimizer]
     values = {**values, "learning_rate": learning_rate, "global_clipnorm": clip_norm}
     if kind is KernelMuon:
@@ -88,20 +90,31 @@ def make_optimizer(
     return made
 
 
+def _checked_rate(learning_rate: Any) -> Any:
+    """Return a schedule as it is, a number as Python's; refuse anything else."""
+    if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+        return learning_rate
+    if isinstance(learning_rate, str) and learning_rate == "auto":
+        raise ArgumentError(
+            "learning_rate='auto' is a setting of imgclf.train; here give the number "
+            "imgclf.find_learning_rate(model, train).suggestion."
+        )
+    is_number = isinstance(learning_rate, numbers.Real) and not isinstance(learning_rate, bool)
+    if not is_number or not 0 < learning_rate < math.inf:
+        raise ArgumentError(
+            f"learning_rate={learning_rate!r} is not accepted: give a number above 0, "
+            "or a Keras schedule."
+        )
+    return float(learning_rate)
+
+
 def _require_values(
     optimizer: str,
-    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
     weight_decay: float | None,
     clip_norm: float | None,
 ) -> None:
     """Refuse an unknown name and values out of range."""
     usual_rate(optimizer)
-    is_schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
-    if not is_schedule and not 0 < learning_rate < math.inf:
-        raise ArgumentError(
-            f"learning_rate={learning_rate!r} is not accepted: give a number above 0, "
-            "or a Keras schedule."
-        )
     if weight_decay is not None and not 0 <= weight_decay <= 1:
         raise ArgumentError(
             f"weight_decay={weight_decay!r} is not accepted: give a number from 0 to 1."

@@ -96,7 +96,7 @@ def find_learning_rate(
             epochs=1,
             steps_per_epoch=num_steps,
             optimizer=optimizer,
-            learning_rate=_Rise(num_steps),
+            learning_rate=RisingRate(num_steps),
             callbacks=[record],
             **fit_settings,
         )
@@ -106,7 +106,7 @@ def find_learning_rate(
             raise
     finally:
         model.set_weights(weights)
-    rates = _Rise(num_steps).table()[: len(record.smoothed)]
+    rates = RisingRate(num_steps).table()[: len(record.smoothed)]
     losses = np.array(record.smoothed)
     return RateFinding(_suggest(rates, losses), rates, losses)
 
@@ -121,15 +121,22 @@ def _suggest(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
     return float(math.sqrt(rates[steepest] * rates[lowest] / 10))
 
 
-class _Rise(keras.optimizers.schedules.LearningRateSchedule):
+@keras.saving.register_keras_serializable("imgclf")
+class RisingRate(keras.optimizers.schedules.LearningRateSchedule):
     """A rate that rises by a constant factor with each step."""
 
     def __init__(self, num_steps: int) -> None:
+        """Rise from the lowest rate to the highest in so many steps."""
         self._num_steps = num_steps
         self._factor = (HIGHEST_RATE / LOWEST_RATE) ** (1 / (num_steps - 1))
 
     def __call__(self, step: Any) -> Any:
+        """Return the rate of a step."""
         return LOWEST_RATE * keras.ops.power(self._factor, keras.ops.cast(step, "float32"))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` makes it again from."""
+        return {"num_steps": self._num_steps}
 
     def table(self) -> NDArray[np.float64]:
         """Return the rate of each step."""

@@ -29,8 +29,8 @@ from imgclf.training.frozen_features import (
     feature_batches,
 )
 from imgclf.training.loop import fit
-from imgclf.training.objective import balanced_class_weights
-from imgclf.training.preconditions import require_counts
+from imgclf.training.objective import ClassWeight, choose_class_weights
+from imgclf.training.preconditions import checked_callbacks, require_counts
 from imgclf.training.progress import drawn_progress
 from imgclf.training.recipes import FINE_TUNE_EPOCHS
 from imgclf.training.schedules import Schedule, make_schedule
@@ -75,9 +75,9 @@ def fit_two_phase(
     average_weights: bool = False,
     accumulate_steps: int = 1,
     clip_norm: float | None = None,
-    class_weight: Literal["balanced"] | None = None,
+    class_weight: ClassWeight | Literal["balanced"] | None = None,
     patience: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
     precision: Precision = "auto",
     store: StoreMode = "auto",
     checkpoint_dir: str | os.PathLike[str] | None = None,
@@ -109,9 +109,9 @@ def fit_two_phase(
         average_weights: As for `imgclf.fit`, in the second phase.
         accumulate_steps: As for `imgclf.fit`, in the second phase.
         clip_norm: As for `imgclf.fit`.
-        class_weight: ``"balanced"`` or None.
+        class_weight: As for `imgclf.fit`.
         patience: Early stopping of each phase, as for `imgclf.fit`.
-        callbacks: Any Keras callbacks; each sees both phases.
+        callbacks: Any Keras callbacks, or one; each sees both phases.
         precision: Of the second phase's steps; features and head are float32.
         store: Where features are kept: ``"auto"``, ``"disk"``, or ``"memory"`` for this process.
         checkpoint_dir: A folder for checkpoints of the second phase, as for `imgclf.fit`.
@@ -131,6 +131,7 @@ def fit_two_phase(
         (1, 6)
     """
     require_counts(least=0, fine_tune_epochs=fine_tune_epochs)
+    callbacks = checked_callbacks(callbacks)
     if not isinstance(train, Batches):
         raise ArgumentError(
             f"train is {type(train).__name__}; two phases need what make_generators returns."
@@ -149,7 +150,7 @@ def fit_two_phase(
             for one in (train, val)
             if one is not None
         ]
-    weights = balanced_class_weights(train.labels, train.num_classes) if class_weight else None
+    weights = choose_class_weights(class_weight, train, model.output_shape[-1])
     steps = train.steps_per_epoch
     if divided.has_linear_head:
         first = _solve_head(divided, train, val, features, weights, label_smoothing)

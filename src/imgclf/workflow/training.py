@@ -47,6 +47,7 @@ from imgclf.runs.resolution import (
 )
 from imgclf.runs.settings import Settings
 from imgclf.training.fit_result import FitResult
+from imgclf.training.preconditions import checked_callbacks
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.workflow.improvement import Situation, improve
 from imgclf.workflow.learner import TrainingObserver, learn, plan_task
@@ -77,7 +78,7 @@ class TrainKeywords(Settings):
 
     run_dir: str | os.PathLike[str] | None = None
     start_from: Classifier | None = None
-    callbacks: Sequence[keras.callbacks.Callback] = ()
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = ()
 
 
 @keywords_of(TrainKeywords)
@@ -87,7 +88,7 @@ def train(
     *,
     run_dir: str | os.PathLike[str] | None = None,
     start_from: Classifier | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
     **given: Any,
 ) -> Classifier:
     """Train a classifier on a folder of images: the whole way, with good defaults.
@@ -103,7 +104,7 @@ def train(
             none.
         start_from: A classifier to go on from, on these images; its architecture, options and input
             are kept. Classes are matched by name; new ones are added, missing ones dropped.
-        callbacks: Any Keras callbacks.
+        callbacks: Any Keras callbacks, or one.
         **given: The settings.
 
     Returns:
@@ -120,7 +121,7 @@ def train(
         >>> clf.figures.accuracy                                # doctest: +SKIP
     """
     settings = make_settings(given, start_from)
-    observer = TrainingObserver(callbacks=callbacks)
+    observer = TrainingObserver(callbacks=checked_callbacks(callbacks))
     run = run_training(
         directory, settings, run_dir=run_dir, start_from=start_from, observer=observer
     )
