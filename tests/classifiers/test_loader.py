@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import struct
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -23,6 +25,7 @@ from imgclf.classifiers.loader import load
 from imgclf.conformance.reload import save_bundle
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import BundleError
+from plugin_folders import SOUND_PLUGIN, install
 from sealed_bundles import forge, members_of, reseal, seal
 
 
@@ -469,3 +472,19 @@ def test_all_text_is_plain_and_all_numbers_are_numbers(
     with pytest.raises(BundleError) as caught:
         load(forge(sound, tmp_path / "forged.imgclf", change))
     assert str(caught.value).isprintable()
+
+
+def test_a_broken_plugin_is_not_to_be_installed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the package of a network is installed but cannot be imported, the reason is told."""
+    monkeypatch.syspath_prepend(
+        install(tmp_path, "fading-nets", SOUND_PLUGIN.format(name="fading_nets"))
+    )
+    save_bundle(imgclf.build_model("fading_nets", (24, 24, 3)), tmp_path / "own.imgclf")
+    (tmp_path / "fading_nets.py").write_text("import nothing_like_this")
+    monkeypatch.delitem(sys.modules, "fading_nets")
+    importlib.invalidate_caches()
+    with pytest.raises(BundleError, match=r"1\.0 is installed but .*nothing_like_this") as caught:
+        imgclf.load(tmp_path / "own.imgclf")
+    assert "pip install" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -405,13 +406,12 @@ class Classifier:
 
     def __reduce__(self) -> tuple[Callable[..., Classifier], tuple[bytes]]:
         """Pickle and copy through the content of the file: nothing but that is trusted."""
-        import imgclf  # the public door, which knows the way to `load`
-
+        # `load` stands above this module; the public door knows the way to it.
+        load: Callable[..., Classifier] = importlib.import_module("imgclf").load
         origin = origin_of(self.model)
-        if origin is None or origin.architecture.registration is not None:
-            return imgclf.load, (self.to_bytes(),)
-        # A function of no package is pickled as every function is: by its name.
-        load = functools.partial(imgclf.load, architecture=origin.architecture.function)
+        if origin is not None and origin.architecture.registration is None:
+            # A function of no package is pickled as every function is: by its name.
+            load = functools.partial(load, architecture=origin.architecture.function)
         return load, (self.to_bytes(),)
 
     def _prediction(

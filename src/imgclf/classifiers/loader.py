@@ -20,7 +20,7 @@ from imgclf.classifiers.record import ClassifierRecord
 from imgclf.data.pixels.decoder import DECODER_VERSION
 from imgclf.errors import BundleError, ImgclfError, PluginError, UnknownArchitectureError
 from imgclf.zoo.builder import rebuild_model
-from imgclf.zoo.registry import load_architecture
+from imgclf.zoo.registry import installed_version, load_architecture
 
 __all__ = ["build_classifier", "load"]
 
@@ -167,10 +167,14 @@ def _missing_plugin(path: str | os.PathLike[str], manifest: Manifest, error: Img
         )
     if record.distribution == "imgclf" and isinstance(error, PluginError):
         return f"The classifier {path} cannot be built. {error}"  # An extra is missing.
-    return (
+    needed = (
         f"The classifier {path} needs the architecture {record.name!r} of the package "
-        f"{record.distribution} {record.version}: pip install {record.distribution}. ({error})"
+        f"{record.distribution} {record.version}"
     )
+    installed = installed_version(record.distribution)
+    if installed is None:
+        return f"{needed}: pip install {record.distribution}. ({error})"
+    return f"{needed}; version {installed} is installed but cannot be used. {error}"
 
 
 def _require_same_decoder(manifest: Manifest, path: str | os.PathLike[str]) -> None:

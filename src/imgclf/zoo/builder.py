@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError, in_one_line
 from imgclf.options import resolve_options, without_weights
 from imgclf.zoo.activations import MAX_ACTIVATION_BYTES, activation_bytes
-from imgclf.zoo.contract import check_contract
+from imgclf.zoo.contract import automatic_names, check_contract, name_counts
 from imgclf.zoo.provenance import identify_weights
-from imgclf.zoo.registry import blaming, load_architecture
+from imgclf.zoo.registry import blaming, load_architecture, place_of_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -163,8 +163,9 @@ def _build_model(
     else:
         used = without_weights(loaded.options, values)
     with _default_keras(), _seeded(seed), blaming(loaded.registration):
+        counts = name_counts()
         model = _build(loaded, shape, num_classes, used, helpful=helpful)
-        check_contract(model, loaded.name, shape, num_classes)
+        check_contract(model, loaded.name, shape, num_classes, automatic_names(counts))
         _refuse_too_large(model, loaded.name, shape)
         if data_format == "channels_first":
             model = _turn_axes(model, input_shape)
@@ -395,7 +396,7 @@ def _build(
         if smallest is None:
             raise ContractError(
                 f"Architecture {architecture.name!r} failed to build for input_shape={shape} "
-                f"({in_one_line(error)})."
+                f"({in_one_line(error)}{place_of_error(error, architecture.function)})."
             ) from error
         raise ArgumentError(
             f"Images of {shape[0]} x {shape[1]} pixels are too small for {architecture.name!r}: "
