@@ -22,6 +22,7 @@ import typing
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from imgclf.arguments import plain_number
 from imgclf.errors import ContractError, OptionError
 
 if TYPE_CHECKING:
@@ -433,6 +434,7 @@ def resolve_options(
         OptionError: A name is unknown or a value is not valid.
     """
     known = {option.name: option for option in options}
+    given = {key: plain_number(value) for key, value in given.items()}
     for key, value in given.items():
         option = known.get(key) or _unknown(name, key, known)
         if not option.range.accepts(value):

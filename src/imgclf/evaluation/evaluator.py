@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from imgclf.arguments import checked_path
 from imgclf.classifiers.abstention import Selective
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.fingerprints import short_hashes, tiny_thumbnails
@@ -67,6 +68,13 @@ def evaluate(
         >>> result = imgclf.evaluate(clf, "data/test")       # doctest: +SKIP
         >>> result.accuracy, result.interval                 # doctest: +SKIP
     """
+    if not isinstance(classifier, Classifier):
+        raise ArgumentError(
+            f"{type(classifier).__name__} is no classifier: give imgclf.load(path), or "
+            "imgclf.Classifier(model, train)."
+        )
+    if not isinstance(images, Batches):
+        checked_path("images", images)
     if min_precision is not None:
         classifier.threshold(min_precision)  # Refused before anything is read.
     if isinstance(images, Batches):

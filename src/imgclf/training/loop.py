@@ -12,6 +12,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from imgclf.arguments import checked_path, require_number, whole_number
 from imgclf.data.batches.dataset import Batches
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.machine.precision import (
@@ -133,13 +134,16 @@ def fit(
         >>> result = imgclf.fit(model, train, val, epochs=20)     # doctest: +SKIP
         >>> result.history["val_accuracy"][result.best_epoch]     # doctest: +SKIP
     """
-    require_counts(
-        epochs=epochs,
-        steps_per_epoch=steps_per_epoch,
-        validation_steps=validation_steps,
-        accumulate_steps=accumulate_steps,
-        steps_per_execution=steps_per_execution,
-        patience=patience,
+    epochs = whole_number("epochs", epochs)
+    accumulate_steps = whole_number("accumulate_steps", accumulate_steps)
+    steps_per_execution = whole_number("steps_per_execution", steps_per_execution)
+    require_counts(validation_steps=validation_steps, patience=patience)
+    if steps_per_epoch is not None:
+        steps_per_epoch = whole_number("steps_per_epoch", steps_per_epoch)
+    if checkpoint_dir is not None:
+        checked_path("checkpoint_dir", checkpoint_dir)
+    require_number(
+        "checkpoint_interval_s", checkpoint_interval_s, 0, accepted="seconds", high_included=True
     )
     require_label_smoothing(label_smoothing)
     given = checked_callbacks(callbacks)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
+from imgclf.arguments import require_number, whole_number
 from imgclf.data.batches.dataset import Batches
 from imgclf.errors import ArgumentError
 from imgclf.machine.devices import divisible_batch_size, num_replicas
@@ -48,10 +49,8 @@ def require_counts(least: int = 1, **counts: int | None) -> None:
         ArgumentError: A number is another one.
     """
     for name, count in counts.items():
-        if count is not None and (isinstance(count, bool) or not count >= least or count % 1):
-            raise ArgumentError(
-                f"{name}={count!r} is not accepted: give a whole number from {least} on."
-            )
+        if count is not None:
+            whole_number(name, count, least)
 
 
 def require_label_smoothing(label_smoothing: float) -> None:
@@ -60,10 +59,7 @@ def require_label_smoothing(label_smoothing: float) -> None:
     Raises:
         ArgumentError: It is another one.
     """
-    if not 0 <= label_smoothing < 1:
-        raise ArgumentError(
-            f"label_smoothing={label_smoothing!r} is not accepted: give a number from 0 to 1."
-        )
+    require_number("label_smoothing", label_smoothing, 0, 1, accepted="a number from 0 to 1")
 
 
 def require_whole_executions(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from imgclf.arguments import whole_number
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.training.loop import fit
 
@@ -85,8 +88,8 @@ def find_learning_rate(
         >>> finding = imgclf.find_learning_rate(model, train)                # doctest: +SKIP
         >>> imgclf.fit(model, train, learning_rate=finding.suggestion)       # doctest: +SKIP
     """
-    if num_steps < 2 * FEWEST_STEPS:
-        raise ArgumentError(f"num_steps={num_steps!r} is not accepted: give a number from 20 on.")
+    num_steps = whole_number("num_steps", num_steps, 2 * FEWEST_STEPS)
+    _require_settings(fit_settings)
     weights = model.get_weights()
     record = _Record()
     try:
@@ -109,6 +112,19 @@ def find_learning_rate(
     rates = RisingRate(num_steps).table()[: len(record.smoothed)]
     losses = np.array(record.smoothed)
     return RateFinding(_suggest(rates, losses), rates, losses)
+
+
+def _require_settings(given: Mapping[str, Any]) -> None:
+    """Refuse keywords that are none of `fit`, or that the test decides itself."""
+    decided = {"model", "train", "epochs", "steps_per_epoch", "learning_rate", "callbacks"}
+    known = inspect.signature(fit).parameters.keys() - decided
+    for name in given:
+        if name in decided:
+            raise ArgumentError(f"{name}={given[name]!r} is what the range test decides itself.")
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f": did you mean {close[0]!r}?" if close else "."
+            raise ArgumentError(f"{name!r} is no keyword of imgclf.fit{hint}")
 
 
 def _suggest(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float:

@@ -30,6 +30,7 @@ from imgclf.training.frozen_features import (
 )
 from imgclf.training.loop import fit
 from imgclf.training.objective import ClassWeight, choose_class_weights
+from imgclf.training.optimizers import checked_rate
 from imgclf.training.preconditions import checked_callbacks, require_counts
 from imgclf.training.progress import drawn_progress
 from imgclf.training.recipes import FINE_TUNE_EPOCHS
@@ -132,6 +133,7 @@ def fit_two_phase(
     """
     require_counts(least=0, fine_tune_epochs=fine_tune_epochs)
     callbacks = checked_callbacks(callbacks)
+    learning_rate = checked_rate(learning_rate)
     if not isinstance(train, Batches):
         raise ArgumentError(
             f"train is {type(train).__name__}; two phases need what make_generators returns."

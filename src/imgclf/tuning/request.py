@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imgclf.arguments import checked_path, whole_number
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
 from imgclf.runs.setting_kinds import DurationKind
@@ -82,11 +83,11 @@ class SearchRequest:
             hint = ": give trial_epochs" if name == "epochs" else ""
             raise ArgumentError(f"{name}={self.given[name]!r} is not a setting of trials{hint}.")
         check_names(self.given, *self.__dataclass_fields__)
-        epochs = self.trial_epochs
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-            raise ArgumentError(
-                f"trial_epochs={epochs!r} is not accepted: give a whole number from 1 on."
-            )
+        whole_number("trial_epochs", self.trial_epochs)
+        whole_number("workers", self.workers, 0)
+        whole_number("refit", self.refit, 0)
+        if self.study_dir is not None:
+            checked_path("study_dir", self.study_dir)
         require_strategy(self.strategy)
         self._limits()
         TrialSettings(self.settings, self.executions, self.max_parameters)

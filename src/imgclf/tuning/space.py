@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from imgclf.arguments import checked_names
 from imgclf.errors import ArgumentError, OptionError
 from imgclf.options import Option, Value
 from imgclf.tuning.dimensions import (
@@ -94,7 +95,9 @@ def make_space(
         ['learning_rate', 'filters', 'pooling']
     """
     loaded = _load(architectures)
-    given = {name: _text(values) for name, values in (space or {}).items()}
+    given = _given_spaces(space)
+    if tune is not None:
+        tune = checked_names("tune", tune, "names such as ['filters', 'learning_rate']")
     if tune is None:
         found = {item.key: item for item in _default_dimensions(loaded)}
     else:
@@ -140,8 +143,20 @@ def _load(architectures: str | Sequence[str]) -> list[Architecture]:
     return [load_architecture(name) for name in unique]
 
 
-def _text(values: str | Sequence[Value]) -> str:
-    return values if isinstance(values, str) else ",".join(map(str, values))
+def _given_spaces(space: Mapping[str, str | Sequence[Value]] | None) -> dict[str, str]:
+    """Return the texts of search spaces by name."""
+    accepted = "values by name, such as {'filters': [16, 32], 'learning_rate': '1e-4..1e-2:log'}"
+    if space is None:
+        return {}
+    if not isinstance(space, Mapping):
+        raise ArgumentError(f"space={space!r} is not accepted: give {accepted}.")
+    texts = {}
+    for name, values in space.items():
+        is_list = isinstance(values, Iterable) and not isinstance(values, (Mapping, bytes))
+        if not isinstance(name, str) or not is_list:
+            raise ArgumentError(f"space={{{name!r}: {values!r}}} is not accepted: give {accepted}.")
+        texts[name] = values if isinstance(values, str) else ",".join(map(str, values))
+    return texts
 
 
 def _default_dimensions(loaded: Sequence[Architecture]) -> list[Dimension]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from imgclf.arguments import whole_number
 from imgclf.errors import ArgumentError
 from imgclf.runs.config import plain_settings, read_settings
 from imgclf.runs.settings import Settings
@@ -41,10 +42,8 @@ class TrialSettings:
         """Refuse values out of range."""
         for name in ("executions", "max_parameters"):
             count = getattr(self, name)
-            if count is not None and (isinstance(count, bool) or not count >= 1 or count % 1):
-                raise ArgumentError(
-                    f"{name}={count!r} is not accepted: give a whole number from 1 on."
-                )
+            if count is not None:
+                whole_number(name, count)
         if self.training.learning_rate == "auto":
             raise ArgumentError(
                 "learning_rate='auto' measures one rate for one network; a search tries several: "

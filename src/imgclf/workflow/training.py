@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from imgclf.arguments import checked_path
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
@@ -77,7 +78,7 @@ class TrainKeywords(Settings):
     """
 
     run_dir: str | os.PathLike[str] | None = None
-    start_from: Classifier | None = None
+    start_from: Classifier | str | os.PathLike[str] | None = None
     callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = ()
 
 
@@ -87,7 +88,7 @@ def train(
     /,
     *,
     run_dir: str | os.PathLike[str] | None = None,
-    start_from: Classifier | None = None,
+    start_from: Classifier | str | os.PathLike[str] | None = None,
     callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
     **given: Any,
 ) -> Classifier:
@@ -102,8 +103,9 @@ def train(
         directory: The folder.
         run_dir: The run folder: classifier, settings, division, history and report; None writes
             none.
-        start_from: A classifier to go on from, on these images; its architecture, options and input
-            are kept. Classes are matched by name; new ones are added, missing ones dropped.
+        start_from: A classifier to go on from, or the path of its file; its architecture, options
+            and input are kept. Classes are matched by name; new ones are added, missing ones
+            dropped.
         callbacks: Any Keras callbacks, or one.
         **given: The settings.
 
@@ -120,6 +122,13 @@ def train(
         >>> clf = imgclf.train("photos/", epochs=20)            # doctest: +SKIP
         >>> clf.figures.accuracy                                # doctest: +SKIP
     """
+    checked_path("directory", directory)
+    if start_from is not None and not isinstance(start_from, Classifier):
+        function = given.get("architecture")
+        start_from = load(
+            checked_path("start_from", start_from),
+            architecture=function if callable(function) else None,
+        )
     settings = make_settings(given, start_from)
     observer = TrainingObserver(callbacks=checked_callbacks(callbacks))
     run = run_training(

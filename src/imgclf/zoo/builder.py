@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from imgclf.arguments import plain_number, whole_number
 from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError, in_one_line
 from imgclf.options import resolve_options, without_weights
 from imgclf.zoo.activations import MAX_ACTIVATION_BYTES, activation_bytes
@@ -154,10 +155,7 @@ def _build_model(
     loaded = load_architecture(architecture)
     values = resolve_options(loaded.name, loaded.options, options)
     shape = _channels_last(input_shape, data_format)
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
-        raise ArgumentError(
-            f"num_classes={num_classes!r} is not accepted: give a whole number from 2 on."
-        )
+    num_classes = whole_number("num_classes", num_classes, 2)
     if weights_files is None:
         used, weights_files = values, identify_weights(loaded.options, values)
     else:
@@ -319,6 +317,7 @@ def _channels_last(input_shape: object, data_format: str) -> tuple[int, int, int
     expected = f"input_shape={input_shape!r} is not accepted: give {order}, with 1 or 3 channels"
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
         raise ArgumentError(f"{expected}.")
+    input_shape = tuple(plain_number(side) for side in input_shape)
     if not all(type(side) is int and side > 0 for side in input_shape):
         raise ArgumentError(f"{expected} and whole numbers of pixels.")
     channels = input_shape[0] if first else input_shape[2]
