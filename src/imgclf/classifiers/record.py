@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from imgclf.classifiers.heads import require_network, require_probabilities
 from imgclf.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class ClassifierRecord:
         mirrored: Whether predictions are the mean over each image and its mirror image.
 
     Raises:
-        ArgumentError: The network does not fit classes and policy.
+        ArgumentError: The network does not fit classes and policy, or answers no probabilities.
     """
 
     model: keras.Model
@@ -57,6 +58,7 @@ class ClassifierRecord:
     def __post_init__(self) -> None:
         """Refuse a network for other classes or images."""
         object.__setattr__(self, "class_names", tuple(self.class_names))
+        require_network(self.model)
         shape, outputs = tuple(self.model.input_shape[1:]), self.model.output_shape[-1]
         units = 1 if len(self.class_names) == 2 else len(self.class_names)
         if shape != self.policy.input_shape or outputs != units:
@@ -65,3 +67,4 @@ class ClassifierRecord:
                 f"of {self.policy.input_shape} images need {units}: build it with "
                 "build_model(name, train.input_shape, num_classes=train.num_classes)."
             )
+        require_probabilities(self.model, len(self.class_names))
