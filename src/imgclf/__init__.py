@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from imgclf.training.loop import fit
     from imgclf.training.rate_finder import RateFinding, find_learning_rate
     from imgclf.training.two_phase import fit_two_phase
+    from imgclf.tuning.hyperparameters import hyperparameters
     from imgclf.tuning.outcome import TuningResult
     from imgclf.tuning.tuner import tune
     from imgclf.workflow.training import train
@@ -106,6 +107,7 @@ _ROOMS = {
     "imgclf.training.loop": ("fit",),
     "imgclf.training.rate_finder": ("RateFinding", "find_learning_rate"),
     "imgclf.training.two_phase": ("fit_two_phase",),
+    "imgclf.tuning.hyperparameters": ("hyperparameters",),
     "imgclf.tuning.outcome": ("TuningResult",),
     "imgclf.tuning.tuner": ("tune",),
     "imgclf.workflow.training": ("train",),
@@ -164,6 +166,7 @@ __all__ = [  # written out: type checkers read no computed list
     "find_learning_rate",
     "fit",
     "fit_two_phase",
+    "hyperparameters",
     "list_architectures",
     "load",
     "make_generators",
