@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from imgclf.runs.settings import Settings, check_names
 from imgclf.tuning.pool import WorkerPool, open_pool
 from imgclf.tuning.proposals import Strategy, require_strategy
 from imgclf.tuning.search_spec import SearchLimits, SearchSpec
-from imgclf.tuning.space import Space, make_space
+from imgclf.tuning.space import Space, listed_architectures, make_space
 from imgclf.tuning.trial_settings import NOT_IN_TRIALS, TrialSettings
+from imgclf.zoo.registry import load_architecture
+from imgclf.zoo.travelling import TravellingFunction, travelling_function
 
 if TYPE_CHECKING:
     from imgclf.data.batches.image_data import ImageData
@@ -57,7 +59,7 @@ class SearchRequest:
         ArgumentError: A value is not accepted.
     """
 
-    architecture: str | Sequence[str] = "resnet9"
+    architecture: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = "resnet9"
     max_trials: int = 20
     trial_epochs: int = 10
     strategy: Strategy = "random"
@@ -92,18 +94,23 @@ class SearchRequest:
         self._limits()
         TrialSettings(self.settings, self.executions, self.max_parameters)
         self._space(None)
+        if self._functions() and self.chief_address is not None:
+            raise ArgumentError(
+                f"The architecture function {next(iter(self._functions()))!r} of no package cannot "
+                "travel to other machines: leave chief_address out, or make it a package: "
+                "imgclf architectures new."
+            )
 
     @property
-    def architectures(self) -> tuple[str, ...]:
-        """Names of the architectures."""
-        return self._space(None).architectures
+    def architectures(self) -> tuple[str | Callable[..., Any], ...]:
+        """Names of the architectures, and functions of no package."""
+        return tuple(listed_architectures(self.architecture))
 
     @property
     def settings(self) -> Settings:
         """Settings of the trials; what is not given is left to the recipe."""
-        first = self.architecture if isinstance(self.architecture, str) else self.architecture[0]
-        name = first.split(",")[0]
-        return Settings(architecture=name, epochs=self.trial_epochs, **self.given)
+        first = self.architectures[0]
+        return Settings(architecture=first, epochs=self.trial_epochs, **self.given)
 
     def spec(self, settings: Settings) -> SearchSpec:
         """Return the description of the search.
@@ -114,7 +121,13 @@ class SearchRequest:
         return SearchSpec(
             self._space(settings.learning_rate),
             self.strategy,
-            TrialSettings(settings, self.executions, self.max_parameters),
+            TrialSettings(
+                # Functions travel on their own; the name stands for one of them.
+                replace(settings, architecture=load_architecture(self.architectures[0]).name),
+                self.executions,
+                self.max_parameters,
+                self._functions(),
+            ),
             self._limits(),
             None if self.study_dir is None else Path(self.study_dir),
             self.resume,
@@ -131,6 +144,11 @@ class SearchRequest:
             allow_network=self.allow_network,
             on_listening=observer.listening,
         )
+
+    def _functions(self) -> dict[str, TravellingFunction]:
+        """Return where the trials find architectures of no package, by name."""
+        found = (travelling_function(item) for item in self.architectures if callable(item))
+        return {item.name: item for item in found}
 
     def _space(self, learning_rate: object) -> Space:
         """Return the space around a rate; what is no number leaves it to the optimizer."""

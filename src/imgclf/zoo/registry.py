@@ -366,7 +366,7 @@ def _unknown_message(name: str, installed: list[str]) -> str:
         return (
             f"{name!r} is no name of an installed architecture. A function of a file is taken "
             "where it is typed as --arch path/to/file.py:function, or passed as the function "
-            "itself; a search needs a package: imgclf architectures new."
+            "itself."
         )
     close = difflib.get_close_matches(name, installed, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
