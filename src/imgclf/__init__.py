@@ -10,7 +10,7 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from imgclf.machine.startup import prepare_tensorflow
+from imgclf.machine.startup import prepare_tensorflow, without_notes
 
 __version__: str
 
@@ -184,7 +184,8 @@ def __getattr__(name: str) -> Any:
         return version("imgclf")
     if name not in _ROOM_OF:
         raise AttributeError(f"module 'imgclf' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_ROOM_OF[name]), name)
+    with without_notes():
+        value = getattr(importlib.import_module(_ROOM_OF[name]), name)
     globals()[name] = value
     return value
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from imgclf.classifiers.features import feature_tensors
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.machine.precision import float32_results
+from imgclf.machine.startup import without_retracing_notes
 from imgclf.zoo.activations import activation_bytes
 
 __all__ = ["Engine", "FeatureWatch", "all_classes", "make_engine"]
@@ -74,7 +75,7 @@ def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = Fal
         batches: Iterable[NDArray[np.uint8]], watch: FeatureWatch | None = None
     ) -> NDArray[np.float64]:
         outputs = []
-        with float32_results():
+        with float32_results(), without_retracing_notes():
             for chunk in _rechunk(batches, chunk_images):
                 output, *features = _run_chunk(call, chunk, policy)
                 outputs.append(output.numpy()[: len(chunk)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import weakref
@@ -21,6 +22,7 @@ from imgclf.machine.precision import (
     choose_precision,
     training_precision,
 )
+from imgclf.machine.startup import without_retracing_notes
 from imgclf.training.best_epoch import BestEpoch
 from imgclf.training.checkpoints import (
     INTERVAL_S,
@@ -48,6 +50,8 @@ from imgclf.training.soft_labels import choose_accuracy
 from imgclf.training.weight_average import AveragedWeights, averaged_training
 
 __all__ = ["fit"]
+
+_logger = logging.getLogger(__name__)
 
 _compiled_here: weakref.WeakSet[Any] = weakref.WeakSet()
 """Models that `fit` compiled; other compiled models were compiled by the user."""
@@ -177,7 +181,12 @@ def fit(
     averaged = AveragedWeights() if model.optimizer.use_ema else None
     best = BestEpoch(patience, averaged.measured if averaged else keras.Model.get_weights)
     watch = _WatchLoss()
-    own: list[keras.callbacks.Callback] = [watch, best, *([averaged] if averaged else [])]
+    own: list[keras.callbacks.Callback] = [
+        watch,
+        _LogEpochs(),
+        best,
+        *([averaged] if averaged else []),
+    ]
     state = None
     if checkpoint_dir is not None:
         state = _resume(model, train, best, Path(checkpoint_dir))
@@ -186,6 +195,7 @@ def fit(
     with (
         training_precision(model, chosen),
         fast_kernels(model, course.num_steps),
+        without_retracing_notes(),
         drawn_progress(verbose, batch_size) as drawing,
     ):
         try:
@@ -265,6 +275,14 @@ def _run(
 
 def _limited(val: tf.data.Dataset | None, validation_steps: int | None) -> tf.data.Dataset | None:
     return val if val is None or validation_steps is None else val.take(validation_steps)
+
+
+class _LogEpochs(keras.callbacks.Callback):
+    """Logs the figures of each epoch, for whoever listens to the level INFO."""
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
+        _logger.info("Epoch %d of %d: %s", epoch + 1, self.params["epochs"], figures)
 
 
 class _WatchLoss(keras.callbacks.Callback):

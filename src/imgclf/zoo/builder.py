@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.arguments import plain_number, whole_number
 from imgclf.errors import ArgumentError, BackendError, ContractError, ImgclfError, in_one_line
+from imgclf.machine.startup import without_notes
 from imgclf.options import resolve_options, without_weights
 from imgclf.zoo.activations import MAX_ACTIVATION_BYTES, activation_bytes
 from imgclf.zoo.contract import automatic_names, check_contract, name_counts
@@ -333,7 +334,8 @@ def _channels_last(input_shape: object, data_format: str) -> tuple[int, int, int
 @contextmanager
 def _default_keras() -> Iterator[None]:
     """Build under Keras' own defaults, whatever the user's configuration says."""
-    import keras
+    with without_notes():
+        import keras
 
     backend = keras.backend.backend()
     if backend != "tensorflow":
