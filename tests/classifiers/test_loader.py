@@ -488,3 +488,33 @@ def test_a_broken_plugin_is_not_to_be_installed_again(
     with pytest.raises(BundleError, match=r"1\.0 is installed but .*nothing_like_this") as caught:
         imgclf.load(tmp_path / "own.imgclf")
     assert "pip install" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ("width: Annotated[int, Int(2, 64, was='units')] = 4, more: bool = True", ""),
+        ("units: Annotated[int, Int(2, 64)] = 4, more: bool = True", ""),
+        ("width: Annotated[int, Int(2, 64)] = 4", "has no option 'units'"),
+        ("units: Annotated[int, Int(2, 7)] = 4", "it accepts a whole number from 2 to 7"),
+    ],
+    ids=["renamed with was", "new option", "renamed", "narrowed"],
+)
+def test_a_published_plugin_may_change_in_safe_ways(
+    changed: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New options and renamed ones with `was` keep earlier files; others break them in one line."""
+    source = SOUND_PLUGIN.format(name="growing_nets")
+    monkeypatch.syspath_prepend(install(tmp_path, "growing-nets", source))
+    save_bundle(imgclf.build_model("growing_nets", (24, 24, 3), units=8), tmp_path / "own.imgclf")
+    later = source.replace("units: Annotated[int, Int(2, 64)] = 8", changed)
+    if "width" in changed:
+        later = later.replace("Conv2D(units", "Conv2D(width")
+    (tmp_path / "growing_nets.py").write_text(f"# {changed}\n{later}")
+    monkeypatch.delitem(sys.modules, "growing_nets")
+    importlib.invalidate_caches()
+    if problem:
+        with pytest.raises(BundleError, match=problem):
+            imgclf.load(tmp_path / "own.imgclf")
+        return
+    assert imgclf.load(tmp_path / "own.imgclf").model.get_layer("conv").filters == 8
