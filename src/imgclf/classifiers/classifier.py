@@ -325,7 +325,7 @@ class Classifier:
             ArgumentError: As for `predict`; at once.
 
         Example:
-            >>> for item in clf.predict_iter(Path("photos").rglob("*.jpg")):   # doctest: +SKIP
+            >>> for item in clf.predict_iter("holiday/"):            # doctest: +SKIP
             ...     print(item.path, item.label)
         """
         size = whole_number("batch_size", batch_size)

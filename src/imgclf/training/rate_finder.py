@@ -47,7 +47,8 @@ class RateFinding:
 
     Example:
         >>> finding = imgclf.find_learning_rate(model, train)                       # doctest: +SKIP
-        >>> result = imgclf.fit(model, train, learning_rate=finding.suggestion)     # doctest: +SKIP
+        >>> rate = finding.suggestion                                               # doctest: +SKIP
+        >>> result = imgclf.fit(model, train, epochs=20, learning_rate=rate)        # doctest: +SKIP
     """
 
     suggestion: float
@@ -86,7 +87,7 @@ def find_learning_rate(
 
     Example:
         >>> finding = imgclf.find_learning_rate(model, train)                # doctest: +SKIP
-        >>> imgclf.fit(model, train, learning_rate=finding.suggestion)       # doctest: +SKIP
+        >>> imgclf.fit(model, train, epochs=20, learning_rate=finding.suggestion)  # doctest: +SKIP
     """
     num_steps = whole_number("num_steps", num_steps, 2 * FEWEST_STEPS)
     _require_settings(fit_settings)

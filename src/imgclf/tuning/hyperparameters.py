@@ -46,7 +46,8 @@ def hyperparameters(
         ...     model = imgclf.build_model("three_conv", (96, 96, 3), **options)
         ...     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
         ...     return model
-        >>> tuner = keras_tuner.RandomSearch(build, "val_accuracy")       # doctest: +SKIP
+        >>> import keras_tuner
+        >>> tuner = keras_tuner.RandomSearch(build, "val_accuracy", overwrite=True)
     """
     for method in ("Choice", "Int", "Float", "Boolean"):
         if not callable(getattr(hp, method, None)):
