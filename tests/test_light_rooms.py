@@ -7,6 +7,7 @@ import sys
 
 LIGHT_ROOMS = (
     "imgclf",
+    "imgclf.arguments",
     "imgclf.cli.main",
     "imgclf.architectures.airnet",
     "imgclf.architectures.efficientnet_lite",
@@ -27,6 +28,7 @@ LIGHT_ROOMS = (
     "imgclf.zoo.builder",
     "imgclf.zoo.contract",
     "imgclf.zoo.registry",
+    "imgclf.zoo.travelling",
 )
 HEAVY = ("tensorflow", "keras", "keras_tuner", "numpy", "PIL", "cv2")
 

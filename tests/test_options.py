@@ -337,3 +337,38 @@ def test_weights_are_left_out_of_a_rebuild() -> None:
         "weights": "none",
     }
     assert not is_pretrained(options, {})
+
+
+def test_an_earlier_name_is_understood() -> None:
+    """Where an option says what it was called, a value under that name is its value."""
+
+    def net(
+        input_shape: Any,
+        num_classes: int,
+        *,
+        width: Annotated[int, Int(1, 9, was="units")] = 2,
+        pooling: Annotated[Literal["max", "avg"], Choice(was="pool")] = "max",
+    ) -> None: ...
+
+    options = read_options(net, "net")
+    assert resolve_options("net", options, {"units": 5, "pool": "avg"}) == {
+        "width": 5,
+        "pooling": "avg",
+    }
+    with pytest.raises(OptionError, match="given twice"):
+        resolve_options("net", options, {"units": 5, "width": 5})
+
+
+def test_an_earlier_name_belongs_to_one_option() -> None:
+    """Two options cannot share a name, be it an earlier one."""
+
+    def net(
+        input_shape: Any,
+        num_classes: int,
+        *,
+        width: Annotated[int, Int(1, 9, was="depth")] = 2,
+        depth: Annotated[int, Int(1, 9)] = 2,
+    ) -> None: ...
+
+    with pytest.raises(ContractError, match=r"'width'.* was called 'depth'"):
+        read_options(net, "net")

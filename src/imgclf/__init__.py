@@ -11,7 +11,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from imgclf.machine.keras_backend import require_tensorflow
-from imgclf.machine.startup import prepare_tensorflow
+from imgclf.machine.startup import prepare_tensorflow, without_notes
+
+__version__: str
 
 if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier, Prediction
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from imgclf.training.loop import fit
     from imgclf.training.rate_finder import RateFinding, find_learning_rate
     from imgclf.training.two_phase import fit_two_phase
+    from imgclf.tuning.hyperparameters import hyperparameters
     from imgclf.tuning.outcome import TuningResult
     from imgclf.tuning.tuner import tune
     from imgclf.workflow.training import train
@@ -111,6 +114,7 @@ _ROOMS = {
     "imgclf.training.loop": ("fit",),
     "imgclf.training.rate_finder": ("RateFinding", "find_learning_rate"),
     "imgclf.training.two_phase": ("fit_two_phase",),
+    "imgclf.tuning.hyperparameters": ("hyperparameters",),
     "imgclf.tuning.outcome": ("TuningResult",),
     "imgclf.tuning.tuner": ("tune",),
     "imgclf.workflow.training": ("train",),
@@ -123,9 +127,59 @@ prepare_tensorflow()
 
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
-__all__ = [  # noqa: PLE0604 - the table above is the one list of public names
-    *sorted(_ROOM_OF),
+__all__ = [  # written out: type checkers read no computed list
+    "AccuracyError",
+    "ArchitectureDescription",
+    "ArgumentError",
+    "Augmentation",
+    "BackendError",
+    "Batches",
+    "BundleError",
+    "Choice",
+    "Classifier",
+    "ContractError",
+    "DataError",
+    "DataNotFoundError",
+    "DataReport",
+    "EngineError",
+    "Evaluation",
+    "Finding",
+    "FitResult",
+    "Float",
+    "ImageError",
+    "ImgclfError",
+    "InputPolicy",
+    "Int",
+    "OptionError",
+    "OutOfMemoryError",
+    "PluginError",
+    "Prediction",
+    "RateFinding",
+    "Relabelling",
+    "RunFolderError",
+    "StudyError",
+    "TrainingError",
+    "TuningError",
+    "TuningResult",
+    "UnknownArchitectureError",
+    "Weights",
+    "WeightsError",
+    "WriteError",
     "__version__",
+    "build_model",
+    "check",
+    "describe_architecture",
+    "evaluate",
+    "find_learning_rate",
+    "fit",
+    "fit_two_phase",
+    "hyperparameters",
+    "list_architectures",
+    "load",
+    "make_generators",
+    "relabel",
+    "train",
+    "tune",
 ]
 
 
@@ -138,7 +192,8 @@ def __getattr__(name: str) -> Any:
     if name not in _ROOM_OF:
         raise AttributeError(f"module 'imgclf' has no attribute {name!r}")
     try:
-        value = getattr(importlib.import_module(_ROOM_OF[name]), name)
+        with without_notes():
+            value = getattr(importlib.import_module(_ROOM_OF[name]), name)
     except Exception:
         require_tensorflow()  # The likely cause, which no message of Keras names.
         raise

@@ -22,6 +22,7 @@ import typing
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from imgclf.arguments import plain_number
 from imgclf.errors import ContractError, OptionError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Int:
         search: Values that a search tries by default; empty keeps the option out of the
             default search.
         log: Whether a search over the whole range is logarithmic.
+        was: The option's earlier name, which files and callers may still use; empty without one.
 
     Example:
         >>> Int(8, 256, search=[16, 32, 64]).accepted
@@ -70,6 +72,7 @@ class Int:
     _: KW_ONLY
     search: Sequence[int] = ()
     log: bool = False
+    was: str = ""
 
     def __post_init__(self) -> None:
         """Freeze the list."""
@@ -104,6 +107,7 @@ class Float:
         search: Values that a search tries by default; empty keeps the option out of the
             default search.
         log: Whether a search over the whole range is logarithmic.
+        was: The option's earlier name, which files and callers may still use; empty without one.
 
     Example:
         >>> Float(0.0, 0.9, search=[0.0, 0.3, 0.5]).accepts(1.0)
@@ -115,6 +119,7 @@ class Float:
     _: KW_ONLY
     search: Sequence[float] = ()
     log: bool = False
+    was: str = ""
 
     def __post_init__(self) -> None:
         """Freeze the list."""
@@ -147,6 +152,7 @@ class Choice:
         search: Values that a search tries by default; empty keeps the option out of the
             default search.
         values: All valid values; filled in from the annotation when it is read.
+        was: The option's earlier name, which files and callers may still use; empty without one.
 
     Example:
         >>> Choice(search=["max", "avg"]).search
@@ -156,6 +162,7 @@ class Choice:
     _: KW_ONLY
     search: Sequence[Value] = ()
     values: Sequence[Value] = ()
+    was: str = ""
 
     def __post_init__(self) -> None:
         """Freeze the lists."""
@@ -286,11 +293,19 @@ def read_options(architecture: Callable[..., Any], name: str) -> tuple[Option, .
         ['pooling']
     """
     parameters = _parameters(architecture, name)
-    return tuple(
+    options = tuple(
         _read_option(architecture, parameter, name)
         for parameter in parameters
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     )
+    names = [option.name for option in options] + [option.range.was for option in options]
+    for option in options:
+        if option.range.was and names.count(option.range.was) > 1:
+            raise ContractError(
+                f"Option {option.name!r} of architecture {name!r} was called {option.range.was!r}, "
+                "as another option is or was: give each name to one."
+            )
+    return options
 
 
 def _parameters(architecture: Callable[..., Any], name: str) -> list[inspect.Parameter]:
@@ -387,7 +402,9 @@ def _range_of(annotation: Any) -> Range | None:
     values = values_of(annotation) or (declared.values if declared else ())
     if not values:
         return None
-    return Choice(search=declared.search if declared else (), values=values)
+    if declared is None:
+        return Choice(values=values)
+    return Choice(search=declared.search, values=values, was=declared.was)
 
 
 def values_of(annotation: Any) -> tuple[Value, ...]:
@@ -433,6 +450,9 @@ def resolve_options(
         OptionError: A name is unknown or a value is not valid.
     """
     known = {option.name: option for option in options}
+    given = _with_names_of_today(
+        name, options, {key: plain_number(value) for key, value in given.items()}
+    )
     for key, value in given.items():
         option = known.get(key) or _unknown(name, key, known)
         if not option.range.accepts(value):
@@ -444,6 +464,23 @@ def resolve_options(
         option.name: typing.cast("Value", given.get(option.name, option.default))
         for option in options
     }
+
+
+def _with_names_of_today(
+    name: str, options: Sequence[Option], given: Mapping[str, object]
+) -> dict[str, object]:
+    """Return values under the names that the options have now."""
+    renamed = {option.range.was: option.name for option in options if option.range.was}
+    found: dict[str, object] = {}
+    for key, value in given.items():
+        today = renamed.get(key, key)
+        if today in found or (today != key and today in given):
+            raise OptionError(
+                f"Option {today!r} of architecture {name!r} is given twice, as {key!r} too, its "
+                "earlier name: give it once."
+            )
+        found[today] = value
+    return found
 
 
 def without_weights(options: Sequence[Option], values: Mapping[str, Value]) -> dict[str, Value]:

@@ -10,7 +10,7 @@ from imgclf.architectures.airnet import _whitening
 
 def test_the_first_layer_evens_out_what_photographs_have() -> None:
     """Each filter has its negative, and bright patches do not drown differences."""
-    kernel = _whitening((2, 2, 3, 24))
+    kernel = _whitening(3)
     np.testing.assert_array_equal(kernel[..., :12], -kernel[..., 12:])
     flat = np.ones((2, 2, 3))
     edge = flat * np.array([[1, -1], [1, -1]])[:, :, None]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +190,97 @@ def test_mirrored_predictions_do_not_tell_left_from_right(trained: Any, tmp_path
     np.testing.assert_allclose(
         again.uncalibrated(np.ascontiguousarray(pixels[:, :, ::-1])), both, atol=1e-6
     )
+
+
+def test_any_iterable_of_any_source_is_predicted(trained: Any, two_classes: Path) -> None:
+    """Generators, `Path.glob`, sets, maps and tensors are taken, bytes in any form too."""
+    clf = trained.classifier
+    path = two_classes / "dark" / "003.png"
+    array = np.asarray(Image.open(path))
+    content = path.read_bytes()
+    expected = clf.predict(path)[0].probability
+    sources: list[Any] = [
+        (one for one in [path]), {path}, map(str, [path]), path.parent.glob("003.*"),
+        tf.constant(array), tf.constant(array[None]), bytearray(content), memoryview(content),
+        [[path]],
+    ]  # fmt: skip
+    for source in sources:
+        assert [item.probability for item in clf.predict(source)] == [expected], source
+    assert clf.explain(tf.constant(array)).label == clf.predict(path)[0].label
+
+
+def test_what_is_no_image_says_what_to_give(trained: Any) -> None:
+    """Batches, mappings and numbers are named, with the call that fits."""
+    for wrong, message in [
+        (trained.data.val, "imgclf.evaluate"), ({"a": 1}, "dict is not an image"),
+        (3, "int is not an image"), ([None], "NoneType is not an image"),
+    ]:  # fmt: skip
+        with pytest.raises(ArgumentError, match=message):
+            trained.classifier.predict(wrong)
+
+
+def test_results_match_inputs_on_request(trained: Any, two_classes: Path, tmp_path: Path) -> None:
+    """on_error="none" gives None in the place of an image that cannot be decoded."""
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no image")
+    good = two_classes / "dark" / "000.png"
+    clf = trained.classifier
+    first, second, third = clf.predict([good, bad, good], on_error="none")
+    assert second is None
+    assert first == third
+    assert first is not None
+    assert first.probability == pytest.approx(clf.predict(good)[0].probability, abs=1e-6)
+    assert len(clf.predict([good, bad, good], on_error="leave_out")) == 2
+    with pytest.raises(ImageError):
+        clf.predict([good, bad], on_error="raise")
+    with pytest.raises(ArgumentError, match="'raise', 'leave_out' or 'none'"):
+        clf.predict(good, on_error="ignore")
+
+
+def test_images_are_predicted_as_they_are_asked_for(trained: Any, two_classes: Path) -> None:
+    """predict_iter reads no further than it must, and answers as predict does."""
+    clf = trained.classifier
+    paths = sorted(two_classes.rglob("*.png"))
+    read: list[Path] = []
+
+    def endless() -> Any:
+        while True:
+            for path in paths:
+                read.append(path)
+                yield path
+
+    found = list(itertools.islice(clf.predict_iter(endless(), batch_size=4), 6))
+    expected = clf.predict(paths[:6])
+    assert [item.label for item in found] == [item.label for item in expected]
+    assert [item.probability for item in found] == pytest.approx(
+        [item.probability for item in expected], abs=1e-6
+    )
+    assert len(read) == 8
+    assert list(clf.predict_iter([], batch_size=4)) == []
+    with pytest.raises(ArgumentError, match="batch_size=0"):
+        clf.predict_iter(paths, batch_size=0)
+
+
+def test_a_prediction_is_plain_values(trained: Any, two_classes: Path) -> None:
+    """as_dict holds what a JSON file needs: index, label, unfamiliar, and every probability."""
+    item = trained.classifier.predict(two_classes / "light" / "000.png")[0]
+    record = json.loads(json.dumps(item.as_dict()))
+    assert record["index"] == item.index == trained.classifier.class_names.index(item.label)
+    assert record["unfamiliar"] is item.unfamiliar
+    assert record["probabilities"] == dict(item.probabilities)
+
+
+def test_the_step_by_step_road_is_calibrated(trained: Any, two_classes: Path) -> None:
+    """Classifier(model, train, calibrate=val) knows what `imgclf.train` finds at its end."""
+    data, whole = trained.data, trained.classifier
+    clf = Classifier(whole.model, data.train, calibrate=data.val)
+    assert clf.calibration == whole.calibration
+    path = two_classes / "dark" / "000.png"
+    assert clf.predict(path, min_precision=0.9) == whole.predict(path, min_precision=0.9)
+    noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+    assert clf.predict(noise)[0].familiarity == whole.predict(noise)[0].familiarity is not None
+    assert load(clf.to_bytes()).calibration == clf.calibration
+    assert imgclf.evaluate(clf, data.train).warnings  # It knows its training images.
+    for wrong, message in [(data.train.map(lambda *one: one), "make_generators"), (3, "int")]:
+        with pytest.raises(ArgumentError, match=message):
+            Classifier(whole.model, data.train, calibrate=wrong)

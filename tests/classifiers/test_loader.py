@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import struct
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -23,6 +25,7 @@ from imgclf.classifiers.loader import load
 from imgclf.conformance.reload import save_bundle
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import BundleError
+from plugin_folders import SOUND_PLUGIN, install
 from sealed_bundles import forge, members_of, reseal, seal
 
 
@@ -475,3 +478,49 @@ def test_all_text_is_plain_and_all_numbers_are_numbers(
     with pytest.raises(BundleError) as caught:
         load(forge(sound, tmp_path / "forged.imgclf", change))
     assert str(caught.value).isprintable()
+
+
+def test_a_broken_plugin_is_not_to_be_installed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the package of a network is installed but cannot be imported, the reason is told."""
+    monkeypatch.syspath_prepend(
+        install(tmp_path, "fading-nets", SOUND_PLUGIN.format(name="fading_nets"))
+    )
+    save_bundle(imgclf.build_model("fading_nets", (24, 24, 3)), tmp_path / "own.imgclf")
+    (tmp_path / "fading_nets.py").write_text("import nothing_like_this")
+    monkeypatch.delitem(sys.modules, "fading_nets")
+    importlib.invalidate_caches()
+    with pytest.raises(BundleError, match=r"1\.0 is installed but .*nothing_like_this") as caught:
+        imgclf.load(tmp_path / "own.imgclf")
+    assert "pip install" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ("width: Annotated[int, Int(2, 64, was='units')] = 4, more: bool = True", ""),
+        ("units: Annotated[int, Int(2, 64)] = 4, more: bool = True", ""),
+        ("width: Annotated[int, Int(2, 64)] = 4", "has no option 'units'"),
+        ("units: Annotated[int, Int(2, 7)] = 4", "it accepts a whole number from 2 to 7"),
+    ],
+    ids=["renamed with was", "new option", "renamed", "narrowed"],
+)
+def test_a_published_plugin_may_change_in_safe_ways(
+    changed: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New options and renamed ones with `was` keep earlier files; others break them in one line."""
+    source = SOUND_PLUGIN.format(name="growing_nets")
+    monkeypatch.syspath_prepend(install(tmp_path, "growing-nets", source))
+    save_bundle(imgclf.build_model("growing_nets", (24, 24, 3), units=8), tmp_path / "own.imgclf")
+    later = source.replace("units: Annotated[int, Int(2, 64)] = 8", changed)
+    if "width" in changed:
+        later = later.replace("Conv2D(units", "Conv2D(width")
+    (tmp_path / "growing_nets.py").write_text(f"# {changed}\n{later}")
+    monkeypatch.delitem(sys.modules, "growing_nets")
+    importlib.invalidate_caches()
+    if problem:
+        with pytest.raises(BundleError, match=problem):
+            imgclf.load(tmp_path / "own.imgclf")
+        return
+    assert imgclf.load(tmp_path / "own.imgclf").model.get_layer("conv").filters == 8

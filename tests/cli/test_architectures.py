@@ -119,11 +119,13 @@ def test_settings_of_a_file_name_an_architecture_and_run_none(
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_search_refuses_a_function_of_a_file_at_once(
+def test_a_search_over_machines_refuses_a_function_of_a_file_at_once(
     imgclf_command: Run, two_classes: Path, tmp_path: Path
 ) -> None:
-    """Trials run in other processes, which find a network by its installed name."""
+    """Other machines find a network by its installed name alone."""
     (tmp_path / "nets.py").write_text(SOUND_PLUGIN.format(name="net"))
-    done = imgclf_command("tune", two_classes, "--arch", "nets.py:net", cwd=tmp_path)
+    done = imgclf_command(
+        "tune", two_classes, "--arch", "nets.py:net", "--chief-address", "127.0.0.1:0", cwd=tmp_path
+    )
     assert done.returncode == 1
-    assert "a search needs a package: imgclf architectures new" in " ".join(done.stderr.split())
+    assert "cannot travel to other machines" in " ".join(done.stderr.split())

@@ -69,6 +69,7 @@ def test_a_deep_built_in_keeps_the_contract_in_short(name: str) -> None:
         "it leaves Keras' configuration alone",
         "it trains in float32",
         "a saved classifier gives the same outputs again",
+        "Keras saves, reads and clones it",
     ):
         CHECKS[title](subject)
 
@@ -207,7 +208,7 @@ def frozen(input_shape: Shape, num_classes: int) -> keras.Model:
 
 def raw_pixels(input_shape: Shape, num_classes: int) -> keras.Model:
     """Feeds 0..255 to its first convolution."""
-    image = keras.Input(input_shape, name="image")
+    image = keras.Input(input_shape, dtype="uint8", name="image")
     features = keras.layers.Conv2D(2, 3, name="conv")(image)
     features = keras.layers.Flatten(name="flatten")(features)
     return keras.Model(image, keras.layers.Dense(1, activation="sigmoid", name="head")(features))
@@ -261,6 +262,71 @@ def logits(input_shape: Shape, num_classes: int) -> keras.Model:
     return _parts(input_shape, num_classes, head="linear")
 
 
+def functional_initializer(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Draws weights by a function, which no file of Keras can name."""
+
+    def ones(shape: Any, dtype: Any = None) -> Any:
+        return keras.ops.ones(shape, dtype)
+
+    body = keras.layers.Conv2D(2, 3, kernel_initializer=ones, name="conv")
+    return _parts(input_shape, num_classes, body=body)
+
+
+class Forgetful(keras.layers.Layer):
+    """Multiplies by a number that its configuration does not hold."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.factor = 1.0
+
+    def call(self, features: Any) -> Any:
+        """Apply the layer."""
+        return features * self.factor
+
+    def get_config(self) -> dict[str, Any]:
+        """Forget the factor."""
+        return super().get_config()
+
+
+def forgetful(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Is another network once Keras has read it back."""
+    layer = Forgetful(name="times")
+    layer.factor = 3.0
+    return _parts(input_shape, num_classes, middle=layer)
+
+
+class Scaled(keras.layers.Layer):
+    """A sound layer of a plugin's own, registered nowhere."""
+
+    def __init__(self, factor: float = 1.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.factor = factor
+        self.inner = keras.layers.Dense(3, name="inner")
+
+    def build(self, shape: Any) -> None:
+        """Build the layer inside."""
+        self.inner.build(shape)
+
+    def call(self, features: Any) -> Any:
+        """Apply the layer."""
+        return self.factor * self.inner(features)
+
+    def get_config(self) -> dict[str, Any]:
+        """Name the factor."""
+        return {**super().get_config(), "factor": self.factor}
+
+
+def own_layers(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Has a layer of its own with another layer inside."""
+    return _parts(input_shape, num_classes, middle=Scaled(3.0, name="scaled"))
+
+
+def test_a_plugin_with_layers_of_its_own_passes() -> None:
+    """Layers of one's own need names inside and a get_config, and no registration."""
+    report = check(own_layers)
+    assert report.passed, str(report)
+
+
 def test_a_sound_architecture_passes_with_its_figures() -> None:
     """The report names what was checked, the parameters and both speeds."""
     report = check_architecture(sound, fresh_process=False)
@@ -269,7 +335,7 @@ def test_a_sound_architecture_passes_with_its_figures() -> None:
     assert report.predict_images_per_s > 0
     assert report.train_images_per_s > 0
     assert "127 parameters" in str(report)
-    assert str(report).count("ok    ") == len(report.results) == 12
+    assert str(report).count("ok    ") == len(report.results) == 13
 
 
 @pytest.mark.parametrize(
@@ -295,6 +361,8 @@ def test_a_sound_architecture_passes_with_its_figures() -> None:
         (mumbling, "has no docstring"),
         (gruff, "without naming the smallest size, 9 x 9"),
         (logits, "'head' without softmax"),
+        (functional_initializer, "cannot be saved and read back by Keras"),
+        (forgetful, "gives other outputs when Keras has saved and read it"),
     ],
 )
 def test_the_kit_finds_each_planted_defect(architecture: Any, problem: str) -> None:

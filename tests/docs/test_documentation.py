@@ -360,7 +360,7 @@ def test_the_examples_of_docstrings_run(names: dict[str, Any]) -> None:
     write_published_weights(Path())
     shorter = {"epochs=20": "epochs=1", "max_trials=10": "max_trials=1", "(96, 96)": "(32, 32)",
                '"imagenet")': '"published.weights.h5")',
-               "two_phase(model, train, val": "two_phase(model, train, val, epochs=1",
+               "epochs=30": "epochs=1",
                "(corrected.path)": "(corrected.path, epochs=1, image_size=(32, 32))"}  # fmt: skip
     count = 0
     # How the errors come about is either tested above or what nobody wants to wait for.

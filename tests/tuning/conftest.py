@@ -32,7 +32,7 @@ def shaky(input_shape, num_classes, *,
         np.ones(1 << 45)
     if fault == "abort":
         os.abort()
-    image = keras.Input(input_shape, name="image")
+    image = keras.Input(input_shape, dtype="uint8", name="image")
     features = keras.layers.Rescaling(1 / 255)(image)
     features = keras.layers.GlobalAveragePooling2D()(features)
     features = keras.layers.Dense(width, use_bias=bias, activation="relu", name="hidden")(features)

@@ -18,6 +18,7 @@ from imgclf.errors import (
     UnknownArchitectureError,
 )
 from imgclf.options import Int
+from imgclf.zoo.isolation import load_function
 from imgclf.zoo.registry import list_architectures
 from plugin_folders import SOUND_PLUGIN, install
 
@@ -41,7 +42,7 @@ def net(
     image = keras.Input(input_shape, dtype="uint8", name="photo" if change == "input" else "image")
     features = keras.layers.Rescaling(1 / 255, name="rescaling")(image)
     if change == "rescaling":
-        image = keras.Input(input_shape, name="image")
+        image = keras.Input(input_shape, dtype="uint8", name="image")
         features = image
     if change == "lambda":
         features = keras.layers.Lambda(lambda pixels: pixels * 2, name="twice")(features)
@@ -149,7 +150,7 @@ def test_another_failure_is_not_blamed_on_the_size() -> None:
     def broken(input_shape: Any, num_classes: int) -> keras.Model:
         raise ZeroDivisionError("by zero")
 
-    with pytest.raises(ContractError, match=r"'broken' failed .* \(ZeroDivisionError: by zero\)"):
+    with pytest.raises(ContractError, match=r"'broken' failed .* \(ZeroDivisionError: by zero at "):
         imgclf.build_model(broken, SHAPE)
 
 
@@ -280,7 +281,7 @@ def sequential(input_shape: Any, num_classes: int) -> keras.Model:
 
 def shared(input_shape: Any, num_classes: int) -> keras.Model:
     """A sound network that uses one layer twice, so that this layer has no single output."""
-    image = keras.Input(input_shape, name="image")
+    image = keras.Input(input_shape, dtype="uint8", name="image")
     features = keras.layers.Rescaling(1 / 255)(image)
     convolution = keras.layers.Conv2D(3, 3, padding="same", name="conv")
     features = keras.layers.Flatten()(convolution(convolution(features)))
@@ -289,7 +290,7 @@ def shared(input_shape: Any, num_classes: int) -> keras.Model:
 
 @pytest.mark.parametrize("architecture", [net, sequential, shared])
 def test_sound_functions_of_any_style_are_accepted(architecture: Callable[..., Any]) -> None:
-    """Functional, Sequential and shared layers, float or uint8 input: all keep the contract."""
+    """Functional, Sequential and shared layers all keep the contract."""
     assert outputs(imgclf.build_model(architecture, SHAPE), pixels(2, *SHAPE)).shape == (2, 1)
 
 
@@ -311,7 +312,7 @@ def _unbuilt(input_shape: Any, num_classes: int) -> keras.Model:
 
 
 def _two_inputs(input_shape: Any, num_classes: int) -> keras.Model:
-    first, second = keras.Input(input_shape, name="image"), keras.Input(input_shape)
+    first, second = keras.Input(input_shape, dtype="uint8", name="image"), keras.Input(input_shape)
     total = keras.layers.Flatten()(keras.layers.Add()([first, second]))
     return keras.Model([first, second], keras.layers.Dense(1, name="head")(total))
 
@@ -332,19 +333,50 @@ def _other_size(input_shape: Any, num_classes: int) -> keras.Model:
 
 
 def _two_units(input_shape: Any, num_classes: int) -> keras.Model:
-    image = keras.Input(input_shape, name="image")
+    image = keras.Input(input_shape, dtype="uint8", name="image")
     features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
     return keras.Model(image, keras.layers.Dense(2, activation="softmax", name="head")(features))
 
 
 def _nested(input_shape: Any, num_classes: int) -> keras.Model:
     """Hide an automatic name inside a nested model."""
-    image = keras.Input(input_shape, name="image")
+    image = keras.Input(input_shape, dtype="uint8", name="image")
     features = keras.layers.Rescaling(1 / 255)(image)
     inner = keras.Sequential([keras.layers.Conv2D(2, 3), keras.layers.Flatten()], name="body")
     return keras.Model(
         image, keras.layers.Dense(1, activation="sigmoid", name="head")(inner(features))
     )
+
+
+def _float_input(input_shape: Any, num_classes: int) -> keras.Model:
+    image = keras.Input(input_shape, name="image")
+    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+    return keras.Model(image, keras.layers.Dense(1, activation="sigmoid", name="head")(features))
+
+
+class _Block(keras.layers.Layer):
+    """Forgets the names of its two layers."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.parts = [keras.layers.Dense(3), keras.layers.Dense(3)]
+
+    def build(self, shape: Any) -> None:
+        """Build the layers inside."""
+        for part in self.parts:
+            part.build(shape)
+
+    def call(self, features: Any) -> Any:
+        """Apply both."""
+        return self.parts[1](self.parts[0](features))
+
+
+def _own_layers(input_shape: Any, num_classes: int) -> keras.Model:
+    """Has sub-layers without names."""
+    image = keras.Input(input_shape, dtype="uint8", name="image")
+    features = _Block(name="block0")(keras.layers.Rescaling(1 / 255)(image))
+    features = keras.layers.Flatten()(features)
+    return keras.Model(image, keras.layers.Dense(1, activation="sigmoid", name="head")(features))
 
 
 def _none(input_shape: Any, num_classes: int) -> Any:
@@ -357,13 +389,15 @@ def _none(input_shape: Any, num_classes: int) -> Any:
         (_none, {}, "'_none' returned NoneType; return a keras.Model."),
         (_compiled, {}, "'_compiled' returned a compiled model"),
         (_subclassed, {}, "must return a functional (or Sequential) keras.Model"),
-        (_unbuilt, {}, "must return a functional (or Sequential) keras.Model"),
+        (_unbuilt, {}, "Sequential that does not know its images; begin it with keras.Input("),
+        (_float_input, {}, "reads float32 images; pixels are whole numbers of 0..255"),
+        (_own_layers, {}, "has the layers 'block0/dense"),
         (_two_inputs, {}, "keras.Model with one of its inputs"),
         (_two_outputs, {}, "keras.Model with one of its outputs"),
         (_other_size, {}, "reads (13, 12, 3), not the (12, 12, 3) asked for"),
         (_logits, {}, "has the layer 'head' without sigmoid, which 2 classes need"),
         (_two_units, {}, "has the layer 'head' with outputs of shape (2,); 2 classes need (1,)"),
-        (_nested, {}, "has the layer 'conv2d"),
+        (_nested, {}, "has the layer 'body/conv2d"),
         (net, {"change": "input"}, "has the input 'photo'; name it 'image'"),
         (net, {"change": "rescaling"}, "feeds raw pixels 0..255 to the layer 'conv'"),
         (net, {"change": "conv"}, "has the layer 'conv2d"),
@@ -380,6 +414,48 @@ def test_each_breach_of_the_contract_names_the_layer_at_fault(
     with pytest.raises(ContractError) as caught:
         imgclf.build_model(architecture, SHAPE, **options)
     assert message in str(caught.value)
+
+
+def test_all_breaches_are_told_at_once() -> None:
+    """An author mends everything in one round: each fault of a network is in the one message."""
+
+    def wrong(input_shape: Any, num_classes: int) -> keras.Model:
+        image = keras.Input(input_shape, name="photo")
+        features = keras.layers.Flatten()(keras.layers.Dense(2)(image))
+        return keras.Model(image, keras.layers.Dense(1, name="output")(features))
+
+    with pytest.raises(
+        ContractError, match="has 5 faults: \\(1\\) has the input 'photo'"
+    ) as caught:
+        imgclf.build_model(wrong, SHAPE)
+    for part in ("float32 images", "raw pixels", "ends in the layer 'output'", "layer 'dense"):
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_is_given_is_never_automatic() -> None:
+    """`Dense(4, name="dense")` has a name, though Keras itself could have thought of it."""
+
+    def plain(input_shape: Any, num_classes: int) -> keras.Model:
+        image = keras.Input(input_shape, dtype="uint8", name="image")
+        features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+        features = keras.layers.Dense(4, name="dense")(features)
+        features = keras.layers.Dense(4, name="dense_1")(features)
+        return keras.Model(
+            image, keras.layers.Dense(1, activation="sigmoid", name="head")(features)
+        )
+
+    for _ in range(2):
+        assert imgclf.build_model(plain, SHAPE).get_layer("dense_1")
+
+
+def test_an_exception_of_a_function_names_file_and_line(tmp_path: Path) -> None:
+    """An author reads where the own function raised, not only what."""
+    source = "def own_net(input_shape, num_classes):\n    size = 0\n    return 1 / size\n"
+    (tmp_path / "own.py").write_text(source)
+    function = load_function(tmp_path / "own.py", "own_net")
+    with pytest.raises(ContractError, match=r"ZeroDivisionError: .* at own\.py:3\)\.$"):
+        imgclf.build_model(function, SHAPE)
 
 
 def test_a_plugin_builds_like_a_built_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,15 @@ network is a function of its options alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from imgclf.architectures import _blocks
 from imgclf.options import Choice, Float, Int
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
+    from numpy.typing import NDArray
 
 HAAR = ((1, 1, 1, 1), (1, -1, 1, -1), (1, 1, -1, -1), (1, -1, -1, 1))
 """Brightness, horizontal, vertical and diagonal differences of a 2x2 patch, times 2."""
@@ -65,8 +67,12 @@ def airnet(
         shrink *= 2
     if shrink > 1:
         features = keras.layers.AveragePooling2D(shrink, name="shrink")(features)
+    whitening = _whitening(input_shape[2])
     features = keras.layers.Conv2D(
-        24 if input_shape[2] > 1 else 8, 2, kernel_initializer=_whitening, name="whiten"
+        whitening.shape[-1],
+        2,
+        kernel_initializer=keras.initializers.Constant(whitening),
+        name="whiten",
     )(features)
     features = keras.layers.Activation(activation, name="whiten_activation")(features)
     shortcut = features
@@ -93,31 +99,21 @@ def _identity_convolution(
     """Convolve with kernels of which the first ones pass their input on (Jordan 2024)."""
     import keras
 
-    usual = keras.initializers.HeNormal()
+    from imgclf.architectures._initializers import PassOnHeNormal
 
-    def pass_on(shape: tuple[int, ...], dtype: Any = None) -> Any:
-        height, width, inputs, outputs = shape
-        count = min(inputs, outputs)
-        centre = keras.ops.one_hot([height // 2 * width + width // 2], height * width)
-        identity = keras.ops.reshape(centre, (height, width, 1, 1)) * keras.ops.eye(inputs, count)
-        kernel = usual(shape, dtype)
-        return keras.ops.concatenate(
-            [keras.ops.cast(identity, kernel.dtype), kernel[..., count:]], -1
-        )
-
+    initializer = PassOnHeNormal()
     return keras.layers.Conv2D(
-        filters, 3, padding="same", use_bias=False, kernel_initializer=pass_on, name=name
+        filters, 3, padding="same", use_bias=False, kernel_initializer=initializer, name=name
     )(features)
 
 
-def _whitening(shape: tuple[int, ...], dtype: Any = None) -> Any:
+def _whitening(channels: int) -> NDArray[np.float32]:
     """Return the fixed first filters, each with its negative; ``(2, 2, channels, filters)``."""
     import numpy as np
 
-    channels = shape[2]
     colours = np.array(OPPONENT)[:channels] if channels > 1 else np.ones((1, 1))
     patches = np.array(HAAR).reshape(4, 2, 2) / 2
     deviations = np.array(DEVIATIONS)[:, :channels] + NOISE
     filters = np.einsum("pyx,kc,pk->yxcpk", patches, colours, 1 / deviations)
     filters = filters.reshape(2, 2, channels, -1)
-    return np.concatenate([filters, -filters], axis=-1).astype(dtype or "float32")
+    return np.concatenate([filters, -filters], axis=-1).astype("float32")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 
+from imgclf.arguments import whole_number
 from imgclf.classifiers.abstention import find_threshold
 from imgclf.classifiers.answers import Engine, FeatureWatch, LiteRtEngine
 from imgclf.classifiers.calibration import apply_temperature
@@ -20,9 +25,10 @@ from imgclf.classifiers.lazy_model import LazyModel
 from imgclf.classifiers.record import ClassifierRecord, ConvertedNetwork
 from imgclf.data.pixels.decoder import Source, decode
 from imgclf.data.pixels.input_policy import InputPolicy
-from imgclf.data.pixels.sources import as_missing, decode_sources, expand_sources
+from imgclf.data.pixels.sources import as_missing, decode_sources, expand_sources, path_of
 from imgclf.engines.litert import LiteRtNetwork
 from imgclf.errors import ArgumentError, EngineError, ImageError
+from imgclf.zoo.builder import origin_of
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +41,9 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 __all__ = ["Classifier", "Prediction"]
+
+OnError = Literal["raise", "leave_out", "none"]
+"""What becomes of an image that cannot be decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,28 @@ class Prediction:
     familiarity: float | None = None
 
     @property
+    def index(self) -> int:
+        """Index of the most probable class, in the classifier's order."""
+        return list(self.probabilities).index(self.label)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as plain values, for JSON or a data frame.
+
+        Example:
+            >>> [item.as_dict() for item in clf.predict("holiday/")]     # doctest: +SKIP
+        """
+        return {
+            "path": self.path,
+            "label": self.label,
+            "index": self.index,
+            "probability": self.probability,
+            "accepted": self.accepted,
+            "familiarity": self.familiarity,
+            "unfamiliar": self.unfamiliar,
+            "probabilities": dict(self.probabilities),
+        }
+
+    @property
     def unfamiliar(self) -> bool:
         """Whether the image is less like the training images than 95 % of validation images."""
         return self.familiarity is not None and self.familiarity < UNFAMILIAR_BELOW
@@ -81,16 +112,32 @@ class Classifier:
         'cat'
     """
 
-    def __init__(self, model: keras.Model, batches: Batches, **parts: Any) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        batches: Batches,
+        *,
+        calibrate: Batches | None = None,
+        figures: Figures | None = None,
+        data: DataRecord | None = None,
+        mirrored: bool = False,
+    ) -> None:
         """Join a network and what it was trained on.
 
         Args:
             model: A float32 classifier whose last layer is a sigmoid or a softmax.
-            batches: What `imgclf.make_generators` returned: they carry classes and input policy.
-            **parts: Further fields of `ClassifierRecord`, such as ``figures`` and ``data``.
+            batches: The training batches of `imgclf.make_generators`: they carry classes and input
+                policy.
+            calibrate: The validation batches: probabilities are calibrated on them, thresholds for
+                ``min_precision`` are found, and images unlike them and the training images are
+                flagged, as `imgclf.train` does. None leaves the network's own probabilities.
+            figures: What was measured on held-out images, as `Evaluation.figures` gives it.
+            data: Which images it was trained on.
+            mirrored: Whether predictions are the mean over each image and its mirror image.
 
         Raises:
-            ArgumentError: `batches` carries no classes, or the model does not fit it.
+            ArgumentError: `batches` carries no classes, or the model does not fit it or answers no
+                probabilities.
         """
         from imgclf.classifiers.inference import make_engine
         from imgclf.data.batches.dataset import Batches
@@ -104,9 +151,15 @@ class Classifier:
             network=LazyModel(model),
             class_names=batches.class_names,
             policy=batches.policy,
-            **parts,
+            figures=figures,
+            data=data,
+            mirrored=mirrored,
         )
-        self._engine: Engine = make_engine(model, batches.policy, mirrored=self._record.mirrored)
+        self._engine: Engine = make_engine(model, batches.policy, mirrored=mirrored)
+        if calibrate is not None:
+            from imgclf.classifiers.held_out_parts import learn_parts
+
+            self._record = replace(self._record, **learn_parts(self, batches, calibrate))
 
     @classmethod
     def of(cls, record: ClassifierRecord, engine: Engine | None = None) -> Classifier:
@@ -228,21 +281,44 @@ class Classifier:
         """Show classes and input."""
         return f"<Classifier of {self.class_names} on {self.policy.image_size}, {self.engine}>"
 
+    @overload
     def predict(
         self,
-        images: Source | Sequence[Source],
+        images: Source | Iterable[Source],
         *,
         strict: bool = True,
+        on_error: Literal["raise", "leave_out"] | None = None,
         min_precision: float | None = None,
-    ) -> list[Prediction]:
+    ) -> list[Prediction]: ...
+
+    @overload
+    def predict(
+        self,
+        images: Source | Iterable[Source],
+        *,
+        strict: bool = True,
+        on_error: Literal["none"],
+        min_precision: float | None = None,
+    ) -> list[Prediction | None]: ...
+
+    def predict(
+        self,
+        images: Source | Iterable[Source],
+        *,
+        strict: bool = True,
+        on_error: OnError | None = None,
+        min_precision: float | None = None,
+    ) -> list[Prediction] | list[Prediction | None]:
         """Classify images.
 
         Args:
             images: A path, a folder (all images in it and below), the content of a file as
-                bytes, a PIL image, a uint8 array ``(height, width, channels)`` in RGB, or a list of
-                these.
+                bytes, a PIL image, a uint8 array or tensor ``(height, width, channels)`` in RGB, or
+                any iterable of these.
             strict: Raise at the first image that cannot be decoded; False leaves such images out
                 and names them in a log warning.
+            on_error: The same with three choices: ``"raise"``, ``"leave_out"``, or ``"none"``,
+                which gives None in the place of such an image, so that results match inputs.
             min_precision: Accept only answers as sure as those of which this share was right on
                 the validation images, above 0 and at most 1; the others have ``accepted`` false.
                 None accepts all.
@@ -252,24 +328,69 @@ class Classifier:
 
         Raises:
             DataNotFoundError: A path does not exist.
-            ImageError: An image cannot be decoded and `strict` is set.
+            ImageError: An image cannot be decoded, and that is to be raised.
             DataError: A folder holds no image.
-            ArgumentError: `min_precision` cannot be reached.
+            ArgumentError: `min_precision` cannot be reached, or something is no image.
 
         Example:
             >>> clf = imgclf.load("pets.imgclf")                            # doctest: +SKIP
             >>> [(p.path, p.label) for p in clf.predict("holiday/")]        # doctest: +SKIP
         """
+        chosen = _on_error(on_error, strict=strict)
         threshold = 0.0 if min_precision is None else self.threshold(min_precision)
-        kept: list[str | None] = []
+        return self._predict(list(expand_sources(images)), chosen, threshold)
+
+    def predict_iter(
+        self,
+        images: Source | Iterable[Source],
+        *,
+        batch_size: int = 64,
+        on_error: OnError = "raise",
+        min_precision: float | None = None,
+    ) -> Iterator[Prediction | None]:
+        """Classify images one batch after the other, each when it is asked for.
+
+        For more images than fit into memory, or that come one by one. The answers are those of
+        `predict`.
+
+        Args:
+            images: As for `predict`; an iterable is gone through as far as it is needed.
+            batch_size: Images that are read and classified at a time, from 1 on.
+            on_error: As for `predict`; only ``"none"`` gives None.
+            min_precision: As for `predict`.
+
+        Returns:
+            The predictions, in order.
+
+        Raises:
+            ArgumentError: As for `predict`; at once.
+
+        Example:
+            >>> for item in clf.predict_iter("holiday/"):            # doctest: +SKIP
+            ...     print(item.path, item.label)
+        """
+        size = whole_number("batch_size", batch_size)
+        chosen = _on_error(on_error, strict=True)
+        threshold = 0.0 if min_precision is None else self.threshold(min_precision)
+        sources = expand_sources(images)
+
+        def predictions() -> Iterator[Prediction | None]:
+            while batch := list(islice(sources, size)):
+                yield from self._predict(batch, chosen, threshold)
+
+        return predictions()
+
+    def _predict(self, sources: Sequence[Source], on_error: OnError, threshold: float) -> list[Any]:
+        """Classify single images."""
+        kept: list[int] = []
         rows, familiarities = self.judge_pixels(
-            decode_sources(expand_sources(images), self.policy, kept, strict=strict)
+            decode_sources(sources, self.policy, kept, strict=on_error == "raise")
         )
         known = familiarities if familiarities is not None else [None] * len(rows)
-        return [
-            self._prediction(path, row, threshold, familiarity)
-            for path, row, familiarity in zip(kept, rows, known, strict=True)
-        ]
+        found: list[Prediction | None] = [None] * len(sources)
+        for place, row, familiarity in zip(kept, rows, known, strict=True):
+            found[place] = self._prediction(path_of(sources[place]), row, threshold, familiarity)
+        return found if on_error == "none" else [item for item in found if item is not None]
 
     def explain(self, image: Source, *, label: str | None = None) -> Explanation:
         """Show which parts of an image spoke for a class.
@@ -295,8 +416,11 @@ class Classifier:
 
         if label is not None and label not in self.class_names:
             raise ArgumentError(f"label={label!r} is no class: give one of {self.class_names}.")
+        sources = list(islice(expand_sources(image), 2))
+        if len(sources) != 1:
+            raise ArgumentError("explain takes one image: give a path, bytes, or an array of one.")
         try:
-            pixels = decode(image, self.policy)
+            pixels = decode(sources[0], self.policy)
         except ImageError as error:
             raise as_missing(error) from error
         row = self.predict_pixels([pixels[np.newaxis]])[0]
@@ -432,6 +556,34 @@ class Classifier:
 
         return pack(self.record, path)
 
+    def to_bytes(self) -> bytes:
+        """Return the content of the classifier's file, for a database or another process.
+
+        Copies and pickles of a classifier are made through it, too.
+
+        Returns:
+            What `save` writes; `imgclf.load` reads it.
+
+        Raises:
+            BundleError: As for `save`.
+
+        Example:
+            >>> again = imgclf.load(clf.to_bytes())                         # doctest: +SKIP
+        """
+        with tempfile.TemporaryDirectory(prefix="imgclf-") as folder:
+            return self.save(Path(folder) / "classifier.imgclf").read_bytes()
+
+    def __reduce__(self) -> tuple[Callable[..., Classifier], tuple[bytes]]:
+        """Pickle and copy through the content of the file: nothing but that is trusted."""
+        # `load` stands above this module; the public door knows the way to it.
+        load: Callable[..., Classifier] = importlib.import_module("imgclf").load
+        # Of a function of no package the network was built when it was loaded.
+        origin = origin_of(self.model) if self.record.network.is_built else None
+        if origin is not None and origin.architecture.registration is None:
+            # A function of no package is pickled as every function is: by its name.
+            load = functools.partial(load, architecture=origin.architecture.function)
+        return load, (self.to_bytes(),)
+
     def _prediction(
         self,
         path: str | None,
@@ -445,3 +597,14 @@ class Classifier:
         label, accepted = self.class_names[best], top >= threshold
         familiar = None if familiarity is None else float(familiarity)
         return Prediction(path, label, top, probabilities, accepted, familiar)
+
+
+def _on_error(on_error: OnError | None, *, strict: bool) -> OnError:
+    """Return what becomes of an image that cannot be decoded."""
+    if on_error is None:
+        return "raise" if strict else "leave_out"
+    if on_error not in get_args(OnError):
+        raise ArgumentError(
+            f"on_error={on_error!r} is not accepted: give 'raise', 'leave_out' or 'none'."
+        )
+    return on_error

@@ -16,6 +16,7 @@ from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import EngineError, in_one_line
 from imgclf.machine.forked import require_own_threads
 from imgclf.machine.precision import float32_results
+from imgclf.machine.startup import without_retracing_notes
 from imgclf.zoo.activations import activation_bytes
 
 __all__ = ["make_engine"]
@@ -65,7 +66,7 @@ def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = Fal
     ) -> NDArray[np.float64]:
         require_own_threads()
         outputs = []
-        with float32_results():
+        with float32_results(), without_retracing_notes():
             for chunk in _rechunk(batches, chunk_images):
                 try:
                     output, *features = _run_chunk(call, chunk, policy)

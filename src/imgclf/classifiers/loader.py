@@ -6,11 +6,12 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from imgclf.classifiers.answers import Engine, LiteRtEngine
 from imgclf.classifiers.bundle import Bundle, Manifest, read_bundle
 from imgclf.classifiers.classifier import Classifier
+from imgclf.classifiers.contents import Content, on_disk
 from imgclf.classifiers.familiarity import Familiarity
 from imgclf.classifiers.fingerprints import TrainingFingerprints
 from imgclf.classifiers.lazy_model import LazyModel
@@ -26,7 +27,7 @@ from imgclf.errors import (
     UnknownArchitectureError,
 )
 from imgclf.zoo.builder import rebuild_model
-from imgclf.zoo.registry import load_architecture
+from imgclf.zoo.registry import installed_version, load_architecture
 
 if TYPE_CHECKING:
     import keras
@@ -39,7 +40,7 @@ _logger = logging.getLogger(__name__)
 
 
 def load(
-    path: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Content,
     *,
     architecture: Callable[..., keras.Model] | None = None,
     engine: EngineName = "auto",
@@ -52,7 +53,8 @@ def load(
     built from the same file when it is needed, for heat maps and further training.
 
     Args:
-        path: A ``.imgclf`` file.
+        source: A ``.imgclf`` file: its path, its content as bytes (what `Classifier.to_bytes`
+            returns), or a file that is open for reading in binary mode.
         architecture: The architecture function, for a classifier whose architecture is not
             installed as a plugin. Where its source file is not the one that the classifier was made
             with, a log warning says so; the probe decides whether it builds the same network.
@@ -72,9 +74,13 @@ def load(
         >>> clf = imgclf.load("pets.imgclf")          # doctest: +SKIP
         >>> clf.predict("new.jpg")                    # doctest: +SKIP
     """
-    return build_classifier(
-        read_bundle(path), path, architecture=architecture, engine=engine, num_threads=num_threads
-    )
+    chosen: dict[str, Any] = {
+        "architecture": architecture, "engine": engine, "num_threads": num_threads,
+    }  # fmt: skip
+    if isinstance(source, (str, os.PathLike)):
+        return build_classifier(read_bundle(source), source, **chosen)
+    with on_disk(source) as path:
+        return build_classifier(read_bundle(path), path, kept=False, **chosen)
 
 
 def build_classifier(
@@ -84,6 +90,7 @@ def build_classifier(
     architecture: Callable[..., keras.Model] | None = None,
     engine: EngineName = "auto",
     num_threads: int | None = None,
+    kept: bool = True,
 ) -> Classifier:
     """Build the classifier of a file that was read already; `load` does both.
 
@@ -93,6 +100,7 @@ def build_classifier(
         architecture: As for `load`.
         engine: As for `load`.
         num_threads: As for `load`.
+        kept: Whether the file stays where it is, for the classifier to know.
 
     Returns:
         The classifier.
@@ -121,7 +129,7 @@ def build_classifier(
         calibration=manifest.calibration,
         familiarity=_read_familiarity(used.feature_sizes, bundle, path),
         fingerprints=_read_fingerprints(bundle, manifest.input.channels),
-        file=Path(path),
+        file=Path(path) if kept else None,
         mirrored=manifest.mirrored,
         converted=None if bundle.network is None else ConvertedNetwork(bundle.network),
     )
@@ -271,10 +279,14 @@ def _missing_plugin(path: str | os.PathLike[str], manifest: Manifest, error: Img
         )
     if record.distribution == "imgclf" and isinstance(error, PluginError):
         return f"The classifier {path} cannot be built. {error}"  # An extra is missing.
-    return (
+    needed = (
         f"The classifier {path} needs the architecture {record.name!r} of the package "
-        f"{record.distribution} {record.version}: pip install {record.distribution}. ({error})"
+        f"{record.distribution} {record.version}"
     )
+    installed = installed_version(record.distribution)
+    if installed is None:
+        return f"{needed}: pip install {record.distribution}. ({error})"
+    return f"{needed}; version {installed} is installed but cannot be used. {error}"
 
 
 def _require_same_decoder(manifest: Manifest, path: str | os.PathLike[str]) -> None:

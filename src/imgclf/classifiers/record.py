@@ -57,7 +57,7 @@ class ClassifierRecord:
         converted: The network for LiteRT; None where it is made at saving.
 
     Raises:
-        ArgumentError: The network does not fit classes and policy.
+        ArgumentError: The network does not fit classes and policy, or answers no probabilities.
     """
 
     network: LazyModel
@@ -84,6 +84,9 @@ class ClassifierRecord:
         return self.network.model
 
     def _require_fit(self) -> None:
+        from imgclf.classifiers.heads import require_network, require_probabilities
+
+        require_network(self.model)
         shape, outputs = tuple(self.model.input_shape[1:]), self.model.output_shape[-1]
         units = 1 if len(self.class_names) == 2 else len(self.class_names)
         if shape != self.policy.input_shape or outputs != units:
@@ -92,3 +95,4 @@ class ClassifierRecord:
                 f"of {self.policy.input_shape} images need {units}: build it with "
                 "build_model(name, train.input_shape, num_classes=train.num_classes)."
             )
+        require_probabilities(self.model, len(self.class_names))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgclf.errors import DataNotFoundError
+from imgclf.machine.terminal import shell_word
 from imgclf.options import Value, Weights, parse_option
 from imgclf.runs.setting_kinds import DurationKind
 from imgclf.zoo.isolation import load_function
@@ -22,6 +25,7 @@ __all__ = [
     "EngineOption",
     "JsonFlag",
     "MinPrecision",
+    "architecture_flag",
     "complete_architecture",
     "parse_architecture",
     "parse_architecture_file",
@@ -107,6 +111,15 @@ def parse_architecture_file(text: str | None) -> Callable[..., Any] | None:
             "architecture is found by itself."
         )
     return architecture
+
+
+def architecture_flag(architecture: object) -> str:
+    """Return the flag that the next command needs for a function of a file; empty for a name."""
+    if not inspect.isfunction(architecture):
+        return ""
+    file = inspect.getsourcefile(architecture) or "path/to/file.py"
+    typed = shell_word(f"{os.path.relpath(file)}:{architecture.__name__}")
+    return f" --arch {typed}"
 
 
 def parse_options(

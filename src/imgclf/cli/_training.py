@@ -20,10 +20,13 @@ from imgclf.cli._console import (
     typed_path,
 )
 from imgclf.cli._figures import print_confusion, print_learning_curve
+from imgclf.cli._parameters import architecture_flag
 from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from imgclf.cli._signals import StopSwitch
@@ -175,4 +178,15 @@ def print_summary(run: TrainingRun) -> None:
         console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
         console.print("The report is in the same folder: open report.html in a browser.")
         typed = escape(typed_path(run.bundle))
-        console.print(f"Next: imgclf predict {typed} PHOTO.jpg", soft_wrap=True)
+        flag = escape(architecture_flag(_function_of(run)))
+        console.print(f"Next: imgclf predict {typed} PHOTO.jpg{flag}", soft_wrap=True)
+
+
+def _function_of(run: TrainingRun) -> Callable[..., Any] | None:
+    """Return the function of a run's network, where no package provides it."""
+    from imgclf.zoo.builder import origin_of
+
+    origin = origin_of(run.classifier.model)
+    if origin is None or origin.architecture.registration is not None:
+        return None
+    return origin.architecture.function

@@ -7,7 +7,7 @@ import io
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -81,7 +81,7 @@ def predict(
     finally:
         logger.removeHandler(left_out)
     if as_json:
-        print_json([_as_record(item) for item in predictions])
+        print_json([item.as_dict() for item in predictions])
     elif as_csv:
         _print_csv(predictions)
     else:
@@ -128,18 +128,6 @@ class _LeftOut(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.messages.append(record.getMessage())
-
-
-def _as_record(item: Prediction) -> dict[str, Any]:
-    return {
-        "path": item.path,
-        "label": item.label,
-        "probability": item.probability,
-        "accepted": item.accepted,
-        "familiarity": item.familiarity,
-        "unfamiliar": item.unfamiliar,
-        "probabilities": dict(item.probabilities),
-    }
 
 
 def _print_csv(predictions: Sequence[Prediction]) -> None:

@@ -20,7 +20,13 @@ from imgclf.cli._console import (
     shown_path,
     typed_path,
 )
-from imgclf.cli._parameters import JsonFlag, complete_architecture, parse_budget
+from imgclf.cli._parameters import (
+    JsonFlag,
+    architecture_flag,
+    complete_architecture,
+    parse_architecture,
+    parse_budget,
+)
 from imgclf.cli._settings import COMMON, with_settings
 from imgclf.cli._training import load_tensorflow, print_data
 from imgclf.machine.terminal import escape, shell_word
@@ -62,7 +68,7 @@ def tune(
             "--architecture",
             "--arch",
             metavar="NAME[,NAME]",
-            help="Network, or several to choose from. auto: the head of the pretrained one.",
+            help="Network(s), or file.py:function. auto: the head of the pretrained one.",
             autocompletion=complete_architecture,
             rich_help_panel=COMMON,
         ),
@@ -187,7 +193,7 @@ def tune(
     from imgclf.tuning.space import parse_spaces
 
     request = SearchRequest(
-        architecture=architecture,
+        architecture=[parse_architecture(name.strip()) for name in architecture.split(",")],
         max_trials=max_trials,
         trial_epochs=trial_epochs,
         strategy=strategy,
@@ -287,10 +293,11 @@ def print_summary(result: TuningResult, directory: Path) -> None:
     if result.refit_accuracies:
         console.print(_refit_line(result.refit_accuracies))
     file = escape(shown_path(result.bundle))
+    flag = escape(architecture_flag(result.settings["architecture"]))
     best = escape(typed_path(result.study_dir / "best.json"))
     console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
     console.print(
-        f"Next: imgclf train {escape(typed_path(directory))} --settings {best} --epochs 30",
+        f"Next: imgclf train {escape(typed_path(directory))} --settings {best} --epochs 30{flag}",
         soft_wrap=True,
     )
 

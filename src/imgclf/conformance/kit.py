@@ -215,6 +215,40 @@ def round_trip(subject: Subject) -> None:
         reload_bundle(path, architecture, fresh_process=subject.fresh_process)
 
 
+def read_by_keras(subject: Subject) -> None:
+    """What Keras' users do with a model works with it: a `.keras` file, and a clone.
+
+    Layers of the plugin's own are given to Keras by name, as its users do with ``custom_objects``.
+    """
+    layers = subject.network._flatten_layers(include_self=False)  # noqa: SLF001 - nested ones too
+    own = {type(layer).__name__: type(layer) for layer in layers if _is_own(layer)}
+    remedy = (
+        "give its own layers a get_config, and register its own functions and other objects with "
+        "keras.saving.register_keras_serializable"
+    )
+    images = noise((2, subject.side, subject.side, 3))
+    with tempfile.TemporaryDirectory() as folder, keras.saving.custom_object_scope(own):
+        path = Path(folder) / "network.keras"
+        try:
+            subject.network.save(path)
+            read = keras.models.load_model(path)
+            keras.models.clone_model(subject.network)
+        except Exception as error:
+            raise subject.wrong(
+                f"cannot be saved and read back by Keras ({in_one_line(error):.300}): {remedy}"
+            ) from error
+    rows = [np.asarray(model(images, training=False)) for model in (subject.network, read)]
+    if not np.allclose(rows[0], rows[1], atol=OUTPUT_TOLERANCE):
+        raise subject.wrong(
+            f"gives other outputs when Keras has saved and read it: {remedy}, from which they are "
+            "made alike"
+        )
+
+
+def _is_own(layer: keras.layers.Layer) -> bool:
+    return type(layer).__module__.partition(".")[0] not in ("keras", "keras_hub")
+
+
 CHECKS: dict[str, Callable[[Subject], None]] = {
     "it is documented": documented,
     "it takes any size, colour or grey, any number of classes": any_size,
@@ -227,6 +261,7 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
     "it trains in float32": trains_in_float32,
     "it trains in mixed bfloat16": trains_in_bfloat16,
     "a saved classifier gives the same outputs again": round_trip,
+    "Keras saves, reads and clones it": read_by_keras,
 }
 """What is checked, in words, and how."""
 

@@ -70,20 +70,15 @@ def evaluate(
         >>> result = imgclf.evaluate(clf, "data/test")       # doctest: +SKIP
         >>> result.accuracy, result.interval                 # doctest: +SKIP
     """
+    if not isinstance(classifier, Classifier):
+        raise ArgumentError(
+            f"{type(classifier).__name__} is no classifier: give imgclf.load(path), or "
+            "imgclf.Classifier(model, train)."
+        )
     if min_precision is not None:
         classifier.threshold(min_precision)  # Refused before anything is read.
     if not isinstance(images, str | os.PathLike):
-        from imgclf.data.batches.dataset import Batches  # heavy
-
-        if not isinstance(images, Batches):
-            raise ArgumentError(
-                f"{type(images).__name__} cannot be evaluated: give a folder, a ZIP or CSV file, "
-                "or what imgclf.make_generators returned."
-            )
-        _require_same(classifier, images)
-        if split_file is not None:
-            raise ArgumentError("split_file belongs to a folder; batches are split already.")
-        return _measured(classifier, images.samples, images.pixels(), min_precision=min_precision)
+        return _evaluate_batches(classifier, images, split_file, min_precision)
     if split_file is not None and all_images:
         raise ArgumentError("split_file and all_images contradict each other: leave one out.")
     folder = read_folder(images, min_classes=1)
@@ -107,6 +102,25 @@ def evaluate(
         for first in range(0, len(rows), EVALUATE_AT_ONCE)
     )
     return _measured(classifier, samples, pixels, quarantined, warnings, min_precision)
+
+
+def _evaluate_batches(
+    classifier: Classifier,
+    batches: object,
+    split_file: str | os.PathLike[str] | None,
+    min_precision: float | None,
+) -> Evaluation:
+    from imgclf.data.batches.dataset import Batches  # heavy
+
+    if not isinstance(batches, Batches):
+        raise ArgumentError(
+            f"images is {type(batches).__name__}, not a path: give the path of a folder, a ZIP or "
+            "CSV file, or what imgclf.make_generators returned."
+        )
+    _require_same(classifier, batches)
+    if split_file is not None:
+        raise ArgumentError("split_file belongs to a folder; batches are split already.")
+    return _measured(classifier, batches.samples, batches.pixels(), min_precision=min_precision)
 
 
 def _split_of_training(classifier: Classifier, folder: ImageFolder) -> Path | None:

@@ -66,7 +66,7 @@ def proof_images(
         files, names = [file for file, _ in held_out], [name for _, name in held_out]
         source = "held-out images of its run"
     chosen = _evenly(list(zip(files, names, strict=True)), most)
-    kept: list[str | None] = []
+    kept: list[int] = []
     batches = decode_sources([file for file, _ in chosen], classifier.policy, kept, strict=False)
     parts = list(batches)
     if not parts:
@@ -74,8 +74,7 @@ def proof_images(
         source = "noise: give images for a proof on photos"
         return ProofImages(pixels, classifier.predict_pixels([pixels]), None, source)
     pixels = np.concatenate(parts)
-    name_of = dict(chosen)
-    labels = _labels(classifier.class_names, [name_of[str(path)] for path in kept])
+    labels = _labels(classifier.class_names, [chosen[place][1] for place in kept])
     return ProofImages(pixels, classifier.predict_pixels([pixels]), labels, source)
 
 
@@ -94,11 +93,13 @@ def calibration_images(
     files = [file for file, _ in _recorded(classifier, "train")]
     if not files and images is not None:
         files = [str(path) for path in expand_sources(images)]
-    kept: list[str | None] = []
+    kept: list[int] = []
     chosen = _evenly(files, MOST_CALIBRATION)
     parts = list(decode_sources(chosen, classifier.policy, kept, strict=False))
     pixels = np.zeros((0, *classifier.policy.pixel_shape), np.uint8)
-    return CalibrationImages(np.concatenate([pixels, *parts]), tuple(map(str, kept)))
+    return CalibrationImages(
+        np.concatenate([pixels, *parts]), tuple(chosen[place] for place in kept)
+    )
 
 
 def _recorded(classifier: Classifier, split: str) -> list[tuple[str, str]]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imgclf.options import is_pretrained
 from imgclf.zoo.registry import load_architecture
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from imgclf.runs.settings import Settings
 
 __all__ = ["trains_a_head_first"]
 
 
-def trains_a_head_first(settings: Settings, architecture: str | None = None) -> bool:
+def trains_a_head_first(
+    settings: Settings, architecture: str | Callable[..., Any] | None = None
+) -> bool:
     """Tell whether a network will be trained in two phases, its head first.
 
     Args:

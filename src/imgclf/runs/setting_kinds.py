@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from imgclf.arguments import plain_number
 from imgclf.options import Choice, Float, Int
 
 __all__ = [
@@ -59,7 +60,7 @@ class RangeKind:
 
     def checked(self, value: Any) -> Any:
         """Return the value; numbers of NumPy become Python's."""
-        plain = _plain_number(value)
+        plain = plain_number(value)
         if not self.range.accepts(plain):
             raise ValueError(value)
         return float(plain) if isinstance(self.range, Float) else plain
@@ -80,7 +81,7 @@ class ImageSizeKind:
         sides = (value, value) if isinstance(value, numbers.Integral) else value
         if not isinstance(sides, (tuple, list)) or len(sides) != 2:
             raise ValueError(value)
-        height, width = (_plain_number(side) for side in sides)
+        height, width = (plain_number(side) for side in sides)
         if not all(type(side) is int and side >= 1 for side in (height, width)):
             raise ValueError(value)
         return height, width
@@ -103,7 +104,7 @@ class DurationKind:
         """Return seconds."""
         if isinstance(value, str):
             return self.parse(value)
-        seconds = _plain_number(value)
+        seconds = plain_number(value)
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
             raise ValueError(value)  # noqa: TRY004 - all kinds refuse alike
         if not 0 < seconds < math.inf:
@@ -128,7 +129,7 @@ class LearningRateKind:
         """Return the rate."""
         if value == "auto":
             return "auto"
-        rate = _plain_number(value)
+        rate = plain_number(value)
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < math.inf:
             raise ValueError(value)
         return float(rate)
@@ -199,7 +200,7 @@ class OptionsKind:
         """Return a copy of the mapping."""
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
             raise ValueError(value)
-        return {name: _plain_number(item) for name, item in value.items()}
+        return {name: plain_number(item) for name, item in value.items()}
 
     def parse(self, text: str) -> dict[str, Any]:
         """Refuse text: what an option's text means is known to its architecture alone."""
@@ -234,14 +235,3 @@ class AugmentationKind:
         if text not in self.presets:
             raise ValueError(text)
         return text
-
-
-def _plain_number(value: Any) -> Any:
-    """Turn a number of NumPy into Python's; anything else stays as it is."""
-    if isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import weakref
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from imgclf.arguments import checked_path, require_number, whole_number
 from imgclf.data.batches.dataset import Batches, telling_failures
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.machine.forked import require_own_threads
@@ -21,6 +23,7 @@ from imgclf.machine.precision import (
     choose_precision,
     training_precision,
 )
+from imgclf.machine.startup import without_retracing_notes
 from imgclf.training.best_epoch import BestEpoch
 from imgclf.training.checkpoints import (
     INTERVAL_S,
@@ -32,9 +35,11 @@ from imgclf.training.checkpoints import (
 from imgclf.training.epochs import Epochs, count_steps
 from imgclf.training.fit_result import FitResult
 from imgclf.training.kernels.fast_kernels import fast_kernels
-from imgclf.training.objective import choose_class_weights, choose_loss
+from imgclf.training.objective import ClassWeight, choose_class_weights, choose_loss
 from imgclf.training.optimizers import make_optimizer
+from imgclf.training.plain_datasets import batches_for
 from imgclf.training.preconditions import (
+    checked_callbacks,
     require_counts,
     require_divisible_batches,
     require_label_smoothing,
@@ -46,6 +51,8 @@ from imgclf.training.soft_labels import choose_accuracy
 from imgclf.training.weight_average import AveragedWeights, averaged_training
 
 __all__ = ["fit"]
+
+_logger = logging.getLogger(__name__)
 
 _compiled_here: weakref.WeakSet[Any] = weakref.WeakSet()
 """Models that `fit` compiled; other compiled models were compiled by the user."""
@@ -61,7 +68,7 @@ def fit(
     optimizer: str | keras.optimizers.Optimizer = "adam",
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,
-    class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+    class_weight: ClassWeight | Literal["balanced"] | None = None,
     weight_decay: float | None = None,
     label_smoothing: float = 0.0,
     average_weights: bool | int = False,
@@ -69,7 +76,7 @@ def fit(
     clip_norm: float | None = None,
     steps_per_execution: int = 1,
     patience: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
     precision: Precision = "auto",
     jit_compile: bool | Literal["auto"] = "auto",
     checkpoint_dir: str | os.PathLike[str] | None = None,
@@ -95,8 +102,8 @@ def fit(
         steps_per_epoch: Batches per epoch; None is samples / batch size, rounded up. More repeat
             the images.
         validation_steps: Validation batches per epoch at the most; None takes all.
-        class_weight: Weight of each class in the loss, by class index; ``"balanced"`` weighs
-            classes by the inverse of their frequency.
+        class_weight: Weight of each class in the loss, from 0 on, by class name or index;
+            ``"balanced"`` weighs classes by the inverse of their frequency.
         weight_decay: Decoupled weight decay of the kernels, 0 to 1; None is the optimizer's own:
             0.004 for ``"adamw"``, none for the others.
         label_smoothing: Label smoothing, 0 to 1 (exclusive; Szegedy et al. 2015,
@@ -109,7 +116,7 @@ def fit(
             callbacks see only the last of each call. Faster where steps take milliseconds.
         patience: Early stopping: epochs without improvement that end the training; None trains
             all epochs.
-        callbacks: Any Keras callbacks.
+        callbacks: Any Keras callbacks, or one.
         precision: Of the training steps: ``"auto"``, ``"float32"`` or ``"mixed_bfloat16"``. The
             model is float32 before and after; the figures in the history are in training
             precision, `imgclf.evaluate` always computes in float32.
@@ -132,23 +139,31 @@ def fit(
         >>> result = imgclf.fit(model, train, val, epochs=20)     # doctest: +SKIP
         >>> result.history["val_accuracy"][result.best_epoch]     # doctest: +SKIP
     """
-    require_counts(
-        epochs=epochs,
-        steps_per_epoch=steps_per_epoch,
-        validation_steps=validation_steps,
-        accumulate_steps=accumulate_steps,
-        steps_per_execution=steps_per_execution,
-        patience=patience,
+    epochs = whole_number("epochs", epochs)
+    accumulate_steps = whole_number("accumulate_steps", accumulate_steps)
+    steps_per_execution = whole_number("steps_per_execution", steps_per_execution)
+    require_counts(validation_steps=validation_steps, patience=patience)
+    if steps_per_epoch is not None:
+        steps_per_epoch = whole_number("steps_per_epoch", steps_per_epoch)
+    if checkpoint_dir is not None:
+        checked_path("checkpoint_dir", checkpoint_dir)
+    require_number(
+        "checkpoint_interval_s", checkpoint_interval_s, 0, accepted="seconds", high_included=True
     )
     require_label_smoothing(label_smoothing)
     require_own_threads()
+    given = checked_callbacks(callbacks)
     chosen = choose_precision(precision)
-    require_matching_data(model, train)
+    require_matching_data(model, train, val)
     require_divisible_batches(train, val)
     steps = count_steps(train, steps_per_epoch)
     require_whole_executions(steps_per_execution, steps, checkpoint_dir is not None)
-    course = Epochs(train, epochs, steps, choose_class_weights(class_weight, train))
-    if not model.compiled or model in _compiled_here:
+    class_weights = choose_class_weights(class_weight, train, model.output_shape[-1])
+    accuracy = choose_accuracy(model, train)
+    is_ours = not model.compiled or model in _compiled_here
+    train, val = _for_network(model, train, val, is_ours)
+    course = Epochs(train, epochs, steps, class_weights)
+    if is_ours:
         model.compile(
             make_optimizer(
                 model,
@@ -160,14 +175,20 @@ def fit(
                 clip_norm=clip_norm,
             ),
             choose_loss(model, train, label_smoothing),
-            metrics=[choose_accuracy(model)],
+            metrics=[accuracy],
             jit_compile=choose_jit_compile(jit_compile),
             steps_per_execution=steps_per_execution,
         )
         _compiled_here.add(model)
     averaged = AveragedWeights() if model.optimizer.use_ema else None
     best = BestEpoch(patience, averaged.measured if averaged else keras.Model.get_weights)
-    own: list[keras.callbacks.Callback] = [_StopAtNaN(), best, *([averaged] if averaged else [])]
+    watch = _WatchLoss()
+    own: list[keras.callbacks.Callback] = [
+        watch,
+        _LogEpochs(),
+        best,
+        *([averaged] if averaged else []),
+    ]
     state = None
     if checkpoint_dir is not None:
         state = _resume(model, train, best, Path(checkpoint_dir))
@@ -177,17 +198,33 @@ def fit(
         training_precision(model, chosen),
         fast_kernels(model, course.num_steps),
         telling_failures(train, val),
+        without_retracing_notes(),
         drawn_progress(verbose, batch_size) as drawing,
     ):
         try:
             figures = _run(
-                model, course, _limited(val, validation_steps), state, [*callbacks, *own, *drawing]
+                model, course, _limited(val, validation_steps), state, [*given, *own, *drawing]
             )
         finally:
             best.restore()
+    if state is None and not watch.saw_steps:
+        raise ArgumentError("train gave no batches: give some images.")
     if averaged and not best.weights:
         averaged.put_in_place()
     return FitResult(figures, best.best_epoch)
+
+
+def _for_network(
+    model: keras.Model, train: tf.data.Dataset, val: tf.data.Dataset | None, is_ours: bool
+) -> tuple[tf.data.Dataset, tf.data.Dataset | None]:
+    """Return batches with the labels that the loss takes; a loss of the user's takes its own."""
+    if not is_ours:
+        return train, val
+    if not isinstance(train, Batches):
+        train = batches_for(model, train, "train")
+    if val is not None and not isinstance(val, Batches):
+        val = batches_for(model, val, "val")
+    return train, val
 
 
 def _resume(
@@ -243,14 +280,25 @@ def _limited(val: tf.data.Dataset | None, validation_steps: int | None) -> tf.da
     return val if val is None or validation_steps is None else val.take(validation_steps)
 
 
-class _StopAtNaN(keras.callbacks.Callback):
-    """Ends a training whose loss is NaN or infinite."""
+class _LogEpochs(keras.callbacks.Callback):
+    """Logs the figures of each epoch, for whoever listens to the level INFO."""
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
+        _logger.info("Epoch %d of %d: %s", epoch + 1, self.params["epochs"], figures)
+
+
+class _WatchLoss(keras.callbacks.Callback):
+    """Ends a training whose loss is NaN or infinite, and sees whether there was any step."""
+
+    saw_steps = False
 
     def on_train_batch_end(
         self,
         batch: int,  # noqa: ARG002 - Keras names it
         logs: Mapping[str, float] | None = None,
     ) -> None:
+        self.saw_steps = True
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             optimizer = self.model.optimizer

@@ -20,6 +20,7 @@ ADAM_SHARE = 0.03
 """Rate of biases, normalisations and the output layer, as a share of the kernels'."""
 
 
+@keras.saving.register_keras_serializable("imgclf")
 class KernelMuon(keras.optimizers.Muon):
     """Muon (Jordan et al. 2024) for the kernels that it is told of; Adam for the rest.
 
@@ -71,6 +72,10 @@ class KernelMuon(keras.optimizers.Muon):
             **others,
         )
         self.kernels = frozenset(kernels)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` makes it again from."""
+        return {**super().get_config(), "kernels": sorted(self.kernels)}
 
     def _should_use_adamw(self, variable: keras.Variable) -> bool:
         return variable.path not in self.kernels

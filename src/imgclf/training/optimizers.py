@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
 
+from imgclf.arguments import require_number
 from imgclf.errors import ArgumentError
 from imgclf.training.muon import KernelMuon, normalised_kernels
 from imgclf.training.weight_average import average_momentum
 
 __all__ = [
     "OPTIMIZERS",
+    "checked_rate",
     "choose_optimizer",
     "make_optimizer",
     "usual_rate",
@@ -67,9 +68,10 @@ def make_optimizer(
         >>> make_optimizer(model, "sgd", 0.05, weight_decay=5e-3).weight_decay    # doctest: +SKIP
         0.005
     """
-    if not isinstance(optimizer, str):
+    if isinstance(optimizer, keras.optimizers.Optimizer):
         return optimizer
-    _require_values(optimizer, learning_rate, weight_decay, clip_norm)
+    learning_rate = checked_rate(learning_rate)
+    _require_values(optimizer, weight_decay, clip_norm)
     kind, values = OPTIMIZERS[optimizer]
     values = {**values, "learning_rate": learning_rate, "global_clipnorm": clip_norm}
     if kind is KernelMuon:
@@ -88,31 +90,41 @@ def make_optimizer(
     return made
 
 
+def checked_rate(learning_rate: Any) -> Any:
+    """Return a schedule as it is, a number as Python's.
+
+    Raises:
+        ArgumentError: It is anything else.
+    """
+    if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+        return learning_rate
+    if isinstance(learning_rate, str) and learning_rate == "auto":
+        raise ArgumentError(
+            "learning_rate='auto' is a setting of imgclf.train; here give the number "
+            "imgclf.find_learning_rate(model, train).suggestion."
+        )
+    accepted = "a number above 0, or a Keras schedule"
+    return require_number("learning_rate", learning_rate, 0, accepted=accepted, low_included=False)
+
+
 def _require_values(
     optimizer: str,
-    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
     weight_decay: float | None,
     clip_norm: float | None,
 ) -> None:
     """Refuse an unknown name and values out of range."""
     usual_rate(optimizer)
-    is_schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
-    if not is_schedule and not 0 < learning_rate < math.inf:
-        raise ArgumentError(
-            f"learning_rate={learning_rate!r} is not accepted: give a number above 0, "
-            "or a Keras schedule."
-        )
-    if weight_decay is not None and not 0 <= weight_decay <= 1:
-        raise ArgumentError(
-            f"weight_decay={weight_decay!r} is not accepted: give a number from 0 to 1."
+    if weight_decay is not None:
+        require_number(
+            "weight_decay", weight_decay, 0, 1, accepted="a number from 0 to 1", high_included=True
         )
     if optimizer == "muon" and weight_decay:
         raise ArgumentError(
             f"weight_decay={weight_decay!r} has nothing to act on with optimizer='muon', which "
             "keeps the length of every kernel: leave it out."
         )
-    if clip_norm is not None and not 0 < clip_norm < math.inf:
-        raise ArgumentError(f"clip_norm={clip_norm!r} is not accepted: give a number above 0.")
+    if clip_norm is not None:
+        require_number("clip_norm", clip_norm, 0, accepted="a number above 0", low_included=False)
 
 
 def choose_optimizer(model: keras.Model) -> str:
@@ -137,7 +149,7 @@ def usual_rate(optimizer: str) -> float:
         >>> usual_rate("adam")
         0.001
     """
-    if optimizer not in USUAL_RATES:
+    if not isinstance(optimizer, str) or optimizer not in USUAL_RATES:
         raise ArgumentError(
             f"optimizer={optimizer!r} is not accepted: give one of {', '.join(OPTIMIZERS)} "
             "or a Keras optimizer."

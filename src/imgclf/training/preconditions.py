@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import keras
 import tensorflow as tf
 
+from imgclf.arguments import require_number, whole_number
 from imgclf.data.batches.dataset import Batches
 from imgclf.errors import ArgumentError
 from imgclf.machine.devices import divisible_batch_size, num_replicas
+from imgclf.training.plain_datasets import require_form
 
 __all__ = [
+    "checked_callbacks",
     "require_counts",
     "require_divisible_batches",
     "require_label_smoothing",
     "require_matching_data",
     "require_whole_executions",
 ]
+
+
+def checked_callbacks(
+    callbacks: keras.callbacks.Callback | Iterable[keras.callbacks.Callback],
+) -> list[keras.callbacks.Callback]:
+    """Return callbacks as a list; one alone is welcome.
+
+    Raises:
+        ArgumentError: Something is no Keras callback.
+    """
+    if isinstance(callbacks, keras.callbacks.Callback):
+        return [callbacks]
+    listed = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    for callback in listed:
+        if not isinstance(callback, keras.callbacks.Callback):
+            shown = callback.__name__ if isinstance(callback, type) else repr(callback)
+            hint = f"{shown}()" if isinstance(callback, type) else "a keras.callbacks.Callback"
+            raise ArgumentError(f"callbacks has {shown}, which is no Keras callback: give {hint}.")
+    return listed
 
 
 def require_counts(least: int = 1, **counts: int | None) -> None:
@@ -25,10 +49,8 @@ def require_counts(least: int = 1, **counts: int | None) -> None:
         ArgumentError: A number is another one.
     """
     for name, count in counts.items():
-        if count is not None and (isinstance(count, bool) or not count >= least or count % 1):
-            raise ArgumentError(
-                f"{name}={count!r} is not accepted: give a whole number from {least} on."
-            )
+        if count is not None:
+            whole_number(name, count, least)
 
 
 def require_label_smoothing(label_smoothing: float) -> None:
@@ -37,10 +59,7 @@ def require_label_smoothing(label_smoothing: float) -> None:
     Raises:
         ArgumentError: It is another one.
     """
-    if not 0 <= label_smoothing < 1:
-        raise ArgumentError(
-            f"label_smoothing={label_smoothing!r} is not accepted: give a number from 0 to 1."
-        )
+    require_number("label_smoothing", label_smoothing, 0, 1, accepted="a number from 0 to 1")
 
 
 def require_whole_executions(
@@ -65,29 +84,39 @@ def require_whole_executions(
         )
 
 
-def require_matching_data(model: keras.Model, train: tf.data.Dataset) -> None:
-    """Require a dataset, and batches whose images and classes are those of the network.
+def require_matching_data(
+    model: keras.Model, train: tf.data.Dataset, val: tf.data.Dataset | None = None
+) -> None:
+    """Require datasets, and batches whose images and classes are those of the network.
 
     Raises:
         ArgumentError: They are not.
     """
-    if not isinstance(train, tf.data.Dataset):
+    for name, data in (("train", train), ("val", val)):
+        if data is None and name == "val":
+            continue
+        if not isinstance(data, tf.data.Dataset):
+            raise ArgumentError(
+                f"{name} is {type(data).__name__}; give what make_generators returns, or another "
+                "tf.data.Dataset of (images, labels)."
+            )
+        if isinstance(data, Batches):
+            _require_matching_batches(model, data, name)
+        else:
+            require_form(model, data, name)
+
+
+def _require_matching_batches(model: keras.Model, batches: Batches, name: str) -> None:
+    if tuple(model.input_shape[1:]) != batches.input_shape:
         raise ArgumentError(
-            f"train is {type(train).__name__}; give what make_generators returns, or another "
-            "tf.data.Dataset of (images, labels)."
+            f"The model reads images of shape {tuple(model.input_shape[1:])}, {name} has "
+            f"{batches.input_shape}: build it with build_model(name, train.input_shape)."
         )
-    if not isinstance(train, Batches):
-        return
-    if tuple(model.input_shape[1:]) != train.input_shape:
-        raise ArgumentError(
-            f"The model reads images of shape {tuple(model.input_shape[1:])}, the batches have "
-            f"{train.input_shape}: build it with build_model(name, train.input_shape)."
-        )
-    units = 1 if train.num_classes == 2 else train.num_classes
+    units = 1 if batches.num_classes == 2 else batches.num_classes
     if model.output_shape[-1] != units:
         raise ArgumentError(
-            f"The model has {model.output_shape[-1]} output units, {train.num_classes} classes "
-            f"need {units}: build it with num_classes=train.num_classes."
+            f"The model has {model.output_shape[-1]} output units, the {batches.num_classes} "
+            f"classes of {name} need {units}: build it with num_classes=train.num_classes."
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from imgclf.arguments import whole_number
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.training.loop import fit
 
@@ -44,7 +47,8 @@ class RateFinding:
 
     Example:
         >>> finding = imgclf.find_learning_rate(model, train)                       # doctest: +SKIP
-        >>> result = imgclf.fit(model, train, learning_rate=finding.suggestion)     # doctest: +SKIP
+        >>> rate = finding.suggestion                                               # doctest: +SKIP
+        >>> result = imgclf.fit(model, train, epochs=20, learning_rate=rate)        # doctest: +SKIP
     """
 
     suggestion: float
@@ -83,10 +87,10 @@ def find_learning_rate(
 
     Example:
         >>> finding = imgclf.find_learning_rate(model, train)                # doctest: +SKIP
-        >>> imgclf.fit(model, train, learning_rate=finding.suggestion)       # doctest: +SKIP
+        >>> imgclf.fit(model, train, epochs=20, learning_rate=finding.suggestion)  # doctest: +SKIP
     """
-    if num_steps < 2 * FEWEST_STEPS:
-        raise ArgumentError(f"num_steps={num_steps!r} is not accepted: give a number from 20 on.")
+    num_steps = whole_number("num_steps", num_steps, 2 * FEWEST_STEPS)
+    _require_settings(fit_settings)
     weights = model.get_weights()
     record = _Record()
     try:
@@ -96,7 +100,7 @@ def find_learning_rate(
             epochs=1,
             steps_per_epoch=num_steps,
             optimizer=optimizer,
-            learning_rate=_Rise(num_steps),
+            learning_rate=RisingRate(num_steps),
             callbacks=[record],
             **fit_settings,
         )
@@ -106,9 +110,22 @@ def find_learning_rate(
             raise
     finally:
         model.set_weights(weights)
-    rates = _Rise(num_steps).table()[: len(record.smoothed)]
+    rates = RisingRate(num_steps).table()[: len(record.smoothed)]
     losses = np.array(record.smoothed)
     return RateFinding(_suggest(rates, losses), rates, losses)
+
+
+def _require_settings(given: Mapping[str, Any]) -> None:
+    """Refuse keywords that are none of `fit`, or that the test decides itself."""
+    decided = {"model", "train", "epochs", "steps_per_epoch", "learning_rate", "callbacks"}
+    known = inspect.signature(fit).parameters.keys() - decided
+    for name in given:
+        if name in decided:
+            raise ArgumentError(f"{name}={given[name]!r} is what the range test decides itself.")
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f": did you mean {close[0]!r}?" if close else "."
+            raise ArgumentError(f"{name!r} is no keyword of imgclf.fit{hint}")
 
 
 def _suggest(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
@@ -121,15 +138,22 @@ def _suggest(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
     return float(math.sqrt(rates[steepest] * rates[lowest] / 10))
 
 
-class _Rise(keras.optimizers.schedules.LearningRateSchedule):
+@keras.saving.register_keras_serializable("imgclf")
+class RisingRate(keras.optimizers.schedules.LearningRateSchedule):
     """A rate that rises by a constant factor with each step."""
 
     def __init__(self, num_steps: int) -> None:
+        """Rise from the lowest rate to the highest in so many steps."""
         self._num_steps = num_steps
         self._factor = (HIGHEST_RATE / LOWEST_RATE) ** (1 / (num_steps - 1))
 
     def __call__(self, step: Any) -> Any:
+        """Return the rate of a step."""
         return LOWEST_RATE * keras.ops.power(self._factor, keras.ops.cast(step, "float32"))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` makes it again from."""
+        return {"num_steps": self._num_steps}
 
     def table(self) -> NDArray[np.float64]:
         """Return the rate of each step."""

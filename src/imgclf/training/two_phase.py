@@ -29,8 +29,9 @@ from imgclf.training.frozen_features import (
     feature_batches,
 )
 from imgclf.training.loop import fit
-from imgclf.training.objective import balanced_class_weights
-from imgclf.training.preconditions import require_counts
+from imgclf.training.objective import ClassWeight, choose_class_weights
+from imgclf.training.optimizers import checked_rate
+from imgclf.training.preconditions import checked_callbacks, require_counts
 from imgclf.training.progress import drawn_progress
 from imgclf.training.recipes import FINE_TUNE_EPOCHS, HeadCopies
 from imgclf.training.schedules import Schedule, make_schedule
@@ -76,11 +77,11 @@ def fit_two_phase(
     average_weights: bool = False,
     accumulate_steps: int = 1,
     clip_norm: float | None = None,
-    class_weight: Literal["balanced"] | None = None,
+    class_weight: ClassWeight | Literal["balanced"] | None = None,
     head_penalty: float | None = None,
     head_copies: HeadCopies = "none",
     patience: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
     precision: Precision = "auto",
     store: StoreMode = "auto",
     checkpoint_dir: str | os.PathLike[str] | None = None,
@@ -112,12 +113,12 @@ def fit_two_phase(
         average_weights: As for `imgclf.fit`, in the second phase.
         accumulate_steps: As for `imgclf.fit`, in the second phase.
         clip_norm: As for `imgclf.fit`.
-        class_weight: ``"balanced"`` or None.
+        class_weight: As for `imgclf.fit`.
         head_penalty: L2 penalty of a linear head; None chooses it on the validation images.
         head_copies: What a linear head learns from beside the images: ``"none"``, their
             ``"mirrored"`` copies, or also ``"shifted"`` ones.
         patience: Early stopping of each phase, as for `imgclf.fit`.
-        callbacks: Any Keras callbacks; each sees both phases.
+        callbacks: Any Keras callbacks, or one; each sees both phases.
         precision: Of the second phase's steps; features and head are float32.
         store: Where features are kept: ``"auto"``, ``"disk"``, or ``"memory"`` for this process.
         checkpoint_dir: A folder for checkpoints of the second phase, as for `imgclf.fit`.
@@ -137,6 +138,8 @@ def fit_two_phase(
         (1, 6)
     """
     require_counts(least=0, fine_tune_epochs=fine_tune_epochs)
+    callbacks = checked_callbacks(callbacks)
+    learning_rate = checked_rate(learning_rate)
     if not isinstance(train, Batches):
         raise ArgumentError(
             f"train is {type(train).__name__}; two phases need what make_generators returns."
@@ -155,7 +158,7 @@ def fit_two_phase(
             for one in (train, val)
             if one is not None
         ]
-    weights = balanced_class_weights(train.labels, train.num_classes) if class_weight else None
+    weights = choose_class_weights(class_weight, train, model.output_shape[-1])
     steps = train.steps_per_epoch
     if divided.has_linear_head:
         kinds = copies_of(head_copies, train.policy.image_size, train.num_samples)

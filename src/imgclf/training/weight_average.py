@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from imgclf.arguments import whole_number
+
 __all__ = ["AveragedWeights", "average_momentum", "averaged_training"]
 
 AVERAGED_SHARE = 0.05
@@ -75,9 +77,10 @@ def averaged_training(average_weights: bool | int, num_steps: int) -> int | None
         >>> averaged_training(True, 500), averaged_training(40, 500), averaged_training(False, 500)
         (500, 800, None)
     """
-    if average_weights is True:
-        return num_steps
-    return round(average_weights / AVERAGED_SHARE) if average_weights else None
+    if isinstance(average_weights, bool):
+        return num_steps if average_weights else None
+    steps = whole_number("average_weights", average_weights, 0)
+    return round(steps / AVERAGED_SHARE) if steps else None
 
 
 def average_momentum(num_steps: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,13 +86,13 @@ def build_network(settings: Settings, images: Batches, seed: int) -> keras.Model
 
 
 def settle_optimizer(
-    settings: Settings, architectures: Sequence[str], num_classes: int
+    settings: Settings, architectures: Sequence[str | Callable[..., Any]], num_classes: int
 ) -> Settings:
     """Choose one optimizer for all networks of a study: Muon only where it suits each of them.
 
     Args:
         settings: What all trials share.
-        architectures: Names of the architectures.
+        architectures: Names of the architectures, and functions of no package.
         num_classes: 2 or more.
 
     Returns:
@@ -102,7 +102,7 @@ def settle_optimizer(
     optimizer: Any = settings.optimizer
     if optimizer == "auto":
         shape = (*settings.height_and_width, settings.channels)
-        suited = {choose_optimizer(build_model(name, shape, num_classes)) for name in architectures}
+        suited = {choose_optimizer(build_model(one, shape, num_classes)) for one in architectures}
         optimizer = "muon" if suited == {"muon"} else "adam"
     rate = settings.learning_rate
     return replace(

@@ -69,7 +69,9 @@ def default_candidate(
     from imgclf.data.batches.augmentation import PRESETS  # heavy
 
     presets = [name for name, preset in PRESETS.items() if preset == plan.augmentation]
-    options = resolve_options(architecture, load_architecture(architecture).options, {})
+    options = resolve_options(
+        architecture, load_architecture(settings.architecture(architecture)).options, {}
+    )
     training = {
         "learning_rate": settings.training.learning_rate,
         "optimizer": settings.training.optimizer,
@@ -128,7 +130,7 @@ def candidate_settings(settings: TrialSettings, candidate: Candidate) -> Setting
     tried = {name: value for name, value in candidate.training.items() if value is not None}
     return replace(
         settings.training,
-        architecture=candidate.architecture,
+        architecture=settings.architecture(candidate.architecture),
         options=candidate.options,
         epochs=candidate.epochs,
         **tried,

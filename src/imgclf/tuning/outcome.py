@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
 from imgclf.data.batches.plan import Plan
 from imgclf.errors import TuningError
@@ -94,7 +95,7 @@ def measure_search(
         reasons = "; ".join(dict.fromkeys(trial.reason for trial in study.trials))
         raise TuningError(f"No trial completed: {reasons or 'none was started'}.")
     evaluation, split = _evaluate(spec, study, plan, best)
-    bundle = _save_best(study, best, evaluation, split)
+    bundle = _save_best(spec, study, best, evaluation, split)
     return TuningResult(
         best=best,
         options=best.candidate.options,
@@ -116,15 +117,24 @@ def _evaluate(
     spec: SearchSpec, study: Study, plan: Plan | DatasetPlan, trial: Trial
 ) -> tuple[Evaluation, Literal["test", "val"]]:
     images = build_images(plan, candidate_settings(spec.settings, trial.candidate))
-    classifier = load(study.bundle(trial.number))
+    classifier = _load(spec, study, trial)
     return evaluate(classifier, images.test or images.val), "test" if images.test else "val"
 
 
+def _load(spec: SearchSpec, study: Study, trial: Trial) -> Classifier:
+    function = spec.settings.function(trial.candidate.architecture)
+    return load(study.bundle(trial.number), architecture=function)
+
+
 def _save_best(
-    study: Study, best: Trial, evaluation: Evaluation, split: Literal["test", "val"]
+    spec: SearchSpec,
+    study: Study,
+    best: Trial,
+    evaluation: Evaluation,
+    split: Literal["test", "val"],
 ) -> Path:
     """Save the best classifier again, with the figures of this evaluation."""
-    classifier = load(study.bundle(best.number))
+    classifier = _load(spec, study, best)
     measured = classifier.with_changes(figures=evaluation.figures(split))
     return measured.save(study.folder / "best.imgclf")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imgclf.arguments import checked_path, whole_number
 from imgclf.errors import ArgumentError
 from imgclf.options import Value
 from imgclf.runs.phases import trains_a_head_first
@@ -18,8 +19,10 @@ from imgclf.tuning.dimensions import HEAD_NAMES
 from imgclf.tuning.pool import WorkerPool, open_pool
 from imgclf.tuning.proposals import Strategy, require_strategy
 from imgclf.tuning.search_spec import SearchLimits, SearchSpec
-from imgclf.tuning.space import Space, make_space
+from imgclf.tuning.space import Space, listed_architectures, make_space
 from imgclf.tuning.trial_settings import NOT_IN_TRIALS, TrialSettings
+from imgclf.zoo.registry import load_architecture
+from imgclf.zoo.travelling import TravellingFunction, travelling_function
 
 if TYPE_CHECKING:
     from imgclf.data.batches.image_data import ImageData
@@ -58,7 +61,7 @@ class SearchRequest:
         ArgumentError: A value is not accepted.
     """
 
-    architecture: str | Sequence[str] = AUTOMATIC
+    architecture: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = AUTOMATIC
     max_trials: int = 20
     trial_epochs: int = 10
     strategy: Strategy = "random"
@@ -84,33 +87,40 @@ class SearchRequest:
             hint = ": give trial_epochs" if name == "epochs" else ""
             raise ArgumentError(f"{name}={self.given[name]!r} is not a setting of trials{hint}.")
         check_names(self.given, *self.__dataclass_fields__)
-        epochs = self.trial_epochs
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-            raise ArgumentError(
-                f"trial_epochs={epochs!r} is not accepted: give a whole number from 1 on."
-            )
+        whole_number("trial_epochs", self.trial_epochs)
+        whole_number("workers", self.workers, 0)
+        whole_number("refit", self.refit, 0)
+        if self.study_dir is not None:
+            checked_path("study_dir", self.study_dir)
         require_strategy(self.strategy)
         self._limits()
         TrialSettings(self.settings, self.executions, self.max_parameters)
         self._space(None)
+        if self._functions() and self.chief_address is not None:
+            raise ArgumentError(
+                f"The architecture function {next(iter(self._functions()))!r} of no package cannot "
+                "travel to other machines: leave chief_address out, or make it a package: "
+                "imgclf architectures new."
+            )
 
     @property
-    def architectures(self) -> tuple[str, ...]:
-        """Names of the architectures."""
-        return self._space(None).architectures
+    def architectures(self) -> tuple[str | Callable[..., Any], ...]:
+        """Names of the architectures, and functions of no package."""
+        return tuple(listed_architectures(self._asked))
 
     @property
     def settings(self) -> Settings:
         """Settings of the trials; what is not given is left to the recipe."""
-        names = self._names
-        first = names if isinstance(names, str) else names[0]
-        name = first.split(",")[0]
         own = {"fine_tune_epochs": 0} if self.architecture == AUTOMATIC else {}
-        return Settings(architecture=name, epochs=self.trial_epochs, **{**own, **self.given})
+        return Settings(
+            architecture=self.architectures[0],
+            epochs=self.trial_epochs,
+            **{**own, **self.given},
+        )
 
     @property
-    def _names(self) -> str | Sequence[str]:
-        """Names of the architectures; ``auto`` searches the head of the pretrained network."""
+    def _asked(self) -> str | Callable[..., Any] | Sequence[str | Callable[..., Any]]:
+        """The architectures; ``auto`` searches the head of the pretrained network."""
         return PRETRAINED if self.architecture == AUTOMATIC else self.architecture
 
     @property
@@ -120,14 +130,9 @@ class SearchRequest:
             return self.tune
         settings = self.settings
         heads_only = settings.fine_tune_epochs == 0 and settings.two_phase is not False
-        if heads_only and all(trains_a_head_first(settings, name) for name in self._each_name):
+        if heads_only and all(trains_a_head_first(settings, one) for one in self.architectures):
             return HEAD_NAMES
         return None
-
-    @property
-    def _each_name(self) -> Sequence[str]:
-        names = self._names
-        return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
     def spec(self, settings: Settings) -> SearchSpec:
         """Return the description of the search.
@@ -138,7 +143,13 @@ class SearchRequest:
         return SearchSpec(
             self._space(settings.learning_rate),
             self.strategy,
-            TrialSettings(settings, self.executions, self.max_parameters),
+            TrialSettings(
+                # Functions travel on their own; the name stands for one of them.
+                replace(settings, architecture=load_architecture(self.architectures[0]).name),
+                self.executions,
+                self.max_parameters,
+                self._functions(),
+            ),
             self._limits(),
             None if self.study_dir is None else Path(self.study_dir),
             self.resume,
@@ -156,10 +167,15 @@ class SearchRequest:
             on_listening=observer.listening,
         )
 
+    def _functions(self) -> dict[str, TravellingFunction]:
+        """Return where the trials find architectures of no package, by name."""
+        found = (travelling_function(item) for item in self.architectures if callable(item))
+        return {item.name: item for item in found}
+
     def _space(self, learning_rate: object) -> Space:
         """Return the space around a rate; what is no number leaves it to the optimizer."""
         rate = {"learning_rate": learning_rate} if isinstance(learning_rate, float) else {}
-        return make_space(self._names, tune=self._searched, space=self.space, **rate)
+        return make_space(self._asked, tune=self._searched, space=self.space, **rate)
 
     def _limits(self) -> SearchLimits:
         try:

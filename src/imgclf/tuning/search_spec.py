@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from imgclf.arguments import whole_number
 from imgclf.errors import ArgumentError
 from imgclf.tuning.proposals import Strategy
 from imgclf.tuning.space import Space
@@ -33,11 +34,7 @@ class SearchLimits:
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         for name in ("max_trials", "keep"):
-            count = getattr(self, name)
-            if isinstance(count, bool) or not count >= 1 or count % 1:
-                raise ArgumentError(
-                    f"{name}={count!r} is not accepted: give a whole number from 1 on."
-                )
+            whole_number(name, getattr(self, name))
         if self.budget_s is not None and not self.budget_s > 0:
             raise ArgumentError(
                 f"budget_s={self.budget_s!r} is not accepted: give seconds above 0, or None."

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from imgclf.arguments import checked_names
 from imgclf.errors import ArgumentError, OptionError
 from imgclf.options import Option, Value
 from imgclf.tuning.dimensions import (
@@ -19,7 +20,7 @@ from imgclf.tuning.dimensions import (
 )
 from imgclf.zoo.registry import Architecture, load_architecture
 
-__all__ = ["Space", "make_space", "parse_spaces"]
+__all__ = ["Space", "listed_architectures", "make_space", "parse_spaces"]
 
 TRAINING_NAMES = tuple(option.name for option in TRAINING_OPTIONS)
 
@@ -60,7 +61,7 @@ class Space:
 
 
 def make_space(
-    architectures: str | Sequence[str],
+    architectures: str | Callable[..., Any] | Sequence[str | Callable[..., Any]],
     *,
     tune: Sequence[str] | None = None,
     space: Mapping[str, str | Sequence[Value]] | None = None,
@@ -72,7 +73,8 @@ def make_space(
     ratios), and every option that its architecture declares with ``search=``.
 
     Args:
-        architectures: One name, several separated by commas, or a list of names.
+        architectures: One name, several separated by commas, an architecture function, or a list
+            of names and functions.
         tune: Names that are searched instead of the default ones: options of the architectures,
             or ``"learning_rate"``, ``"optimizer"``, ``"batch_size"``, ``"augment"`` and
             ``"image_size"``. One of two architectures is meant by ``"resnet9.filters"``.
@@ -94,7 +96,9 @@ def make_space(
         ['learning_rate', 'filters', 'pooling']
     """
     loaded = _load(architectures)
-    given = {name: _text(values) for name, values in (space or {}).items()}
+    given = _given_spaces(space)
+    if tune is not None:
+        tune = checked_names("tune", tune, "names such as ['filters', 'learning_rate']")
     if tune is None:
         found = {item.key: item for item in _default_dimensions(loaded)}
     else:
@@ -126,22 +130,60 @@ def parse_spaces(assignments: Iterable[str]) -> dict[str, str]:
     return spaces
 
 
-def _load(architectures: str | Sequence[str]) -> list[Architecture]:
-    names = architectures.split(",") if isinstance(architectures, str) else list(architectures)
-    for name in names:
-        # A trial runs in a process of its own, which finds an architecture by its name.
-        if not isinstance(name, str):
+def listed_architectures(
+    given: str | Callable[..., Any] | Sequence[str | Callable[..., Any]],
+) -> list[str | Callable[..., Any]]:
+    """Return what was given for the architectures of a search as a list.
+
+    Args:
+        given: One name, several separated by commas, a function, or a list of names and functions.
+
+    Raises:
+        ArgumentError: It is something else, or nothing.
+    """
+    if isinstance(given, str):
+        listed: list[Any] = given.split(",")
+    elif callable(given) or not isinstance(given, Iterable):
+        listed = [given]
+    else:
+        listed = list(given)
+    for item in listed:
+        if not isinstance(item, str) and not callable(item):
             raise ArgumentError(
-                f"{name!r} cannot be searched: give the name of an installed architecture."
+                f"{item!r} cannot be searched: give the name of an installed architecture, or an "
+                "architecture function."
             )
-    unique = list(dict.fromkeys(name.strip() for name in names))
+    unique = list(dict.fromkeys(one.strip() if isinstance(one, str) else one for one in listed))
     if not unique:
         raise ArgumentError("No architecture is given: name one, such as three_conv.")
-    return [load_architecture(name) for name in unique]
+    return unique
 
 
-def _text(values: str | Sequence[Value]) -> str:
-    return values if isinstance(values, str) else ",".join(map(str, values))
+def _load(
+    architectures: str | Callable[..., Any] | Sequence[str | Callable[..., Any]],
+) -> list[Architecture]:
+    loaded = [load_architecture(item) for item in listed_architectures(architectures)]
+    names = [item.name for item in loaded]
+    for name in names:
+        if names.count(name) > 1:
+            raise ArgumentError(f"Two of the architectures are called {name!r}: rename one.")
+    return loaded
+
+
+def _given_spaces(space: Mapping[str, str | Sequence[Value]] | None) -> dict[str, str]:
+    """Return the texts of search spaces by name."""
+    accepted = "values by name, such as {'filters': [16, 32], 'learning_rate': '1e-4..1e-2:log'}"
+    if space is None:
+        return {}
+    if not isinstance(space, Mapping):
+        raise ArgumentError(f"space={space!r} is not accepted: give {accepted}.")
+    texts = {}
+    for name, values in space.items():
+        is_list = isinstance(values, Iterable) and not isinstance(values, (Mapping, bytes))
+        if not isinstance(name, str) or not is_list:
+            raise ArgumentError(f"space={{{name!r}: {values!r}}} is not accepted: give {accepted}.")
+        texts[name] = values if isinstance(values, str) else ",".join(map(str, values))
+    return texts
 
 
 def _default_dimensions(loaded: Sequence[Architecture]) -> list[Dimension]:

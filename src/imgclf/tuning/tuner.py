@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from imgclf.data.batches.augmentation import PRESETS, Augmentation
@@ -38,7 +39,7 @@ OF_MAKE_GENERATORS = frozenset({
 
 
 def tune(
-    architecture: str | Sequence[str],
+    architecture: str | Callable[..., keras.Model] | Sequence[str | Callable[..., keras.Model]],
     train: str | os.PathLike[str] | tf.data.Dataset,
     val: tf.data.Dataset | None = None,
     *,
@@ -70,7 +71,8 @@ def tune(
     is recorded with its reason and harms no other.
 
     Args:
-        architecture: Name of an installed architecture, or several names.
+        architecture: Name of an installed architecture, or an architecture function at the top
+            level of a file; or several of these.
         train: A folder as for `imgclf.train`; or training batches of `imgclf.make_generators`; or
             a plain `tf.data.Dataset` of ``(images, labels)``: uint8 or float ``(batch, height,
             width, channels)``, 0..255. It stays in this process, which sends its batches to the

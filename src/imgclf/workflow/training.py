@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from imgclf.arguments import checked_path
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
@@ -49,6 +50,7 @@ from imgclf.runs.resolution import (
 from imgclf.runs.settings import Settings
 from imgclf.training.checkpoints import newest_state
 from imgclf.training.fit_result import FitResult
+from imgclf.training.preconditions import checked_callbacks
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.workflow.changed_images import keeping_best_epoch
 from imgclf.workflow.improvement import Situation, improve
@@ -79,8 +81,8 @@ class TrainKeywords(Settings):
     """
 
     run_dir: str | os.PathLike[str] | None = None
-    start_from: Classifier | None = None
-    callbacks: Sequence[keras.callbacks.Callback] = ()
+    start_from: Classifier | str | os.PathLike[str] | None = None
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = ()
 
 
 @keywords_of(TrainKeywords)
@@ -89,8 +91,8 @@ def train(
     /,
     *,
     run_dir: str | os.PathLike[str] | None = None,
-    start_from: Classifier | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    start_from: Classifier | str | os.PathLike[str] | None = None,
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
     **given: Any,
 ) -> Classifier:
     """Train a classifier on a folder of images: the whole way, with good defaults.
@@ -104,9 +106,10 @@ def train(
         directory: The folder.
         run_dir: The run folder: classifier, settings, division, history and report; None writes
             none.
-        start_from: A classifier to go on from, on these images; its architecture, options and input
-            are kept. Classes are matched by name; new ones are added, missing ones dropped.
-        callbacks: Any Keras callbacks.
+        start_from: A classifier to go on from, or the path of its file; its architecture, options
+            and input are kept. Classes are matched by name; new ones are added, missing ones
+            dropped.
+        callbacks: Any Keras callbacks, or one.
         **given: The settings.
 
     Returns:
@@ -122,8 +125,15 @@ def train(
         >>> clf = imgclf.train("photos/", epochs=20)            # doctest: +SKIP
         >>> clf.figures.accuracy                                # doctest: +SKIP
     """
+    checked_path("directory", directory)
+    if start_from is not None and not isinstance(start_from, Classifier):
+        function = given.get("architecture")
+        start_from = load(
+            checked_path("start_from", start_from),
+            architecture=function if callable(function) else None,
+        )
     settings = make_settings(given, start_from)
-    observer = TrainingObserver(callbacks=callbacks)
+    observer = TrainingObserver(callbacks=checked_callbacks(callbacks))
     run = run_training(
         directory, settings, run_dir=run_dir, start_from=start_from, observer=observer
     )

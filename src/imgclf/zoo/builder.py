@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from imgclf.arguments import plain_number, whole_number
 from imgclf.errors import ArgumentError, ContractError, ImgclfError, in_one_line
 from imgclf.machine.forked import require_own_threads
 from imgclf.machine.keras_backend import require_tensorflow
+from imgclf.machine.startup import without_notes
 from imgclf.options import resolve_options, without_weights
 from imgclf.zoo.activations import MAX_ACTIVATION_BYTES, activation_bytes
-from imgclf.zoo.contract import check_contract
+from imgclf.zoo.contract import automatic_names, check_contract, name_counts
 from imgclf.zoo.provenance import identify_weights
-from imgclf.zoo.registry import blaming, load_architecture
+from imgclf.zoo.registry import blaming, load_architecture, place_of_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -156,17 +158,15 @@ def _build_model(
     loaded = load_architecture(architecture)
     values = resolve_options(loaded.name, loaded.options, options)
     shape = _channels_last(input_shape, data_format)
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
-        raise ArgumentError(
-            f"num_classes={num_classes!r} is not accepted: give a whole number from 2 on."
-        )
+    num_classes = whole_number("num_classes", num_classes, 2)
     if weights_files is None:
         used, weights_files = values, identify_weights(loaded.options, values)
     else:
         used = without_weights(loaded.options, values)
     with _default_keras(), _seeded(seed), blaming(loaded.registration):
+        counts = name_counts()
         model = _build(loaded, shape, num_classes, used, helpful=helpful)
-        check_contract(model, loaded.name, shape, num_classes)
+        check_contract(model, loaded.name, shape, num_classes, automatic_names(counts))
         _refuse_too_large(model, loaded.name, shape)
         if data_format == "channels_first":
             model = _turn_axes(model, input_shape)
@@ -320,6 +320,7 @@ def _channels_last(input_shape: object, data_format: str) -> tuple[int, int, int
     expected = f"input_shape={input_shape!r} is not accepted: give {order}, with 1 or 3 channels"
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
         raise ArgumentError(f"{expected}.")
+    input_shape = tuple(plain_number(side) for side in input_shape)
     if not all(type(side) is int and side > 0 for side in input_shape):
         raise ArgumentError(f"{expected} and whole numbers of pixels.")
     channels = input_shape[0] if first else input_shape[2]
@@ -335,7 +336,8 @@ def _channels_last(input_shape: object, data_format: str) -> tuple[int, int, int
 @contextmanager
 def _default_keras() -> Iterator[None]:
     """Build under Keras' own defaults, whatever the user's configuration says."""
-    import keras
+    with without_notes():
+        import keras
 
     require_tensorflow()
     require_own_threads()
@@ -393,7 +395,7 @@ def _build(
         if smallest is None:
             raise ContractError(
                 f"Architecture {architecture.name!r} failed to build for input_shape={shape} "
-                f"({in_one_line(error)})."
+                f"({in_one_line(error)}{place_of_error(error, architecture.function)})."
             ) from error
         raise ArgumentError(
             f"Images of {shape[0]} x {shape[1]} pixels are too small for {architecture.name!r}: "

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgclf.errors import PluginError, UnknownArchitectureError, in_one_line
+from imgclf.machine.startup import without_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ def isolated_import(culprit: str) -> Iterator[None]:
     random_state = random.getstate()
     printed = io.StringIO()
     try:
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(printed), without_notes():
             yield
     finally:
         random.setstate(random_state)

@@ -11,6 +11,7 @@ import inspect
 import logging
 import os
 import re
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +33,10 @@ __all__ = [
     "blaming",
     "describe_architecture",
     "find_architectures",
+    "installed_version",
     "list_architectures",
     "load_architecture",
+    "place_of_error",
 ]
 
 GROUP = "imgclf.architectures"
@@ -242,6 +245,33 @@ def describe_architecture(name: str) -> ArchitectureDescription:
     )
 
 
+def installed_version(distribution: str) -> str | None:
+    """Return the version of a package that is installed; None where it is not."""
+    try:
+        return importlib.metadata.version(distribution)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return None
+
+
+def place_of_error(error: BaseException, function: Callable[..., Any]) -> str:
+    """Say where in an architecture's own file an exception came from.
+
+    Args:
+        error: What the function raised.
+        function: The function.
+
+    Returns:
+        Such as ``" at my_net.py:12"``; empty where its file is not known.
+    """
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(function))
+    except TypeError:
+        return ""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if file and frame.filename == file]
+    return f" at {Path(str(file)).name}:{lines[-1]}" if lines else ""
+
+
 def _hash_source(function: Callable[..., Any]) -> str | None:
     """Hash the file that a function stands in; None for one that was typed into a shell."""
     try:
@@ -336,7 +366,7 @@ def _unknown_message(name: str, installed: list[str]) -> str:
         return (
             f"{name!r} is no name of an installed architecture. A function of a file is taken "
             "where it is typed as --arch path/to/file.py:function, or passed as the function "
-            "itself; a search needs a package: imgclf architectures new."
+            "itself."
         )
     close = difflib.get_close_matches(name, installed, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -303,7 +303,7 @@ def test_a_class_without_usable_images_is_named(make_folder: MakeFolder) -> None
         ({"channels": 2}, "channels=2"),
         ({"augment": "much"}, "augment='much'"),
         ({"store": "tape"}, "store='tape'"),
-        ({"val_split": 1.0}, "shares"),
+        ({"val_split": 1.0}, "val_split=1.0"),
         ({"resize": "zoom"}, "resize='zoom'"),
     ],
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from imgclf.arguments import require_number
 from imgclf.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -72,11 +73,10 @@ class Augmentation:
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         for name, bound in _BOUNDS.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not 0 <= value <= bound:
-                raise ArgumentError(
-                    f"{name}={value!r} is not accepted: give a number from 0 to {bound:g}."
-                )
+            accepted = f"a number from 0 to {bound:g}"
+            require_number(
+                name, getattr(self, name), 0, bound, accepted=accepted, high_included=True
+            )
         if not isinstance(self.horizontal_flip, bool):
             raise ArgumentError(
                 f"horizontal_flip={self.horizontal_flip!r} is not accepted: give True or False."
@@ -147,6 +147,11 @@ def resolve_augmentation(given: str | Augmentation, **overrides: Any) -> Augment
                 f"augment={given!r} is not accepted: give one of {', '.join(PRESETS)}."
             )
         given = PRESETS[given]
+    if not isinstance(given, Augmentation):
+        raise ArgumentError(
+            f"augment={given!r} is not accepted: give one of {', '.join(PRESETS)}, or an "
+            "imgclf.Augmentation."
+        )
     changed = {name: value for name, value in overrides.items() if value is not None}
     return Augmentation(**{**asdict(given), **changed}) if changed else given
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, cast
+from typing import Any, Literal
 
+from imgclf.arguments import checked_path, checked_sides, require_number, whole_number
 from imgclf.data.batches.augmentation import Augmentation, resolve_augmentation
 from imgclf.data.batches.batch_size import usual_batch_size
 from imgclf.data.batches.dataset import Batches
@@ -15,7 +16,6 @@ from imgclf.data.batches.plan import Plan
 from imgclf.data.pixels.input_policy import DataFormat, InputPolicy, ResizeMode
 from imgclf.data.reading.layout import read_folders
 from imgclf.data.store.pixel_store import StoreMode
-from imgclf.errors import ArgumentError
 
 __all__ = ["make_generators"]
 
@@ -24,7 +24,7 @@ def make_generators(
     train_dir: str | os.PathLike[str],
     val_dir: str | os.PathLike[str] | None = None,
     *,
-    image_size: tuple[int, int] = (96, 96),
+    image_size: int | tuple[int, int] = (96, 96),
     batch_size: int | None = None,
     augment: str | Augmentation = "light",
     shear_range: float | None = None,
@@ -54,7 +54,7 @@ def make_generators(
             in it, when `val_dir` is None; or a ZIP or CSV file in its place.
         val_dir: A folder like `train_dir` with other images; None takes ``val/`` beside
             ``train/``, or cuts `val_split` off `train_dir`.
-        image_size: ``(height, width)`` in pixels.
+        image_size: ``(height, width)`` in pixels; one number is a square.
         batch_size: Images per batch, from 1 on; None is 16 up to 2,000 training images, and more
             for more.
         augment: Augmentation of the training images: ``"none"``, ``"classic"``, ``"light"``,
@@ -95,30 +95,25 @@ def make_generators(
         >>> train, val = imgclf.make_generators("data/train", "data/val")    # doctest: +SKIP
         >>> model = imgclf.build_model("three_conv", train.input_shape)      # doctest: +SKIP
     """
-    given = 1 if batch_size is None else batch_size
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise ArgumentError(
-            f"batch_size={batch_size!r} is not accepted: give a whole number from 1 on."
-        )
     plan = Plan(
-        train_dir=os.path.abspath(train_dir),  # noqa: PTH100 - resolve() would follow links
-        val_dir=None if val_dir is None else os.path.abspath(val_dir),  # noqa: PTH100
+        train_dir=_absolute("train_dir", train_dir),
+        val_dir=None if val_dir is None else _absolute("val_dir", val_dir),
         test_dir=None,
-        policy=InputPolicy(
-            cast("tuple[int, int]", tuple(image_size)), channels, resize, data_format
-        ),
-        batch_size=given,
+        policy=InputPolicy(checked_sides(image_size), channels, resize, data_format),
+        batch_size=1 if batch_size is None else whole_number("batch_size", batch_size),
         augmentation=resolve_augmentation(
             augment, shear_range=shear_range, zoom_range=zoom_range, horizontal_flip=horizontal_flip
         ),
         val_horizontal_flip=val_horizontal_flip,
-        val_split=val_split,
-        seed=seed,
+        val_split=require_number(
+            "val_split", val_split, 0, 1, accepted="a share from 0 to 1 (exclusive)"
+        ),
+        seed=whole_number("seed", seed, least=None),
         store=store,
         strict=strict,
         group_by=group_by,
         near_duplicates=near_duplicates,
-        split_file=None if split_file is None else os.path.abspath(split_file),  # noqa: PTH100
+        split_file=None if split_file is None else _absolute("split_file", split_file),
         oversample=oversample,
     )
     folders = read_folders(train_dir, val_dir)
@@ -126,3 +121,7 @@ def make_generators(
         plan = replace(plan, batch_size=usual_batch_size(len(folders["train"].files)))
     data = build_data(plan, progress, folders=folders)
     return data.train, data.val
+
+
+def _absolute(name: str, path: Any) -> str:
+    return os.path.abspath(checked_path(name, path))  # noqa: PTH100 - resolve() would follow links

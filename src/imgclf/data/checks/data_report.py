@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from imgclf.arguments import checked_path, checked_sides
 from imgclf.data.checks.findings import Finding, Inspected, Picture, find_all
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.image_folder import ImageFolder
@@ -85,7 +86,7 @@ class DataReport:
 def check(
     directory: str | os.PathLike[str],
     *,
-    image_size: tuple[int, int] = (96, 96),
+    image_size: int | tuple[int, int] = (96, 96),
     near_duplicates: bool = True,
     store: StoreMode = "auto",
     progress: Callable[[int, int], None] | None = None,
@@ -97,7 +98,8 @@ def check(
 
     Args:
         directory: The folder, or a ZIP or CSV file in its place.
-        image_size: ``(height, width)`` in pixels that the images are decoded to.
+        image_size: ``(height, width)`` in pixels that the images are decoded to; one number is a
+            square.
         near_duplicates: Whether to look for copies that were saved again, resized or mirrored.
         store: Where decoded pixels are kept; see `imgclf.make_generators`.
         progress: Called while scanning with the number of files done and in all.
@@ -113,10 +115,12 @@ def check(
         >>> report = imgclf.check("photos/")                     # doctest: +SKIP
         >>> [finding.what for finding in report.findings]        # doctest: +SKIP
     """
+    sides = checked_sides(image_size)
+    checked_path("directory", directory)
     folder, problem = _read(directory)
     if not folder.files:
         return _report(Inspected(folder, problem))
-    opened = open_store(folder, InputPolicy(image_size), mode=store, progress=progress)
+    opened = open_store(folder, InputPolicy(sides), mode=store, progress=progress)
     return _report(_inspect(opened, problem, near_duplicates=near_duplicates))
 
 

@@ -63,10 +63,11 @@ __all__ = [
 DECODER_VERSION: int = 1
 """Raised with any change of pixels; part of the pixel store's key."""
 
-Source: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image "
-    "| npt.NDArray[Any]"
-)
+Content: TypeAlias = bytes | bytearray | memoryview | IO[bytes]
+"""A file's content, or an open binary file."""
+
+# One text without a break: type checkers read no other.
+Source: TypeAlias = "str | os.PathLike[str] | Content | Image.Image | npt.NDArray[Any]"
 """A path, a file's *content* as bytes, an open binary file, a Pillow image, or pixels."""
 
 REASONS: dict[str, str] = {

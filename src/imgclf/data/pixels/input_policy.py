@@ -67,7 +67,7 @@ class InputPolicy:
                 f"data_format={self.data_format!r} is not accepted: "
                 "give 'channels_last' or 'channels_first'."
             )
-        is_colour = len(self.background) == len("RGB")
+        is_colour = isinstance(self.background, tuple | list) and len(self.background) == len("RGB")
         if not is_colour or not all(level in range(256) for level in self.background):
             raise ArgumentError(
                 f"background={self.background!r} is not accepted: "
