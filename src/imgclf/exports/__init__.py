@@ -1,0 +1,1 @@
+"""A classifier in forms that other software runs."""
