@@ -138,8 +138,9 @@ async function classifyAll(files, cards) {
   }
   if (mine !== generation) return;
   const done = files.length - failed.length;
-  const all = files.length === 1 && done === 1 ? last + "." : `${plural(done, "photo")} classified.`;
-  say(failed.length ? `${all} ${plural(failed.length, "file")} could not be.` : all);
+  const all = `${plural(done, "photo")} classified`;
+  if (failed.length) say(`${all}, ${plural(failed.length, "file")} not.`);
+  else say(files.length === 1 ? last + "." : all + ".");
 }
 
 function addPhotos(list) {
