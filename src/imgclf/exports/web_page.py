@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgclf.classifiers.class_gaussian import ClassGaussian
 from imgclf.classifiers.familiarity import HEAD, UNFAMILIAR_BELOW
+from imgclf.errors import ArgumentError
 from imgclf.figures.reliability import LOG_FLOOR
 from imgclf.reports.page import fill_page, script_hash, shown_share
 
@@ -130,10 +131,17 @@ def web_page(card: PageCard, network: bytes, runtime: WebRuntime | None = None) 
     Returns:
         The page's HTML, to be written as UTF-8.
 
+    Raises:
+        ArgumentError: The network is no ``.tflite`` file.
+
     Example:
         >>> page = web_page(card, network)                               # doctest: +SKIP
         >>> Path("pets.html").write_text(page, encoding="utf-8")         # doctest: +SKIP
     """
+    if network[4:8] != b"TFL3":
+        raise ArgumentError(
+            "The network is no .tflite file: give what LiteRT's converter returned."
+        )
     runtime = runtime or packaged_runtime()
     folder = files("imgclf.exports").joinpath("web_template")
     tensors = _page_tensors(card.familiarity)
@@ -210,7 +218,7 @@ def _facts(card: PageCard, runtime: WebRuntime) -> list[tuple[str, str]]:
     colours = "grey" if policy.channels == 1 else "colour"
     facts = [("Classes", f"{len(card.class_names):,}")]
     if figures is not None:
-        facts.append(("Always the commonest class", shown_share(figures.majority_accuracy)))
+        facts.append(("Guessing the commonest class", shown_share(figures.majority_accuracy)))
     if card.created:
         facts.append(("Made", card.created))
     facts += [

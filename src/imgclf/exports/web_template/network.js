@@ -16,10 +16,20 @@ async function unpack(id) {
 const listOf = (vector) => Array.from({ length: vector.size() }, (_, at) => vector.get(at));
 
 // Returns the function from pixels to the network's outputs, each a Float32Array.
-async function openNetwork(wasmBinary, content, { height, width, channels }) {
-  const complaints = [];
-  const quiet = (text) => complaints.push(text); // it reports its start in a dozen lines
-  const litert = await ModuleFactory({ wasmBinary, print: quiet, printErr: quiet });
+async function openNetwork(wasmBinary, content, policy) {
+  let lastLine = ""; // the runtime reports its start in a dozen lines, and what went wrong in the last
+  const note = (text) => {
+    lastLine = text;
+  };
+  try {
+    const litert = await ModuleFactory({ wasmBinary, print: note, printErr: note });
+    return await compile(litert, content, policy);
+  } catch (error) {
+    throw new Error(`The network cannot be run (${(error && error.message) || lastLine}).`);
+  }
+}
+
+async function compile(litert, content, { height, width, channels }) {
   litert.setupLogging();
   const environment = litert.LiteRtEnvironment.create(null);
   const address = litert._malloc(content.byteLength); // never freed: the weights are read from there

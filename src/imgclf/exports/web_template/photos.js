@@ -91,7 +91,7 @@ function showAnswer(card, answer) {
   if (answer.familiarity !== null) {
     card.dataset.familiarity = answer.familiarity;
     if (answer.familiarity < data.unfamiliar_below)
-      parts.push(make("p", { class: "flag warning" }, "Unfamiliar: unlike the training images. The answer may mean nothing."));
+      parts.push(make("p", { class: "flag warning" }, make("b", {}, "Unfamiliar"), ": unlike the training images. The answer may mean nothing."));
   }
   card.append(...parts, ...shares(answer.probabilities));
 }
