@@ -22,16 +22,20 @@ from PIL import Image
 
 from browsing import Visit
 from drawn_pictures import draw_pictures
+from imgclf.classifiers.answer_network import convert_answers
+from imgclf.classifiers.answers import all_classes
 from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.calibration import apply_temperature
 from imgclf.classifiers.class_gaussian import fit_class_gaussian
 from imgclf.classifiers.classifier import Classifier
-from imgclf.classifiers.familiarity import Familiarity
+from imgclf.classifiers.familiarity import Familiarity, fit_familiarity
 from imgclf.classifiers.loader import load
 from imgclf.data.pixels.decoder import decode
 from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.engines.litert import LiteRtNetwork
 from imgclf.errors import ArgumentError
 from imgclf.exports.web_page import PageAgreement, PageCard, packaged_runtime, web_page
+from one_layer_network import network_around
 
 ODD_CLASS = "<img src=x onerror=alert(1)>"
 READY = "#status:text('Ready')"
@@ -247,6 +251,34 @@ def test_a_gaussian_is_carried(
     assert visit.complaints == []
 
 
+def test_an_output_that_stands_in_the_file_twice(tmp_path: Path, browser: Any) -> None:
+    """Features that are the last map's and the head's at once are read rightly; three classes."""
+    policy = InputPolicy((8, 6))
+    network = convert_answers(network_around(), policy, mirrored=False)
+    images = np.random.default_rng(0).integers(0, 256, (140, 8, 6, 3), np.uint8)
+    pixels, run = images[:20], LiteRtNetwork(network)
+    outputs, *features = run(pixels)
+    assert len(features) == 2
+    np.testing.assert_array_equal(features[0], features[1])
+    training, validation = run(images[20:80])[1:], run(images[80:])[1:]
+    familiarity = fit_familiarity(training, np.arange(60) % 3, validation, 3)
+    card = PageCard(
+        title="t", class_names=list("abc"), policy=policy, temperature=2.0, familiarity=familiarity
+    )
+    photos = [tmp_path / f"{number:02}.png" for number in range(20)]
+    for photo, image in zip(photos, pixels, strict=True):
+        Image.fromarray(image).save(photo)
+    visit = Visit(browser, written(card, network, tmp_path))
+    found = answers(visit.page, photos)
+    visit.context.close()
+    assert familiarity is not None
+    shares = [float(row["familiarity"]) for row in found]
+    assert shares == pytest.approx(familiarity.measure(features).tolist(), abs=0.02)
+    ours = np.array([json.loads(row["probabilities"]) for row in found])
+    np.testing.assert_allclose(ours, apply_temperature(all_classes(outputs), 2.0), atol=1e-5)
+    assert visit.complaints == []
+
+
 def test_the_card_is_stated(visit: Visit, card: PageCard) -> None:
     """The page states accuracy, interval, images, date, licences and the measured agreement."""
     figures = card.figures
@@ -362,7 +394,7 @@ def test_it_fits_and_is_accessible(
 def test_the_keyboard_is_enough(visit: Visit, photos: list[Path]) -> None:
     """The button for choosing photos is the first thing after the heading, and Enter opens it."""
     page = visit.page
-    # Asked for before the keys are pressed: the browser takes a moment until it hands choosers over.
+    # Asked for before the keys are pressed: the browser takes a moment to hand choosers over.
     page.on("filechooser", lambda chooser: chooser.set_files(photos[:1]))
     page.locator("h1").click()
     page.keyboard.press("Tab")
@@ -378,7 +410,7 @@ def test_equal_classifiers_give_equal_pages(card: PageCard, network: bytes) -> N
 
 def test_what_is_no_network_is_refused(card: PageCard) -> None:
     """A file of another kind is refused before it is in a page."""
-    with pytest.raises(ArgumentError, match="no .tflite file"):
+    with pytest.raises(ArgumentError, match=r"no \.tflite file"):
         web_page(card, b"PK\3\4 something else")
 
 
