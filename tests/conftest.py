@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from browsing import ARGUMENTS, CHROMIUM
 from forked_python import ForkedPython
 
 # Before TensorFlow is imported by anyone: as the command line starts it.
@@ -125,3 +126,20 @@ def imgclf_command(forked_python: ForkedPython) -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Return a real browser."""
+    if os.environ.get("IMGCLF_REQUIRE_BROWSER"):
+        assert CHROMIUM, "no chromium, and IMGCLF_REQUIRE_BROWSER forbids to skip these tests"
+    elif not CHROMIUM:
+        pytest.skip("needs chromium: install it, or name it in IMGCLF_CHROMIUM")
+    else:
+        pytest.importorskip("playwright", reason="needs the package playwright")
+    import playwright.sync_api as api
+
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()

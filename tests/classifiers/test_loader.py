@@ -492,7 +492,7 @@ def test_a_broken_plugin_is_not_to_be_installed_again(
     monkeypatch.delitem(sys.modules, "fading_nets")
     importlib.invalidate_caches()
     with pytest.raises(BundleError, match=r"1\.0 is installed but .*nothing_like_this") as caught:
-        imgclf.load(tmp_path / "own.imgclf")
+        imgclf.load(tmp_path / "own.imgclf", engine="keras")
     assert "pip install" not in str(caught.value)
 
 
@@ -521,6 +521,6 @@ def test_a_published_plugin_may_change_in_safe_ways(
     importlib.invalidate_caches()
     if problem:
         with pytest.raises(BundleError, match=problem):
-            imgclf.load(tmp_path / "own.imgclf")
+            imgclf.load(tmp_path / "own.imgclf", engine="keras")
         return
     assert imgclf.load(tmp_path / "own.imgclf").model.get_layer("conv").filters == 8

@@ -42,6 +42,8 @@ def classifier(trained: Any) -> Classifier:
         pytest.param("openvino", "float16", marks=pytest.mark.slow),
         pytest.param("savedmodel", "none", marks=pytest.mark.slow),
         ("keras", "none"),
+        ("web", "none"),
+        ("web", "float16"),
         ("imgclf", "none"),
     ],
 )

@@ -46,7 +46,7 @@ def test_the_diagnosis_names_the_backend(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_command_names_the_backend(imgclf_command: Run, bundle: Path, two_classes: Path) -> None:
     """On the command line another backend is one line and exit code 1."""
     image = two_classes / "dark" / "000.png"
-    done = imgclf_command("predict", bundle, image, KERAS_BACKEND="nonsense")
+    done = imgclf_command("predict", bundle, image, "--engine", "keras", KERAS_BACKEND="nonsense")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"Error: {MESSAGE}")
     assert len(done.stderr.splitlines()) == 1

@@ -139,9 +139,11 @@ class Classifier:
             ArgumentError: `batches` carries no classes, or the model does not fit it or answers no
                 probabilities.
         """
+        from imgclf.classifiers.heads import require_network
         from imgclf.classifiers.inference import make_engine
         from imgclf.data.batches.dataset import Batches
 
+        require_network(model)
         if not isinstance(batches, Batches):
             raise ArgumentError(
                 f"{type(batches).__name__} carries no class names: pass the batches that "

@@ -104,7 +104,9 @@ def export(
     else:
         _print_proofs(proofs)
         if not every:
-            result_console().print(f"\nThe export is [bold]{escape(shown_path(path))}[/]")
+            result_console().print(
+                f"\nThe export is [bold]{escape(shown_path(path))}[/]", soft_wrap=True
+            )
     if not proofs:
         raise ExportError("Nothing could be exported.")
 

@@ -193,7 +193,7 @@ def tune(
     from imgclf.tuning.space import parse_spaces
 
     request = SearchRequest(
-        architecture=[parse_architecture(name.strip()) for name in architecture.split(",")],
+        architecture=_architectures(architecture),
         max_trials=max_trials,
         trial_epochs=trial_epochs,
         strategy=strategy,
@@ -236,6 +236,13 @@ def tune(
         print_json(summary(result))
     else:
         print_summary(result, directory)
+
+
+def _architectures(text: str) -> Any:
+    """Return what is searched: ``auto``, or each network of a list."""
+    if text == AUTOMATIC:
+        return text
+    return [parse_architecture(name.strip()) for name in text.split(",")]
 
 
 def _print_opened(console: Console, study: Study, tensorboard: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -60,15 +61,11 @@ class LiteRtNetwork:
 
     def __init__(self, content: bytes, *, num_threads: int | None = None) -> None:
         self._content = content  # The interpreter reads the weights from these very bytes.
+        self._num_threads = num_threads or available_processors()
         self._lock = threading.Lock()
-        make = _interpreter_class()
+        self._process = os.getpid()
         try:
-            with silenced_stderr():
-                self._interpreter = make(
-                    model_content=content, num_threads=num_threads or available_processors()
-                )
-                _require_room(self._interpreter.get_tensor_details())
-                self._interpreter.allocate_tensors()
+            self._interpreter = self._make()
         except (ValueError, RuntimeError, MemoryError) as error:
             raise _foreign(in_one_line(error)) from error
         inputs, outputs = (
@@ -94,11 +91,22 @@ class LiteRtNetwork:
         if not len(images):
             return [rows[:0] for rows in self(np.zeros((1, *self.image_shape), np.uint8))]
         with self._lock:
+            if self._process != os.getpid():  # A fork has none of the interpreter's threads.
+                self._process, self._batch = os.getpid(), 0
+                self._interpreter = self._make()
             chunks = [
                 self._run(images[first : first + CHUNK_IMAGES])
                 for first in range(0, len(images), CHUNK_IMAGES)
             ]
         return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+
+    def _make(self) -> Any:
+        make = _interpreter_class()
+        with silenced_stderr():
+            interpreter = make(model_content=self._content, num_threads=self._num_threads)
+            _require_room(interpreter.get_tensor_details())
+            interpreter.allocate_tensors()
+        return interpreter
 
     def _run(self, chunk: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         try:

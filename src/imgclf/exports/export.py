@@ -7,12 +7,15 @@ import json
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from imgclf.atomic import write_text_atomically
+from imgclf.classifiers.answers import all_classes
+from imgclf.classifiers.calibration import apply_temperature
 from imgclf.errors import ExportError, WriteError
 from imgclf.exports.formats import (
     FormatName,
@@ -26,6 +29,8 @@ from imgclf.exports.proof_images import calibration_images, proof_images
 from imgclf.zoo.builder import origin_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from imgclf.classifiers.classifier import Classifier
     from imgclf.classifiers.record import ClassifierRecord
 
@@ -52,8 +57,8 @@ def export(
     Args:
         classifier: The classifier.
         path: The file, or the folder of a SavedModel; an earlier export is replaced.
-        format: ``"litert"``, ``"onnx"``, ``"openvino"``, ``"savedmodel"``, ``"keras"`` or
-            ``"imgclf"``.
+        format: ``"litert"``, ``"onnx"``, ``"openvino"``, ``"savedmodel"``, ``"keras"``, ``"web"``
+            (a page for a browser) or ``"imgclf"``.
         quantize: ``"none"`` (float32), ``"float16"``, ``"dynamic"`` (weights in 8 bits) or
             ``"int8"`` (activations, too; calibrated on training images).
         images: A folder of images to prove it on; None takes the held-out images of the run that
@@ -91,9 +96,12 @@ def export(
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as temporary:
             made = Path(temporary) / target.name
-            remarks = _write(classifier, made, name, way, folder)
-            proof = _prove(made, name, way, known)
-            _require_agreement(proof, min_agreement)
+            if name == "web":
+                proof = _write_web(classifier, made, way, known, min_agreement)
+            else:
+                remarks = _write(classifier, made, name, way, folder)
+                proof = _prove(made, name, way, known)
+                _require_agreement(proof, min_agreement)
             _move(Path(temporary), target)
         _record(target, proof, remarks)
     except OSError as error:
@@ -144,6 +152,31 @@ def _write(
 
         write_saved_model(record, made, metadata)
     return {}
+
+
+def _write_web(
+    classifier: Classifier,
+    made: Path,
+    quantize: Quantization,
+    images: ProofImages,
+    min_agreement: float | None,
+) -> Proof:
+    """Prove the network of the page, then write the page with what was found in it."""
+    from imgclf.exports.web_file import write_web, write_web_network
+
+    record, calibration = classifier.record, classifier.calibration
+    temperature = 1.0 if calibration is None else calibration.temperature
+
+    def finish(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        return apply_temperature(all_classes(outputs.astype(np.float32)), temperature)
+
+    network = made.with_suffix(".tflite")
+    write_web_network(record, network, quantize)
+    proof = prove("web", quantize, network, network.stat().st_size, images, finish)
+    _require_agreement(proof, min_agreement)
+    write_web(record, made, network, proof, _licences(record))
+    network.unlink()
+    return replace(proof, size_bytes=made.stat().st_size)
 
 
 def _prove(made: Path, name: FormatName, quantize: Quantization, images: ProofImages) -> Proof:

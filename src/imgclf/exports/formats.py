@@ -11,7 +11,7 @@ __all__ = [
     "FORMATS", "FormatName", "FormatSpec", "Quantization", "require_format", "tolerance_of",
 ]  # fmt: skip
 
-FormatName = Literal["litert", "onnx", "openvino", "savedmodel", "keras", "imgclf"]
+FormatName = Literal["litert", "onnx", "openvino", "savedmodel", "keras", "web", "imgclf"]
 Quantization = Literal["none", "float16", "dynamic", "int8"]
 
 
@@ -40,6 +40,9 @@ FORMATS: dict[FormatName, FormatSpec] = {
     "openvino": FormatSpec(".xml", ("none", "float16"), "openvino", "Intel's processors"),
     "savedmodel": FormatSpec("", ("none",), "", "TensorFlow Serving"),
     "keras": FormatSpec(".keras", ("none",), "", "Keras, without imgclf"),
+    "web": FormatSpec(
+        ".html", ("none", "float16", "dynamic"), "", "a page for any browser, offline, on a phone"
+    ),
     "imgclf": FormatSpec(".imgclf", ("none",), "", "imgclf, in the newest format of its file"),
 }
 

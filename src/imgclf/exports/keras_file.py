@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import keras
 import tensorflow as tf
 
 from imgclf.atomic import write_text_atomically
@@ -30,7 +31,7 @@ def write_keras(record: ClassifierRecord, target: Path, metadata: Mapping[str, A
         target: The file.
         metadata: Of `metadata_of`; it lies beside the file, as ``NAME.json``.
     """
-    export_model(record).save(target)
+    _with_stock_initializers(export_model(record)).save(target)
     write_text_atomically(target.with_suffix(".json"), _text(metadata))
 
 
@@ -56,6 +57,22 @@ def write_saved_model(record: ClassifierRecord, target: Path, metadata: Mapping[
     with silenced_stderr():
         tf.saved_model.save(module, str(target), signatures=module.serve)
     write_text_atomically(target / METADATA_NAME, _text(metadata))
+
+
+def _with_stock_initializers(model: keras.Model) -> keras.Model:
+    """Copy a network without the initializers of imgclf, which its weights need no more."""
+
+    def stock(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        for key, value in config.items():
+            own = isinstance(value, dict) and str(value.get("module")).startswith("imgclf.")
+            if key.endswith("_initializer") and own:
+                config[key] = "zeros"
+        return type(layer).from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=stock, recursive=True)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _text(metadata: Mapping[str, Any]) -> str:

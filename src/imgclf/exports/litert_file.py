@@ -14,7 +14,7 @@ from imgclf.engines.litert_conversion import convert_to_litert
 from imgclf.exports.export_model import export_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imgclf.classifiers.record import ClassifierRecord
     from imgclf.exports.formats import Quantization
 
-__all__ = ["LABELS_NAME", "convert_export", "write_litert"]
+__all__ = ["LABELS_NAME", "convert_export", "quantizer", "write_litert"]
 
 LABELS_NAME = "labels.txt"
 
@@ -73,12 +73,21 @@ def convert_export(
     Returns:
         The network.
     """
-    return convert_to_litert(export_model(record), configure=_quantizer(quantize, calibration))
+    return convert_to_litert(export_model(record), configure=quantizer(quantize, calibration))
 
 
-def _quantizer(
-    quantize: Quantization, calibration: NDArray[np.uint8]
+def quantizer(
+    quantize: Quantization, calibration: Iterable[NDArray[np.uint8]] = ()
 ) -> Callable[[Any], None] | None:
+    """Return what sets a converter up; None where nothing is quantized.
+
+    Args:
+        quantize: As for `write_litert`.
+        calibration: As for `write_litert`.
+
+    Returns:
+        For `imgclf.engines.litert_conversion.convert_to_litert`.
+    """
     if quantize == "none":
         return None
 

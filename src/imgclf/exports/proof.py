@@ -16,6 +16,8 @@ from imgclf.errors import ExportError, in_one_line
 from imgclf.figures.intervals import Interval, wilson_interval
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from imgclf.exports.formats import FormatName, Quantization
@@ -85,7 +87,12 @@ class Proof:
 
 
 def prove(
-    name: FormatName, quantize: Quantization, path: Path, size_bytes: int, images: ProofImages
+    name: FormatName,
+    quantize: Quantization,
+    path: Path,
+    size_bytes: int,
+    images: ProofImages,
+    finish: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda outputs: outputs,
 ) -> Proof:
     """Run an export in its own runtime, and compare.
 
@@ -95,6 +102,7 @@ def prove(
         path: The file or folder.
         size_bytes: Its size.
         images: The images.
+        finish: What the format's reader does with the network's outputs.
 
     Returns:
         What was found; whether that is enough is for the caller to decide.
@@ -109,6 +117,7 @@ def prove(
         done = subprocess.run(  # noqa: S603 - our own interpreter and our own program
             [
                 sys.executable,
+                "-P",
                 "-I",
                 str(RUNNER),
                 name,
@@ -128,7 +137,7 @@ def prove(
                 f"({in_one_line(RuntimeError(lines[-1]))})."
             )
         measured = json.loads(done.stdout.strip().splitlines()[-1])
-        found = np.load(output_file).astype(np.float64)
+        found = finish(np.load(output_file).astype(np.float64))
     if found.shape != images.expected.shape:
         raise ExportError(
             f"The export as {name} gives {found.shape[1:]} values an image, not "

@@ -89,6 +89,7 @@ RUNTIMES: dict[str, Callable[[str], Run]] = {
     "openvino": run_openvino,
     "savedmodel": run_savedmodel,
     "keras": run_keras,
+    "web": run_litert,
     "imgclf": run_imgclf,
 }
 

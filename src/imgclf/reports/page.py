@@ -8,42 +8,66 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgclf.machine.plain_text import printable
 
-__all__ = ["fill_page", "shown_name", "shown_share"]
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+__all__ = ["fill_page", "script_hash", "shown_name", "shown_share"]
 
 
 def fill_page(
-    template: str, scripts: Sequence[str], values: Mapping[str, str], content: Mapping[str, Any]
+    template: str,
+    scripts: Sequence[str],
+    values: Mapping[str, str],
+    content: Mapping[str, Any],
+    *,
+    folder: Traversable | None = None,
+    blocks: Mapping[str, str] | None = None,
 ) -> str:
     """Fill a template; nothing that comes from a run is ever markup.
 
     Args:
-        template: Name of the HTML file in the folder ``template``.
-        scripts: Names of the scripts there, which become one, in this order.
+        template: Name of the HTML file in the folder.
+        scripts: Names of the scripts, which become one, in this order.
         values: Texts for the template's places by name; they are escaped here.
         content: What the script draws, as plain values for JSON.
+        folder: Where the page's own files are; what is not there is taken from ``template`` beside
+            this module, as all of it is for None.
+        blocks: Texts that go into their places as they are: the package's own files, or base64.
 
     Returns:
         The whole page.
     """
-    folder = files("imgclf.reports").joinpath("template")
-    script = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in scripts)
-    # The page may run this one script and no other, whatever a name managed to smuggle in.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    shared = files("imgclf.reports").joinpath("template")
+    own = folder or shared
+
+    def read(name: str) -> str:
+        file = own.joinpath(name)
+        return (file if file.is_file() else shared.joinpath(name)).read_text(encoding="utf-8")
+
+    script = "".join(map(read, scripts))
     places = {
+        **(blocks or {}),
         **{name: html.escape(printable(text)) for name, text in values.items()},
-        "script_hash": f"sha256-{digest}",
-        "style": folder.joinpath("page.css").read_text(encoding="utf-8"),
+        # The page may run this one script and no other, whatever a name managed to smuggle in.
+        "script_hash": script_hash(script),
+        "style": read("page.css"),
         "data": _json_for_script(_printable(content)),
         "script": script,
     }
-    pieces = folder.joinpath(template).read_text(encoding="utf-8").split("{{")
+    pieces = read(template).split("{{")
     # Split first, so that a value that looks like a placeholder is never filled in itself.
     filled = [places[name] + rest for name, rest in (piece.split("}}", 1) for piece in pieces[1:])]
     return pieces[0] + "".join(filled)
+
+
+def script_hash(script: str) -> str:
+    """Return what names a script in a Content-Security-Policy."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"sha256-{digest}"
 
 
 def shown_name(name: str) -> str:
