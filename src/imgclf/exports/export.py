@@ -78,7 +78,7 @@ def export(
         WriteError: The file cannot be written there.
 
     Example:
-        >>> proof = export(clf, "pets.tflite", quantize="float16")   # doctest: +SKIP
+        >>> proof = imgclf.export(clf, "pets.tflite", quantize="float16")   # doctest: +SKIP
         >>> proof.agreement, proof.size_bytes                                  # doctest: +SKIP
     """
     spec = require_format(format, quantize)
