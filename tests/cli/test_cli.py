@@ -350,3 +350,30 @@ def test_json_lists_architectures(imgclf_command: Run) -> None:
     assert all(row["parameters"] > 0 for row in listed.values())
     shown = json.loads(imgclf_command("architectures", "show", "resnet9", "--json").stdout)
     assert shown["options"][0]["name"] == "filters"
+
+
+def test_a_run_folder_stands_for_its_classifier(
+    run_dir: Path, imgclf_command: Run, two_classes: Path, tmp_path: Path
+) -> None:
+    """Wherever a classifier's file is meant, the folder of its run is accepted, and runs/last."""
+    image = two_classes / "dark" / "000.png"
+    expected = imgclf_command("predict", run_dir / "model.imgclf", image, "--json").stdout
+    assert imgclf_command("predict", run_dir, image, "--json").stdout == expected
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    name = "2026-03-01-142530-three_conv"
+    (runs / name).symlink_to(run_dir, target_is_directory=True)
+    (runs / "last").write_text(f"{name}\n")  # As on a system without links.
+    assert imgclf_command("predict", runs / "last", image, "--json").stdout == expected
+    (runs / "last").write_text("../elsewhere\n")
+    assert imgclf_command("predict", runs / "last", image).returncode == 1
+
+
+def test_a_second_classifier_is_no_image(
+    run_dir: Path, imgclf_command: Run, two_classes: Path
+) -> None:
+    """What `runs/*/model.imgclf` names after two trainings is refused by name, not left out."""
+    bundle = run_dir / "model.imgclf"
+    done = imgclf_command("predict", bundle, bundle, two_classes / "dark" / "000.png")
+    assert done.returncode == 1
+    assert "is a classifier, not an image" in done.stderr

@@ -14,6 +14,8 @@ import typer
 from imgclf.errors import DataNotFoundError
 from imgclf.machine.terminal import shell_word
 from imgclf.options import Value, Weights, parse_option
+from imgclf.runs.folder import BUNDLE_NAME
+from imgclf.runs.run_names import follow_newest
 from imgclf.runs.setting_kinds import DurationKind
 from imgclf.zoo.isolation import load_function
 from imgclf.zoo.registry import list_architectures, load_architecture
@@ -64,8 +66,22 @@ EngineOption = Annotated[
         help="What computes: litert, without TensorFlow; keras; or auto, the first that can.",
     ),
 ]
+
+
+def find_classifier(path: Path) -> Path:
+    """Return the classifier's file of a run folder; any other path as it is."""
+    folder = follow_newest(path)
+    inside = folder / BUNDLE_NAME
+    return inside if folder.is_dir() and inside.is_file() else path
+
+
 ClassifierFile = Annotated[
-    Path, typer.Argument(metavar="CLASSIFIER", help="The classifier's file (.imgclf).")
+    Path,
+    typer.Argument(
+        metavar="CLASSIFIER",
+        help="The classifier's file (.imgclf), or the folder of its run, such as runs/last.",
+        callback=find_classifier,
+    ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 MinPrecision = Annotated[

@@ -30,7 +30,7 @@ from imgclf.cli._parameters import (
     MinPrecision,
     parse_architecture_file,
 )
-from imgclf.errors import DataError, DataNotFoundError
+from imgclf.errors import ArgumentError, DataError, DataNotFoundError
 from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier, Prediction
 
 BAR_CELLS = 10
+
+SUFFIX = ".imgclf"
+"""How a classifier's file is called."""
 
 
 def predict(
@@ -101,6 +104,12 @@ def expand_paths(patterns: Sequence[str]) -> list[str]:
         found = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - patterns may be absolute
         if not found:
             raise DataNotFoundError(f"{pattern} does not exist, nor does it match any file.")
+        classifier = next((one for one in found if one.endswith(SUFFIX)), None)
+        if classifier is not None:
+            raise ArgumentError(
+                f"{classifier} is a classifier, not an image: give one classifier, then images. "
+                "runs/last is the folder of the newest one."
+            )
         paths += found
     return paths
 

@@ -65,7 +65,7 @@ def write_web(
             proof.num_images,
             round(proof.agreement * proof.num_images),
             proof.largest_difference,
-            "LiteRT, as the page was made,",
+            "LiteRT when this page was made",
         ),
     )
     write_text_atomically(target, web_page(card, network.read_bytes()))

@@ -42,19 +42,19 @@ SPLITS = {"test": "test", "val": "validation"}
 
 @dataclass(frozen=True, slots=True)
 class PageAgreement:
-    """How the page's answers compare with those of Python, on photos that both have seen.
+    """How the page's network compares with Python, on photos that both have answered.
 
     Attributes:
         num_images: Photos that were compared.
         num_equal: Photos of which both named the same class.
         largest_difference: Largest difference of a probability, 0 to 1.
-        browser: Where it was measured, such as ``"Chromium 140"``.
+        measured_by: What answered, such as ``"Chromium 140"``.
     """
 
     num_images: int
     num_equal: int
     largest_difference: float
-    browser: str
+    measured_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -247,9 +247,10 @@ def _notes(card: PageCard) -> list[str]:
         )
     else:
         notes.append(
-            f"Measured in {agreement.browser} on {agreement.num_images:,} photos: this page named "
-            f"the same class as imgclf in Python for {agreement.num_equal:,} of them. "
-            f"Probabilities differed by {100 * agreement.largest_difference:.2f} points at most."
+            f"Measured by {agreement.measured_by} on {agreement.num_images:,} photos: its network "
+            f"named the same class as imgclf in Python for {agreement.num_equal:,} of them. "
+            f"Probabilities differed by {100 * agreement.largest_difference:.2f} points at most. "
+            "Browsers read photos a little differently than Python does."
         )
     return notes
 

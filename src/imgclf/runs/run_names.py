@@ -11,7 +11,7 @@ from pathlib import Path
 from imgclf.atomic import MOST_OF_A_NAME, make_folder, write_text_atomically
 from imgclf.errors import RunFolderError
 
-__all__ = ["NEWEST_NAME", "make_run_folder", "point_to_newest"]
+__all__ = ["NEWEST_NAME", "follow_newest", "make_run_folder", "point_to_newest"]
 
 NEWEST_NAME = "last"
 
@@ -79,3 +79,19 @@ def point_to_newest(parent: Path) -> None:
         write_text_atomically(newest, f"{name}\n")
     finally:
         link.unlink(missing_ok=True)
+
+
+def follow_newest(path: Path) -> Path:
+    """Follow a file called ``last``, which stands for a link; any other path is returned as it is.
+
+    Args:
+        path: A path that somebody typed.
+
+    Returns:
+        The run folder that it leads to.
+    """
+    if path.name != NEWEST_NAME or not path.is_file():
+        return path
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    named = path.parent / lines[0] if lines and _RUN_NAME.match(lines[0]) else path
+    return named if named.parent == path.parent else path
