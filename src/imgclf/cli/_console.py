@@ -35,6 +35,7 @@ __all__ = [
     "print_json",
     "print_line",
     "print_quarantined",
+    "print_verdict",
     "result_console",
     "shown_path",
     "typed_path",
@@ -143,6 +144,17 @@ def print_quarantined(console: Console, quarantined: Sequence[Quarantined]) -> N
         console.print(f"  and {len(quarantined) - MOST_LISTED} more")
 
 
+def print_verdict(console: Console, evaluation: Evaluation) -> None:
+    """Say in words what the figures mean, before the figures."""
+    from imgclf.evaluation.verdict import verdict  # heavy
+
+    first, *others = verdict(evaluation.metrics.confusion, evaluation.class_names)
+    print_line(console, first, style="bold")
+    for sentence in others:
+        print_line(console, sentence)
+    console.print()
+
+
 def accuracy_line(evaluation: Evaluation) -> str:
     """Write the headline: accuracy, its interval, number of images, and the baselines."""
     metrics = evaluation.metrics
@@ -158,7 +170,7 @@ def accuracy_line(evaluation: Evaluation) -> str:
 def _nearest_mean(accuracy: float | None) -> str:
     if accuracy is None:
         return "."
-    return f",\nthe nearest class mean of 8 x 8 thumbnails {accuracy:.1%}."
+    return f",\ncomparing nothing but tiny thumbnails, 8 x 8 pixels, {accuracy:.1%}."
 
 
 def class_table(metrics: ClassificationMetrics, most: int = 50) -> Table:

@@ -15,6 +15,7 @@ from imgclf.cli._console import (
     print_json,
     print_line,
     print_quarantined,
+    print_verdict,
     result_console,
     shown_path,
     typed_path,
@@ -159,6 +160,7 @@ def print_summary(run: TrainingRun) -> None:
     console = result_console()
     metrics = run.evaluation.metrics
     console.print()
+    print_verdict(console, run.evaluation)
     console.print(accuracy_line(run.evaluation))
     if run.headline_split == "val":
         console.print(

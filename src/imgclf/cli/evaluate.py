@@ -17,6 +17,7 @@ from imgclf.cli._console import (
     print_json,
     print_line,
     print_quarantined,
+    print_verdict,
     result_console,
 )
 from imgclf.cli._figures import print_confusion
@@ -114,6 +115,7 @@ def evaluate(
 def print_figures(console: Console, result: Evaluation) -> None:
     """Print accuracy, further figures, the classes and the confusion matrix."""
     metrics = result.metrics
+    print_verdict(console, result)
     console.print(accuracy_line(result))
     console.print(
         f"\nBalanced accuracy {metrics.balanced_accuracy:.1%}, macro F1 {metrics.macro_f1:.3f}, "

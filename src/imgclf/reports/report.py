@@ -18,6 +18,7 @@ from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW
 from imgclf.classifiers.loader import load
 from imgclf.data.pixels.decoder import decode
 from imgclf.errors import ImgclfError
+from imgclf.evaluation.verdict import verdict
 from imgclf.figures.confusion import most_confused_pairs
 from imgclf.reports import sections
 from imgclf.reports.label_issues import find_label_issues
@@ -77,6 +78,7 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
         "run": shown_name(run.folder.resolve().name),
         "classes": run.class_names,
         "headline": sections.headline(run),
+        "verdict": " ".join(verdict(confusion, run.class_names)),
         "warnings": run.record["warnings"],
         "course": sections.course(run),
         "history": sections.history(run),
@@ -122,6 +124,7 @@ def render(content: dict[str, Any]) -> str:
             f"accuracy; 95 % interval {shown_share(head['low'])} to {shown_share(head['high'])}, "
             f"{head['num_correct']:,} of {head['num_images']:,} {images}"
         ),
+        "verdict": content["verdict"],
         "footer": f"Made by imgclf {dict(content['reproduce']['facts'])['imgclf']}",
     }
     return fill_page("report.html", ("drawing.js", "report.js"), values, content)

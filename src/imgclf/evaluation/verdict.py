@@ -1,0 +1,89 @@
+"""What the figures of an evaluation mean, in sentences for people who do not read tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgclf.figures.confusion import most_confused_pairs
+from imgclf.figures.intervals import wilson_interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["verdict"]
+
+FEWEST_MISTAKES = 3
+"""Mistakes of one kind from which on they are more than an accident."""
+
+ONE_SIDED = 0.8
+"""Share of the answers from which on a classifier is said to give always the same one."""
+
+WIDE = 0.1
+"""Width of a 95 % interval from which on more test images are asked for."""
+
+
+def verdict(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[str, ...]:
+    """Say how good a classifier is, what it gets wrong, and what to do where it learned nothing.
+
+    Args:
+        confusion: ``(num_classes, num_classes)``, images that it did not learn from; rows are true
+            classes, columns predicted ones.
+        class_names: Names of the classes.
+
+    Returns:
+        One to three sentences.
+
+    Example:
+        >>> verdict(np.array([[145, 5], [1, 149]]), ["cat", "dog"])[0]
+        'About 98 of 100 new images like these will be answered rightly, give or take 2.'
+    """
+    num_images, num_correct = int(confusion.sum()), int(np.trace(confusion))
+    supports = confusion.sum(axis=1)
+    accuracy, interval = num_correct / num_images, wilson_interval(num_correct, num_images)
+    if interval.low <= supports.max() / num_images:
+        return (_nothing_learned(confusion, class_names), _what_to_try(supports))
+    half = max(accuracy - interval.low, interval.high - accuracy)
+    right, margin = _in_a_hundred(accuracy), max(1, round(100 * half))
+    first = f"About {right} of 100 new images like these will be answered rightly"
+    sentences = [f"{first}, give or take {margin}."]
+    pairs = most_confused_pairs(confusion)
+    if pairs and pairs[0].num_images >= FEWEST_MISTAKES:
+        true, answered = pairs[0].true_class, pairs[0].predicted_class
+        back = int(confusion[answered, true])
+        also = f", {back} the other way round" if back else ""
+        sentences.append(
+            f"The most frequent mistake: {class_names[true]} is taken for {class_names[answered]} "
+            f"({pairs[0].num_images} of {supports[true]}{also})."
+        )
+    if interval.high - interval.low > WIDE:
+        sentences.append(
+            f"{num_images} images are few to tell this by: more test images make it surer."
+        )
+    return tuple(sentences)
+
+
+def _nothing_learned(confusion: NDArray[np.int64], class_names: Sequence[str]) -> str:
+    answered = confusion.sum(axis=0)
+    most = int(answered.argmax())
+    if answered[most] >= ONE_SIDED * confusion.sum():
+        return f"It has learned nothing: it nearly always answers {class_names[most]}."
+    usual = class_names[int(confusion.sum(axis=1).argmax())]
+    return f"It cannot be told from guessing: always answering {usual} would be as good."
+
+
+def _what_to_try(supports: NDArray[np.int64]) -> str:
+    """Name what helps, by the facts."""
+    advice = ["more images of each class", "a pretrained network (leave --arch out)", "more time"]
+    if supports.max() > 3 * max(1, supports.min()):
+        advice.insert(1, "--class-weight balanced, since some classes are rare")
+    return f"Try {', '.join(advice[:-1])}, or {advice[-1]}; and check the labels."
+
+
+def _in_a_hundred(share: float) -> str:
+    """Return a share of 100; one that is not 1 never becomes 100."""
+    rounded = round(100 * share)
+    return f"{math.floor(1000 * share) / 10}" if rounded == 100 and share < 1 else str(rounded)

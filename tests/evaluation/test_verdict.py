@@ -1,0 +1,59 @@
+"""What is said in words follows from the figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgclf.evaluation.verdict import verdict
+
+NAMES = ["cat", "dog", "owl"]
+
+
+def told(confusion: Any) -> tuple[str, ...]:
+    """Return the verdict on a confusion matrix."""
+    counts = np.array(confusion)
+    return verdict(counts, NAMES[: len(counts)])
+
+
+def test_a_good_classifier_is_told_by_images_in_a_hundred() -> None:
+    """The figure, its uncertainty, and the most frequent mistake with its direction."""
+    first, mistake = told([[145, 5], [1, 149]])
+    assert first.startswith("About 98 of 100 new images like these will be answered rightly, ")
+    assert "give or take 2" in first
+    assert mistake.endswith("cat is taken for dog (5 of 150, 1 the other way round).")
+
+
+def test_accidents_are_no_mistakes_worth_a_sentence() -> None:
+    """One or two mistakes of a kind are left to the matrix; all right is 100 of 100."""
+    assert len(told([[149, 1], [2, 148]])) == 1
+    assert "About 100 of 100" in told([[200, 0], [0, 200]])[0]
+    assert "About 99.7 of 100" in told([[199, 1], [0, 200]])[0]
+
+
+def test_few_images_are_said_to_be_few() -> None:
+    """Where the interval is wide, the last sentence asks for more test images."""
+    assert "more test images" in told([[10, 1], [1, 10]])[-1]
+
+
+def test_who_has_learned_nothing_hears_what_to_try() -> None:
+    """One answer to everything, or no better than guessing: said plainly, with the way out."""
+    first, advice = told([[50, 0], [48, 2]])
+    assert first == "It has learned nothing: it nearly always answers cat."
+    assert "pretrained network" in advice
+    first, _ = told([[26, 24], [25, 25]])
+    assert first.startswith("It cannot be told from guessing")
+    _, advice = told([[95, 0, 0], [3, 0, 0], [2, 0, 0]])
+    assert "--class-weight balanced" in advice
+
+
+@given(st.lists(st.integers(0, 40), min_size=9, max_size=9).filter(any))
+@settings(max_examples=60, deadline=None)
+def test_every_matrix_has_a_verdict(counts: list[int]) -> None:
+    """Whatever the figures are, there are one to three sentences that end in a full stop."""
+    sentences = told(np.reshape(counts, (3, 3)))
+    assert 1 <= len(sentences) <= 3
+    assert all(sentence.endswith(".") for sentence in sentences)
