@@ -149,9 +149,9 @@ def print_verdict(console: Console, evaluation: Evaluation) -> None:
     from imgclf.evaluation.verdict import verdict  # heavy
 
     first, *others = verdict(evaluation.metrics.confusion, evaluation.class_names)
-    print_line(console, first, style="bold")
-    for sentence in others:
-        print_line(console, sentence)
+    console.print(f"[bold]{escape(first)}[/]", highlight=False)
+    if others:
+        console.print(escape(" ".join(others)), highlight=False)
     console.print()
 
 
