@@ -172,6 +172,9 @@ def test_the_example_goes_the_whole_way(
     )  # fmt: skip
     best = json.loads((study / "best.json").read_text(encoding="utf-8"))
     assert set(best["settings"]["options"]) >= {"filters", "pooling"}
-    # Without the package: told what to install, and everything that needs no network still works.
+    # Without the package: LiteRT answers all the same; Keras' network is told what to install.
     assert "my_net (my-net 0.1.0)" in imgclf_command("info", bundle).stdout
-    assert "pip install my-net" in imgclf_command("predict", bundle, two_classes / "dark").stderr
+    images = two_classes / "dark"
+    assert imgclf_command("predict", bundle, images).returncode == 0
+    refused = imgclf_command("predict", bundle, images, "--engine", "keras")
+    assert "pip install my-net" in refused.stderr
