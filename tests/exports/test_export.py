@@ -132,7 +132,10 @@ def test_others_can_read_what_an_export_is(classifier: Classifier, tmp_path: Pat
     import onnx
 
     imgclf.export(classifier, tmp_path / "pets.tflite")
-    assert (tmp_path / "labels.txt").read_text(encoding="utf-8").splitlines() == ["dark", "light"]
+    assert (tmp_path / "pets.labels.txt").read_text(encoding="utf-8").splitlines() == [
+        "dark",
+        "light",
+    ]
     with zipfile.ZipFile(tmp_path / "pets.tflite") as archive:
         told = json.loads(archive.read("metadata.json"))
     assert told["names"] == {"0": "dark", "1": "light"}
@@ -232,3 +235,24 @@ def test_the_runner_knows_nothing_of_imgclf(classifier: Classifier, tmp_path: Pa
     )
     subprocess.run([sys.executable, "-I", "-c", script], check=True)
     assert np.load(tmp_path / "out.npy").shape == (3, 2)
+
+
+def test_an_export_replaces_nothing_but_an_export(classifier: Classifier, tmp_path: Path) -> None:
+    """Folders and files that somebody else has put there stay, and are named."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "cat.jpg").write_bytes(b"a cat")
+    with pytest.raises(WriteError, match="holds something else"):
+        imgclf.export(classifier, photos, format="savedmodel")
+    (tmp_path / "pets.tflite").mkdir()
+    with pytest.raises(WriteError, match="holds something else"):
+        imgclf.export(classifier, tmp_path / "pets.tflite")
+    (tmp_path / "model").write_text("mine")
+    with pytest.raises(WriteError, match="is a file"):
+        imgclf.export(classifier, tmp_path / "model", format="savedmodel")
+    (tmp_path / "export.json").write_text('{"mine": 1}')
+    with pytest.raises(WriteError, match="no record of exports"):
+        imgclf.export(classifier, tmp_path / "x.tflite")
+    assert (photos / "cat.jpg").read_bytes() == b"a cat"
+    assert (tmp_path / "export.json").read_text() == '{"mine": 1}'
+    assert not (tmp_path / "x.tflite").exists()

@@ -10,6 +10,7 @@ import numpy as np
 
 from imgclf.engines.litert import LiteRtNetwork
 from imgclf.errors import EngineError, in_one_line
+from imgclf.machine.memory import release_memory
 from imgclf.machine.startup import silenced_logger, silenced_stderr
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def convert_to_litert(
             f"The network {model.name!r} cannot be converted for LiteRT ({in_one_line(error)})."
         ) from error
     _prove(model, frozen, content, compared=configure is None)
+    del frozen, converter
+    release_memory()
     return content
 
 

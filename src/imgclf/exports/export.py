@@ -87,6 +87,8 @@ def export(
         target = target.with_name(target.name + spec.suffix)
     if not target.parent.is_dir():
         raise WriteError(f"The folder {target.parent} does not exist: make it first.")
+    _require_room(target, is_folder=not spec.suffix)
+    _read_record(target)
     name, way = cast("FormatName", format), cast("Quantization", quantize)
     known = images if isinstance(images, ProofImages) else proof_images(classifier, images)
     folder = calibrate_on
@@ -107,6 +109,18 @@ def export(
     except OSError as error:
         raise WriteError(f"{target} cannot be written ({error.strerror}).") from error
     return proof
+
+
+def _require_room(target: Path, *, is_folder: bool) -> None:
+    """Refuse to replace anything but an earlier export of the same kind."""
+    if target.is_dir() and not (is_folder and _is_saved_model(target)):
+        raise WriteError(f"{target} is a folder that holds something else: give another place.")
+    if is_folder and target.is_file():
+        raise WriteError(f"{target} is a file: give the place of a new folder.")
+
+
+def _is_saved_model(folder: Path) -> bool:
+    return (folder / "saved_model.pb").is_file() or not any(folder.iterdir())
 
 
 def _write(
@@ -216,14 +230,23 @@ def _move(made: Path, target: Path) -> None:
 
 
 def _record(target: Path, proof: Proof, remarks: dict[str, Any]) -> None:
+    known = {**_read_record(target), target.name: {**proof.as_dict(), **remarks}}
+    text = json.dumps(known, indent=1, ensure_ascii=False)
+    write_text_atomically(target.with_name(RECORD_NAME), text + "\n")
+
+
+def _read_record(target: Path) -> dict[str, Any]:
+    """Read the record of earlier exports; a file of somebody else's is not touched."""
     place = target.with_name(RECORD_NAME)
+    if not place.exists():
+        return {}
     try:
         known = json.loads(place.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        known = {}
-    known = known if isinstance(known, dict) else {}
-    known[target.name] = {**proof.as_dict(), **remarks}
-    write_text_atomically(place, json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+        if all("agreement" in one for one in known.values()):
+            return cast("dict[str, Any]", known)
+    except (OSError, ValueError, AttributeError, TypeError):
+        pass
+    raise WriteError(f"{place} is no record of exports: move it, or export into another folder.")
 
 
 def _source_sha256(record: ClassifierRecord) -> str:

@@ -29,10 +29,10 @@ def write_keras(record: ClassifierRecord, target: Path, metadata: Mapping[str, A
     Args:
         record: The classifier.
         target: The file.
-        metadata: Of `metadata_of`; it lies beside the file, as ``NAME.json``.
+        metadata: Of `metadata_of`; it lies beside the file, as ``NAME.keras.json``.
     """
     _with_stock_initializers(export_model(record)).save(target)
-    write_text_atomically(target.with_suffix(".json"), _text(metadata))
+    write_text_atomically(target.with_name(f"{target.name}.json"), _text(metadata))
 
 
 def write_saved_model(record: ClassifierRecord, target: Path, metadata: Mapping[str, Any]) -> None:

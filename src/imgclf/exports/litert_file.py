@@ -35,7 +35,7 @@ def write_litert(
     calibration: NDArray[np.uint8],
     metadata: Mapping[str, Any],
 ) -> None:
-    """Write the file, and ``labels.txt`` with a class a line beside it.
+    """Write the file, and ``NAME.labels.txt`` with a class a line beside it.
 
     Args:
         record: The classifier.
@@ -57,7 +57,7 @@ def write_litert(
         ):
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
     write_atomically(target, content + packed.getvalue())
-    write_text_atomically(target.with_name(LABELS_NAME), _labels(record))
+    write_text_atomically(target.with_suffix(f".{LABELS_NAME}"), _labels(record))
 
 
 def convert_export(

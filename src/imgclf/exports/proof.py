@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgclf.errors import ExportError, in_one_line
+from imgclf.errors import ExportError
 from imgclf.figures.intervals import Interval, wilson_interval
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = ["Proof", "ProofImages", "prove"]
 
 RUNNER = Path(__file__).with_name("runner.py")
 MOST_WAIT_S = 1800.0
+"""Seconds after which an export is taken for one that hangs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,28 +119,11 @@ def prove(
     with tempfile.TemporaryDirectory() as folder:
         pixels_file, output_file = Path(folder) / "pixels.npy", Path(folder) / "output.npy"
         np.save(pixels_file, images.pixels)
-        # -I: nothing of the current folder, and nothing of imgclf, is in the way.
-        done = subprocess.run(  # noqa: S603 - our own interpreter and our own program
-            [
-                sys.executable,
-                "-P",
-                "-I",
-                str(RUNNER),
-                name,
-                str(path),
-                str(pixels_file),
-                str(output_file),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=MOST_WAIT_S,
-        )
+        done = _run_apart(name, path, pixels_file, output_file)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["it ended without a message"]
             raise ExportError(
-                f"The export as {name} does not run in its own runtime "
-                f"({in_one_line(RuntimeError(lines[-1]))})."
+                f"The export as {name} does not run in its own runtime ({lines[-1][:300]})."
             )
         measured = json.loads(done.stdout.strip().splitlines()[-1])
         found = finish(np.load(output_file).astype(np.float64))
@@ -167,3 +151,21 @@ def prove(
         size_bytes=size_bytes,
         **measured,
     )
+
+
+def _run_apart(name: FormatName, *paths: Path) -> subprocess.CompletedProcess[str]:
+    """Run the export in a process that imports nothing of the current folder."""
+    try:
+        return subprocess.run(  # noqa: S603 - our own interpreter and our own program
+            [sys.executable, "-P", "-I", str(RUNNER), name, *map(str, paths)],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=MOST_WAIT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ExportError(
+            f"The export as {name} did not answer the images within {MOST_WAIT_S:.0f} s."
+        ) from error
