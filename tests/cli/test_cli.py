@@ -365,6 +365,10 @@ def test_a_run_folder_stands_for_its_classifier(
     (runs / name).symlink_to(run_dir, target_is_directory=True)
     (runs / "last").write_text(f"{name}\n")  # As on a system without links.
     assert imgclf_command("predict", runs / "last", image, "--json").stdout == expected
+    again = imgclf_command(
+        "train", two_classes, "--from", run_dir, "--epochs", "1", "--run-dir", tmp_path / "again"
+    )
+    assert again.returncode == 0, again.stderr
     (runs / "last").write_text("../elsewhere\n")
     assert imgclf_command("predict", runs / "last", image).returncode == 1
 

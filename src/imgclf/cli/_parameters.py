@@ -68,8 +68,10 @@ EngineOption = Annotated[
 ]
 
 
-def find_classifier(path: Path) -> Path:
-    """Return the classifier's file of a run folder; any other path as it is."""
+def find_classifier(path: Path | None) -> Path | None:
+    """Return the classifier's file of a run folder; any other path, and none, as it is."""
+    if path is None:
+        return None
     folder = follow_newest(path)
     inside = folder / BUNDLE_NAME
     return inside if folder.is_dir() and inside.is_file() else path

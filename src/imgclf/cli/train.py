@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imgclf.cli._console import ScanBar, error_console
-from imgclf.cli._parameters import JsonFlag, parse_architecture_file, require_path
+from imgclf.cli._parameters import (
+    JsonFlag,
+    find_classifier,
+    parse_architecture_file,
+    require_path,
+)
 from imgclf.cli._settings import (
     COMMON,
     RETRAINING,
@@ -61,8 +66,9 @@ def train(
             "--start-from",
             "--from",
             metavar="FILE",
-            help="Start from this classifier.",
+            help="Start from this classifier, or the folder of its run.",
             rich_help_panel=RETRAINING,
+            callback=find_classifier,
         ),
     ] = None,
     resume: Annotated[
