@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import copy
 import hashlib
 import io
 import json
@@ -190,7 +191,7 @@ def manifest_values(rng: random.Random, original: Original) -> bytes:
         try:
             for key in path:
                 inner = inner[key]
-            inner[last] = rng.choice(NASTY)
+            inner[last] = copy.deepcopy(rng.choice(NASTY))
         except (KeyError, IndexError, TypeError):
             continue  # The first change has taken the place of the second.
     return consistent(original, {}, manifest) if isinstance(manifest, dict) else b""
@@ -206,7 +207,7 @@ def manifest_keys(rng: random.Random, original: Original) -> bytes:
     if kind == 0:
         record.pop(key, None)
     elif kind == 1:
-        record[str(rng.choice(NASTY))] = rng.choice(NASTY)
+        record[str(rng.choice(NASTY))] = copy.deepcopy(rng.choice(NASTY))
     content = consistent(original, {}, manifest)
     if kind < 2:
         return content
@@ -441,12 +442,13 @@ def judge(path: Path, noise: np.ndarray, answers: np.ndarray, engine: str) -> di
     from PIL import Image
 
     import imgclf
+    from imgclf.machine.plain_text import is_plain_text
 
     try:
         classifier = imgclf.load(path, engine=engine)  # type: ignore[arg-type]
     except (imgclf.BundleError, imgclf.DataNotFoundError) as error:
         text = str(error)
-        return {"outcome": "refused", "good": text.isprintable() and len(text) < 6_000}
+        return {"outcome": "refused", "good": is_plain_text(text) and len(text) < 6_000}
     except BaseException as error:  # noqa: BLE001 - what else there is, is what is looked for
         return {"outcome": f"{type(error).__name__}: {error}"[:300], "good": False}
     try:

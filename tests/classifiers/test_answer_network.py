@@ -136,6 +136,7 @@ def other_network(side: int, num_classes: int) -> bytes:
         (other_network(32, 2), "turns images"),
         (other_network(24, 3), "turns images"),
         (other_network(24, 2), "is damaged"),
+        (other_network(24, 2).replace(b"image", b"\x95mage"), "cannot be run by LiteRT"),
     ],
 )
 def test_a_network_that_is_not_the_classifiers_is_refused(

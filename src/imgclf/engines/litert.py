@@ -66,12 +66,10 @@ class LiteRtNetwork:
         self._process = os.getpid()
         try:
             self._interpreter = self._make()
-        except (ValueError, RuntimeError, MemoryError) as error:
+            inputs = self._interpreter.get_input_details()
+            outputs = self._interpreter.get_output_details()
+        except (ValueError, RuntimeError, MemoryError) as error:  # also names that are no text
             raise _foreign(in_one_line(error)) from error
-        inputs, outputs = (
-            self._interpreter.get_input_details(),
-            self._interpreter.get_output_details(),
-        )
         if [(one["dtype"], len(one["shape"])) for one in inputs] != [(np.uint8, 4)]:
             raise _foreign("it does not read a batch of uint8 images")
         if not outputs or any(one["dtype"] != np.float32 for one in outputs):
