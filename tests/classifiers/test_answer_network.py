@@ -226,3 +226,15 @@ def test_a_network_that_litert_does_not_know_stays_with_keras(
     assert again.engine == "keras"
     pixels = np.zeros((1, 24, 24, 3), np.uint8)
     np.testing.assert_allclose(again.predict_pixels([pixels]), clf.predict_pixels([pixels]))
+
+
+def test_a_heat_map_brings_no_notes_of_tensorflow(bundle: Path) -> None:
+    """TensorFlow is imported when it is first needed, and prints nothing then either."""
+    script = (
+        f"import imgclf, numpy; clf = imgclf.load({str(bundle)!r})\n"
+        "clf.explain(numpy.zeros((24, 24, 3), numpy.uint8)); clf.to_bytes()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -28,6 +28,7 @@ from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.pixels.sources import as_missing, decode_sources, expand_sources, path_of
 from imgclf.engines.litert import LiteRtNetwork
 from imgclf.errors import ArgumentError, EngineError, ImageError
+from imgclf.machine.startup import without_notes
 from imgclf.zoo.builder import origin_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgclf.classifiers.bundle import CalibrationRecord, DataRecord, Figures
-    from imgclf.classifiers.explanation import Explanation
+
+    with without_notes():
+        from imgclf.classifiers.explanation import Explanation
     from imgclf.data.batches.dataset import Batches
 
 _logger = logging.getLogger(__name__)
@@ -140,7 +143,9 @@ class Classifier:
                 probabilities.
         """
         from imgclf.classifiers.heads import require_network
-        from imgclf.classifiers.inference import make_engine
+
+        with without_notes():
+            from imgclf.classifiers.inference import make_engine
         from imgclf.data.batches.dataset import Batches
 
         require_network(model)
@@ -177,7 +182,8 @@ class Classifier:
         classifier = cls.__new__(cls)
         classifier._record = record  # noqa: SLF001 - its own
         if engine is None:
-            from imgclf.classifiers.inference import make_engine
+            with without_notes():
+                from imgclf.classifiers.inference import make_engine
 
             engine = make_engine(record.model, record.policy, mirrored=record.mirrored)
         classifier._engine = engine  # noqa: SLF001 - its own
@@ -194,7 +200,8 @@ class Classifier:
         """
         if self._engine.name == "litert":
             return self
-        from imgclf.classifiers.answer_network import convert_answers
+        with without_notes():
+            from imgclf.classifiers.answer_network import convert_answers
         from imgclf.engines.fingerprint import network_fingerprint
 
         record = self._record
@@ -414,7 +421,8 @@ class Classifier:
         Example:
             >>> clf.explain("new.jpg").overlay().save("why.png")            # doctest: +SKIP
         """
-        from imgclf.classifiers.explanation import Explanation
+        with without_notes():
+            from imgclf.classifiers.explanation import Explanation
 
         if label is not None and label not in self.class_names:
             raise ArgumentError(f"label={label!r} is no class: give one of {self.class_names}.")
@@ -442,7 +450,8 @@ class Classifier:
         Returns:
             float32 ``(batch, height, width)``, 0 to 1, and how they were made; see `Explanation`.
         """
-        from imgclf.classifiers.explanation import grad_cam, occlusion
+        with without_notes():
+            from imgclf.classifiers.explanation import grad_cam, occlusion
 
         maps = grad_cam(self.model, self.policy, pixels, classes)
         if maps is not None:
@@ -554,7 +563,8 @@ class Classifier:
         Example:
             >>> clf.save("pets.imgclf")                                     # doctest: +SKIP
         """
-        from imgclf.classifiers.packer import pack
+        with without_notes():
+            from imgclf.classifiers.packer import pack
 
         return pack(self.record, path)
 

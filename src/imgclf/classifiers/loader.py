@@ -26,6 +26,7 @@ from imgclf.errors import (
     PluginError,
     UnknownArchitectureError,
 )
+from imgclf.machine.startup import without_notes
 from imgclf.zoo.builder import rebuild_model
 from imgclf.zoo.registry import installed_version, load_architecture
 
@@ -178,7 +179,8 @@ def _litert_engine(
 
 
 def _keras_engine(model: keras.Model, manifest: Manifest) -> Engine:
-    from imgclf.classifiers.inference import make_engine
+    with without_notes():
+        from imgclf.classifiers.inference import make_engine
 
     return make_engine(model, manifest.input.to_policy(), mirrored=manifest.mirrored)
 
