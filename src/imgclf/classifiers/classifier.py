@@ -392,14 +392,39 @@ class Classifier:
     def _predict(self, sources: Sequence[Source], on_error: OnError, threshold: float) -> list[Any]:
         """Classify single images."""
         kept: list[int] = []
-        rows, familiarities = self.judge_pixels(
+        judged = self.judge_pixels(
             decode_sources(sources, self.policy, kept, strict=on_error == "raise")
         )
-        known = familiarities if familiarities is not None else [None] * len(rows)
+        paths = [path_of(sources[place]) for place in kept]
         found: list[Prediction | None] = [None] * len(sources)
-        for place, row, familiarity in zip(kept, rows, known, strict=True):
-            found[place] = self._prediction(path_of(sources[place]), row, threshold, familiarity)
+        for place, prediction in zip(
+            kept, self._predictions(paths, threshold, *judged), strict=True
+        ):
+            found[place] = prediction
         return found if on_error == "none" else [item for item in found if item is not None]
+
+    def predict_decoded(
+        self,
+        pixels: NDArray[np.uint8],
+        paths: Sequence[str | None],
+        *,
+        min_precision: float | None = None,
+    ) -> list[Prediction]:
+        """Classify images that are already decoded and resized, as `predict` does from there on.
+
+        Args:
+            pixels: uint8 ``(batch, height, width, channels)``, as for `predict_pixels`.
+            paths: ``(batch,)``, the path of each for its prediction, or None.
+            min_precision: As for `predict`.
+
+        Returns:
+            One prediction for each image, in order.
+
+        Raises:
+            ArgumentError: `min_precision` cannot be reached.
+        """
+        threshold = 0.0 if min_precision is None else self.threshold(min_precision)
+        return self._predictions(paths, threshold, *self.judge_pixels([pixels]))
 
     def explain(self, image: Source, *, label: str | None = None) -> Explanation:
         """Show which parts of an image spoke for a class.
@@ -596,6 +621,19 @@ class Classifier:
             load = functools.partial(load, architecture=origin.architecture.function)
         return load, (self.to_bytes(),)
 
+    def _predictions(
+        self,
+        paths: Sequence[str | None],
+        threshold: float,
+        rows: NDArray[np.float64],
+        familiarities: NDArray[np.float64] | None,
+    ) -> list[Prediction]:
+        known = [None] * len(rows) if familiarities is None else familiarities.tolist()
+        return [
+            self._prediction(path, row, threshold, familiarity)
+            for path, row, familiarity in zip(paths, rows, known, strict=True)
+        ]
+
     def _prediction(
         self,
         path: str | None,
@@ -607,8 +645,7 @@ class Classifier:
         top = float(row[best])
         probabilities = dict(zip(self.class_names, row.tolist(), strict=True))
         label, accepted = self.class_names[best], top >= threshold
-        familiar = None if familiarity is None else float(familiarity)
-        return Prediction(path, label, top, probabilities, accepted, familiar)
+        return Prediction(path, label, top, probabilities, accepted, familiarity)
 
 
 def _on_error(on_error: OnError | None, *, strict: bool) -> OnError:
