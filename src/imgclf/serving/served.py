@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,6 @@ from imgclf.classifiers.lazy_model import LazyModel
 from imgclf.classifiers.loader import load
 from imgclf.errors import BundleError, DataNotFoundError
 from imgclf.machine.memory import release_memory
-from imgclf.serving.engine_pool import with_parallel_answers
 
 if TYPE_CHECKING:
     import keras
@@ -62,9 +61,8 @@ def load_served(name: str, path: Path, concurrency: int) -> Served:
     if stamp is None or read_stamp(path) != stamp:
         raise BundleError(f"The classifier {path} was changed while it was read: try again.")
     if classifier.engine == "litert":
-        network = _network_of_file(path, version)
-        record = replace(classifier.record, network=network)
-        classifier = with_parallel_answers(record, concurrency)
+        classifier = classifier.with_changes(network=_network_of_file(path, version))
+    classifier = classifier.for_calls_at_once(concurrency)
     served = Served(name, path, version, classifier, stamp)
     release_memory()  # What was read, and verified.
     return served
@@ -86,9 +84,7 @@ def serve_object(name: str, classifier: Classifier, concurrency: int) -> Served:
         version = _version_of_file(file)
     else:
         version = _version(classifier.to_bytes())
-    if classifier.engine == "litert" and classifier.record.converted is not None:
-        classifier = with_parallel_answers(classifier.record, concurrency)
-    return Served(name, None, version, classifier)
+    return Served(name, None, version, classifier.for_calls_at_once(concurrency))
 
 
 def read_stamp(path: Path) -> FileStamp | None:
