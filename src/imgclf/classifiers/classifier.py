@@ -17,7 +17,7 @@ import numpy as np
 
 from imgclf.arguments import whole_number
 from imgclf.classifiers.abstention import find_threshold
-from imgclf.classifiers.answers import Engine, FeatureWatch, LiteRtEngine
+from imgclf.classifiers.answers import Engine, EnginePool, FeatureWatch, LiteRtEngine
 from imgclf.classifiers.calibration import apply_temperature
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW, Familiarity
 from imgclf.classifiers.fingerprints import TrainingFingerprints
@@ -214,6 +214,27 @@ class Classifier:
         converted = ConvertedNetwork(content, network_fingerprint(record.model))
         return Classifier.of(replace(record, converted=converted), engine)
 
+    def for_calls_at_once(self, num_calls: int) -> Classifier:
+        """Return this classifier with as many copies of its network, for several threads.
+
+        Load it with ``num_threads=1`` first: one processor for each call answers more calls than
+        all processors for one after the other. Where Keras answers, nothing is copied.
+
+        Args:
+            num_calls: Calls that are answered at a time, from 1 on.
+
+        Returns:
+            The classifier; its answers are the same.
+        """
+        engine, converted = self._engine, self.record.converted
+        if not isinstance(engine, LiteRtEngine) or converted is None:
+            return self
+        others = [
+            LiteRtEngine(LiteRtNetwork(converted.content, num_threads=1))
+            for _ in range(num_calls - 1)
+        ]
+        return Classifier.of(self.record, EnginePool([engine, *others]))
+
     def with_changes(
         self,
         *,
@@ -222,6 +243,7 @@ class Classifier:
         calibration: CalibrationRecord | None = None,
         familiarity: Familiarity | None = None,
         fingerprints: TrainingFingerprints | None = None,
+        network: LazyModel | None = None,
     ) -> Classifier:
         """Return the same network with more that is known of it; None keeps what is known.
 
@@ -231,6 +253,7 @@ class Classifier:
             calibration: Temperature and thresholds.
             familiarity: What training images look like to the network.
             fingerprints: Of the training images.
+            network: The same Keras network, from elsewhere.
 
         Returns:
             The other classifier.
@@ -241,7 +264,7 @@ class Classifier:
         """
         known = {
             "figures": figures, "data": data, "calibration": calibration,
-            "familiarity": familiarity, "fingerprints": fingerprints,
+            "familiarity": familiarity, "fingerprints": fingerprints, "network": network,
         }  # fmt: skip
         changes: dict[str, Any] = {name: part for name, part in known.items() if part is not None}
         return Classifier.of(replace(self._record, **changes), self._engine)

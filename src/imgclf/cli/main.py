@@ -25,6 +25,7 @@ from imgclf.cli import (
     predict,
     relabel,
     report,
+    serve,
     train,
     tune,
     tune_worker,
@@ -66,6 +67,7 @@ app.command("tune-worker")(tune_worker.tune_worker)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
+app.command("serve")(serve.serve)
 app.add_typer(architectures.app, name="architectures")
 app.command("info")(info.info)
 app.add_typer(cache.app, name="cache")

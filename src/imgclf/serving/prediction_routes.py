@@ -13,12 +13,17 @@ from starlette.routing import Route
 from imgclf.classifiers.classifier import Prediction
 from imgclf.data.pixels.decoder import decode
 from imgclf.errors import ArgumentError, ImageError
+from imgclf.serving.limits import Limits
+from imgclf.serving.pixel_budget import stated_pixels
 from imgclf.serving.problems import Problem, image_problem
-from imgclf.serving.service import Service
 from imgclf.serving.served_classifiers import Served
+from imgclf.serving.service import Service
 from imgclf.serving.uploads import Upload, read_uploads
 
-__all__ = ["prediction_routes"]
+PIXELS_OF_A_REQUEST = 4
+"""Pixels of all images of a request, in those that one image may have."""
+
+__all__ = ["classify", "note_answer", "prediction_routes"]
 
 
 def prediction_routes(service: Service) -> list[Route]:
@@ -39,6 +44,7 @@ def prediction_routes(service: Service) -> list[Route]:
         predictions = await service.compute(
             lambda: classify(served, uploads, service, min_precision)
         )
+        note_answer(request, service, served, predictions)
         return JSONResponse(
             {
                 "classifier": served.name,
@@ -67,10 +73,14 @@ def classify(
     Raises:
         Problem: An image cannot be decoded, or the precision cannot be reached.
     """
+    policy, limits = served.classifier.policy, service.limits
+    stated = [stated_pixels(upload.content, limits.max_pixels) for upload in uploads]
+    refuse_pixels(sum(stated), limits)
     pixels, failures = [], []
-    for index, upload in enumerate(uploads):
+    for index, (upload, count) in enumerate(zip(uploads, stated, strict=True)):
         try:
-            pixels.append(decode(upload.content, served.classifier.policy, service.limits.decoding))
+            with service.pixel_budget.taken(count):
+                pixels.append(decode(upload.content, policy, limits.decoding))
         except ImageError as error:
             failures.append((index, upload.name, error))
     if failures:
@@ -86,6 +96,38 @@ def classify(
             accepted="a precision that the classifier has a threshold for",
             remedy=str(error).rstrip("."),
         ) from error
+
+
+def refuse_pixels(pixels: int, limits: Limits) -> None:
+    """Refuse a request whose images would take too long to decode, all in all."""
+    most = PIXELS_OF_A_REQUEST * limits.max_pixels
+    if pixels > most:
+        raise Problem(
+            "too_many_pixels",
+            given=f"images of {pixels:,} pixels in all",
+            accepted=f"at most {most:,} in a request",
+            remedy="send them in several requests",
+        )
+
+
+def note_answer(
+    request: Request, service: Service, served: Served, predictions: Sequence[Prediction]
+) -> None:
+    """Note what was answered, for the metrics and the request's line in the log.
+
+    Args:
+        request: The request.
+        service: Its metrics count.
+        served: What answered.
+        predictions: The answers.
+    """
+    for item in predictions:
+        service.metrics.images.labels(served.name, item.label).inc()
+    request.state.facts = {
+        "classifier": served.name,
+        "version": served.version[:19],
+        "images": len(predictions),
+    }
 
 
 def shortened(prediction: Prediction, top: int | None) -> dict[str, Any]:

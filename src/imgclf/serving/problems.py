@@ -28,6 +28,7 @@ CODES: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "The address does not take this method"),
     "body_time_out": (408, "The request came too slowly"),
     "too_many_bytes": (413, "The request is too large"),
+    "too_many_pixels": (413, "The request has too many pixels"),
     "too_many_files": (413, "The request has too many images"),
     "media_type_not_accepted": (415, "The request is of a type that is not accepted"),
     "image_not_accepted": (422, "An image cannot be decoded"),
@@ -41,7 +42,7 @@ CODES: dict[str, tuple[int, str]] = {
 """Every code: the status of the answer, and its title. The codes are stable."""
 
 
-class Problem(ImgclfError):
+class Problem(ImgclfError):  # noqa: N818 - as RFC 9457 calls it
     """A request that is refused; it becomes the answer.
 
     Attributes:

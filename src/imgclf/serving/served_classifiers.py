@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-from imgclf.classifiers.classifier import Classifier
-from imgclf.classifiers.loader import load
 from imgclf.errors import ArgumentError
 from imgclf.serving.problems import Problem
+from imgclf.serving.served import Served
 
 __all__ = ["Served", "ServedClassifiers"]
-
-_logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A classifier that is served; a reload makes another one.
-
-    Attributes:
-        name: Its name in addresses and answers.
-        path: Its file; None for one that was made in this process.
-        version: ``"sha256:..."`` of the file's bytes.
-        classifier: What answers.
-    """
-
-    name: str
-    path: Path | None
-    version: str
-    classifier: Classifier
 
 
 class ServedClassifiers:
     """The classifiers of a server; iterating gives each `Served`.
+
+    Several threads may ask while another one replaces a classifier: a request keeps what it got.
 
     Args:
         served: The classifiers, of different names.
@@ -49,27 +26,10 @@ class ServedClassifiers:
     def __init__(self, served: Sequence[Served]) -> None:
         if not served:
             raise ArgumentError("There is no classifier to serve: give at least one .imgclf file.")
-        self._served: dict[str, Served] = {}
-        for one in served:
-            other = self._served.get(one.name)
-            if other is not None:
-                raise ArgumentError(
-                    f"{other.path} and {one.path} would both be served as {one.name!r}: give one "
-                    "of them another name, as NAME=PATH."
-                )
-            self._served[one.name] = one
-
-    @classmethod
-    def of_files(cls, paths: Mapping[str, str | os.PathLike[str]]) -> ServedClassifiers:
-        """Load classifiers from files.
-
-        Args:
-            paths: The files, by the names under which they are served.
-
-        Returns:
-            The classifiers.
-        """
-        return cls([load_served(name, Path(path)) for name, path in paths.items()])
+        self._served = {one.name: one for one in served}
+        if len(self._served) < len(served):
+            names = ", ".join(one.name for one in served)
+            raise ArgumentError(f"Two classifiers have the same name ({names}): rename one.")
 
     def __iter__(self) -> Iterator[Served]:
         """Give each classifier, in the order in which they were given."""
@@ -85,7 +45,7 @@ class ServedClassifiers:
         return tuple(self._served)
 
     def get(self, name: str | None) -> Served:
-        """Return a classifier by its name; a request keeps the one that it has got.
+        """Return a classifier by its name.
 
         Args:
             name: The name; None for the only one.
@@ -108,26 +68,17 @@ class ServedClassifiers:
         if name not in self._served:
             raise Problem(
                 "unknown_classifier",
-                given=f"classifier {name!r}",
+                given=f"the classifier {name!r}",
                 accepted=", ".join(self.names),
                 remedy="name one of these",
             )
         return self._served[name]
 
+    def replace(self, served: Served) -> None:
+        """Let another classifier answer from the next request on.
 
-def load_served(name: str, path: Path) -> Served:
-    """Load a classifier from its file.
-
-    Args:
-        name: The name under which it is served.
-        path: The file.
-
-    Returns:
-        The classifier, and the hash of the file that it was read from.
-    """
-    classifier = load(path)
-    return Served(name, path, _version(path.read_bytes()), classifier)
-
-
-def _version(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+        Args:
+            served: The classifier, of a name that is known.
+        """
+        assert served.name in self._served
+        self._served[served.name] = served

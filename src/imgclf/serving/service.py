@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import anyio
-import anyio.to_thread
-
 from imgclf.serving.limits import Limits
+from imgclf.serving.metrics import Metrics
+from imgclf.serving.pixel_budget import PixelBudget
 from imgclf.serving.served_classifiers import ServedClassifiers
 
 __all__ = ["Service"]
@@ -17,20 +19,21 @@ __all__ = ["Service"]
 Result = TypeVar("Result")
 
 
-@dataclass
+@dataclass(eq=False)
 class Service:
-    """What the routes of a server share.
-
-    A request finds it as ``request.app.state.service``.
+    """What the routes of a server share; a request finds it as ``request.app.state.service``.
 
     Attributes:
         classifiers: What answers.
         limits: What it takes at the most.
+        stopping: Whether it answers its last requests; connections are closed after each.
+        metrics: What is counted.
     """
 
     classifiers: ServedClassifiers
     limits: Limits = field(default_factory=Limits)
-    _threads: anyio.CapacityLimiter | None = None
+    stopping: bool = False
+    metrics: Metrics = field(default_factory=Metrics)
 
     async def compute(self, work: Callable[[], Result]) -> Result:
         """Run something that takes time in a thread, when its turn has come.
@@ -41,6 +44,13 @@ class Service:
         Returns:
             What it returned; what it raises is raised.
         """
-        if self._threads is None:
-            self._threads = anyio.CapacityLimiter(self.limits.concurrency)
-        return await anyio.to_thread.run_sync(work, limiter=self._threads)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    @functools.cached_property
+    def pixel_budget(self) -> PixelBudget:
+        """What all threads together may decode at a time."""
+        return PixelBudget(self.limits.pixels_at_a_time)
+
+    @functools.cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.limits.concurrency, thread_name_prefix="imgclf-answers")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from imgclf.serving.json_bodies import read_json
 from imgclf.serving.limits import Limits
 from imgclf.serving.problems import Problem
 
@@ -114,7 +114,7 @@ async def _of_form(request: Request, limits: Limits) -> list[Upload]:
 
 def _of_json(body: bytes) -> list[Upload]:
     try:
-        value = json.loads(body)
+        value = read_json(body)
     except (ValueError, RecursionError) as error:
         raise _bad_json(f"a body that is no JSON ({type(error).__name__})") from error
     items = value.get("images") if isinstance(value, dict) else None
