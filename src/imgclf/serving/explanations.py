@@ -13,13 +13,14 @@ from imgclf.data.pixels.decoder import decode_with_facts
 from imgclf.errors import EngineError, ImageError
 from imgclf.serving.heat_layers import heat_layer, heat_over_photo
 from imgclf.serving.heat_map_process import HeatMapProcess
+from imgclf.serving.pixel_budget import stated_pixels
 from imgclf.serving.problems import Problem, image_problem
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgclf.data.pixels.decoder import DecodedImage
-    from imgclf.serving.served_classifiers import Served
+    from imgclf.serving.served import Served
     from imgclf.serving.service import Service
     from imgclf.serving.uploads import Upload
 
@@ -92,9 +93,11 @@ class Explanations:
             self._asked -= 1
 
     def _decode(self, served: Served, upload: Upload) -> DecodedImage:
-        limits = self._service.limits.decoding
+        service, policy = self._service, served.classifier.policy
+        stated = stated_pixels(upload.content, service.limits.max_pixels)
         try:
-            return decode_with_facts(upload.content, served.classifier.policy, limits)
+            with service.pixel_budget.taken(stated):
+                return decode_with_facts(upload.content, policy, service.limits.decoding)
         except ImageError as error:
             raise image_problem([(0, upload.name, error)], 1) from error
 

@@ -14,6 +14,7 @@ from imgclf.errors import ArgumentError, ImageError, WriteError
 from imgclf.serving.cards import card_of
 from imgclf.serving.collection import Collection
 from imgclf.serving.explanations import Explanations, can_explain
+from imgclf.serving.pixel_budget import stated_pixels
 from imgclf.serving.problems import Problem, image_problem
 from imgclf.serving.trial_page import trial_page
 from imgclf.serving.uploads import Upload, read_uploads
@@ -21,7 +22,7 @@ from imgclf.serving.uploads import Upload, read_uploads
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from imgclf.serving.served_classifiers import Served
+    from imgclf.serving.served import Served
     from imgclf.serving.service import Service
 
 __all__ = ["page_routes"]
@@ -70,6 +71,7 @@ def page_routes(service: Service, collect_dir: Path | None = None) -> list[Route
         return Response(layer.content, media_type="image/png", headers=headers)
 
     async def collect(request: Request) -> Response:
+        _require_own_page(request)
         if collection is None:
             raise Problem(
                 "not_collecting",
@@ -90,6 +92,22 @@ def page_routes(service: Service, collect_dir: Path | None = None) -> list[Route
     ]
 
 
+def _require_own_page(request: Request) -> None:
+    """Refuse what another site's page sends: it would put images into somebody's training data.
+
+    The guard of `imgclf serve` does so for all addresses; whoever mounts the application may have
+    none.
+    """
+    site = request.headers.get("sec-fetch-site", "none")
+    if site not in ("none", "same-origin"):
+        raise Problem(
+            "foreign_origin",
+            given=f"an image to keep from a page of another site ({site})",
+            accepted="images from this server's own page, and from programs",
+            remedy="send it from there",
+        )
+
+
 async def _single_upload(request: Request, service: Service) -> Upload:
     uploads = await read_uploads(request, service.limits)
     if len(uploads) > 1:
@@ -105,11 +123,12 @@ async def _single_upload(request: Request, service: Service) -> Upload:
 def _keep(
     collection: Collection, served: Served, upload: Upload, label: str, service: Service
 ) -> Response:
-    classifier, limits = served.classifier, service.limits.decoding
+    classifier, limits = served.classifier, service.limits
     try:
-        kept = collection.keep(
-            upload.content, label, classifier.class_names, classifier.policy, limits
-        )
+        with service.pixel_budget.taken(stated_pixels(upload.content, limits.max_pixels)):
+            kept = collection.keep(
+                upload.content, label, classifier.class_names, classifier.policy, limits.decoding
+            )
     except ArgumentError as error:
         raise Problem(
             "bad_argument",
