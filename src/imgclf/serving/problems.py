@@ -24,6 +24,7 @@ CODES: dict[str, tuple[int, str]] = {
     "foreign_origin": (403, "The request comes from another site's page"),
     "not_found": (404, "There is nothing at this address"),
     "unknown_classifier": (404, "No classifier has this name"),
+    "not_collecting": (404, "The server keeps no images"),
     "method_not_allowed": (405, "The address does not take this method"),
     "body_time_out": (408, "The request came too slowly"),
     "too_many_bytes": (413, "The request is too large"),
@@ -33,8 +34,10 @@ CODES: dict[str, tuple[int, str]] = {
     "image_not_accepted": (422, "An image cannot be decoded"),
     "bug": (500, "The server failed"),
     "engine_failed": (500, "The network could not be run"),
+    "no_heat_maps": (501, "The server can draw no heat maps"),
     "busy": (503, "The server is busy"),
     "stopping": (503, "The server is stopping"),
+    "not_kept": (507, "The image could not be kept"),
 }
 """Every code: the status of the answer, and its title. The codes are stable."""
 
