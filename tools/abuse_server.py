@@ -2,13 +2,13 @@
 
 Usage: python tools/abuse_server.py CLASSIFIER FOLDER... [--mutants 2000] [--clients 8] [--seed 0]
 
-Starts `imgclf serve CLASSIFIER` on this machine and sends it, from several clients at a time, every
-file of the folders, and mutants of them (bytes flipped, cut, doubled, taken from another file); then
-what attacks a server: headers and bodies that come byte by byte, bodies that are too large with and
-without a stated length, wrong types, forms of 10,000 parts, images that become huge, JSON that
-becomes huge. It passes where every answer is a result or a problem document that came in time, where
-the process lives at the end, answers an ordinary image as before, and took no more memory than it
-said when it started. The same seed makes the same mutants.
+Starts `imgclf serve CLASSIFIER` on this machine and sends it, from several clients at a time,
+every file of the folders, and mutants of them (bytes flipped, cut, doubled, taken from another
+file); then what attacks a server: headers and bodies that come byte by byte, bodies that are too
+large with and without a stated length, wrong types, forms of 10,000 parts, images that become huge,
+JSON that becomes huge. It passes where every answer is a result or a problem document that came in
+time, where the process lives at the end, answers an ordinary image as before, and took no more
+memory than it said when it started. The same seed makes the same mutants.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from PIL import Image
 COMMAND = "from imgclf.cli.main import run; run()"
 ANSWER_WITHIN_S = 60.0
 HEADER_TIMEOUT_S, BODY_TIMEOUT_S = 3.0, 4.0
+OPTIONS = ("--port", "0", "--max-mib", "16", "--header-timeout", "3", "--body-timeout", "4")
 MIB = 1024**2
 BOUNDARY = "----abuse"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -71,8 +72,7 @@ class Tally:
 def start_server(classifier: str) -> Server:
     """Start the server, and wait until it answers."""
     process = subprocess.Popen(  # noqa: S603 - this very package
-        [sys.executable, "-c", COMMAND, "serve", classifier, "--port", "0", "--max-mib", "16"]
-        + ["--header-timeout", str(HEADER_TIMEOUT_S), "--body-timeout", str(BODY_TIMEOUT_S)],
+        [sys.executable, "-c", COMMAND, "serve", classifier, *OPTIONS],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -163,7 +163,7 @@ def png_of_zeros(width: int, height: int, colour: int = 6, channels: int = 4) ->
 
 
 def large_images() -> dict[str, bytes]:
-    """Make images of nearly as many pixels as are accepted, in the formats that take most memory."""
+    """Make images of nearly as many pixels as are accepted, in the costliest formats."""
     images = {"RGBA.png": png_of_zeros(7000, 7100)}
     for mode, kind, options in (
         ("RGB", "JPEG", {"progressive": True, "quality": 30}),

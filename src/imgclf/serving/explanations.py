@@ -94,7 +94,8 @@ class Explanations:
     def _decode(self, served: Served, upload: Upload) -> DecodedImage:
         limits = self._service.limits.decoding
         try:
-            return decode_with_facts(upload.content, served.classifier.policy, limits)
+            with self._service.room_for(upload.content):
+                return decode_with_facts(upload.content, served.classifier.policy, limits)
         except ImageError as error:
             raise image_problem([(0, upload.name, error)], 1) from error
 

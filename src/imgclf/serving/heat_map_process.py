@@ -41,9 +41,7 @@ class HeatMapProcess:
         kept_s: After how long without work the process ends.
     """
 
-    def __init__(
-        self, longest_wait_s: float = LONGEST_WAIT_S, kept_s: float = KEPT_S
-    ) -> None:
+    def __init__(self, longest_wait_s: float = LONGEST_WAIT_S, kept_s: float = KEPT_S) -> None:
         self.longest_wait_s = longest_wait_s
         self.kept_s = kept_s
         self._lock = threading.Lock()
@@ -114,7 +112,10 @@ class HeatMapProcess:
                 [sys.executable, "-m", MODULE],
                 stdin=subprocess.PIPE,  # It ends with the server, however that ends.
                 stdout=subprocess.PIPE,
-                env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},  # All memory of a GPU is too much.
+                env={
+                    **os.environ,
+                    "CUDA_VISIBLE_DEVICES": "-1",
+                },  # All memory of a GPU is too much.
             )
         return self._process
 

@@ -67,7 +67,9 @@ def main() -> None:
             _answer(answers, {"method": method}, maps[0].astype(np.float32).tobytes())
 
 
-def _read_pixels(stream: IO[bytes], shape: list[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _read_pixels(
+    stream: IO[bytes], shape: list[int]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     height, width, channels = shape
     content = stream.read(height * width * channels)
     return np.frombuffer(content, np.uint8).reshape(height, width, channels)

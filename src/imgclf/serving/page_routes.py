@@ -107,9 +107,10 @@ def _keep(
 ) -> Response:
     classifier, limits = served.classifier, service.limits.decoding
     try:
-        kept = collection.keep(
-            upload.content, label, classifier.class_names, classifier.policy, limits
-        )
+        with service.room_for(upload.content):
+            kept = collection.keep(
+                upload.content, label, classifier.class_names, classifier.policy, limits
+            )
     except ArgumentError as error:
         raise Problem(
             "bad_argument",

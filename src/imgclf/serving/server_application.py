@@ -22,6 +22,7 @@ from imgclf.serving.inference_protocol import inference_protocol_routes
 from imgclf.serving.limits import Limits
 from imgclf.serving.observation import Observation
 from imgclf.serving.openapi import documentation_routes
+from imgclf.serving.page_routes import page_routes
 from imgclf.serving.prediction_routes import prediction_routes
 from imgclf.serving.problems import Problem, image_problem
 from imgclf.serving.reload import watch_files
@@ -87,6 +88,7 @@ def application(
             *inference_protocol_routes(service),
             *health_routes(service),
             *documentation_routes(limits),
+            *page_routes(service, None if collect_dir is None else Path(collect_dir)),
         ],
         middleware=_middleware(service, host_names, token, request_line),
         exception_handlers={
@@ -96,7 +98,6 @@ def application(
         },
     )
     app.state.service = service
-    app.state.collect_dir = collect_dir
     return app
 
 
