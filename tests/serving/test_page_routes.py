@@ -96,9 +96,7 @@ def test_an_object_without_a_file_has_a_card(client: TestClient) -> None:
     assert card["accuracy"]["num_images"] > 0
 
 
-def test_a_heat_map_lies_over_the_photo(
-    client: TestClient, trained: Any, photo: bytes
-) -> None:
+def test_a_heat_map_lies_over_the_photo(client: TestClient, trained: Any, photo: bytes) -> None:
     """It is that of `explain`, in the photo's proportions, for the class that is asked for."""
     for label in ("light", "dark"):
         answer = client.post(f"/explain?classifier=two&label={label}", content=photo, headers=PNG)

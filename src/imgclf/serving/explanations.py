@@ -13,7 +13,6 @@ from imgclf.data.pixels.decoder import decode_with_facts
 from imgclf.errors import EngineError, ImageError
 from imgclf.serving.heat_layers import heat_layer, heat_over_photo
 from imgclf.serving.heat_map_process import HeatMapProcess
-from imgclf.serving.pixel_budget import stated_pixels
 from imgclf.serving.problems import Problem, image_problem
 
 if TYPE_CHECKING:
@@ -94,9 +93,8 @@ class Explanations:
 
     def _decode(self, served: Served, upload: Upload) -> DecodedImage:
         service, policy = self._service, served.classifier.policy
-        stated = stated_pixels(upload.content, service.limits.max_pixels)
         try:
-            with service.pixel_budget.taken(stated):
+            with service.room_for(upload.content):
                 return decode_with_facts(upload.content, policy, service.limits.decoding)
         except ImageError as error:
             raise image_problem([(0, upload.name, error)], 1) from error

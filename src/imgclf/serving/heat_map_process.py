@@ -113,10 +113,8 @@ class HeatMapProcess:
                 [sys.executable, "-m", MODULE],
                 stdin=subprocess.PIPE,  # It ends with the server, however that ends.
                 stdout=subprocess.PIPE,
-                env={
-                    **os.environ,
-                    "CUDA_VISIBLE_DEVICES": "-1",
-                },  # All memory of a GPU is too much.
+                # TensorFlow would take all memory of a GPU.
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
             )
         return self._process
 

@@ -11,7 +11,7 @@ from imgclf.serving.limits import MIB, Limits
 
 __all__ = ["memory_cap", "resident_bytes"]
 
-BYTES_OF_A_PIXEL = 16
+BYTES_OF_A_PIXEL = 32
 COPIES_OF_A_BODY = 2.2
 BYTES_OF_A_CONNECTION = 160 * 1024
 RELOADED_COPIES = 4

@@ -14,7 +14,6 @@ from imgclf.errors import ArgumentError, ImageError, WriteError
 from imgclf.serving.cards import card_of
 from imgclf.serving.collection import Collection
 from imgclf.serving.explanations import Explanations, can_explain
-from imgclf.serving.pixel_budget import stated_pixels
 from imgclf.serving.problems import Problem, image_problem
 from imgclf.serving.trial_page import trial_page
 from imgclf.serving.uploads import Upload, read_uploads
@@ -123,11 +122,11 @@ async def _single_upload(request: Request, service: Service) -> Upload:
 def _keep(
     collection: Collection, served: Served, upload: Upload, label: str, service: Service
 ) -> Response:
-    classifier, limits = served.classifier, service.limits
+    classifier, limits = served.classifier, service.limits.decoding
     try:
-        with service.pixel_budget.taken(stated_pixels(upload.content, limits.max_pixels)):
+        with service.room_for(upload.content):
             kept = collection.keep(
-                upload.content, label, classifier.class_names, classifier.policy, limits.decoding
+                upload.content, label, classifier.class_names, classifier.policy, limits
             )
     except ArgumentError as error:
         raise Problem(

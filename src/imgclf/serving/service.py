@@ -6,12 +6,13 @@ import asyncio
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from imgclf.serving.limits import Limits
 from imgclf.serving.metrics import Metrics
-from imgclf.serving.pixel_budget import PixelBudget
+from imgclf.serving.pixel_budget import PixelBudget, stated_pixels
 from imgclf.serving.served_classifiers import ServedClassifiers
 
 __all__ = ["Service"]
@@ -45,6 +46,14 @@ class Service:
             What it returned; what it raises is raised.
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def room_for(self, content: bytes) -> AbstractContextManager[None]:
+        """Wait until there is room to decode an image, and keep it; for a thread of `compute`.
+
+        Args:
+            content: The image's file.
+        """
+        return self.pixel_budget.taken(stated_pixels(content, self.limits.max_pixels))
 
     @functools.cached_property
     def pixel_budget(self) -> PixelBudget:
