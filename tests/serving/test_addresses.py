@@ -281,8 +281,9 @@ def test_tritons_client_gets_the_same_answers(
     expected = classifier.predict(photos)
     rows = [list(one.probabilities.values()) for one in expected]
     np.testing.assert_array_equal(answer.as_numpy("probabilities"), rows)
-    labels = [str(text, "utf-8") if isinstance(text, bytes) else text for text in answer.as_numpy("label")]  # fmt: skip
-    assert labels == [one.label for one in expected]
+    labels = answer.as_numpy("label").tolist()
+    texts = [text.decode() if isinstance(text, bytes) else text for text in labels]
+    assert texts == [one.label for one in expected]
     np.testing.assert_array_equal(
         answer.as_numpy("familiarity"), [one.familiarity for one in expected]
     )
