@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -56,6 +55,7 @@ class Admission:
             await problem.response()(scope, body.receive, answer.send)
             return
         self._admitted += 1
+        self._buffer.announce(body)
         try:
             await self._app(scope, body.receive, answer.send)
         finally:
@@ -74,17 +74,38 @@ def busy(given: str) -> Problem:
     )
 
 
-@dataclass
 class _Buffer:
-    """The bytes of all bodies that are in memory."""
+    """The bytes of all bodies that are in memory; a client waits where there is no room.
 
-    most: int
-    used: int = 0
+    The oldest of those that are still coming never waits, so that one of them always goes on: at
+    most one body more than agreed is in memory.
+    """
 
-    def take(self, count: int) -> None:
-        if self.used + count > self.most:
-            raise busy(f"{self.used:,} bytes of other requests in memory")
-        self.used += count
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._used = 0
+        self._coming: dict[_Body, None] = {}  # in their order
+        self._changed = asyncio.Event()
+
+    def announce(self, body: _Body) -> None:
+        self._coming[body] = None
+
+    async def take(self, body: _Body, count: int) -> None:
+        while self._used + count > self._most and next(iter(self._coming)) is not body:
+            await self._changed.wait()
+        self._used += count
+
+    def complete(self, body: _Body) -> None:
+        self._coming.pop(body, None)
+        self._wake()
+
+    def give_back(self, body: _Body, count: int) -> None:
+        self._used -= count
+        self.complete(body)
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
 
 class _Body:
@@ -130,8 +151,10 @@ class _Body:
                 remedy="send fewer or smaller images at a time",
             ) from error
         if message["type"] == "http.request":
-            self._count(len(message.get("body", b"")))
+            await self._count(len(message.get("body", b"")))
             self.is_complete = not message.get("more_body", False)
+        if self.is_complete:
+            self._buffer.complete(self)
         return message
 
     async def discard(self) -> None:
@@ -148,13 +171,18 @@ class _Body:
 
     def release(self) -> None:
         """Count its bytes no longer."""
-        self._buffer.used -= self._held
+        self._buffer.give_back(self, self._held)
         self._held = 0
 
-    def _count(self, count: int) -> None:
+    async def _count(self, count: int) -> None:
+        """Count bytes, when there is room for them; the client is not read from meanwhile."""
         if self._held + count > self._limits.max_bytes:
             raise self._too_large(f"a request of more than {self._limits.max_bytes:,} bytes")
-        self._buffer.take(count)
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                await self._buffer.take(self, count)
+        except TimeoutError as error:
+            raise busy("a request for which there was no room in memory") from error
         self._held += count
 
     def _too_large(self, given: str) -> Problem:

@@ -33,7 +33,7 @@ def memory_cap(pid: int, files: Sequence[Path], limits: Limits) -> int:
     return int(
         resident_bytes(pid)
         + reload
-        + COPIES_OF_A_BODY * limits.max_buffered_bytes
+        + COPIES_OF_A_BODY * (limits.max_buffered_bytes + limits.max_bytes)
         + BYTES_OF_A_PIXEL * limits.pixels_at_a_time
         + limits.concurrency * MOST_BYTES
         + BYTES_OF_A_CONNECTION * limits.max_connections
