@@ -11,7 +11,7 @@ from imgclf.errors import ArgumentError, BundleError, DataNotFoundError
 if TYPE_CHECKING:
     from imgclf.classifiers.bundle import Manifest
     from imgclf.classifiers.classifier import Classifier
-    from imgclf.serving.served_classifiers import Served
+    from imgclf.serving.served import Served
 
 __all__ = ["card_of"]
 

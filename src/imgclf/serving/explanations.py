@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgclf.data.pixels.decoder import DecodedImage
-    from imgclf.serving.served_classifiers import Served
+    from imgclf.serving.served import Served
     from imgclf.serving.service import Service
     from imgclf.serving.uploads import Upload
 
@@ -92,10 +92,10 @@ class Explanations:
             self._asked -= 1
 
     def _decode(self, served: Served, upload: Upload) -> DecodedImage:
-        limits = self._service.limits.decoding
+        service, policy = self._service, served.classifier.policy
         try:
-            with self._service.room_for(upload.content):
-                return decode_with_facts(upload.content, served.classifier.policy, limits)
+            with service.room_for(upload.content):
+                return decode_with_facts(upload.content, policy, service.limits.decoding)
         except ImageError as error:
             raise image_problem([(0, upload.name, error)], 1) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -112,10 +113,8 @@ class HeatMapProcess:
                 [sys.executable, "-m", MODULE],
                 stdin=subprocess.PIPE,  # It ends with the server, however that ends.
                 stdout=subprocess.PIPE,
-                env={
-                    **os.environ,
-                    "CUDA_VISIBLE_DEVICES": "-1",
-                },  # All memory of a GPU is too much.
+                # TensorFlow would take all memory of a GPU.
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
             )
         return self._process
 
@@ -158,7 +157,5 @@ def _exchange(
 
 def _close(stream: IO[bytes] | None) -> None:
     assert stream is not None
-    try:
+    with contextlib.suppress(BrokenPipeError):  # What was written last never arrived.
         stream.close()
-    except BrokenPipeError:  # What was written last never arrived.
-        pass

@@ -21,9 +21,14 @@ from imgclf.errors import in_one_line
 from imgclf.machine.startup import prepare_tensorflow
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from imgclf.classifiers.classifier import Classifier
 
 __all__ = ["Request", "main"]
+
+MOST_LOADED = 4
+"""Classifiers that are kept in memory."""
 
 
 class Request(TypedDict):
@@ -48,17 +53,12 @@ def main() -> None:
     prepare_tensorflow()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # Whatever a library prints is no answer.
-    classifier: Classifier | None = None
-    version = ""
+    loaded: dict[str, Classifier] = {}
     while line := sys.stdin.buffer.readline():
         request: Request = json.loads(line)
         pixels = _read_pixels(sys.stdin.buffer, request["shape"])
         try:
-            if classifier is None or version != request["version"]:
-                from imgclf.classifiers.loader import load
-
-                classifier, version = load(request["path"]), request["version"]
-            maps, method = classifier.draw_heatmaps(
+            maps, method = _classifier(request, loaded).draw_heatmaps(
                 pixels[np.newaxis], np.array([request["class_index"]])
             )
         except Exception as error:  # noqa: BLE001 - told to the server, which goes on
@@ -67,9 +67,18 @@ def main() -> None:
             _answer(answers, {"method": method}, maps[0].astype(np.float32).tobytes())
 
 
-def _read_pixels(
-    stream: IO[bytes], shape: list[int]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _classifier(request: Request, loaded: dict[str, Classifier]) -> Classifier:
+    version = request["version"]
+    if version not in loaded:
+        from imgclf.classifiers.loader import load
+
+        if len(loaded) >= MOST_LOADED:
+            loaded.clear()
+        loaded[version] = load(request["path"])
+    return loaded[version]
+
+
+def _read_pixels(stream: IO[bytes], shape: list[int]) -> NDArray[np.uint8]:
     height, width, channels = shape
     content = stream.read(height * width * channels)
     return np.frombuffer(content, np.uint8).reshape(height, width, channels)

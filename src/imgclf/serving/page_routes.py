@@ -21,7 +21,7 @@ from imgclf.serving.uploads import Upload, read_uploads
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from imgclf.serving.served_classifiers import Served
+    from imgclf.serving.served import Served
     from imgclf.serving.service import Service
 
 __all__ = ["page_routes"]
@@ -70,6 +70,7 @@ def page_routes(service: Service, collect_dir: Path | None = None) -> list[Route
         return Response(layer.content, media_type="image/png", headers=headers)
 
     async def collect(request: Request) -> Response:
+        _require_own_page(request)
         if collection is None:
             raise Problem(
                 "not_collecting",
@@ -88,6 +89,22 @@ def page_routes(service: Service, collect_dir: Path | None = None) -> list[Route
         Route("/explain", explain, methods=["POST"]),
         Route("/collect", collect, methods=["POST"]),
     ]
+
+
+def _require_own_page(request: Request) -> None:
+    """Refuse what another site's page sends: it would put images into somebody's training data.
+
+    The guard of `imgclf serve` does so for all addresses; whoever mounts the application may have
+    none.
+    """
+    site = request.headers.get("sec-fetch-site", "none")
+    if site not in ("none", "same-origin"):
+        raise Problem(
+            "foreign_origin",
+            given=f"an image to keep from a page of another site ({site})",
+            accepted="images from this server's own page, and from programs",
+            remedy="send it from there",
+        )
 
 
 async def _single_upload(request: Request, service: Service) -> Upload:

@@ -69,7 +69,8 @@ def application(
     Raises:
         DataNotFoundError: A file does not exist.
         BundleError: A file cannot be used.
-        ArgumentError: There is no classifier.
+        ArgumentError: There is no classifier, or `collect_dir` holds split folders.
+        WriteError: `collect_dir` cannot be made.
 
     Example:
         >>> app = imgclf.serving.application("pets.imgclf")               # doctest: +SKIP
