@@ -58,6 +58,14 @@ def test_a_classifier_in_memory_is_served(trained: Any, photo: Path) -> None:
     assert ask(app, "POST", "/predict", files=files).status_code == 401
 
 
+def test_every_route_is_described(trained: Any) -> None:
+    """`/openapi.json` names all addresses but itself, and none that there is not."""
+    app = imgclf.serving.application(trained.classifier)
+    described = ask(app, "GET", "/openapi.json").json()["paths"]
+    routes = {route.path for route in app.routes if "{version}" not in route.path}
+    assert set(described) == routes - {"/docs", "/openapi.json"}
+
+
 def test_copies_of_a_network_answer_alike(bundle: Path, two_classes: Path) -> None:
     """As many as there are threads, bit for bit."""
     classifier = imgclf.load(bundle, num_threads=1)
