@@ -13,6 +13,7 @@ from imgclf.cli._console import error_console, print_line, shown_path
 from imgclf.cli._parameters import find_classifier, require_path
 from imgclf.errors import ArgumentError, ServingError
 from imgclf.machine.hardware import available_processors
+from imgclf.machine.plain_text import is_plain_text
 
 if TYPE_CHECKING:
     from imgclf.serving.limits import Limits
@@ -80,6 +81,11 @@ def serve(
     files = read_files(classifiers)
     require_permission(host, allow_network=allow_network)
     token = None if token_file is None else read_token(token_file)
+    if token is None and not is_loopback(host):
+        print_line(
+            error_console(),
+            "Everyone who reaches this machine may ask: --token-file FILE asks for a token.",
+        )
     require_extra()
     from imgclf.serving.guard import own_names
     from imgclf.serving.limits import Limits
@@ -125,6 +131,10 @@ def read_files(classifiers: list[str]) -> dict[str, Path]:
         assert path is not None
         require_path(path)
         name = name if named else default_name(path)
+        if not name or "/" in name or not is_plain_text(name):
+            raise ArgumentError(
+                f"{text!r} gives no name that an address can have: write NAME=PATH."
+            )
         if name in files:
             raise ArgumentError(
                 f"{shown_path(files[name])} and {shown_path(path)} would both be {name!r}: give "
