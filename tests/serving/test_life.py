@@ -177,6 +177,7 @@ def test_workers_end_with_their_parent(bundle: Path) -> None:
     """A parent that is killed leaves no process behind."""
     with served(bundle, "--workers", "2") as server:
         workers = server.children()
+        assert len(workers) == 2
         assert server.stop(signal.SIGKILL) == -signal.SIGKILL
         await_condition(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
