@@ -21,14 +21,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from imgclf.errors import ArgumentError
-from imgclf.serving.admission import Admission
 from imgclf.serving.guard import HostGuard, TokenGuard
 from imgclf.serving.json_bodies import MOST_BYTES, read_json
+from imgclf.serving.limited_bodies import LimitedBodies
 from imgclf.serving.limits import Limits
 from imgclf.serving.pixel_budget import PixelBudget
 from imgclf.serving.problems import CODES, Problem
 from imgclf.serving.served_names import default_name
 from imgclf.serving.tensors import parse_infer_request
+from imgclf.serving.turns import Turns
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - of this test
 
@@ -44,11 +45,12 @@ async def _refuse(_request: Request, error: Exception) -> Response:
 
 
 def admitting(limits: Limits, endpoint: Callable[[Request], Awaitable[Response]]) -> Any:
-    """Return an application behind `Admission`."""
+    """Return an application behind all that limits bodies."""
     app = Starlette(
         routes=[Route("/", endpoint, methods=["POST"])], exception_handlers={Problem: _refuse}
     )
-    return Admission(app, SimpleNamespace(limits=limits, stopping=False))  # type: ignore[arg-type]
+    service = SimpleNamespace(limits=limits, stopping=False)
+    return LimitedBodies(Turns(app, limits), service)
 
 
 def client_of(app: Any) -> httpx.AsyncClient:
