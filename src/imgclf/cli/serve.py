@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -78,6 +79,8 @@ def serve(
 
     Example: `imgclf serve runs/last`
     """
+    from imgclf.serving.extra import require_extra
+
     files = read_files(classifiers)
     require_permission(host, allow_network=allow_network)
     token = None if token_file is None else read_token(token_file)
@@ -179,19 +182,6 @@ def read_token(file: Path) -> str:
     return token
 
 
-def require_extra() -> None:
-    """Say what to install where the packages for serving are missing."""
-    try:
-        import multipart  # noqa: F401 python-multipart
-        import prometheus_client  # noqa: F401
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise ServingError(
-            f"Serving needs more packages ({error.name} is missing): pip install 'imgclf[serve]'."
-        ) from error
-
-
 def _shown_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
@@ -206,7 +196,7 @@ def _print_ready(
     for name, file in files.items():
         print_line(console, f"{name}: {shown_path(file)}")
     print_line(console, f"Serving at {address} (Ctrl-C stops); addresses: {address}/docs")
-    cap = memory_cap(pid, list(files.values()), limits) / 1e9
+    cap = math.ceil(memory_cap(pid, list(files.values()), limits) / 1e8) / 10
     each = f" in each of {workers} processes" if workers > 1 else ""
     print_line(
         console,
