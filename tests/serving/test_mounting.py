@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ import pytest
 
 import imgclf
 import imgclf.serving
+from imgclf.cli.serve import serve
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - of this test
-EXAMPLE = Path(__file__).parents[2] / "examples" / "serve" / "mount_in_starlette.py"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "serve"
+EXAMPLE = EXAMPLES / "mount_in_starlette.py"
 
 
 def ask(app: Any, method: str, path: str, **content: Any) -> httpx.Response:
@@ -64,6 +68,20 @@ def test_every_route_is_described(trained: Any) -> None:
     described = ask(app, "GET", "/openapi.json").json()["paths"]
     routes = {route.path for route in app.routes if "{version}" not in route.path}
     assert set(described) == routes - {"/docs", "/openapi.json"}
+
+
+@pytest.mark.parametrize("name", ["imgclf-serve.service", "Dockerfile"])
+def test_the_options_of_unit_and_container_exist(name: str) -> None:
+    """What starts the server there is a command that there is."""
+    known = inspect.signature(serve).parameters
+    lines = [
+        line
+        for line in (EXAMPLES / name).read_text().splitlines()
+        if line.startswith(("ExecStart=", "ENTRYPOINT", "CMD"))
+    ]
+    options = re.findall(r"(?<=[ \"])--([a-z-]+)", " ".join(lines))
+    assert len(options) >= 3
+    assert {option.replace("-", "_") for option in options} <= set(known)
 
 
 def test_copies_of_a_network_answer_alike(bundle: Path, two_classes: Path) -> None:
