@@ -164,7 +164,8 @@ def test_features_are_computed_once_and_kept_in_the_cache(
     networks = [entry for entry in entries if entry.path.name.startswith("network-")]
     assert (len(kept), len(networks)) == (3, 2)
     sizes = sorted(entry.size_bytes for entry in kept)
-    assert sizes == sorted(4 * 16 * one.num_samples for one in (train, train, val))
+    row_bytes = 4 * 16 + 32  # features and the hash of the image
+    assert sizes == sorted(row_bytes * one.num_samples for one in (train, train, val))
     cache.clear_cache()
     assert cache.list_cache() == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
@@ -152,7 +152,7 @@ def fit_two_phase(
         "clip_norm": clip_norm,
     }
     divided = divide_network(model)
-    with _drawn_features(verbose) as progress:
+    with _drawn_features(verbose, callbacks) as progress:
         features = [
             compute_features(divided.frozen, one, mode=store, progress=progress)
             for one in (train, val)
@@ -162,7 +162,7 @@ def fit_two_phase(
     steps = train.steps_per_epoch
     if divided.has_linear_head:
         kinds = copies_of(head_copies, train.policy.image_size, train.num_samples)
-        with _drawn_features(verbose) as progress:
+        with _drawn_features(verbose, callbacks) as progress:
             copies = [
                 compute_features(divided.frozen, train, variant=one, mode=store, progress=progress)
                 for one in kinds
@@ -304,11 +304,17 @@ def frozen_averages(model: keras.Model) -> Iterator[None]:
 
 
 @contextmanager
-def _drawn_features(verbose: int | bool) -> Iterator[Any]:
+def _drawn_features(
+    verbose: int | bool, callbacks: Sequence[keras.callbacks.Callback]
+) -> Iterator[Callable[[int, int], None]]:
     """Draw how many images went through the backbone; nothing where the features are cached."""
-    if not verbose:
-        yield None
-        return
-    with Progress(console=Terminal(stderr=True), transient=True) as bar:
+    asked = [one for one in callbacks if isinstance(one, StopOnRequest)]
+    with Progress(console=Terminal(stderr=True), transient=True, disable=not verbose) as bar:
         task = bar.add_task("Features of each image, once", total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=True)
+            for one in asked:
+                one.ask()
+
+        yield advance

@@ -16,7 +16,7 @@ from imgclf.arguments import checked_path
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
-from imgclf.data.batches.image_data import build_data
+from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.reading.image_folder import Folders
 from imgclf.data.reading.layout import read_folders
 from imgclf.errors import DataError, ImgclfError, OutOfMemoryError, TrainingError, WriteError
@@ -53,9 +53,10 @@ from imgclf.training.fit_result import FitResult
 from imgclf.training.preconditions import checked_callbacks
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.workflow.changed_images import keeping_best_epoch
-from imgclf.workflow.improvement import Situation, improve
-from imgclf.workflow.learner import TrainingObserver, learn, plan_task
+from imgclf.workflow.improvement import improve
+from imgclf.workflow.learner import Learned, TrainingObserver, learn, plan_task
 from imgclf.workflow.measurement import make_answer, measure_held_out
+from imgclf.workflow.situation import Situation
 from imgclf.workflow.training_run import TrainingRun, recorded_fit, save_run
 from imgclf.workflow.transfer import measure_before
 
@@ -272,11 +273,14 @@ def _train(
         with keeping_best_epoch(learned.model, data, folder, mirrored=settings.mirrored_prediction):
             answer = make_answer(learned, split_sha256)
     else:
-        first = learn(replace(task, folder=None), data, observer, stopping, start_from)
+
+        def learn_head(images: ImageData, stopping: StopOnRequest) -> Learned:
+            return learn(replace(task, folder=None), images, observer, stopping, start_from)
+
         situation = Situation(
-            os.fspath(directory), folders, given, kind, folder, split_sha256, began_s
+            os.fspath(directory), folders, data, given, kind, folder, split_sha256, began_s
         )
-        answer, course = improve(first, situation, observer, stopping)
+        answer, course = improve(learn_head, situation, observer, stopping)
     fitted_s = time.monotonic()
     learned = answer.learned
     with keeping_best_epoch(learned.model, data, folder, mirrored=settings.mirrored_prediction):
