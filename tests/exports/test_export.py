@@ -213,7 +213,7 @@ def grouped(input_shape: tuple[int, int, int], num_classes: int) -> Any:
     """A network with a grouped convolution."""
     import keras
 
-    image = keras.Input(input_shape, name="image")
+    image = keras.Input(input_shape, dtype="uint8", name="image")
     x = keras.layers.Rescaling(1 / 255, name="rescaling")(image)
     x = keras.layers.Conv2D(8, 3, name="plain")(x)
     x = keras.layers.Conv2D(8, 3, groups=4, name="grouped")(x)
