@@ -22,7 +22,7 @@ def told(confusion: Any) -> tuple[str, ...]:
 def test_a_good_classifier_is_told_by_images_in_a_hundred() -> None:
     """The figure, its uncertainty, and the most frequent mistake with its direction."""
     first, mistake = told([[145, 5], [1, 149]])
-    assert first.startswith("About 98 of 100 new images like these will be answered rightly, ")
+    assert first.startswith("About 98 of 100 new images like these will be right, ")
     assert "give or take 2" in first
     assert mistake.endswith("cat is taken for dog (5 of 150, 1 the other way round).")
 
@@ -45,7 +45,7 @@ def test_who_has_learned_nothing_hears_what_to_try() -> None:
     assert first == "It has learned nothing: it nearly always answers cat."
     assert "pretrained network" in advice
     first, _ = told([[26, 24], [25, 25]])
-    assert first.startswith("It cannot be told from guessing")
+    assert first.startswith("It is no better than guessing")
     _, advice = told([[95, 0, 0], [3, 0, 0], [2, 0, 0]])
     assert "--class-weight balanced" in advice
 

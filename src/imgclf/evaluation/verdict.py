@@ -39,7 +39,7 @@ def verdict(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[s
 
     Example:
         >>> verdict(np.array([[145, 5], [1, 149]]), ["cat", "dog"])[0]
-        'About 98 of 100 new images like these will be answered rightly, give or take 2.'
+        'About 98 of 100 new images like these will be right, give or take 2.'
     """
     num_images, num_correct = int(confusion.sum()), int(np.trace(confusion))
     supports = confusion.sum(axis=1)
@@ -48,7 +48,7 @@ def verdict(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[s
         return (_nothing_learned(confusion, class_names), _what_to_try(supports))
     half = max(accuracy - interval.low, interval.high - accuracy)
     right, margin = _in_a_hundred(accuracy), max(1, round(100 * half))
-    first = f"About {right} of 100 new images like these will be answered rightly"
+    first = f"About {right} of 100 new images like these will be right"
     sentences = [f"{first}, give or take {margin}."]
     pairs = most_confused_pairs(confusion)
     if pairs and pairs[0].num_images >= FEWEST_MISTAKES:
@@ -61,7 +61,7 @@ def verdict(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[s
         )
     if interval.high - interval.low > WIDE:
         sentences.append(
-            f"{num_images} images are few to tell this by: more test images make it surer."
+            f"{num_images} images are few: with more test images, this figure is surer."
         )
     return tuple(sentences)
 
@@ -72,7 +72,7 @@ def _nothing_learned(confusion: NDArray[np.int64], class_names: Sequence[str]) -
     if answered[most] >= ONE_SIDED * confusion.sum():
         return f"It has learned nothing: it nearly always answers {class_names[most]}."
     usual = class_names[int(confusion.sum(axis=1).argmax())]
-    return f"It cannot be told from guessing: always answering {usual} would be as good."
+    return f"It is no better than guessing: always answering {usual} does as well."
 
 
 def _what_to_try(supports: NDArray[np.int64]) -> str:

@@ -31,7 +31,7 @@ SETTINGS = (
 )  # fmt: skip
 
 ALMOST_SURELY_DIFFERENT = 0.05
-"""Below this p-value the difference is called one that chance hardly makes."""
+"""Below this p-value the difference is called unlikely to be chance."""
 
 
 def write_comparison(
@@ -85,9 +85,9 @@ def comparison_data(first: RunRecord, second: RunRecord) -> dict[str, Any]:
 def verdict(found: Comparison) -> str:
     """Say in a sentence what McNemar's test found."""
     judged = (
-        "chance hardly makes such a difference"
+        "the difference is unlikely to be chance"
         if found.p_value < ALMOST_SURELY_DIFFERENT
-        else "chance alone may make such a difference"
+        else "the difference may be chance"
     )
     return (
         f"{found.num_images:,} images in common; McNemar's exact test: p = {found.p_value:.3g}, "

@@ -75,6 +75,6 @@ def _require_classifier(run: RunRecord) -> None:
             return
         what = f"is another than that of {RECORD_NAME}"
     raise RunFolderError(
-        f"{CARD_NAME} and {REPORT_NAME} cannot be made, {bundle} {what}: go on with "
+        f"{CARD_NAME} and {REPORT_NAME} cannot be made, {bundle} {what}: continue with "
         f"`imgclf train --resume {run.folder}`."
     )

@@ -82,7 +82,7 @@ def open_run_folder(path: str | os.PathLike[str], *, resume: bool = False) -> It
         # Checkpoints without their configuration would be gone on with, whatever run they are of.
         if not resume and any((folder / name).exists() for name in (CONFIG_NAME, "checkpoints")):
             raise RunFolderError(
-                f"The folder {folder} already holds a run: give another run folder, go on with "
+                f"The folder {folder} already holds a run: give another run folder, continue with "
                 "--resume, or remove it."
             )
         for place in (folder, folder / "checkpoints"):
@@ -92,7 +92,9 @@ def open_run_folder(path: str | os.PathLike[str], *, resume: bool = False) -> It
         except WriteError as error:
             if not (folder / CONFIG_NAME).exists():
                 raise
-            raise RunFolderError(f"{error} Then go on: imgclf train --resume {folder}") from error
+            raise RunFolderError(
+                f"{error} Then continue: imgclf train --resume {folder}"
+            ) from error
 
 
 @contextmanager

@@ -247,9 +247,9 @@ def _look_for_better(
     answer = make_answer(learned, situation.split_sha256)
     if answer.num_wrong < first.num_wrong:
         saved = first.num_wrong - answer.num_wrong
-        reason = f"{chosen} answers {saved} more of the validation images rightly."
+        reason = f"{chosen} classifies {saved} more validation images correctly."
         return _Search(answer, reason, results, name)
-    return _Search(first, f"{chosen} did not become better than the first answer.", results)
+    return _Search(first, f"{chosen} is no better than the first answer.", results)
 
 
 def _results_of_trials(
@@ -297,11 +297,11 @@ def _reason_to_stop(answer: Answer, situation: Situation) -> str:
     wrong = answer.num_wrong
     if LEAST_GAIN * wrong <= math.sqrt(wrong):
         return (
-            f"Done: {wrong} of {len(answer.val_probabilities)} validation images are answered "
-            "wrongly, too few to tell whether another network is better."
+            f"Done: {wrong} of {len(answer.val_probabilities)} validation images are "
+            "wrong, too few to tell whether another network is better."
         )
     if situation.left_s < SHORTEST_TRAINING_S:
-        return "Done: the time that is left is too short to train another network."
+        return "Done: too little time is left to train another network."
     return ""
 
 

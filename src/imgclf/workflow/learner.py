@@ -202,7 +202,9 @@ def learn(
             if not task.settings.shrink_batch or wanted == 1:
                 raise
             wanted //= 2
-            _logger.warning("The memory does not hold a step; going on with batches of %d.", wanted)
+            _logger.warning(
+                "A training step does not fit into memory; continuing with batches of %d.", wanted
+            )
             if task.folder is not None:
                 remove_states(task.folder / "checkpoints")
 
@@ -341,8 +343,8 @@ def _fit(
         return fit_by_settings(model, data.train, data.val, settings, **others)
     except tf.errors.ResourceExhaustedError as error:
         raise OutOfMemoryError(
-            f"The memory does not hold a step of {settings.batch_size} images: try --batch-size "
-            f"{max(1, settings.batch_size // 2)}, or --shrink-batch, or smaller images."
+            f"A training step of {settings.batch_size} images does not fit into memory: try "
+            f"--batch-size {max(1, settings.batch_size // 2)}, --shrink-batch or smaller images."
         ) from error
 
 

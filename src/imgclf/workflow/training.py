@@ -368,6 +368,6 @@ def _require_same_images(recorded: bytes, found: bytes) -> None:
     difference = split_difference(recorded, found)
     if difference:
         raise DataError(
-            f"The images are not those of the run ({difference}): restore them, or train anew in "
+            f"The images are not those of the run ({difference}): restore them, or train again in "
             "another run folder."
         )

@@ -35,7 +35,7 @@ def test_a_good_folder_has_no_findings(make_folder: MakeFolder) -> None:
     assert report.layout == "classes"
     assert [(item.name, item.train) for item in report.classes] == [("a", 480), ("b", 480)]
     assert report.formats == {"PNG": 960}
-    assert report.sizes == {"24 x 20": 960}
+    assert report.sizes == {"20 x 24": 960}
     assert report.modes == {"RGB": 960}
 
 

@@ -172,8 +172,8 @@ class _Builder:
         unplaced = [sample.path for sample in samples if sample.row not in placed]
         if unplaced:
             self.warnings.append(
-                f"Left out {len(unplaced)} new image(s) with copies on two sides of the recorded "
-                f"division, such as {unplaced[0]!r}: delete the copies on one side."
+                f"Left out {len(unplaced)} new image(s) with copies in two splits of the split "
+                f"file, such as {unplaced[0]!r}: delete the copies in one of them."
             )
 
     def warn_of_few(self, held_out: Sequence[Sample]) -> None:

@@ -54,7 +54,7 @@ class DataReport:
         num_usable: Images that can be decoded.
         formats: Usable images by format, the most frequent first.
         modes: Usable images by pixel format, under Pillow's names.
-        sizes: Usable images by ``"width x height"`` in pixels, the ten most frequent.
+        sizes: Usable images by ``"height x width"`` in pixels, the ten most frequent.
         findings: Problems and remarks, errors first.
 
     Example:
@@ -155,7 +155,7 @@ def _inspect(store: PixelStore, problem: str, *, near_duplicates: bool) -> Inspe
 def _report(inspected: Inspected) -> DataReport:
     folder, pictures = inspected.folder, inspected.pictures
     counts = Counter((picture.label, picture.split or "train") for picture in pictures)
-    sizes = Counter(f"{picture.facts.width} x {picture.facts.height}" for picture in pictures)
+    sizes = Counter(f"{picture.facts.height} x {picture.facts.width}" for picture in pictures)
     return DataReport(
         directory=str(folder.root),
         layout=folder.layout if folder.files else "unknown",

@@ -63,7 +63,7 @@ def read_split(path: str | os.PathLike[str]) -> RecordedSplit:
         if by_sha256.setdefault(row["sha256"], split) != split:
             raise DataError(
                 f"{path}, line {line}: the content of {shortened(row['path'])} is already in "
-                f"{by_sha256[row['sha256']]}: give the same file one side."
+                f"{by_sha256[row['sha256']]}: put the same file into one split."
             )
         by_path[row["path"]] = split
     return RecordedSplit(by_sha256, by_path)
@@ -84,7 +84,7 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str
     """
     columns, rows = csv_rows(path, _content(path))
     if set(COLUMNS) - set(columns):
-        raise DataError(f"{path} is not a division: its columns must be {', '.join(COLUMNS)}.")
+        raise DataError(f"{path} is not a split.csv: its columns must be {', '.join(COLUMNS)}.")
     for line, row in rows:
         if row["split"] not in ("train", "val", "test"):
             raise DataError(
@@ -117,7 +117,7 @@ def keep_held_out(
     if not kept:
         raise DataError(
             f"None of these {len(samples)} images is a {side} image in {os.fspath(path)}: give the "
-            "folder of that run, or leave the division out."
+            "folder of that run, or leave the split file out."
         )
     caution = ", which also chose the epoch" if side == "val" else ""
     remark = (
@@ -131,6 +131,6 @@ def _content(path: str | os.PathLike[str]) -> bytes:
     try:
         return Path(path).read_bytes()
     except FileNotFoundError as error:
-        raise DataNotFoundError(f"The division {path} does not exist: check the path.") from error
+        raise DataNotFoundError(f"The split file {path} does not exist: check the path.") from error
     except OSError as error:
-        raise DataError(f"The division {path} cannot be read ({error.strerror}).") from error
+        raise DataError(f"The split file {path} cannot be read ({error.strerror}).") from error

@@ -33,8 +33,8 @@ class LeftOut:
 
 
 LEFT_OUT_REASONS: dict[str, tuple[str, str]] = {
-    "hidden": ("hidden files or folders", "Nothing has to be done."),
-    "system": ("files that the operating system left", "Nothing has to be done."),
+    "hidden": ("hidden files or folders", "Nothing to do."),
+    "system": ("files that the operating system left", "Nothing to do."),
     "unknown_ending": (
         "files whose names do not end like an image's",
         "Rename them if they are images, for example to .jpg or .png.",

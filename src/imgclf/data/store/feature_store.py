@@ -108,7 +108,7 @@ def keep_features(
             raise DataError(
                 f"{problem}: free some space, set IMGCLF_CACHE_DIR, or use the store 'memory'."
             ) from error
-        _logger.warning("%s. Going on in memory.", problem)
+        _logger.warning("%s. Continuing in memory.", problem)
         return _in_memory(features, compute)
     kept = _open_kept(place, features.num_features, len(features.images))
     # None where another process has just cleared the cache.
