@@ -26,7 +26,7 @@ MOST_SHOWN = 60
 """Images that are shown of each kind of difference."""
 
 SETTINGS = (
-    "architecture", "options", "image_size", "channels", "resize", "epochs", "batch_size",
+    "architecture", "options", "image_size", "channels", "resize", "batch_size",
     "learning_rate", "schedule", "optimizer", "augment", "class_weight", "seed",
 )  # fmt: skip
 
@@ -134,6 +134,8 @@ def _settings(run: RunRecord) -> dict[str, str]:
 def _measured(run: RunRecord) -> dict[str, str]:
     figures = run.record["evaluation"]
     return {
+        # A budget, early stopping and two phases train another number than was asked for.
+        "epochs": f"{len(run.history['epoch'])}",
         "training images": f"{sum(split == 'train' for *_, split in run.splits):,}",
         "held-out images": f"{len(run.paths):,} ({run.record['split']})",
         "log loss there": f"{figures['log_loss']:.3f}",
