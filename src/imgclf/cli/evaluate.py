@@ -57,7 +57,7 @@ def evaluate(
         ),
     ] = None,
     all_images: Annotated[
-        bool, typer.Option("--all", help="Evaluate the training images of the run too.")
+        bool, typer.Option("--all", help="Evaluate the training images, too.")
     ] = False,
     min_precision: MinPrecision = None,
     assert_accuracy: Annotated[
@@ -69,8 +69,8 @@ def evaluate(
 ) -> None:
     """Evaluate a classifier on images that it was not trained on.
 
-    On the folder that it was trained on, only the held-out images of that run are used: the
-    `split.csv` beside the classifier's file names them.
+    On the folder that it was trained on, only the test images of that run are used: the
+    `split.csv` beside the classifier's file lists them.
 
     Example: `imgclf evaluate pets.imgclf photos/test --assert-accuracy 0.9`
     """

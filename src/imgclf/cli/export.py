@@ -43,7 +43,9 @@ def export(
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Images of the proof. Default: the run's held-out ones."),
+        typer.Option(
+            metavar="DIR", help="Images to prove it on. Default: the run's held-out ones."
+        ),
     ] = None,
     min_agreement: Annotated[
         float | None,
@@ -62,8 +64,8 @@ def export(
 ) -> None:
     """Export a classifier to another program's format, and prove that it answers the same.
 
-    The export is run in its own runtime, in a fresh process, on real images. Where it answers
-    differently nothing is left behind, and the command exits with 1.
+    The export is run in its own runtime, in a fresh process, on real images. If it answers
+    differently, nothing is kept and the command exits with 1.
 
     Example: `imgclf export pets.imgclf --format onnx -o pets.onnx`
     """

@@ -37,7 +37,7 @@ def report(
 
     The report is RUN/report.html, one file that opens in any browser. Training writes it; this
     command writes it again, for example after an upgrade, and completes a run that was killed at
-    its end: model card and suspects. A comparison is printed and written as a page.
+    its end. A comparison is printed and written as a page.
 
     Example: `imgclf report --compare runs/first runs/second`
     """
