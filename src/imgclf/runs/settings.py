@@ -133,7 +133,7 @@ class Settings:
         str | Callable[..., Any],
         Setting(
             COMMON,
-            "Network, see `imgclf architectures list`; auto starts with a pretrained one.",
+            "Network, such as resnet9; auto begins with a pretrained one.",
             ArchitectureKind(),
             short=("--arch",),
             metavar="NAME",
@@ -153,7 +153,7 @@ class Settings:
         Literal["fast", "best", "classic"],
         Setting(
             COMMON,
-            "Defaults for what you leave open: fast, best (slower) or classic (plain Adam).",
+            "What chooses the rest: fast, best (takes longer) or classic.",
             metavar="NAME",
         ),
     ] = "fast"
@@ -329,7 +329,7 @@ class Settings:
     ] = None
     # Retraining
     freeze: Annotated[
-        bool, Setting(RETRAINING, "Train the dense layers only; needs a classifier to start from.")
+        bool, Setting(RETRAINING, "Train the dense layers only; needs an earlier classifier.")
     ] = False
     two_phase: Annotated[
         bool | None,
