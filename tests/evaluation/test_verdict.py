@@ -39,6 +39,16 @@ def test_few_images_are_said_to_be_few() -> None:
     assert "more test images" in told([[10, 1], [1, 10]])[-1]
 
 
+def test_few_images_never_make_a_good_classifier_a_bad_one() -> None:
+    """All right, but most of one class: it cannot be told; not: it has learned nothing."""
+    first, advice = told([[8, 0], [0, 2]])
+    assert first == (
+        "10 of 10 images are right, too few to tell how good it is: "
+        "always answering cat would get 8."
+    )
+    assert advice == "Measure on more images, of dog above all."
+
+
 def test_who_has_learned_nothing_hears_what_to_try() -> None:
     """One answer to everything, or no better than guessing: said plainly, with the way out."""
     first, advice = told([[50, 0], [48, 2]])

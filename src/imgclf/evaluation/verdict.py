@@ -44,7 +44,10 @@ def verdict(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[s
     num_images, num_correct = int(confusion.sum()), int(np.trace(confusion))
     supports = confusion.sum(axis=1)
     accuracy, interval = num_correct / num_images, wilson_interval(num_correct, num_images)
-    if interval.low <= supports.max() / num_images:
+    usual = supports.max() / num_images
+    if interval.low <= usual:
+        if accuracy >= (1 + usual) / 2:
+            return _too_few(confusion, class_names)
         return (_nothing_learned(confusion, class_names), _what_to_try(supports))
     half = max(accuracy - interval.low, interval.high - accuracy)
     right, margin = _in_a_hundred(accuracy), max(1, round(100 * half))
@@ -64,6 +67,15 @@ def verdict(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[s
             f"{num_images} images are few: with more test images, this figure is surer."
         )
     return tuple(sentences)
+
+
+def _too_few(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[str, ...]:
+    """Say that most are right, and that so few images cannot tell it from guessing."""
+    supports = confusion.sum(axis=1)
+    usual, rarest = class_names[int(supports.argmax())], class_names[int(supports.argmin())]
+    right = f"{np.trace(confusion)} of {confusion.sum()} images are right, too few to tell how good"
+    guessed = f"it is: always answering {usual} would get {supports.max()}."
+    return (f"{right} {guessed}", f"Measure on more images, of {rarest} above all.")
 
 
 def _nothing_learned(confusion: NDArray[np.int64], class_names: Sequence[str]) -> str:
