@@ -157,7 +157,7 @@ def test_a_worse_candidate_changes_nothing(
     run = run_training(two_classes, by_clock, run_dir=tmp_path / "run")
     assert run.course is not None
     assert run.course.chosen == "first"
-    assert "did not become better" in run.course.reason
+    assert "is no better" in run.course.reason
     assert run.evaluation.accuracy > 0.9
 
 
