@@ -223,7 +223,8 @@ def headline(figures: Mapping[str, Any], more: str) -> str:
     return (
         f"**{accuracy} right after {seconds} seconds**, on {figures['num_test']} photos of cats "
         f"and dogs that it had never seen:\nfrom {figures['num_train']:,} photos to learn from, "
-        f"on {figures['machine'].partition(' cores')[0]} processor cores. [How this was measured]({more})"
+        f"on {figures['machine'].partition(' cores')[0]} processor cores. "
+        f"[How this was measured]({more})"
     )
 
 
