@@ -241,7 +241,9 @@ def _look_for_better(
         chosen = candidates[name]()
         observer.decided(f"{chosen} gets the rest of the time, {situation.left_s:.0f} s.")
         chosen = replace(chosen, plan=replace(chosen.plan, after_s=after_s))
-        learned = _train(chosen, situation.left_s, workspace / name, observer, stopping)
+        # Building a candidate takes time too, on a busy machine all that was left.
+        left_s = max(1.0, situation.left_s)
+        learned = _train(chosen, left_s, workspace / name, observer, stopping)
     if learned is None:
         return _Search(first, f"{chosen} cannot be trained here.", results)
     answer = make_answer(learned, situation.split_sha256)
