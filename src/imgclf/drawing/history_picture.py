@@ -89,7 +89,7 @@ def _draw_panel(
     canvas.text(title, left - LEFT, MARGIN + 16, size=18, weight=600)
     for tick in ticks:
         y = place(first, tick)[1]
-        canvas.line([(left, y), (left + PANEL_WIDTH, y)], LINE)
+        canvas.line([(left, y), (left + PANEL_WIDTH, y)], LINE, 0.5)
         canvas.text(_short(tick), left - 8, y + 4, size=11, colour=SOFT, anchor="end")
     for epoch in nice_ticks(first, last):
         if epoch == round(epoch) and min(epochs) <= epoch <= max(epochs):

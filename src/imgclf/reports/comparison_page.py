@@ -25,6 +25,9 @@ PAGE_NAME = "comparison.html"
 MOST_SHOWN = 60
 """Images that are shown of each kind of difference."""
 
+NUM_LARGE = 12
+"""Of those, how many are made large enough to look at closely."""
+
 SETTINGS = (
     "architecture", "options", "image_size", "channels", "resize", "epochs", "batch_size",
     "learning_rate", "schedule", "optimizer", "augment", "class_weight", "seed",
@@ -56,7 +59,9 @@ def write_comparison(
         "verdict": content["verdict"],
         "title": f"{content['names'][0]} and {content['names'][1]}",
     }
-    page = fill_page("comparison.html", ("drawing.js", "comparison.js"), values, content)
+    page = fill_page(
+        "comparison.html", ("drawing.js", "pictures.js", "comparison.js"), values, content
+    )
     target = second.folder / PAGE_NAME if output is None else Path(output)
     write_text_atomically(target, page)
     return target
@@ -186,7 +191,7 @@ def _groups(first: RunRecord, second: RunRecord, places: NDArray[np.int64]) -> l
 
 def _items(first: RunRecord, second: RunRecord, places: NDArray[np.int64]) -> list[dict[str, Any]]:
     paths = [first.paths[place] for place in places[:, 0]]
-    sources = thumbnails(paths)
+    sources = thumbnails(paths, num_large=NUM_LARGE)
     return [
         {
             "path": shown_name(path),

@@ -1,7 +1,8 @@
-"""Images whose label looks wrong: a network that never saw them is sure of something else."""
+"""Images whose label is probably wrong: a network that never saw them is sure of another class."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgclf.atomic import write_csv_atomically
+from imgclf.figures.intervals import wilson_interval
 from imgclf.runs.folder import SUSPECTS_NAME
 from imgclf.runs.record import RunRecord
 
-__all__ = ["LabelIssue", "find_label_issues", "write_label_issues"]
+__all__ = ["LabelIssue", "find_label_issues", "label_issues_of", "write_label_issues"]
+
+USUAL_ERROR_RATE = 0.033
+"""Share of wrong labels in the test sets of ten well-known benchmarks, on average."""
+
+MOST_SUSPECTED = 0.1
+"""Share of the images beyond which no more are suspected: the worst of those ten has 10 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +42,16 @@ def find_label_issues(
     probability: NDArray[np.float64],
     true_probability: NDArray[np.float64],
 ) -> list[LabelIssue]:
-    """Rank held-out images by how strongly the classifier contradicts their label.
+    """Rank held-out images whose label is more probably wrong than right.
 
-    The score is the normalised margin of confident learning (Northcutt et al. 2021,
-    arXiv:1911.00068): probability of the answer less that of the label.
+    A classifier that contradicts a label may itself be wrong. Its probabilities say how often: with
+    3.3 % wrong labels, as in the average benchmark, a label is more probably wrong than right where
+    the answer is at least 29 times as probable as the label (Bayes' rule). A poor classifier is
+    never so sure, and suspects nothing; neither does one that cannot be told from guessing. At
+    most a tenth of the images is suspected.
+
+    The score is the normalised margin of confident learning: probability of the answer less that
+    of the label.
 
     Args:
         labels: ``(num_images,)`` labels, some perhaps wrong.
@@ -46,13 +60,43 @@ def find_label_issues(
         true_probability: float64 ``(num_images,)``, calibrated, of the label.
 
     Returns:
-        Every image that the classifier contradicts, the strongest first.
+        The suspects, the strongest first.
+
+    References:
+        C. Northcutt et al., "Confident Learning", 2021, arXiv:1911.00068, for the score; "Pervasive
+        Label Errors in Test Sets Destabilize Machine Learning Benchmarks", 2021, arXiv:2103.14749,
+        for the rates.
     """
-    contradicted = np.flatnonzero(labels != predicted)
-    scores = (probability - true_probability)[contradicted]
-    order = np.argsort(-scores, kind="stable")
-    ranked = zip(contradicted[order].tolist(), scores[order].tolist(), strict=True)
+    if not _is_better_than_guessing(labels, predicted):
+        return []
+    odds = USUAL_ERROR_RATE / (1 - USUAL_ERROR_RATE)
+    doubted = np.flatnonzero((labels != predicted) & (odds * probability >= true_probability))
+    scores = (probability - true_probability)[doubted]
+    order = np.argsort(-scores, kind="stable")[: math.ceil(MOST_SUSPECTED * labels.size)]
+    ranked = zip(doubted[order].tolist(), scores[order].tolist(), strict=True)
     return [LabelIssue(index, score) for index, score in ranked]
+
+
+def _is_better_than_guessing(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> bool:
+    if not labels.size:
+        return False
+    interval = wilson_interval(int((labels == predicted).sum()), labels.size)
+    return interval.low > float(np.bincount(labels).max() / labels.size)
+
+
+def label_issues_of(run: RunRecord) -> list[LabelIssue]:
+    """Return the suspects among the test and the validation images of a run.
+
+    Args:
+        run: A finished run.
+
+    Returns:
+        The suspects, the strongest first; their indices are those of ``run.all_answers()``.
+    """
+    answers = run.all_answers()
+    return find_label_issues(
+        answers.labels, answers.predicted, answers.probability, answers.true_probability
+    )
 
 
 def write_label_issues(run: RunRecord) -> Path:
@@ -71,9 +115,6 @@ def write_label_issues(run: RunRecord) -> Path:
         The file; without a suspect it has only its headings.
     """
     names, answers = run.class_names, run.all_answers()
-    issues = find_label_issues(
-        answers.labels, answers.predicted, answers.probability, answers.true_probability
-    )
     rows = [
         (
             answers.paths[issue.index],
@@ -82,7 +123,7 @@ def write_label_issues(run: RunRecord) -> Path:
             f"{issue.score:.4f}",
             "",
         )
-        for issue in issues
+        for issue in label_issues_of(run)
     ]
     target = run.folder / SUSPECTS_NAME
     write_csv_atomically(target, ("path", "label", "suggested", "score", "corrected"), rows)
