@@ -34,7 +34,7 @@ SETTINGS = (
 )  # fmt: skip
 
 ALMOST_SURELY_DIFFERENT = 0.05
-"""Below this p-value the difference is called one that chance hardly makes."""
+"""Below this p-value the difference is called more than chance."""
 
 
 def write_comparison(
@@ -89,14 +89,10 @@ def comparison_data(first: RunRecord, second: RunRecord) -> dict[str, Any]:
 
 def verdict(found: Comparison) -> str:
     """Say in a sentence what McNemar's test found."""
-    judged = (
-        "chance hardly makes such a difference"
-        if found.p_value < ALMOST_SURELY_DIFFERENT
-        else "chance alone may make such a difference"
-    )
+    judged = "more" if found.p_value < ALMOST_SURELY_DIFFERENT else "no more"
     return (
-        f"{found.num_images:,} images in common; McNemar's exact test: p = {found.p_value:.3g}, "
-        f"{judged}."
+        f"On the {found.num_images:,} images in common the runs differ by {judged} than chance "
+        f"explains (McNemar's exact test, p = {found.p_value:.3g})."
     )
 
 

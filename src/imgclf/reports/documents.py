@@ -24,7 +24,7 @@ from imgclf.runs.record import RunRecord, read_run
 if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier
 
-__all__ = ["remove_documents", "write_documents"]
+__all__ = ["remove_documents", "renew_report", "write_documents"]
 
 
 def write_documents(folder: str | os.PathLike[str], classifier: Classifier | None = None) -> Path:
@@ -56,6 +56,25 @@ def write_documents(folder: str | os.PathLike[str], classifier: Classifier | Non
     if not is_stopped(run.folder):
         mark_done(run.folder)
     return report
+
+
+def renew_report(folder: Path, classifier: Classifier) -> Path | None:
+    """Write the report of a finished run again, for what has come into its folder since.
+
+    Args:
+        folder: Any folder.
+        classifier: The classifier in it.
+
+    Returns:
+        The report; None where the folder has none.
+
+    Raises:
+        RunFolderError: The run cannot be read.
+        WriteError: The report cannot be written.
+    """
+    if not all((folder / name).is_file() for name in (RECORD_NAME, REPORT_NAME)):
+        return None
+    return write_report(folder, classifier)
 
 
 def remove_documents(folder: Path) -> None:

@@ -139,7 +139,7 @@ def picture_groups(run: RunRecord) -> list[Group]:
 def _about_labels(run: RunRecord) -> str:
     also = "" if run.validation is None else ", validation images among them"
     return (
-        f"The classifier is very sure of another class{also}: is the label right? "
+        f"The classifier is at least 90 % sure of another class{also}: is the label right? "
         "suspects.csv lists them, to be corrected."
     )
 

@@ -1,7 +1,8 @@
-"""Images whose label is probably wrong: a network that never saw them is sure of another class."""
+"""Images whose label looks wrong: a network that never saw them is sure of something else."""
 
 from __future__ import annotations
 
+import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,20 @@ from imgclf.figures.intervals import wilson_interval
 from imgclf.runs.folder import SUSPECTS_NAME
 from imgclf.runs.record import RunRecord
 
-__all__ = ["LabelIssue", "find_label_issues", "label_issues_of", "write_label_issues"]
+__all__ = [
+    "LabelIssue",
+    "count_written_issues",
+    "find_label_issues",
+    "label_issues_of",
+    "write_label_issues",
+]
 
-USUAL_ERROR_RATE = 0.033
-"""Share of wrong labels in the test sets of ten well-known benchmarks, on average."""
+SURE = 0.9
+"""Probability from which on an answer speaks against a label."""
 
 MOST_SUSPECTED = 0.1
-"""Share of the images beyond which no more are suspected: the worst of those ten has 10 %."""
+"""Share of the images that is suspected at the most: as many labels are wrong in the worst of ten
+well-known test sets, 3.3 % on average (Northcutt et al. 2021, arXiv:2103.14749)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +50,14 @@ def find_label_issues(
     probability: NDArray[np.float64],
     true_probability: NDArray[np.float64],
 ) -> list[LabelIssue]:
-    """Rank held-out images whose label is more probably wrong than right.
+    """Rank held-out images whose label a sure answer contradicts.
 
-    A classifier that contradicts a label may itself be wrong. Its probabilities say how often: with
-    3.3 % wrong labels, as in the average benchmark, a label is more probably wrong than right where
-    the answer is at least 29 times as probable as the label (Bayes' rule). A poor classifier is
-    never so sure, and suspects nothing; neither does one that cannot be told from guessing. At
-    most a tenth of the images is suspected.
+    Every classifier errs, and a poor one contradicts nearly every other label. Where it states 90 %
+    or more, calibrated, at most one answer in ten is wrong; a poor classifier is never so sure,
+    and suspects nothing. Neither does one that cannot be told from guessing.
 
-    The score is the normalised margin of confident learning: probability of the answer less that
-    of the label.
+    The score is the normalised margin of confident learning (Northcutt et al. 2021,
+    arXiv:1911.00068): probability of the answer less that of the label.
 
     Args:
         labels: ``(num_images,)`` labels, some perhaps wrong.
@@ -60,17 +66,11 @@ def find_label_issues(
         true_probability: float64 ``(num_images,)``, calibrated, of the label.
 
     Returns:
-        The suspects, the strongest first.
-
-    References:
-        C. Northcutt et al., "Confident Learning", 2021, arXiv:1911.00068, for the score; "Pervasive
-        Label Errors in Test Sets Destabilize Machine Learning Benchmarks", 2021, arXiv:2103.14749,
-        for the rates.
+        The suspects, the strongest first; at most a tenth of the images.
     """
     if not _is_better_than_guessing(labels, predicted):
         return []
-    odds = USUAL_ERROR_RATE / (1 - USUAL_ERROR_RATE)
-    doubted = np.flatnonzero((labels != predicted) & (odds * probability >= true_probability))
+    doubted = np.flatnonzero((labels != predicted) & (probability >= SURE))
     scores = (probability - true_probability)[doubted]
     order = np.argsort(-scores, kind="stable")[: math.ceil(MOST_SUSPECTED * labels.size)]
     ranked = zip(doubted[order].tolist(), scores[order].tolist(), strict=True)
@@ -128,3 +128,12 @@ def write_label_issues(run: RunRecord) -> Path:
     target = run.folder / SUSPECTS_NAME
     write_csv_atomically(target, ("path", "label", "suggested", "score", "corrected"), rows)
     return target
+
+
+def count_written_issues(folder: Path) -> int:
+    """Return how many images ``suspects.csv`` of a run folder lists; 0 without one."""
+    target = folder / SUSPECTS_NAME
+    if not target.is_file():
+        return 0
+    with target.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return max(0, sum(1 for _ in csv.reader(file)) - 1)

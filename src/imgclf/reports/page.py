@@ -41,7 +41,8 @@ def fill_page(
         styles: Names of the page's own style sheets, which follow the one that all pages share.
         folder: Where the page's own files are; what is not there is taken from ``template`` beside
             this module, as all of it is for None.
-        blocks: Texts that go into their places as they are: the package's own files, or base64.
+        blocks: Texts that go into their places as they are: the package's own files, base64, or
+            markup in which every name is escaped.
 
     Returns:
         The whole page.
