@@ -24,7 +24,7 @@ from rich.text import Text
 
 FOLDER = Path(__file__).parents[1] / "docs/pictures"
 COLUMNS = 80
-REPORT_SIZE = (1000, 1250)
+REPORT_SIZE = (1200, 1050)
 PICTURE_WIDTH = 800
 
 
