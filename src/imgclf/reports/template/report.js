@@ -91,8 +91,8 @@ function showPictures(chosen, title, note, indices, total, doubted) {
   for (const other of document.querySelectorAll("#mistakes [aria-pressed=true]")) other.setAttribute("aria-pressed", "false");
   if (chosen) chosen.setAttribute("aria-pressed", "true");
   const items = indices.map((index) => pictureOf(index, doubted));
-  place("pictures").replaceChildren(make("p", { class: "hint" }, ...(title ? [make("b", {}, title), " "] : []), note),
-    items.length ? gallery(items, total) : make("p", {}, "None."));
+  if (!items.length) return place("pictures").replaceChildren(make("p", {}, total ? "Not in this page." : "None: every answer is right."));
+  place("pictures").replaceChildren(make("p", { class: "hint" }, ...(title ? [make("b", {}, title), " "] : []), note), gallery(items, total));
 }
 
 function showCell(button, row, column) {
@@ -196,7 +196,7 @@ function showThreshold() {
   const input = place("slider");
   const figures = place("slider-figures");
   const sure = chosen.find((row) => row.min_precision === 0.98) || chosen[0];
-  if (sure) gist("threshold", `${percent(sure.min_precision, 0)} right where ${percent(sure.coverage, 0)} are answered`);
+  if (sure) gist("threshold", `on validation images ${percent(sure.min_precision, 0)} right where ${percent(sure.coverage, 0)} are answered`);
   const entry = (name, value, small) => make("div", {}, make("dt", {}, name), make("dd", {}, value, " ", make("small", {}, small)));
   const update = () => {
     const at = Number(input.value);
@@ -216,7 +216,7 @@ function showThreshold() {
       { name: "coverage", x: xs, y: answered.map((size) => size / total), dashed: true }],
   }));
   if (chosen.length)
-    place("tradeoff").append(make("div", {}, make("p", { class: "hint" }, "Thresholds in the bundle, found on the validation images, for --min-precision:"),
+    place("tradeoff").append(make("div", {}, make("p", { class: "hint" }, "Thresholds in the classifier's file, found on the validation images, for --min-precision:"),
       plainTable(["precision asked", "threshold", "answered"], chosen.map((row) => [percent(row.min_precision), percent(row.value), percent(row.coverage)]))));
 }
 
