@@ -26,8 +26,8 @@ from rich.text import Text
 
 FOLDER = Path(__file__).parents[1] / "docs/pictures"
 COLUMNS = 80
-REPORT_SIZE = (1000, 860)
-PICTURE_WIDTH = 1000
+REPORT_SIZE = (1200, 1050)
+PICTURE_WIDTH = 800
 
 
 def main() -> None:

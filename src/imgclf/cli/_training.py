@@ -179,6 +179,11 @@ def print_summary(run: TrainingRun) -> None:
         file = escape(shown_path(run.bundle))
         console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
         console.print("The report is in the same folder: open report.html in a browser.")
+        from imgclf.reports.label_issues import count_written_issues
+
+        if suspects := count_written_issues(run.bundle.parent):
+            labels = "label looks" if suspects == 1 else "labels look"
+            console.print(f"{suspects:,} {labels} wrong: see suspects.csv there, or the report.")
         typed = escape(typed_path(run.bundle))
         flag = escape(architecture_flag(_function_of(run)))
         console.print(f"Next: imgclf predict {typed} PHOTO.jpg{flag}", soft_wrap=True)
