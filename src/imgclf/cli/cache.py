@@ -8,17 +8,19 @@ import typer
 from rich.table import Table
 
 from imgclf.cli._console import print_json, result_console, shown_path
+from imgclf.cli._help import VerbGroup, VerbWithHelp
 from imgclf.cli._parameters import JsonFlag
 from imgclf.machine.terminal import escape
 
 app = typer.Typer(
+    cls=VerbGroup,
     no_args_is_help=True,
     help="List or clear the decoded pixels that are kept between runs.",
     epilog="Example: `imgclf cache list`",
 )
 
 
-@app.command("list")
+@app.command("list", cls=VerbWithHelp)
 def list_(as_json: JsonFlag = False) -> None:
     """List the cached entries, least recently used first.
 
@@ -54,7 +56,7 @@ def list_(as_json: JsonFlag = False) -> None:
     )
 
 
-@app.command()
+@app.command(cls=VerbWithHelp)
 def clear(as_json: JsonFlag = False) -> None:
     """Clear the cache; the next training decodes its images again.
 

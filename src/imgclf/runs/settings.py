@@ -133,7 +133,7 @@ class Settings:
         str | Callable[..., Any],
         Setting(
             COMMON,
-            "Network; see `imgclf architectures list`. auto begins with a pretrained one.",
+            "Network, such as resnet9; auto begins with a pretrained one.",
             ArchitectureKind(),
             short=("--arch",),
             metavar="NAME",
@@ -153,7 +153,7 @@ class Settings:
         Literal["fast", "best", "classic"],
         Setting(
             COMMON,
-            "Chooses what is left open: fast, best (takes longer) or classic (the beginner's).",
+            "What chooses the rest: fast, best (takes longer) or classic.",
             metavar="NAME",
         ),
     ] = "fast"
@@ -330,7 +330,7 @@ class Settings:
     ] = None
     # Retraining
     freeze: Annotated[
-        bool, Setting(RETRAINING, "Train the dense layers only; needs start_from.")
+        bool, Setting(RETRAINING, "Train the dense layers only; needs an earlier classifier.")
     ] = False
     two_phase: Annotated[
         bool | None,
