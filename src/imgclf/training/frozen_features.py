@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -146,6 +147,7 @@ def compute_features(
                 _kind(engine, fingerprint, batches, variant),
                 [sample.sha256 for sample in batches.samples],
                 int(frozen.output_shape[-1]),
+                _folder_of(batches),
             ),
             lambda places: _run(make_network(), batches, places, variant, progress),
             mode=mode,
@@ -166,6 +168,14 @@ def compute_features(
     return keep(
         f"tensorflow {tf.__version__}", lambda: KerasNetwork(frozen, data_format=data_format)
     )
+
+
+def _folder_of(batches: Batches) -> str:
+    """Return the folder of the images: the one that they all lie in."""
+    try:
+        return os.path.commonpath(batches.file_paths)
+    except ValueError:  # They lie on several drives.
+        return ""
 
 
 def feature_batches(batches: Batches, features: NDArray[np.float32]) -> tf.data.Dataset:
