@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from imgclf.cli._console import ScanBar, error_console
+from imgclf.cli._console import error_console
 from imgclf.cli._help import HelpAllFlag
 from imgclf.cli._parameters import (
     JsonFlag,
@@ -25,7 +25,7 @@ from imgclf.cli._settings import (
     with_settings,
 )
 from imgclf.cli._signals import StopSwitch
-from imgclf.cli._training import finish, load_tensorflow, make_observer
+from imgclf.cli._training import finish, load_tensorflow, shown_training
 from imgclf.options import WITHOUT_WEIGHTS, Weights
 from imgclf.runs.settings import AUTOMATIC, Settings
 from imgclf.zoo.registry import load_architecture
@@ -134,14 +134,14 @@ def train(
     if bundle is not None and start_from is not None:
         earlier = build_classifier(bundle, start_from, architecture=function)
     switch = StopSwitch()
-    with ScanBar(console) as scanning:
+    with shown_training(console, switch) as observer:
         run = run_training(
             directory,
             make_settings(given, earlier),
             folders=folders,
             run_dir=run_dir or partial(make_run_folder, name),
             start_from=earlier,
-            observer=make_observer(console, scanning, switch),
+            observer=observer,
         )
     finish(run, switch, as_json)
 
@@ -182,7 +182,6 @@ def _resume(
     from imgclf.workflow.training import resume_training
 
     switch = StopSwitch()
-    with ScanBar(console) as scanning:
-        observer = make_observer(console, scanning, switch)
+    with shown_training(console, switch) as observer:
         run = resume_training(run_dir, architecture=architecture, observer=observer)
     return run, switch

@@ -13,6 +13,7 @@ from imgclf.classifiers.abstention import Selective
 from imgclf.classifiers.bundle import Figures
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW
 from imgclf.data.division.samples import Quarantined
+from imgclf.evaluation.verdict import TrainingFacts, verdict
 from imgclf.figures.confusion import most_confused_pairs
 from imgclf.figures.intervals import Interval
 from imgclf.figures.metrics import ClassificationMetrics
@@ -21,7 +22,7 @@ from imgclf.figures.predictions import predicted_classes
 __all__ = ["Evaluation", "figures_of"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Evaluation:
     """The figures of an evaluation, and the predictions behind them.
 
@@ -39,6 +40,7 @@ class Evaluation:
         selective: Coverage and precision with abstention; None without `min_precision`.
         familiarity: float64 ``(num_images,)``, similarity of each image to the training images, as
             in `Prediction`; None where the classifier has no such score.
+        training: What is known of the training, for the advice in `verdict`.
 
     Example:
         >>> result = imgclf.evaluate(clf, "data/test")               # doctest: +SKIP
@@ -57,6 +59,26 @@ class Evaluation:
     num_seen: int = 0
     selective: Selective | None = None
     familiarity: NDArray[np.float64] | None = None
+    training: TrainingFacts = TrainingFacts()
+
+    def __repr__(self) -> str:
+        """Show the accuracy, its interval, and the remarks in full: they change what it means."""
+        remarks = "".join(f"; {text}" for text in self.warnings)
+        return (
+            f"<Evaluation: {self.metrics.num_correct} of {self.metrics.num_images} images right, "
+            f"{self.accuracy:.1%} (95 % interval {self.interval.low:.1%} to "
+            f"{self.interval.high:.1%}){remarks}>"
+        )
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """What the figures mean, in one to three sentences.
+
+        Example:
+            >>> print(*result.verdict)                               # doctest: +SKIP
+            About 98 of 100 new images like these will be classified correctly, give or take 2.
+        """
+        return verdict(self.metrics.confusion, self.class_names, self.training)
 
     @property
     def accuracy(self) -> float:

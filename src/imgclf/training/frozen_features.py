@@ -29,6 +29,7 @@ from imgclf.engines.keras_network import KerasNetwork
 from imgclf.engines.litert import LiteRtNetwork, litert_version
 from imgclf.engines.network_store import keep_network
 from imgclf.errors import ArgumentError, EngineError
+from imgclf.machine.devices import has_gpu
 from imgclf.training.variants import PLAIN, Variant
 
 __all__ = ["DividedNetwork", "compute_features", "divide_network", "feature_batches"]
@@ -232,7 +233,7 @@ class _NotFasterError(EngineError):
 
 def _require_litert() -> str:
     """Return LiteRT's version where it is the fastest engine."""
-    if tf.config.list_physical_devices("GPU"):
+    if has_gpu():
         raise _NotFasterError("There is a GPU.")
     try:
         return litert_version()
