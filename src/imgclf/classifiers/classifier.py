@@ -19,6 +19,7 @@ from imgclf.arguments import whole_number
 from imgclf.classifiers.abstention import find_threshold
 from imgclf.classifiers.answers import Engine, FeatureWatch, LiteRtEngine
 from imgclf.classifiers.calibration import apply_temperature
+from imgclf.classifiers.card import classifier_card, shown_classes
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW, Familiarity
 from imgclf.classifiers.fingerprints import TrainingFingerprints
 from imgclf.classifiers.lazy_model import LazyModel
@@ -326,8 +327,19 @@ class Classifier:
         return self.record.calibration
 
     def __repr__(self) -> str:
-        """Show classes and input."""
-        return f"<Classifier of {self.class_names} on {self.policy.image_size}, {self.engine}>"
+        """Show classes, input and accuracy."""
+        height, width = self.policy.image_size
+        figures = self.figures
+        accuracy = (
+            ""
+            if figures is None
+            else f", {figures.accuracy:.1%} of {figures.num_images} {figures.split} images right"
+        )
+        classes = shown_classes(self.class_names, most=5)
+        return f"<Classifier of {classes}; {height} x {width} pixels, {self.engine}{accuracy}>"
+
+    def _repr_html_(self) -> str:
+        return classifier_card(self.record, self.engine)
 
     @overload
     def predict(

@@ -128,8 +128,8 @@ def keep_held_out(
         used = sum(recorded.side_of(sample) is not None for sample in samples)
         raise DataError(
             f"None of these {len(samples)} images is a {side} image of the run: {used} of them "
-            f"were used in its training. Its {side} images are in {recorded.folder_of(side)}: give that "
-            f"folder; {otherwise}."
+            f"were used in its training. Its {side} images are in {recorded.folder_of(side)}: give "
+            f"that folder; {otherwise}."
         )
     caution = ", which also chose the epoch" if side == "val" else ""
     remark = (
