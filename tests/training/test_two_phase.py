@@ -241,7 +241,9 @@ def test_pretrained_weights_are_trained_in_two_phases_by_default(
     own.unlink()
     again = imgclf.load(run.bundle, architecture=tiny)
     assert again.predict(two_classes) == run.classifier.predict(two_classes)
-    further = imgclf.train(two_classes, start_from=again, epochs=1, batch_size=16, two_phase=False)
+    further = imgclf.train(
+        two_classes, start_from=again, epochs=1, batch_size=16, two_phase=False, run_dir=None
+    )
     assert further.class_names == again.class_names
     began, went_on = origin_of(run.classifier.model), origin_of(further.model)
     assert began is not None

@@ -24,10 +24,11 @@ def classifier_card(record: ClassifierRecord, engine: str) -> str:
     """Return a classifier as HTML; its network is not built for it."""
     policy, figures, data = record.policy, record.figures, record.data
     names = tuple(record.class_names)
+    height, width = policy.image_size
     colours = "grey" if policy.channels == 1 else "colour"
     facts = [
         ("classes", shown_classes(names)),
-        ("images", f"{policy.height} x {policy.width} pixels, {colours}, {policy.resize}"),
+        ("images", f"{height} x {width} pixels, {colours}, {policy.resize}"),
     ]
     if data is not None:
         facts.append(
@@ -45,7 +46,7 @@ def classifier_card(record: ClassifierRecord, engine: str) -> str:
         )
         facts.append(("accuracy", accuracy))
     flags = "flagged" if record.familiarity is not None else "not flagged"
-    facts.append(("unlike its images", flags))
+    facts.append(("unfamiliar images", flags))
     facts.append(("computed by", {"litert": "LiteRT", "keras": "Keras"}[engine]))
     if record.file is not None:
         facts.append(("file", str(record.file)))

@@ -24,6 +24,9 @@ LONGEST_NAME = 20
 CHARACTER = 6.6
 """Width of a character in pixels, about."""
 
+CAPTION = 210
+"""Width of the line below the matrix, in pixels."""
+
 STRONGEST = 0.55
 """Opacity of a full cell, on which text of either theme can be read."""
 
@@ -56,7 +59,7 @@ def confusion_picture(counts: NDArray[np.int64], names: Sequence[str]) -> Pictur
             f'<text transform="translate({left + middle:.0f},{top - 8:.0f}) rotate(-45)">'
             f"{as_text(name)}</text>"
         )
-    width, height = left + size + top, top + size + 24
+    width, height = max(left + size + top, left + CAPTION), top + size + 24
     parts.append(
         f'<text x="{left:.0f}" y="{height - 6:.0f}" opacity=".7">rows: true class; columns: '
         "predicted</text>"

@@ -97,8 +97,8 @@ def _plot(kind: str, lines: Mapping[str, Sequence[float]], best_epoch: int | Non
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>'
                 for x, y in points * (len(points) == 1)
             )
-            + f'<text x="{WIDTH - 10}" y="{14 + 14 * number}" text-anchor="end" fill="{colour}">'
-            f"{label}</text>"
+            + f'<text x="{WIDTH - 10}" y="{14 + 14 * number}" text-anchor="end">'
+            f'<tspan fill="{colour}">━</tspan> {label}</text>'
         )
     return "".join(parts)
 

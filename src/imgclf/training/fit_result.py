@@ -41,7 +41,8 @@ class FitResult:
         return f"<FitResult: {self.epochs} epochs; {which}: epoch {last + 1}, {figures}>"
 
     def _repr_html_(self) -> str:
-        return card(self.__repr__().strip("<>"), [self.plot_history().html])
+        best = "" if self.best_epoch is None else f", the best one is number {self.best_epoch + 1}"
+        return card(f"{self.epochs} epochs{best}", [self.plot_history().html])
 
     def plot_history(self) -> Picture:
         """Draw the learning curves: loss and accuracy of each epoch, the best one marked.
