@@ -23,9 +23,11 @@ from imgclf.cli._figures import print_confusion, print_learning_curve
 from imgclf.cli._parameters import architecture_flag
 from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape
+from imgclf.runs.run_names import NEWEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -141,9 +143,16 @@ def print_summary(run: TrainingRun) -> None:
         file = escape(shown_path(run.bundle))
         console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
         console.print("The report is in the same folder: open report.html in a browser.")
-        typed = escape(typed_path(run.bundle))
+        typed = escape(typed_path(_short_name(run.bundle)))
         flag = escape(architecture_flag(_function_of(run)))
         console.print(f"Next: imgclf predict {typed} PHOTO.jpg{flag}", soft_wrap=True)
+
+
+def _short_name(bundle: Path) -> Path:
+    """Return what is quickly typed for a run's classifier: ``runs/last`` where that leads to it."""
+    newest = bundle.parent.parent / NEWEST_NAME
+    is_newest = newest.exists() and newest.resolve() == bundle.parent.resolve()
+    return newest if is_newest else bundle
 
 
 def _function_of(run: TrainingRun) -> Callable[..., Any] | None:
