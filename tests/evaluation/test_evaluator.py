@@ -16,7 +16,7 @@ from imgclf.errors import ArgumentError, DataError
 
 def test_evaluate_equals_predict_to_the_last_image(trained: Any, two_classes: Path) -> None:
     """Accuracy counted by hand over predict's labels is exactly that of evaluate."""
-    result = imgclf.evaluate(trained.classifier, two_classes)
+    result = imgclf.evaluate(trained.classifier, two_classes, all_images=True)
     predictions = trained.classifier.predict(two_classes)
     correct = [Path(item.path or "").parent.name == item.label for item in predictions]
     assert result.accuracy == np.mean(correct)
@@ -35,7 +35,8 @@ def test_the_headline_is_what_evaluate_gives_again(trained: Any) -> None:
 def test_classes_are_matched_by_name(trained: Any, two_classes: Path, tmp_path: Path) -> None:
     """A folder without one of the classes keeps the others' meaning and warns by name."""
     (tmp_path / "light").symlink_to(two_classes / "light")
-    result = imgclf.evaluate(trained.classifier, tmp_path)
+    with pytest.warns(imgclf.DataWarning, match="were training images"):
+        result = imgclf.evaluate(trained.classifier, tmp_path)
     assert set(result.labels) == {1}
     assert "'dark'" in result.warnings[0]
     assert result.metrics.classes[1].support == 40
@@ -166,8 +167,9 @@ def test_training_images_alone_are_refused_with_the_way_out(trained: Any, tmp_pa
     classifier = imgclf.load(trained.bundle)
     with pytest.raises(DataError, match=r"3 of them were used in its training.*all_images=True"):
         imgclf.evaluate(classifier, listed)
-    with pytest.warns(imgclf.DataWarning, match="3 of these 3 images were training images"):
-        assert imgclf.evaluate(classifier, listed, all_images=True).num_seen == 3
+    asked_for = imgclf.evaluate(classifier, listed, all_images=True)
+    assert asked_for.num_seen == 3
+    assert "3 of these 3 images were training images" in repr(asked_for)
 
 
 def test_an_evaluation_shows_itself(trained: Any) -> None:

@@ -74,7 +74,8 @@ def evaluate(
             `min_precision` cannot be reached.
 
     Warns:
-        DataWarning: Some images were training images, or files could not be used.
+        DataWarning: Some images were training images, which was not asked for; or files could not
+            be used.
 
     Example:
         >>> result = imgclf.evaluate(clf, "data/test")       # doctest: +SKIP
@@ -88,7 +89,7 @@ def evaluate(
         min_precision=min_precision,
         progress=progress,
     )
-    seen = seen_warning(result.num_seen, len(result.paths))
+    seen = [] if all_images else seen_warning(result.num_seen, len(result.paths))
     warn_of([*left_out_lines(result.quarantined), *seen])
     return result
 
