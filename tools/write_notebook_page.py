@@ -19,6 +19,7 @@ NOTEBOOK = ROOT / "examples/first_classifier.ipynb"
 TARGET = ROOT / "docs/first-notebook.md"
 
 FROM = "This page is the notebook `examples/first_classifier.ipynb`, with what Jupyter shows."
+OUTPUT = '<div class="output" style="overflow-x:auto;margin:1em 0">{}</div>'
 NOT_RUN = "<!-- not run: the tests run the notebook itself -->"
 
 
@@ -49,11 +50,11 @@ def _output(output: Any) -> str:
     data = output.get("data", {})
     if "text/html" in data:
         # On one line: a blank line would end the HTML for Markdown.
-        return f'<div class="output">{re.sub(chr(10) + " *", " ", data["text/html"])}</div>'
+        return OUTPUT.format(re.sub("\n *", " ", data["text/html"]))
     if "image/png" in data:
         content = data["image/png"].replace("\n", "")
         image = f'<img alt="the output" src="data:image/png;base64,{content}">'
-        return f'<div class="output">{image}</div>'
+        return OUTPUT.format(image)
     return _block(data.get("text/plain", ""))
 
 

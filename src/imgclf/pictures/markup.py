@@ -15,6 +15,9 @@ FONT = "font:13px/1.5 system-ui,sans-serif;font-variant-numeric:tabular-nums"
 
 CELL = "padding:1px 14px 1px 0;text-align:left;border:0;background:none;vertical-align:top"
 
+TABLE = '<table class="imgclf" style="border-collapse:collapse;margin:4px 0">{}</table>'
+"""With a class of its own: sites and notebooks give tables without one borders."""
+
 NUMBER = CELL.replace("left", "right")
 
 
@@ -52,7 +55,7 @@ def facts_table(facts: Iterable[tuple[str, str]]) -> str:
         f'<td style="{CELL}">{as_text(value)}</td></tr>'
         for name, value in facts
     )
-    return f'<table style="border-collapse:collapse;margin:4px 0">{"".join(rows)}</table>'
+    return TABLE.format("".join(rows))
 
 
 def figures_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -68,4 +71,4 @@ def figures_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
     lines = [cells("th", heading), *(cells("td", row) for row in rows)]
     body = "".join(f'<tr style="background:none">{line}</tr>' for line in lines)
-    return f'<table style="border-collapse:collapse;margin:4px 0">{body}</table>'
+    return TABLE.format(body)
