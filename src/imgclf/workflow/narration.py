@@ -25,7 +25,7 @@ def narrated(
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     scanned: Callable[[], None] = lambda: None,
-    stop_requested: Callable[[], bool] = lambda: False,
+    stop_requested: Callable[[], bool] | None = None,
 ) -> TrainingObserver:
     """Return an observer that tells a display how a training goes on.
 
@@ -33,14 +33,15 @@ def narrated(
         display: The display; None tells nothing.
         callbacks: Keras callbacks.
         scanned: Called once the images are known.
-        stop_requested: Asked after each step; True ends the training in good order.
+        stop_requested: Asked after each step; True, upon Ctrl-C, ends the training in good order.
 
     Returns:
         The observer.
     """
+    asked = stop_requested or (lambda: False)
     if display is None:
         return TrainingObserver(
-            callbacks=callbacks, scanned=lambda _: scanned(), stop_requested=stop_requested
+            callbacks=callbacks, scanned=lambda _: scanned(), stop_requested=asked
         )
 
     def images_known(data: ImageData) -> None:
@@ -56,7 +57,7 @@ def narrated(
     def answered(accuracy: float, seconds: float) -> None:
         display.say(
             f"First answer after {seconds:.0f} s: {100 * accuracy:.1f} % of the validation images "
-            "are right."
+            "are right." + (" It is saved: Ctrl-C keeps it." if stop_requested else "")
         )
 
     return TrainingObserver(
@@ -68,7 +69,7 @@ def narrated(
         decided=display.say,
         callbacks=callbacks,
         verbose=display,
-        stop_requested=stop_requested,
+        stop_requested=asked,
     )
 
 
