@@ -185,7 +185,7 @@ class NotebookDisplay:
         self._drawn_s = time.monotonic()
         content = {"text/html": self._html(), "text/plain": self._text()}
         if self._handle is None:
-            self._handle = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(content, raw=True, display_id=True)
         else:
             self._handle.update(content, raw=True)
 
