@@ -306,7 +306,7 @@ def test_results_of_trials_are_kept(tmp_path: Path) -> None:
     assert read_results(tmp_path) == results
     for content in ("[{}]", "{", '[{"name": "other", "image_size": [1, 1]}]'):
         (tmp_path / "results.json").write_text(content, encoding="utf-8")
-        with pytest.raises(RunFolderError, match="remove it"):
+        with pytest.raises(RunFolderError, match="move it elsewhere"):
             read_results(tmp_path)
 
 

@@ -63,6 +63,7 @@ EngineOption = Annotated[
     Literal["auto", "litert", "keras"],
     typer.Option(
         "--engine",
+        metavar="NAME",
         help="litert (no TensorFlow), keras, or auto: the first that works.",
     ),
 ]

@@ -86,10 +86,10 @@ def evaluate(
     architecture = parse_architecture_file(arch)
     with silenced_stderr():
         from imgclf.classifiers.loader import build_classifier
-        from imgclf.evaluation.evaluator import evaluate as evaluate_classifier
+        from imgclf.evaluation.evaluator import evaluate_silently
 
     with ScanBar(error_console()) as scanning:
-        result = evaluate_classifier(
+        result = evaluate_silently(
             build_classifier(bundle, file, architecture=architecture, engine=engine),
             directory,
             split_file=split_file,

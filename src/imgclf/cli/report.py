@@ -46,7 +46,9 @@ def report(
     if output is not None and not compare:
         raise typer.BadParameter("--output needs --compare; a report is in its run folder.")
     from imgclf.runs.folder import read_config
+    from imgclf.runs.run_names import follow_newest
 
+    runs = list(map(follow_newest, runs))
     for run in runs:
         require_path(run)
         read_config(run)  # What is no run is refused before TensorFlow is loaded.

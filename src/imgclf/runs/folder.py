@@ -82,8 +82,8 @@ def open_run_folder(path: str | os.PathLike[str], *, resume: bool = False) -> It
         # Checkpoints without their configuration would be gone on with, whatever run they are of.
         if not resume and any((folder / name).exists() for name in (CONFIG_NAME, "checkpoints")):
             raise RunFolderError(
-                f"The folder {folder} already holds a run: give another run folder, continue with "
-                "--resume, or remove it."
+                f"The folder {folder} already holds a run: give another run folder, or go on with "
+                "--resume."
             )
         for place in (folder, folder / "checkpoints"):
             remove_partial_files(place)

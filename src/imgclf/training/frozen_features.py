@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from imgclf.engines.keras_network import KerasNetwork
 from imgclf.engines.litert import LiteRtNetwork, litert_version
 from imgclf.engines.network_store import keep_network
 from imgclf.errors import ArgumentError, EngineError
+from imgclf.machine.devices import has_gpu
 from imgclf.training.variants import PLAIN, Variant
 
 __all__ = ["DividedNetwork", "compute_features", "divide_network", "feature_batches"]
@@ -146,6 +148,7 @@ def compute_features(
                 _kind(engine, fingerprint, batches, variant),
                 [sample.sha256 for sample in batches.samples],
                 int(frozen.output_shape[-1]),
+                _folder_of(batches),
             ),
             lambda places: _run(make_network(), batches, places, variant, progress),
             mode=mode,
@@ -166,6 +169,14 @@ def compute_features(
     return keep(
         f"tensorflow {tf.__version__}", lambda: KerasNetwork(frozen, data_format=data_format)
     )
+
+
+def _folder_of(batches: Batches) -> str:
+    """Return the folder of the images: the one that they all lie in."""
+    try:
+        return os.path.commonpath(batches.file_paths)
+    except ValueError:  # They lie on several drives.
+        return ""
 
 
 def feature_batches(batches: Batches, features: NDArray[np.float32]) -> tf.data.Dataset:
@@ -222,7 +233,7 @@ class _NotFasterError(EngineError):
 
 def _require_litert() -> str:
     """Return LiteRT's version where it is the fastest engine."""
-    if tf.config.list_physical_devices("GPU"):
+    if has_gpu():
         raise _NotFasterError("There is a GPU.")
     try:
         return litert_version()

@@ -12,13 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import ArgumentError
+from imgclf.machine.display import Verbose, open_display, when_shown
 from imgclf.machine.precision import Precision
-from imgclf.machine.terminal import Terminal
 from imgclf.options import is_pretrained
 from imgclf.training.convex_head import DEFAULT_PATH, fit_convex_head, measure_head, set_head
 from imgclf.training.fit_result import FitResult
@@ -40,6 +39,9 @@ from imgclf.training.variants import copies_of
 from imgclf.zoo.builder import origin_of
 
 __all__ = ["fit_two_phase", "frozen_averages", "in_two_phases"]
+
+FEATURES = "Features of each image, once"
+"""What the display says while the backbone computes."""
 
 FINE_TUNE_SHARE = 0.1
 """Learning rate of fine-tuning as a share of the head's: the backbone changes only a little."""
@@ -85,7 +87,7 @@ def fit_two_phase(
     precision: Precision = "auto",
     store: StoreMode = "auto",
     checkpoint_dir: str | os.PathLike[str] | None = None,
-    verbose: int | bool = 0,
+    verbose: Verbose = "auto",
 ) -> FitResult:
     """Fit a pretrained network in two phases.
 
@@ -122,7 +124,8 @@ def fit_two_phase(
         precision: Of the second phase's steps; features and head are float32.
         store: Where features are kept: ``"auto"``, ``"disk"``, or ``"memory"`` for this process.
         checkpoint_dir: A folder for checkpoints of the second phase, as for `imgclf.fit`.
-        verbose: 1 draws the progress on standard error.
+        verbose: ``"auto"`` or 1 shows the progress: in a terminal, in a notebook, or as lines on
+            standard error. 2 shows the lines alone, 0 nothing.
 
     Returns:
         The figures of each epoch, those of the head first, and the best epoch.
@@ -184,6 +187,7 @@ def fit_two_phase(
                 class_weight=weights,
                 callbacks=[*callbacks, *drawing],
                 precision="float32",
+                verbose=0,
                 **shared,
             )
     divided.adopt_head()
@@ -305,15 +309,16 @@ def frozen_averages(model: keras.Model) -> Iterator[None]:
 
 @contextmanager
 def _drawn_features(
-    verbose: int | bool, callbacks: Sequence[keras.callbacks.Callback]
+    verbose: Verbose, callbacks: Sequence[keras.callbacks.Callback]
 ) -> Iterator[Callable[[int, int], None]]:
-    """Draw how many images went through the backbone; nothing where the features are cached."""
+    """Show how many images went through the backbone; nothing where the features are cached."""
     asked = [one for one in callbacks if isinstance(one, StopOnRequest)]
-    with Progress(console=Terminal(stderr=True), transient=True, disable=not verbose) as bar:
-        task = bar.add_task("Features of each image, once", total=None, visible=False)
+    with open_display(verbose) as display:
+        show = when_shown(display, FEATURES, "img")
 
         def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, visible=True)
+            if show is not None:
+                show(done, total)
             for one in asked:
                 one.ask()
 

@@ -23,6 +23,7 @@ from imgclf.data.batches.plan import Plan
 from imgclf.data.reading.image_folder import Folders
 from imgclf.errors import OutOfMemoryError
 from imgclf.machine.devices import choose_strategy, divisible_batch_size
+from imgclf.machine.display import Verbose
 from imgclf.machine.precision import choose_precision
 from imgclf.runs.config import to_config
 from imgclf.runs.folder import write_config
@@ -65,7 +66,7 @@ class TrainingObserver:
             seconds that it took.
         decided: Called with a sentence on what is tried next, and what came of it.
         callbacks: Keras callbacks.
-        verbose: Whether the training's progress is drawn on standard error.
+        verbose: The display of the training's progress, or 0 for none.
         stop_requested: Asked after each step; True ends the training in good order.
     """
 
@@ -76,7 +77,7 @@ class TrainingObserver:
     answered: Callable[[float, float], None] = lambda _accuracy, _seconds: None
     decided: Callable[[str], None] = lambda _sentence: None
     callbacks: Sequence[keras.callbacks.Callback] = ()
-    verbose: bool = False
+    verbose: Verbose = 0
     stop_requested: Callable[[], bool] = lambda: False
 
 
@@ -321,7 +322,7 @@ def _fit(
     data: ImageData,
     task: Task,
     callbacks: Sequence[keras.callbacks.Callback],
-    verbose: bool,
+    verbose: Verbose,
 ) -> FitResult:
     settings = task.settings
     others: dict[str, Any] = {
@@ -375,7 +376,7 @@ def fit_by_settings(
     """
     if isinstance(train, Batches) and _has_two_phases(model, settings):
         return fit_two_phase(
-            model, train, val, **{**_parameters(fit_two_phase, settings), **others}
+            model, train, val, **{**_parameters(fit_two_phase, settings), "verbose": 0, **others}
         )
     steps = steps_per_epoch or train.steps_per_epoch
     # The optimizer counts changes of the weights.
@@ -385,6 +386,7 @@ def fit_by_settings(
         **_parameters(fit, settings),
         "learning_rate": make_schedule(settings.schedule, rate, num_steps),
         "steps_per_epoch": steps_per_epoch,
+        "verbose": 0,
     }
     return fit(model, train, val, **{**scheduled, **others})
 

@@ -314,7 +314,7 @@ def _copies(inspected: Inspected) -> Iterator[Finding]:
             "conflicting_labels",
             "warning",
             f"{_count(conflicting, 'picture')} in more than one class.",
-            "Delete the copies in the wrong class.",
+            "Keep each picture in its right class alone: the copies teach and measure nonsense.",
             _some(map(_equation, conflicting)),
         )
     if leaking:
@@ -322,7 +322,7 @@ def _copies(inspected: Inspected) -> Iterator[Finding]:
             "copies_across_splits",
             "warning",
             f"{_count(leaking, 'picture')} in more than one of train/, val/ and test/.",
-            "Training leaves them out of the held-out images; delete them there.",
+            "Training leaves them out of the held-out images; keep each picture in one split.",
             _some(map(_equation, leaking)),
         )
     if harmless:

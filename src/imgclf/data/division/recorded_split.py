@@ -37,6 +37,14 @@ class RecordedSplit:
         """Return the split of an image; None for a new one."""
         return self.by_sha256.get(sample.sha256) or self.by_path.get(sample.path)
 
+    def folder_of(self, side: Split) -> str:
+        """Return the folder in which all images of a split lie."""
+        folders = [os.path.dirname(path) for path, own in self.by_path.items() if own == side]  # noqa: PTH120
+        try:
+            return os.path.commonpath(folders)
+        except ValueError:  # They lie on several drives.
+            return folders[0]
+
     @property
     def held_out(self) -> Split:
         """The split that is evaluated: test, or validation where there is no test."""
@@ -95,13 +103,15 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str
 
 
 def keep_held_out(
-    samples: Sequence[Sample], path: str | os.PathLike[str]
+    samples: Sequence[Sample], path: str | os.PathLike[str], *, otherwise: str
 ) -> tuple[list[Sample], str]:
     """Keep the images of a folder that a run recorded as held out.
 
     Args:
         samples: Images of a folder, such as the one that the run was trained on.
         path: The run's ``split.csv``.
+        otherwise: What else can be done where the run holds none of them out: the end of a
+            sentence.
 
     Returns:
         The images of its test split (or its validation split, where it has no test), and a remark
@@ -115,9 +125,11 @@ def keep_held_out(
     side = recorded.held_out
     kept = [sample for sample in samples if recorded.side_of(sample) == side]
     if not kept:
+        used = sum(recorded.side_of(sample) is not None for sample in samples)
         raise DataError(
-            f"None of these {len(samples)} images is a {side} image in {os.fspath(path)}: give the "
-            "folder of that run, or leave the split file out."
+            f"None of these {len(samples)} images is a {side} image of the run: {used} of them "
+            f"were used in its training. Its {side} images are in {recorded.folder_of(side)}: give "
+            f"that folder; {otherwise}."
         )
     caution = ", which also chose the epoch" if side == "val" else ""
     remark = (

@@ -43,11 +43,13 @@ class FeatureSet:
         kind: Hash of what decides a row beside its image: pixels, engine and network.
         images: ``(num_images,)`` sha256 of each image file, in hexadecimal.
         num_features: Numbers in a row.
+        source: The folder of the images, which `imgclf cache list` names.
     """
 
     kind: str
     images: Sequence[str]
     num_features: int
+    source: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -169,6 +171,7 @@ def _write(place: Path, features: FeatureSet, compute: Compute, image_by_image: 
     try:
         cache.make_room(features.num_bytes)
         partial.mkdir(parents=True)
+        cache.note_source(partial, features.source)
         (partial / IMAGES_NAME).write_bytes(bytes.fromhex("".join(features.images)))
         with (partial / ROWS_NAME).open("w+b") as file:
             if hasattr(os, "posix_fallocate"):

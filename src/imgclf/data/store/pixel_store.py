@@ -249,6 +249,7 @@ class _Scanner:
         try:
             cache.make_room(size_bytes)
             partial.mkdir(parents=True)
+            cache.note_source(partial, str(self.folder.root))
             with (
                 new_file(partial / "pixels.u8", size_bytes) as pixels,
                 new_file(partial / "signatures.u8", self.signature_bytes) as signatures,
