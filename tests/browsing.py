@@ -19,9 +19,14 @@ ARGUMENTS = [
 
 
 class Visit:
-    """An opened page, and all that went wrong or over the network on it."""
+    """An opened page, and all that went wrong or over the network on it.
 
-    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+    Of a page that is served, its own server may be asked.
+    """
+
+    def __init__(self, browser: Any, place: Path | str, **options: Any) -> None:
+        address = place if isinstance(place, str) else place.as_uri()
+        self.own = ("file:", "data:") if isinstance(place, Path) else ("blob:", "data:", address)
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
         self.complaints: list[str] = []
@@ -29,8 +34,8 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
         self.page.on("request", self._note_request)
-        self.page.goto(path.as_uri())
+        self.page.goto(address)
 
     def _note_request(self, request: Any) -> None:
-        if not request.url.startswith(("file:", "data:")):
+        if not request.url.startswith(self.own):
             self.complaints.append(request.url)

@@ -21,6 +21,7 @@ would catch anyway, so ``except ValueError`` keeps working::
     ├── RunFolderError (FileExistsError)        a run folder is in use or holds another run
     ├── StudyError (FileExistsError)            a study folder is in use or holds another study
     ├── EngineError (RuntimeError)              an engine cannot execute a network
+    ├── ServingError (RuntimeError)             a server cannot start
     ├── ExportError (RuntimeError)              an export does not answer as the classifier does
     ├── BundleError (ValueError)                a file is not a usable classifier's file
     └── AccuracyError (AssertionError)          a classifier is less accurate than required
@@ -53,6 +54,7 @@ __all__ = [
     "OutOfMemoryError",
     "PluginError",
     "RunFolderError",
+    "ServingError",
     "StudyError",
     "TrainingError",
     "TuningError",
@@ -296,6 +298,16 @@ class EngineError(ImgclfError, RuntimeError):
         ...     LiteRtNetwork(b"no network")
         ... except imgclf.EngineError as error:
         ...     print(error)
+    """
+
+
+class ServingError(ImgclfError, RuntimeError):
+    """A server cannot start: its address is taken, or what it is given does not fit.
+
+    Example:
+        >>> # imgclf serve pets.imgclf --host 0.0.0.0 raises it: exit code 1
+        >>> issubclass(imgclf.ServingError, RuntimeError)
+        True
     """
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import queue
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from imgclf.engines.litert import LiteRtNetwork
 
-__all__ = ["Engine", "FeatureWatch", "LiteRtEngine", "all_classes"]
+__all__ = ["Engine", "EnginePool", "FeatureWatch", "LiteRtEngine", "all_classes"]
 
 FeatureWatch = Callable[[list["NDArray[np.float32]"]], None]
 """Is told a chunk's features: ``(batch, features)`` of each of `feature_tensors`, maps averaged."""
@@ -75,6 +76,34 @@ class LiteRtEngine:
             if watch is not None:
                 watch(features)
         return all_classes(np.concatenate(chunks))
+
+
+class EnginePool:
+    """Engines of the same network; a call takes one that is free, or waits for it.
+
+    Two networks of one thread each answer a quarter more calls than one of two threads.
+
+    Args:
+        engines: At least one.
+    """
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self.name = engines[0].name
+        self.feature_sizes = engines[0].feature_sizes
+        # The last one used comes first: its memory is in the processor's cache.
+        self._free: queue.LifoQueue[Engine] = queue.LifoQueue()
+        for engine in engines:
+            self._free.put(engine)
+
+    def __call__(
+        self, batches: Iterable[NDArray[np.uint8]], watch: FeatureWatch | None = None
+    ) -> NDArray[np.float64]:
+        """Return ``(num_images, num_classes)``; `watch` sees the features of the same pass."""
+        engine = self._free.get()
+        try:
+            return engine(batches, watch)
+        finally:
+            self._free.put(engine)
 
 
 def all_classes(outputs: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from imgclf.arguments import whole_number
 from imgclf.classifiers.abstention import find_threshold
-from imgclf.classifiers.answers import Engine, FeatureWatch, LiteRtEngine
+from imgclf.classifiers.answers import Engine, EnginePool, FeatureWatch, LiteRtEngine
 from imgclf.classifiers.calibration import apply_temperature
 from imgclf.classifiers.card import classifier_card, shown_classes
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW, Familiarity
@@ -252,6 +252,27 @@ class Classifier:
         converted = ConvertedNetwork(content, network_fingerprint(record.model))
         return Classifier.of(replace(record, converted=converted), engine)
 
+    def for_calls_at_once(self, num_calls: int) -> Classifier:
+        """Return this classifier with as many copies of its network, for several threads.
+
+        Load it with ``num_threads=1`` first: one processor for each call answers more calls than
+        all processors for one after the other. Where Keras answers, nothing is copied.
+
+        Args:
+            num_calls: Calls that are answered at a time, from 1 on.
+
+        Returns:
+            The classifier; its answers are the same.
+        """
+        engine, converted = self._engine, self.record.converted
+        if not isinstance(engine, LiteRtEngine) or converted is None:
+            return self
+        others = [
+            LiteRtEngine(LiteRtNetwork(converted.content, num_threads=1))
+            for _ in range(num_calls - 1)
+        ]
+        return Classifier.of(self.record, EnginePool([engine, *others]))
+
     def with_changes(
         self,
         *,
@@ -261,6 +282,7 @@ class Classifier:
         familiarity: Familiarity | None = None,
         fingerprints: TrainingFingerprints | None = None,
         file: Path | None = None,
+        network: LazyModel | None = None,
     ) -> Classifier:
         """Return the same network with more that is known of it; None keeps what is known.
 
@@ -271,6 +293,7 @@ class Classifier:
             familiarity: What training images look like to the network.
             fingerprints: Of the training images.
             file: Where it is saved.
+            network: The same Keras network, from elsewhere.
 
         Returns:
             The other classifier.
@@ -282,6 +305,7 @@ class Classifier:
         known = {
             "figures": figures, "data": data, "calibration": calibration,
             "familiarity": familiarity, "fingerprints": fingerprints, "file": file,
+            "network": network,
         }  # fmt: skip
         changes: dict[str, Any] = {name: part for name, part in known.items() if part is not None}
         return Classifier.of(replace(self._record, **changes), self._engine)
@@ -443,14 +467,39 @@ class Classifier:
     def _predict(self, sources: Sequence[Source], on_error: OnError, threshold: float) -> list[Any]:
         """Classify single images."""
         kept: list[int] = []
-        rows, familiarities = self.judge_pixels(
+        judged = self.judge_pixels(
             decode_sources(sources, self.policy, kept, strict=on_error == "raise")
         )
-        known = familiarities if familiarities is not None else [None] * len(rows)
+        paths = [path_of(sources[place]) for place in kept]
         found: list[Prediction | None] = [None] * len(sources)
-        for place, row, familiarity in zip(kept, rows, known, strict=True):
-            found[place] = self._prediction(path_of(sources[place]), row, threshold, familiarity)
+        for place, prediction in zip(
+            kept, self._predictions(paths, threshold, *judged), strict=True
+        ):
+            found[place] = prediction
         return found if on_error == "none" else [item for item in found if item is not None]
+
+    def predict_decoded(
+        self,
+        pixels: NDArray[np.uint8],
+        paths: Sequence[str | None],
+        *,
+        min_precision: float | None = None,
+    ) -> list[Prediction]:
+        """Classify images that are already decoded and resized, as `predict` does from there on.
+
+        Args:
+            pixels: uint8 ``(batch, height, width, channels)``, as for `predict_pixels`.
+            paths: ``(batch,)``, the path of each for its prediction, or None.
+            min_precision: As for `predict`.
+
+        Returns:
+            One prediction for each image, in order.
+
+        Raises:
+            ArgumentError: `min_precision` cannot be reached.
+        """
+        threshold = 0.0 if min_precision is None else self.threshold(min_precision)
+        return self._predictions(paths, threshold, *self.judge_pixels([pixels]))
 
     def explain(self, image: Source, *, label: str | None = None) -> Explanation:
         """Show which parts of an image spoke for a class.
@@ -647,6 +696,19 @@ class Classifier:
             load = functools.partial(load, architecture=origin.architecture.function)
         return load, (self.to_bytes(),)
 
+    def _predictions(
+        self,
+        paths: Sequence[str | None],
+        threshold: float,
+        rows: NDArray[np.float64],
+        familiarities: NDArray[np.float64] | None,
+    ) -> list[Prediction]:
+        known = [None] * len(rows) if familiarities is None else familiarities.tolist()
+        return [
+            self._prediction(path, row, threshold, familiarity)
+            for path, row, familiarity in zip(paths, rows, known, strict=True)
+        ]
+
     def _prediction(
         self,
         path: str | None,
@@ -658,8 +720,7 @@ class Classifier:
         top = float(row[best])
         probabilities = dict(zip(self.class_names, row.tolist(), strict=True))
         label, accepted = self.class_names[best], top >= threshold
-        familiar = None if familiarity is None else float(familiarity)
-        return Prediction(path, label, top, probabilities, accepted, familiar)
+        return Prediction(path, label, top, probabilities, accepted, familiarity)
 
 
 def _on_error(on_error: OnError | None, *, strict: bool) -> OnError:

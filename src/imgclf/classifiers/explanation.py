@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import cv2
 import keras
@@ -141,7 +142,9 @@ def grad_cam(
     # The latest node: a channels-first network was made by calling its layers a second time.
     maps = model.get_layer(name)._inbound_nodes[-1].output_tensors[0]  # noqa: SLF001
     hidden = head._inbound_nodes[-1].input_tensors[0]  # noqa: SLF001
-    halves = _halves(model, maps, hidden)
+    if model not in _HALVES:
+        _HALVES[model] = _halves(model, maps, hidden)
+    halves = _HALVES[model]
     images = pixels.transpose(0, 3, 1, 2) if policy.data_format == "channels_first" else pixels
     is_flattened = any(isinstance(layer, keras.layers.Flatten) for layer in model.layers)
     cams: list[NDArray[np.float32]] = []
@@ -158,6 +161,10 @@ def grad_cam(
 _MapsAndGradient = Callable[
     [tf.Tensor, keras.layers.Dense, NDArray[np.int64]], tuple[tf.Tensor, tf.Tensor]
 ]
+
+
+_HALVES: WeakKeyDictionary[keras.Model, _MapsAndGradient] = WeakKeyDictionary()
+"""What was made of each network that is still used: tracing takes longer than a heat map."""
 
 
 def _halves(

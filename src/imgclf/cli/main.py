@@ -26,6 +26,7 @@ from imgclf.cli import (
     predict,
     relabel,
     report,
+    serve,
     train,
     tune,
     tune_worker,
@@ -75,6 +76,7 @@ _add(predict.predict, "predict", FIRST)
 _add(evaluate.evaluate, "evaluate", FIRST)
 _add(report.report, "report", FIRST)
 _add(export.export, "export", FURTHER)
+_add(serve.serve, "serve", FURTHER)
 _add(tune.tune, "tune", FURTHER)
 _add(relabel.relabel, "relabel", FURTHER)
 _add(info.info, "info", FURTHER)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PageAgreement", "PageCard", "WebRuntime", "packaged_runtime", "web_page"]
 
-SCRIPTS = ("drawing.js", "pixels.js", "network.js", "judgement.js", "photos.js")
+SCRIPTS = (
+    "drawing.js", "cards.js", "pixels.js", "network.js", "judgement.js", "photos.js", "intake.js",
+)  # fmt: skip
 
 MOST_NAMED = 6
 """Classes that are named at the head of the page."""
@@ -150,8 +152,9 @@ def web_page(card: PageCard, network: bytes, runtime: WebRuntime | None = None) 
         SCRIPTS,
         _values(card),
         _content(card, runtime, tensors),
-        folder=folder,
+        folders=[folder],
         blocks={
+            "choose": folder.joinpath("chooser.html").read_text(encoding="utf-8"),
             "own_style": folder.joinpath("classifier.css").read_text(encoding="utf-8"),
             "familiarity": _packed(b"".join(values.tobytes() for values in tensors.values())),
             "network": _packed(network),

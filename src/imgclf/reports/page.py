@@ -25,7 +25,7 @@ def fill_page(
     content: Mapping[str, Any],
     *,
     styles: Sequence[str] = (),
-    folder: Traversable | None = None,
+    folders: Sequence[Traversable] = (),
     blocks: Mapping[str, str] | None = None,
 ) -> str:
     """Fill a template; nothing that comes from a run is ever markup.
@@ -34,13 +34,13 @@ def fill_page(
     script, the styles and embedded pictures, and no request.
 
     Args:
-        template: Name of the HTML file in the folder.
+        template: Name of the HTML file.
         scripts: Names of the scripts, which become one, in this order.
         values: Texts for the template's places by name; they are escaped here.
         content: What the script draws, as plain values for JSON.
         styles: Names of the page's own style sheets, which follow the one that all pages share.
-        folder: Where the page's own files are; what is not there is taken from ``template`` beside
-            this module, as all of it is for None.
+        folders: Where the page's files are: each is taken from the first that has it, and from
+            ``template`` beside this module where none has.
         blocks: Texts that go into their places as they are: the package's own files, base64, or
             markup in which every name is escaped.
 
@@ -48,11 +48,11 @@ def fill_page(
         The whole page.
     """
     shared = files("imgclf.reports").joinpath("template")
-    own = folder or shared
 
     def read(name: str) -> str:
-        file = own.joinpath(name)
-        return (file if file.is_file() else shared.joinpath(name)).read_text(encoding="utf-8")
+        places = (folder.joinpath(name) for folder in folders)
+        file = next((place for place in places if place.is_file()), shared.joinpath(name))
+        return file.read_text(encoding="utf-8")
 
     script = "".join(map(read, scripts))
     places = {

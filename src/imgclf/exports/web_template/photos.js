@@ -1,19 +1,7 @@
 // ------------------------------------------------------------------ the page
 
 const MOST_BARS = 5;
-const THUMBNAIL_SIDE = 480;
 const policy = data.policy;
-
-const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
-
-const say = (text) => {
-  place("status").textContent = text;
-};
-
-function complain(text) {
-  place("problem").textContent = text;
-  place("problem").hidden = false;
-}
 
 // Tell what of the browser is missing, before anything is tried.
 function missingPart() {
@@ -47,28 +35,6 @@ const classifier = new Promise((resolve) => setTimeout(resolve, 30)) // the page
   .then(openClassifier);
 
 // ------------------------------------------------------------------ one photo
-
-function thumbnail(bitmap, name) {
-  const scale = Math.min(1, THUMBNAIL_SIDE / Math.max(bitmap.width, bitmap.height));
-  const canvas = make("canvas", {
-    width: Math.max(1, Math.round(bitmap.width * scale)),
-    height: Math.max(1, Math.round(bitmap.height * scale)),
-    role: "img",
-    "aria-label": name,
-  });
-  const context = canvas.getContext("2d");
-  context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  return canvas;
-}
-
-function share(name, probability) {
-  const fill = make("i");
-  fill.style.width = `${(100 * probability).toFixed(2)}%`;
-  return make("li", {},
-    make("span", { class: "label" }, name), make("span", {}, percent(probability)),
-    make("span", { class: "track", "aria-hidden": "true" }, fill));
-}
 
 function shares(probabilities) {
   const order = probabilities.map((_, at) => at).sort((a, b) => probabilities[b] - probabilities[a] || a - b);
@@ -153,71 +119,12 @@ function addPhotos(list) {
   waiting = waiting.then(() => classifyAll(files, cards)).catch((error) => complain(error.message));
 }
 
-for (const id of ["files", "capture"])
-  place(id).addEventListener("change", ({ target }) => {
-    addPhotos(target.files);
-    target.value = ""; // so that the same photo can be chosen again
-  });
-
 place("clear").addEventListener("click", () => {
   generation++;
   place("photos").replaceChildren();
   place("answers").hidden = true;
   say("All photos removed.");
   place("files").focus();
-});
-
-addEventListener("paste", (event) => addPhotos(event.clipboardData.files));
-addEventListener("dragover", (event) => {
-  event.preventDefault();
-  place("chooser").classList.add("over");
-});
-addEventListener("dragleave", (event) => event.relatedTarget || place("chooser").classList.remove("over"));
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  place("chooser").classList.remove("over");
-  addPhotos(event.dataTransfer.files);
-});
-
-// ------------------------------------------------------------------ the camera
-
-function closeCamera() {
-  const video = place("video");
-  if (video.srcObject) for (const track of video.srcObject.getTracks()) track.stop();
-  video.srcObject = null;
-  place("camera").hidden = true;
-  place("open-camera").hidden = false;
-}
-
-async function openCamera() {
-  // A phone's own camera app takes better photos than a page does.
-  const isPhone = matchMedia("(pointer: coarse)").matches;
-  if (isPhone || !navigator.mediaDevices) return place("capture").click();
-  const video = place("video");
-  try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-    place("camera").hidden = false;
-    place("open-camera").hidden = true;
-    await video.play();
-    place("take").focus();
-  } catch {
-    closeCamera();
-    say("No camera can be used here: choose photos instead.");
-  }
-}
-
-place("open-camera").addEventListener("click", openCamera);
-place("close-camera").addEventListener("click", () => {
-  closeCamera();
-  place("open-camera").focus();
-});
-place("take").addEventListener("click", () => {
-  const video = place("video");
-  if (!video.videoWidth) return;
-  const canvas = make("canvas", { width: video.videoWidth, height: video.videoHeight });
-  canvas.getContext("2d").drawImage(video, 0, 0);
-  const name = `Camera ${new Date().toLocaleTimeString("en-GB")}`;
-  canvas.toBlob((blob) => addPhotos([new File([blob], name, { type: "image/png" })]), "image/png");
 });
 
 // ------------------------------------------------------------------ the classifier's card

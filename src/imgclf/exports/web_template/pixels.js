@@ -3,7 +3,6 @@
 // resized by the arithmetic of Pillow (reduce, then the bilinear filter with antialiasing).
 
 const STRIP_PIXELS = 1 << 19; // so many are read from the browser at a time: phones have little memory
-const MOST_PIXELS = 50_000_000;
 const COEFFICIENT_BITS = 22; // Pillow's PRECISION_BITS
 
 // Python's round: halves go to the even side.
@@ -20,21 +19,6 @@ async function breathe() {
   if (performance.now() - lastPause < 16) return;
   await new Promise((resolve) => setTimeout(resolve));
   lastPause = performance.now();
-}
-
-async function openBitmap(file) {
-  const options = { imageOrientation: "from-image", colorSpaceConversion: "none" };
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(file, options);
-  } catch {
-    bitmap = await createImageBitmap(file); // a browser that does not know the options
-  }
-  if (bitmap.width * bitmap.height > MOST_PIXELS) {
-    bitmap.close();
-    throw new Error("it has more than 50 million pixels");
-  }
-  return bitmap;
 }
 
 async function isJpeg(file) {

@@ -1,0 +1,221 @@
+"""The life of a server: it starts, answers, and ends when it has answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess
+
+from imgclf.errors import ImgclfError, ServingError, remedy_of
+from imgclf.serving.connection import TimedConnection
+from imgclf.serving.limits import Limits
+from imgclf.serving.log import write_log
+from imgclf.serving.observation import json_line, text_line
+from imgclf.serving.server_application import application
+
+__all__ = ["ServerSettings", "bind", "run_server"]
+
+LAST_CALL_S = 0.5
+"""Seconds in which requests that are on their way are still answered, after a signal to stop."""
+DRAIN_TIMEOUT_S = 60
+"""Seconds after which requests that are not answered yet are given up."""
+MAX_HEADER_BYTES = 32 * 1024
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """What a server is started with.
+
+    Attributes:
+        files: Classifiers' files by name.
+        limits: What it takes at the most.
+        host_names: Names under which it may be addressed.
+        token: What requests must carry; None for nothing.
+        collect_dir: Folder for images that a user marks as wrong; None keeps nothing.
+        workers: Processes.
+        log_json: Whether the log is JSON.
+    """
+
+    files: dict[str, Path]
+    limits: Limits = field(default_factory=Limits)
+    host_names: frozenset[str] = frozenset()
+    token: str | None = field(default=None, repr=False)
+    collect_dir: Path | None = None
+    workers: int = 1
+    log_json: bool = False
+
+    def __call__(self) -> Starlette:
+        """Make the application, in the process that is going to answer."""
+        write_log(as_json=self.log_json)
+        try:
+            return application(
+                dict(self.files),
+                limits=self.limits,
+                host_names=self.host_names,
+                token=self.token,
+                collect_dir=self.collect_dir,
+                request_line=json_line if self.log_json else text_line,
+            )
+        except ImgclfError as error:
+            if self.workers == 1:
+                raise
+            _logger.error("%s", error)  # noqa: TRY400 - the message says it all
+            sys.exit(1)  # Tried again, should the file have been good before.
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take an address, so that it is known to be free before anything is loaded.
+
+    Args:
+        host: The name or number of an interface.
+        port: The port; 0 takes a free one.
+
+    Returns:
+        The socket, which does not listen yet.
+
+    Raises:
+        ServingError: It cannot be used.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        remedy = remedy_of(error, otherwise="give another --host or --port")
+        raise ServingError(f"{host}:{port} cannot be used ({reason}): {remedy}.") from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def run_server(
+    settings: ServerSettings, listener: socket.socket, on_ready: Callable[[int], None]
+) -> None:
+    """Answer requests until a signal says to stop; those that came before are answered then.
+
+    Signals do what they did before when all is answered.
+
+    Args:
+        settings: What it is started with.
+        listener: What `bind` returned.
+        on_ready: Is told the number of a process that answers, when all do.
+
+    Raises:
+        ServingError: Worker processes do not start.
+        BundleError: A classifier cannot be used.
+    """
+    config = uvicorn.Config(
+        settings,
+        factory=True,
+        loop="asyncio",
+        http=TimedConnection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        workers=settings.workers,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
+    )
+    if settings.workers == 1:
+        _Server(config, on_ready).run([listener])
+        return
+    with tempfile.TemporaryDirectory(prefix="imgclf-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # Read by the workers.
+        try:
+            _Supervisor(config, listener, on_ready).run()
+        finally:
+            del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+
+
+class _Server(uvicorn.Server):
+    """Answers what is on its way before it ends."""
+
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[int], None] | None = None
+    ) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+        self._parent = os.getppid()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._on_ready is not None:
+            self._on_ready(os.getpid())
+
+    async def on_tick(self, counter: int) -> bool:
+        orphaned = self.config.workers > 1 and os.getppid() != self._parent
+        return await super().on_tick(counter) or orphaned
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.loaded_app.state.service.stopping = True
+        await asyncio.sleep(LAST_CALL_S)
+        await super().shutdown(sockets)
+
+
+class _Supervisor(Multiprocess):
+    """Starts worker processes, and others for those that die."""
+
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, on_ready: Callable[[int], None]
+    ) -> None:
+        self._handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        self._stopped_by: int | None = None
+        self._on_ready = on_ready
+        super().__init__(config, [listener])
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+        if self._stopped_by is not None:
+            signal.raise_signal(self._stopped_by)
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        for process in self.processes:
+            while not self.should_exit.is_set() and not process.is_ready(timeout=0.5):
+                self.handle_signals()
+                if not process.process.is_alive():
+                    self._give_up()
+        pid = self.processes[0].pid
+        if not self.should_exit.is_set() and pid is not None:
+            self._on_ready(pid)
+
+    def terminate_all(self) -> None:
+        for listener in self.sockets:
+            listener.close()  # Or the system would go on taking connections that nobody answers.
+        super().terminate_all()
+
+    def handle_int(self) -> None:
+        self._stopped_by = signal.SIGINT
+        super().handle_int()
+
+    def handle_term(self) -> None:
+        self._stopped_by = signal.SIGTERM
+        super().handle_term()
+
+    def _give_up(self) -> None:
+        self.terminate_all()
+        self.join_all()
+        raise ServingError("A worker process cannot start: its message stands above.")
