@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,6 +31,7 @@ from imgclf.serving.problems import CODES, Problem
 from imgclf.serving.served_names import default_name
 from imgclf.serving.tensors import parse_infer_request
 from imgclf.serving.turns import Turns
+from imgclf.serving.uploads import read_uploads
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - of this test
 
@@ -115,6 +117,26 @@ def test_bodies_wait_for_room_in_memory() -> None:
 
     assert [answer.text for answer in asyncio.run(scenario())] == ["900"] * 12
     assert most <= limits.max_buffered_bytes + limits.max_bytes
+
+
+def test_an_upload_never_touches_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large a file of a form is: it stays in memory."""
+
+    def roll(_file: object) -> None:
+        raise AssertionError("to the disk")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", roll)
+    limits = Limits()
+
+    async def endpoint(request: Request) -> Response:
+        (upload,) = await read_uploads(request, limits)
+        return PlainTextResponse(f"{upload.name} {len(upload.content)}")
+
+    async def scenario() -> httpx.Response:
+        async with client_of(admitting(limits, endpoint)) as client:
+            return await client.post("/", files={"image": ("cat.jpg", bytes(5_000_000))})
+
+    assert asyncio.run(scenario()).text == "cat.jpg 5000000"
 
 
 @pytest.mark.parametrize(
