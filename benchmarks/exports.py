@@ -54,7 +54,7 @@ def main() -> None:
     pixels = np.stack([decode(path, policy) for path in paths[::step][: arguments.count]])
     rows = []
     for name in arguments.names.split(","):
-        rows += rows_of(name, policy, pixels, arguments.formats.split(","))
+        rows += rows_of(name, policy, pixels, arguments.images, arguments.formats.split(","))
     if arguments.write:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
         after = rest.partition(END)[2]
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def rows_of(
-    name: str, policy: InputPolicy, pixels: NDArray[np.uint8], formats: list[str]
+    name: str, policy: InputPolicy, pixels: NDArray[np.uint8], photos: Path, formats: list[str]
 ) -> list[str]:
     """Return the table's rows for one architecture."""
     try:
@@ -86,7 +86,7 @@ def rows_of(
                 try:
                     proof = imgclf.export(
                         by_keras, Path(folder) / "network", format=format_name, quantize=quantize,
-                        images=images, min_agreement=0.0, calibrate_on=None,
+                        images=images, min_agreement=0.0, calibrate_on=photos,
                     )  # fmt: skip
                     row += f"{figures(proof)}| {keras_per_s:,.0f} |\n"
                 except imgclf.ImgclfError as error:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from conftest import COMMAND
 
@@ -41,13 +42,13 @@ class ServedProcess:
 
     def children(self) -> list[int]:
         """Return the numbers of its worker processes."""
-        listed = subprocess.run(
-            ["/bin/ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return [int(line.split()[0]) for line in listed.stdout.splitlines() if "spawn_main" in line]
+        found = []
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with contextlib.suppress(OSError):  # It has ended meanwhile.
+                is_child = f"PPid:\t{self.process.pid}\n" in status.read_text()
+                if is_child and b"spawn_main" in status.with_name("cmdline").read_bytes():
+                    found.append(int(status.parent.name))
+        return found
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, and return the exit code."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import imgclf
 from imgclf import errors
 
 NAMES = [name for name in errors.__all__ if name.endswith("Error")]
@@ -56,3 +60,32 @@ def test_a_strangers_exception_becomes_one_line() -> None:
         == "ValueError: wrong shape"
     )
     assert errors.in_one_line(SystemExit()) == "SystemExit"
+
+
+def texts_of(module: Path) -> Iterator[str]:
+    """Yield the texts of a module that are no docstrings."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    described = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and id(node) not in described:
+            yield node.value
+
+
+def test_no_message_advises_to_delete_what_is_the_users() -> None:
+    """A file that imgclf cannot use may be dear to somebody: it is named, and left where it is."""
+    advice = re.compile(
+        r"\b(delete|remove|erase) (it|them|him|the (file|folder|image|cop)|this)", re.I
+    )
+    source = Path(imgclf.__file__).parent
+    found = [
+        f"{module.relative_to(source)}: {text}"
+        for module in sorted(source.rglob("*.py"))
+        for text in texts_of(module)
+        if advice.search(text)
+    ]
+    assert found == []

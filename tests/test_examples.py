@@ -150,7 +150,7 @@ def test_the_notebook(tmp_path: Path) -> None:
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells)
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
-        cell.source = cell.source.replace("EPOCHS = 5", "EPOCHS = 1")
+        cell.source = cell.source.replace("EPOCHS = 6", "EPOCHS = 1")
     client = nbclient.NotebookClient(
         notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}
     )
@@ -158,3 +158,14 @@ def test_the_notebook(tmp_path: Path) -> None:
     assert (tmp_path / "clothes.imgclf").exists()
     shown = notebook.cells[-3].outputs[-1]["data"]
     assert "image/png" in shown
+    pages = [
+        output["data"]["text/html"]
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if "text/html" in output.get("data", {})
+    ]
+    # Check, progress of two trainings, classifier, evaluation, mistakes, images, curves, matrix.
+    assert len(pages) == 9
+    assert "Run folder:" in pages[1]
+    assert "<progress" not in pages[1]

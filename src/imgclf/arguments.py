@@ -54,7 +54,7 @@ def whole_number(name: str, value: Any, least: int | None = 1) -> int:
     plain = plain_number(value)
     if type(plain) is int and (least is None or plain >= least):
         return plain
-    accepted = "a whole number" if least is None else f"a whole number from {least} on"
+    accepted = "a whole number" if least is None else f"a whole number of at least {least}"
     raise ArgumentError(f"{name}={value!r} is not accepted: give {accepted}.")
 
 

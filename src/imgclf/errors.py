@@ -25,12 +25,17 @@ would catch anyway, so ``except ValueError`` keeps working::
     ├── ExportError (RuntimeError)              an export does not answer as the classifier does
     ├── BundleError (ValueError)                a file is not a usable classifier's file
     └── AccuracyError (AssertionError)          a classifier is less accurate than required
+
+What is no error is a `DataWarning` (UserWarning): images were left out, or were training images.
 """
 
 from __future__ import annotations
 
 import errno
 import re
+import sys
+import warnings
+from collections.abc import Sequence
 
 __all__ = [
     "AccuracyError",
@@ -40,6 +45,7 @@ __all__ = [
     "ContractError",
     "DataError",
     "DataNotFoundError",
+    "DataWarning",
     "EngineError",
     "ExportError",
     "ImageError",
@@ -57,6 +63,7 @@ __all__ = [
     "WriteError",
     "in_one_line",
     "remedy_of",
+    "warn_of",
 ]
 
 
@@ -323,6 +330,32 @@ class AccuracyError(ImgclfError, AssertionError):
         >>> issubclass(imgclf.AccuracyError, AssertionError)
         True
     """
+
+
+class DataWarning(UserWarning):
+    """Images were left out, or were training images: the work goes on, its figures mean less.
+
+    Python shows it once for each line that causes it; ``warnings.simplefilter`` silences it or
+    makes it an error.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("error", imgclf.DataWarning)         # doctest: +SKIP
+    """
+
+
+def warn_of(lines: Sequence[str]) -> None:
+    """Warn of something about the images, at the line of the caller's code that asked for the work.
+
+    Args:
+        lines: What is to be said; nothing is for none.
+    """
+    if not lines:
+        return
+    frame, level = sys._getframe(), 0  # noqa: SLF001 - the documented way to the caller
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "imgclf":
+        frame, level = frame.f_back, level + 1  # type: ignore[assignment]
+    warnings.warn("\n".join(lines), DataWarning, stacklevel=level + 1)
 
 
 _REMEDIES = {

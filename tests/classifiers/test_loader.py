@@ -365,7 +365,7 @@ def test_a_file_above_two_gigabytes_has_another_end(
 # --- no nonsense
 
 
-@pytest.mark.parametrize(("version", "remedy"), [(999, "upgrade"), (0, "train it again")])
+@pytest.mark.parametrize(("version", "remedy"), [(999, "install a newer"), (0, "train it again")])
 def test_other_pixels_are_refused(version: int, remedy: str, sound: Path, tmp_path: Path) -> None:
     """A classifier that learned from another decoder's pixels is refused; the line says how on."""
     forged = forge(sound, tmp_path / "forged.imgclf", input_of(decoder_version=version))

@@ -79,6 +79,43 @@ def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
     assert re.search(r"Example: imgclf|Begin with: imgclf", done.stdout)
 
 
+def helped(*arguments: str) -> str:
+    """Return what a verb's help shows at 80 columns."""
+    return CliRunner().invoke(app, [*arguments], env={"COLUMNS": "80", "NO_COLOR": "1"}).stdout
+
+
+def test_the_help_of_train_fits_a_screen_and_names_the_rest() -> None:
+    """`train --help` shows the ten common options with their defaults, and how to see all."""
+    lines = helped("train", "--help").splitlines()
+    assert len(lines) <= 34
+    shown = " ".join(" ".join(lines).split())
+    for flag in ("--arch", "--set", "--recipe", "--budget", "--epochs", "--image-size", "--val",
+                 "--test", "--run-dir", "--settings"):  # fmt: skip
+        assert re.search(rf"{flag}[, ]", shown), flag
+    assert "Default: 40 for 1,000 images, fewer for more." in shown
+    assert "more options:" in shown
+    assert "--mixup" not in shown
+
+
+@pytest.mark.parametrize("verb", ["train", "tune"])
+def test_help_all_shows_every_option(verb: str) -> None:
+    """`--help-all` leaves no option out, and says nothing of Python's types."""
+    shown = helped(verb, "--help-all")
+    for parameter in VERBS[(verb,)].params:  # type: ignore[attr-defined]
+        if parameter.param_type_name == "option":
+            flag = parameter.opts[0]
+            assert flag in shown or f"--[no-]{flag.removeprefix('--')}" in shown, flag
+    assert not re.search(r"<\w+|\[default|\[required|range", shown)
+
+
+@pytest.mark.parametrize("path", [path for path in VERBS if path], ids=" ".join)
+def test_every_value_has_a_name(path: tuple[str, ...]) -> None:
+    """Help calls the value of each option by a word of ours, not by a type of Python."""
+    for parameter in getattr(VERBS[path], "params", []):
+        if parameter.param_type_name == "option" and not parameter.is_flag:
+            assert parameter.metavar, parameter.name
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -59,7 +59,7 @@ def test_the_same_command_again_names_resume_and_fresh(
     )  # fmt: skip
     assert more.returncode == 0, more.stderr
     result = json.loads(more.stdout)
-    assert "Going on after 2 trials" in more.stderr
+    assert "Continuing after 2 finished trials" in more.stderr
     assert [row["trial"] for row in sorted(result["trials"], key=lambda row: row["trial"])] == [
         0,
         1,

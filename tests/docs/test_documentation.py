@@ -22,12 +22,13 @@ import imgclf
 import imgclf.errors
 from docs.code_blocks import PAGES, ROOT, blocks_of, commands_of
 from imgclf.cli.main import app
+from imgclf.data.demo import unpack_images
 from imgclf.data.pixels.decoder import REASONS
 from imgclf.zoo.registry import find_architectures
 
 DOCS = ROOT / "docs"
 FIRST_READ = (
-    "README.md", "index.md", "eight-steps.md", "continuous-integration.md", "library.md",
+    "README.md", "five-minutes.md", "eight-steps.md", "continuous-integration.md", "library.md",
     "errors.md", "configuration.md",
 )  # fmt: skip
 """Pages whose code runs in every test run; that of the others takes a minute more."""
@@ -78,6 +79,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 write(folder / f"data/{split}/{name}/{number:02}.jpg", level)
         write(folder / f"holiday/{name}.jpg", level)
     write(folder / "new.jpg", 80)
+    unpack_images(folder / "imgclf-demo/images")  # as `imgclf demo` does
     clf = imgclf.train(
         folder / "photos", architecture="three_conv", image_size=(32, 32), epochs=30, batch_size=8,
         options={"filters": 8, "hidden_units": 16, "dropout": 0.0}, learning_rate=3e-3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from imgclf.errors import ArgumentError, DataError
 
 def test_evaluate_equals_predict_to_the_last_image(trained: Any, two_classes: Path) -> None:
     """Accuracy counted by hand over predict's labels is exactly that of evaluate."""
-    result = imgclf.evaluate(trained.classifier, two_classes)
+    result = imgclf.evaluate(trained.classifier, two_classes, all_images=True)
     predictions = trained.classifier.predict(two_classes)
     correct = [Path(item.path or "").parent.name == item.label for item in predictions]
     assert result.accuracy == np.mean(correct)
@@ -34,7 +35,8 @@ def test_the_headline_is_what_evaluate_gives_again(trained: Any) -> None:
 def test_classes_are_matched_by_name(trained: Any, two_classes: Path, tmp_path: Path) -> None:
     """A folder without one of the classes keeps the others' meaning and warns by name."""
     (tmp_path / "light").symlink_to(two_classes / "light")
-    result = imgclf.evaluate(trained.classifier, tmp_path)
+    with pytest.warns(imgclf.DataWarning, match="were training images"):
+        result = imgclf.evaluate(trained.classifier, tmp_path)
     assert set(result.labels) == {1}
     assert "'dark'" in result.warnings[0]
     assert result.metrics.classes[1].support == 40
@@ -69,7 +71,8 @@ def test_unusable_images_are_listed(trained: Any, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.new("RGB", (24, 24)).save(tmp_path / name / "good.png")
     (tmp_path / "dark" / "bad.jpg").write_bytes(b"\xff\xd8\xff broken")
-    result = imgclf.evaluate(trained.classifier, tmp_path)
+    with pytest.warns(imgclf.DataWarning, match=r"bad\.jpg"):
+        result = imgclf.evaluate(trained.classifier, tmp_path)
     assert result.metrics.num_images == 2
     assert [Path(item.path).name for item in result.quarantined] == ["bad.jpg"]
     assert result.as_dict()["quarantined"][0]["reason"] in ("corrupt", "truncated")
@@ -82,8 +85,11 @@ def test_training_images_are_recognised(trained: Any, tmp_path: Path) -> None:
         target = tmp_path / Path(source).parent.name / f"renamed{number}.png"
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(Path(source).read_bytes())
-    result = imgclf.evaluate(imgclf.load(trained.bundle), tmp_path)
+    with pytest.warns(imgclf.DataWarning, match="1 of these 3 images were training images"):
+        result = imgclf.evaluate(imgclf.load(trained.bundle), tmp_path)
     assert result.num_seen == 1
+    for shown in (repr(result), result._repr_html_()):
+        assert "1 of these 3 images were training images" in shown
     assert any("1 of these 3 images were training images" in text for text in result.warnings)
     assert trained.evaluation.num_seen == 0
 
@@ -151,3 +157,42 @@ def test_the_training_folder_gives_the_held_out_images(trained: Any, two_classes
     assert everything.metrics.num_images == 100
     with pytest.raises(ArgumentError, match="contradict each other"):
         imgclf.evaluate(clf, two_classes, split_file="split.csv", all_images=True)
+
+
+def test_training_images_alone_are_refused_with_the_way_out(trained: Any, tmp_path: Path) -> None:
+    """The refusal says where the run's test images are, and how to measure all the same."""
+    sources = [path for path in trained.data.train.file_paths if "dark" in path][:3]
+    listed = tmp_path / "training.csv"
+    listed.write_text("path,label\n" + "".join(f"{path},dark\n" for path in sources))
+    classifier = imgclf.load(trained.bundle)
+    with pytest.raises(DataError, match=r"3 of them were used in its training.*all_images=True"):
+        imgclf.evaluate(classifier, listed)
+    asked_for = imgclf.evaluate(classifier, listed, all_images=True)
+    assert asked_for.num_seen == 3
+    assert "3 of these 3 images were training images" in repr(asked_for)
+
+
+def test_an_evaluation_shows_itself(trained: Any) -> None:
+    """In a notebook: verdict, matrix and classes; the mistakes are pictures with both names."""
+    result = trained.evaluation
+    html = result._repr_html_()
+    assert result.verdict[0] in html
+    assert "<svg" in html
+    assert all(f">{name}<" in html for name in result.class_names)
+    assert "images right" in repr(result)
+    assert len(repr(result)) < 200
+    turned = dataclasses.replace(result, labels=1 - result.labels)
+    picture = turned.show_mistakes(3)
+    assert picture.html.count("<img") == 3
+    assert "dark, answered light" in picture.html
+    assert "light, answered dark" in dataclasses.replace(turned).show_mistakes(100).html
+    assert result.plot_confusion_matrix().title == "Confusion matrix"
+
+
+def test_a_classifier_shows_itself(trained: Any) -> None:
+    """The card names classes, accuracy and file; a name of a class is never markup."""
+    loaded = imgclf.load(trained.bundle)
+    html = loaded._repr_html_()
+    for part in ("dark, light", "24 x 24 pixels", f"{loaded.figures.accuracy:.1%}", "model.imgclf"):
+        assert part in html
+    assert "dark, light" in repr(loaded)

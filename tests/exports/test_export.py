@@ -209,6 +209,32 @@ def test_gelu_is_written_for_onnx(tmp_path: Path) -> None:
     assert "Erfc" not in operations
 
 
+def grouped(input_shape: tuple[int, int, int], num_classes: int) -> Any:
+    """A network with a grouped convolution."""
+    import keras
+
+    image = keras.Input(input_shape, dtype="uint8", name="image")
+    x = keras.layers.Rescaling(1 / 255, name="rescaling")(image)
+    x = keras.layers.Conv2D(8, 3, name="plain")(x)
+    x = keras.layers.Conv2D(8, 3, groups=4, name="grouped")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    outputs = keras.layers.Dense(num_classes, "softmax", name="head")(x)
+    return keras.Model(image, outputs, name="grouped")
+
+
+def test_grouped_convolutions_are_written_for_onnx(tmp_path: Path) -> None:
+    """Keras has XLA compile them, which ONNX knows nothing of; TensorFlow's switch is put back."""
+    import tensorflow as tf
+
+    model = imgclf.build_model(grouped, (24, 24, 3), 3)
+    record = ClassifierRecord(
+        network=LazyModel(model), class_names=["a", "b", "c"], policy=InputPolicy((24, 24), 3)
+    )
+    proof = imgclf.export(Classifier.of(record), tmp_path / "grouped.onnx", format="onnx")
+    assert proof.largest_difference < 3e-5
+    assert not tf.config.functions_run_eagerly()
+
+
 def test_the_command_prints_the_proof(bundle: Path, imgclf_command: Any, tmp_path: Path) -> None:
     """A table, or JSON; a file that is not there and a wrong format are one line."""
     done = imgclf_command("export", bundle, "-o", tmp_path / "pets.tflite")

@@ -29,7 +29,8 @@ def runs(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
         shutil.copytree(trained.bundle.parent, folder)
         set_wrong(folder / "predictions.csv", set(wrong))
     config = json.loads((second / "config.json").read_text(encoding="utf-8"))
-    (second / "config.json").write_text(json.dumps({**config, "epochs": 99}), encoding="utf-8")
+    changed = {**config, "epochs": 99, "batch_size": 99}
+    (second / "config.json").write_text(json.dumps(changed), encoding="utf-8")
     return first, second
 
 
@@ -61,14 +62,20 @@ def visit(browser: Any, page: Path) -> Iterator[Visit]:
 
 
 def test_it_states_the_comparison(visit: Visit, runs: tuple[Path, Path]) -> None:
-    """Both accuracies and the test are those of `compare_runs`; what differs is listed."""
+    """Both accuracies and the test are those of `compare_runs`; what differs is listed.
+
+    Epochs are those that were trained, not those that a budget or a stop cut short.
+    """
     found = compare_runs(*map(read_run, runs))
     sides = visit.page.locator("#sides").inner_text()
     for accuracy in found.accuracies:
         assert f"{100 * accuracy:.2f} %" in sides
     assert f"p = {found.p_value:.3g}" in visit.page.locator(".verdict").inner_text()
     rows = visit.page.locator("#settings tbody tr").all_inner_texts()
-    assert rows[0].split() == ["epochs", "10", "99"]
+    assert rows[0].split()[:2] == ["batch", "size"]
+    assert rows[0].split()[-1] == "99"
+    trained = str(len(read_run(runs[0]).history["epoch"]))
+    assert [row.split() for row in rows if "epochs" in row] == [["epochs", trained, trained]]
 
 
 def test_a_count_shows_its_images(visit: Visit, runs: tuple[Path, Path]) -> None:

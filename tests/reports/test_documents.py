@@ -15,7 +15,9 @@ from imgclf.cli.main import app
 from imgclf.errors import RunFolderError
 from imgclf.reports.documents import write_documents
 
-DOCUMENTS = ("suspects.csv", "model_card.md", "report.html")
+DOCUMENTS = (
+    "suspects.csv", "model_card.md", "confusion_matrix.png", "curves.png", "report.html",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import html
+import io
 import json
 import re
 import shlex
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from PIL import Image
 from typer.main import get_command
 
 from browsing import Visit
@@ -26,11 +29,12 @@ from imgclf.cli._settings import _given, read_settings_file
 from imgclf.cli.main import app
 from imgclf.errors import RunFolderError
 from imgclf.machine.plain_text import printable
+from imgclf.reports.label_issues import find_label_issues
 from imgclf.reports.page import fill_page
 from imgclf.reports.report import write_report
 from imgclf.reports.reproduction import command_words, reproduction
 from imgclf.reports.sections import curves
-from imgclf.reports.thumbnails import choose_for_cells
+from imgclf.reports.thumbnails import choose_for_cells, thumbnails
 from imgclf.runs.config import plain_settings
 from imgclf.runs.record import read_run
 from imgclf.runs.settings import setting_fields
@@ -81,6 +85,14 @@ def predictions(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def shown_paths(visit: Visit) -> list[str]:
+    """Return the paths of the pictures on the page, after showing those that wait."""
+    more = visit.page.locator("#pictures .button")
+    while more.is_visible():
+        more.click()
+    return visit.page.locator("#pictures figure").evaluate_all("all => all.map(item => item.title)")
+
+
 def test_names_stay_text(visit: Visit, odd_run: Path) -> None:
     """Class names, file names and the folder's name that look like markup are shown as text."""
     page = visit.page
@@ -88,9 +100,8 @@ def test_names_stay_text(visit: Visit, odd_run: Path) -> None:
     assert page.locator("#class-table th[scope=row]").all_inner_texts().count(ODD_CLASS) == 1
     assert page.locator("img[src=x]").count() == 0
     assert page.locator("script").count() == 2
-    page.locator(".matrix button").first.click()
-    titles = page.locator("figure[title]").evaluate_all("all => all.map(item => item.title)")
-    assert any(title.endswith(ODD_FILE) for title in titles)
+    assert page.locator("#filters button").first.inner_text().startswith("Mistakes")
+    assert any(path.endswith(ODD_FILE) for path in shown_paths(visit))
     markup = (odd_run / "report.html").read_text(encoding="utf-8")
     assert ODD_CLASS not in markup
     assert ODD_FILE not in markup
@@ -101,8 +112,8 @@ def test_the_headline_is_the_runs(visit: Visit, odd_run: Path) -> None:
     rows = predictions(odd_run)
     right = sum(row["true"] == row["predicted"] for row in rows)
     text = visit.page.locator(".headline").inner_text()
-    assert f"{100 * right / len(rows):.2f} %" in text
-    assert f"{right} of {len(rows)} test images" in text
+    assert f"{100 * right / len(rows):.1f} %" in text
+    assert f"{right} of {len(rows)} test images right" in text
 
 
 def test_a_cell_shows_its_images(visit: Visit, odd_run: Path) -> None:
@@ -117,20 +128,58 @@ def test_a_cell_shows_its_images(visit: Visit, odd_run: Path) -> None:
         expected = {r["path"] for r in rows if (r["true"], r["predicted"]) == (true, predicted)}
         assert int(button.inner_text()) == len(expected)
         button.click()
-        figures = visit.page.locator("#cell figure")
-        shown = figures.evaluate_all("all => all.map(item => item.title)")
+        shown = shown_paths(visit)
         assert set(shown) <= expected
         assert len(shown) == min(len(expected), 16 if true == predicted else 40)
-        loaded = figures.locator("img").evaluate_all("all => all.every(i => i.naturalWidth > 0)")
-        assert loaded
+        images = visit.page.locator("#pictures img")
+        images.evaluate_all("all => Promise.all(all.map(image => image.decode()))")
+        assert images.evaluate_all("all => all.every(i => i.naturalWidth > 0)")
         assert button.get_attribute("aria-pressed") == "true"
         checked += true != predicted
     assert checked >= 1
 
 
+def test_no_picture_is_shown_twice(visit: Visit, odd_run: Path) -> None:
+    """Mistakes come first and are all there; none of them is among the other groups' images."""
+    wrong = {row["path"] for row in predictions(odd_run) if row["true"] != row["predicted"]}
+    shown = shown_paths(visit)
+    assert set(shown) == wrong
+    assert len(shown) == len(wrong)
+    seen = set(shown)
+    for button in visit.page.locator("#filters button").all()[1:]:
+        button.click()
+        assert button.get_attribute("aria-pressed") == "true"
+        if not button.inner_text().startswith("Wrong labels"):  # a choice from the mistakes
+            shown = shown_paths(visit)
+            assert not seen & set(shown)
+            seen |= set(shown)
+    page = (odd_run / "report.html").read_text(encoding="utf-8")
+    sources = re.findall(r'"src":"(data:[^"]+)"', page)
+    assert len(sources) == len(set(sources)) > len(seen)
+
+
+def test_an_image_is_enlarged_by_click_and_key(visit: Visit) -> None:
+    """A dialog shows it with the heat map, arrows go on, Escape ends, the focus is back."""
+    page = visit.page
+    first = page.locator(".enlarge").first
+    first.focus()
+    page.keyboard.press("Enter")
+    dialog = page.locator("dialog")
+    assert dialog.is_visible()
+    assert dialog.locator("img").count() == 2
+    path = dialog.locator(".words .note").inner_text()
+    assert path == page.locator("#pictures figure").first.get_attribute("title")
+    page.keyboard.press("ArrowRight")
+    assert dialog.locator(".words .note").inner_text() != path
+    page.keyboard.press("Escape")
+    assert dialog.is_hidden()
+    assert page.evaluate("document.activeElement.classList.contains('enlarge')")
+
+
 def test_the_slider_counts_rightly(visit: Visit, odd_run: Path) -> None:
     """At every threshold the page's precision, coverage and recall are those of the answers."""
     rows = predictions(odd_run)
+    visit.page.locator("#threshold summary").click()
     for threshold in (0, 60, 80, 95):
         visit.page.locator("#slider").fill(str(threshold))
         answered = [row for row in rows if float(row["probability"]) >= threshold / 100]
@@ -178,7 +227,13 @@ def test_the_keyboard_is_enough(visit: Visit) -> None:
     page.keyboard.press("Enter")
     focused = page.evaluate("document.activeElement.dataset.row")
     assert focused not in (None, first.get_attribute("data-row"))
-    assert page.locator("#cell h3").count() == 1
+    assert page.locator("#pictures .hint b").count() == 1
+
+
+def unfold(visit: Visit) -> None:
+    """Open every folded part, as printing does."""
+    visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert visit.page.locator("#details > details:not([open])").count() == 0
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -193,21 +248,26 @@ def test_it_fits_and_nothing_goes_wrong(
         viewport={"width": width, "height": 900},
         color_scheme=theme,
     )
+    assert visit.page.evaluate("document.documentElement.scrollHeight") < (3600, 2200)[width > 400]
+    unfold(visit)
     assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert visit.page.locator("svg[role=img]").count() >= 5
+    assert visit.page.locator("svg[role=img]").count() >= 4
     background = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (background == "rgb(246, 247, 249)") == (theme == "light")
+    assert (background == "rgb(255, 255, 255)") == (theme == "light")
     visit.context.close()
     assert visit.complaints == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_it_is_accessible(browser: Any, odd_run: Path, theme: str) -> None:
-    """Axe-core finds no serious violation, with a cell opened."""
+    """Axe-core finds no serious violation, with a cell chosen, all unfolded, an image enlarged."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
     visit = Visit(browser, odd_run / "report.html", color_scheme=theme)
     visit.page.locator(".matrix button").first.click()
+    unfold(visit)
     found = axe.Axe().run(visit.page).response["violations"]
+    visit.page.locator(".enlarge").first.click()
+    found += axe.Axe().run(visit.page).response["violations"]
     visit.context.close()
     serious = [item for item in found if item["impact"] in ("serious", "critical")]
     assert not serious, json.dumps(serious, indent=1)[:3000]
@@ -220,6 +280,7 @@ def test_a_lost_image_leaves_a_gap(odd_run: Path, tmp_path: Path, browser: Any) 
     text = (copy / "predictions.csv").read_text(encoding="utf-8")
     (copy / "predictions.csv").write_text(text.replace("swapped1.png", "gone.png"), "utf-8")
     visit = Visit(browser, write_report(copy))
+    shown_paths(visit)
     assert visit.page.locator(".missing").first.inner_text() == "not found"
     visit.context.close()
     assert visit.complaints == []
@@ -320,7 +381,7 @@ def test_suspects_are_held_out_images(odd_run: Path) -> None:
 
 def test_the_speed_of_answers_is_told(visit: Visit) -> None:
     """The model section says how many images a second were answered."""
-    row = visit.page.locator("#model tr", has_text="prediction").inner_text()
+    row = visit.page.locator("#model tr", has_text="prediction").text_content() or ""
     assert re.search(r"[\d,]+ images/s in float32", row)
 
 
@@ -359,6 +420,7 @@ def test_narrow_tables_break_no_word(browser: Any, odd_run: Path) -> None:
     """At 400 pixels the names of facts and the flags of the command stay whole."""
     size = {"width": 400, "height": 900}
     visit = Visit(browser, odd_run / "report.html", viewport=size)
+    unfold(visit)
     whole = """all => all.every(item => {
         const range = document.createRange();
         range.selectNodeContents(item);
@@ -378,3 +440,90 @@ def test_wrong_labels_are_suspected_first(odd_run: Path) -> None:
     planted = [name for name in first if name.startswith("swapped") or name == ODD_FILE]
     assert len(planted) >= 9
     assert {row["suggested"] for row in suspects[:3]} == {"plain"}
+
+
+def answers(num_images: int, right: float, sure: float) -> list[Any]:
+    """Return labels, answers and probabilities of a two-class classifier, so often right."""
+    labels = np.arange(num_images) % 2
+    is_right = np.arange(num_images) < right * num_images
+    predicted = np.where(is_right, labels, 1 - labels)
+    probability = np.full(num_images, sure)
+    return [labels, predicted, probability, np.where(is_right, sure, 1 - sure)]
+
+
+def test_a_poor_classifier_suspects_nothing() -> None:
+    """Of one that is right in 53 of 100, neither unsure nor overconfident answers count."""
+    assert find_label_issues(*answers(240, right=0.53, sure=0.55)) == []
+    assert find_label_issues(*answers(240, right=0.53, sure=0.99)) == []
+    assert find_label_issues(*answers(0, right=1.0, sure=0.99)) == []
+
+
+def test_suspects_are_sure_contradictions_and_few() -> None:
+    """An answer of 90 % counts and one of 89 % does not; at most a tenth of the images."""
+    assert len(find_label_issues(*answers(200, right=0.95, sure=0.9))) == 10
+    assert find_label_issues(*answers(200, right=0.95, sure=0.89)) == []
+    assert len(find_label_issues(*answers(200, right=0.75, sure=0.95))) == 20
+
+
+PROOF = {
+    "format": "litert", "quantize": "float16", "num_images": 120, "source": "<b>the run",
+    "agreement": 0.991, "largest_difference": 0.0004, "accuracy_after": 0.9,
+    "size_bytes": 2_340_000, "alone_per_s": 210.0, "batched_per_s": 900.0, "memory_bytes": 1,
+}  # fmt: skip
+
+
+def exported_rows(run: Path, browser: Any) -> list[str]:
+    """Write the report and return the rows of its exports."""
+    visit = Visit(browser, write_report(run))
+    rows = visit.page.locator("#exports tbody tr").all()
+    texts = [row.text_content() or "" for row in rows]
+    assert visit.page.locator("#exports").is_visible() == bool(texts)
+    visit.context.close()
+    assert visit.complaints == []
+    return texts
+
+
+def test_proofs_of_exports_are_shown(odd_run: Path, tmp_path: Path, browser: Any) -> None:
+    """Exports beside the classifier are listed with their proofs; lost and foreign ones are not."""
+    run = shutil.copytree(odd_run, tmp_path / "run")
+    (run / "<i>.tflite").touch()
+    (run / "old.tflite").touch()
+    own = json.loads((run / "record.json").read_text(encoding="utf-8"))["classifier_sha256"]
+    known = {
+        "<i>.tflite": {**PROOF, "classifier_sha256": own},
+        "old.tflite": {**PROOF, "classifier_sha256": "0" * 64},
+        "lost.tflite": PROOF,
+    }
+    (run / "export.json").write_text(json.dumps(known), encoding="utf-8")
+    rows = exported_rows(run, browser)
+    assert len(rows) == 1
+    for part in (
+        "<i>.tflite",
+        "litert, float16",
+        "2.3 MB",
+        "99.1 %",
+        "4e-04",
+        "90.0 %",
+        "210 / 900",
+    ):
+        assert part in rows[0]
+    assert "<i>" not in (run / "report.html").read_text(encoding="utf-8")
+    (run / "export.json").write_text('{"somebody": "else"}', encoding="utf-8")
+    assert exported_rows(run, browser) == []
+
+
+def test_pictures_keep_their_shape(tmp_path: Path) -> None:
+    """Thumbnails are neither cut nor squeezed nor enlarged; what is no image has none."""
+    shapes = [(600, 60), (40, 700), (500, 500), (30, 20), (1, 1)]
+    paths = []
+    for number, shape in enumerate(shapes):
+        paths.append(str(tmp_path / f"{number}.png"))
+        Image.new("RGB", shape, "teal").save(paths[-1])
+    *sources, gone = thumbnails([*paths, str(tmp_path / "gone.png")], num_large=2)
+    assert gone is None
+    sizes = []
+    for source in sources:
+        assert source is not None
+        content = base64.b64decode(source.split(",")[1])
+        sizes.append(Image.open(io.BytesIO(content)).size)
+    assert sizes == [(360, 36), (21, 360), (160, 160), (30, 20), (1, 1)]

@@ -63,7 +63,7 @@ def test_an_installed_name_needs_no_function(net: Callable[..., Any]) -> None:
     """A built-in goes on by its name; a function beside it is a mistake that is named."""
     config = config_of("three_conv")
     assert from_config(config)[1].architecture == "three_conv"
-    with pytest.raises(RunFolderError, match="go on without --arch"):
+    with pytest.raises(RunFolderError, match="continue without --arch"):
         from_config(config, net)
 
 

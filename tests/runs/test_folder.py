@@ -43,7 +43,7 @@ def test_a_run_that_has_not_finished_says_how_to_go_on(tmp_path: Path) -> None:
     """A run with settings alone is named with the file that is missing, and can be resumed."""
     with open_run_folder(tmp_path):
         write_config(tmp_path, {"epochs": 3})
-    with pytest.raises(RunFolderError, match=r"record\.json is missing: go on with .*--resume"):
+    with pytest.raises(RunFolderError, match=r"record\.json is missing: continue with .*--resume"):
         read_run(tmp_path)
     with pytest.raises(RunFolderError, match=r"split\.csv cannot be read \(No such file"):
         read_split(tmp_path)

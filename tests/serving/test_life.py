@@ -177,6 +177,7 @@ def test_workers_end_with_their_parent(bundle: Path) -> None:
     """A parent that is killed leaves no process behind."""
     with served(bundle, "--workers", "2") as server:
         workers = server.children()
+        assert len(workers) == 2
         assert server.stop(signal.SIGKILL) == -signal.SIGKILL
         await_condition(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
@@ -245,7 +246,7 @@ def test_a_server_that_cannot_start_says_why(
     short.write_text("secret\n")
     for arguments, words in (
         ([bundle, "--port", taken_port], "Address already in use"),
-        ([bundle, "--host", "0.0.0.0"], "--allow-network"),
+        ([bundle, "--host", "0.0.0.0"], "--allow-network"),  # noqa: S104 - it is refused
         ([bundle, "--host", "no.such.host.invalid"], "is not known here"),
         ([damaged], "damaged"),
         ([damaged, "--workers", "2", "--port", "0"], "cannot start"),

@@ -80,6 +80,34 @@ def test_features_are_those_of_keras_and_the_same_bits_from_the_cache(train: Any
         np.testing.assert_array_equal(again, first)
 
 
+def test_images_that_were_seen_before_are_not_computed_again(train: Any) -> None:
+    """A set that shares images with earlier ones computes the others alone; no bit differs."""
+    frozen = frozen_part()
+    part = train.some(train.num_samples // 2)
+    few = np.array(compute_features(frozen, part))
+    seen: list[int] = []
+    every = compute_features(frozen, train, progress=lambda done, _: seen.append(done))
+    assert min(seen) > part.num_samples
+    np.testing.assert_array_equal(every, compute_features(frozen, train, mode="memory"))
+    places = [train.file_paths.index(path) for path in part.file_paths]
+    np.testing.assert_array_equal(every[places], few)
+    seen.clear()
+    compute_features(frozen, train, variant=MIRRORED, progress=lambda done, _: seen.append(done))
+    assert min(seen) < part.num_samples, "another variant is another kind"
+
+
+def test_a_neighbour_that_was_cut_off_is_not_believed(train: Any) -> None:
+    """Rows come from whole entries alone."""
+    frozen = frozen_part()
+    compute_features(frozen, train.some(train.num_samples // 2))
+    (features,) = entries("features")
+    (features / "images.sha256").write_bytes(b"cut off")
+    seen: list[int] = []
+    every = compute_features(frozen, train, progress=lambda done, _: seen.append(done))
+    assert min(seen) <= 32
+    np.testing.assert_allclose(every, by_keras(frozen, train), atol=1e-5)
+
+
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_grey_images_and_both_orders_of_axes(two_classes: Path, data_format: Any) -> None:
     """The features are the Keras network's, whatever it reads."""

@@ -80,7 +80,7 @@ def test_train_takes_keras_callbacks_for_two_classes(two_classes: Path) -> None:
     stopping = keras.callbacks.EarlyStopping(monitor="val_accuracy", patience=1)
     classifier = imgclf.train(
         two_classes, architecture="three_conv", options={"filters": 8}, image_size=24, epochs=1,
-        batch_size=32, mixup=0.2, callbacks=stopping,
+        batch_size=32, mixup=0.2, callbacks=stopping, run_dir=None,
     )  # fmt: skip
     assert classifier.class_names == ("dark", "light")
 

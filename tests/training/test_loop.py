@@ -274,14 +274,14 @@ def test_a_model_for_other_images_is_refused(batches: Any) -> None:
         imgclf.fit(imgclf.build_model("three_conv", (24, 24, 3), 5, filters=8), *batches, epochs=1)
 
 
-def test_fit_prints_nothing(
+def test_fit_prints_what_is_asked_for(
     batches: Any, model: keras.Model, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The library is silent unless it is asked to draw; then a pipe gets one line an epoch."""
+    """`verbose=0` is silent; by default a pipe gets one line an epoch, on standard error."""
     logging.getLogger("imgclf").setLevel(logging.WARNING)
-    imgclf.fit(model, *batches, epochs=1)
+    imgclf.fit(model, *batches, epochs=1, verbose=0)
     assert capfd.readouterr() == ("", "")
-    imgclf.fit(model, *batches, epochs=2, verbose=1)
+    imgclf.fit(model, *batches, epochs=2)
     output, errors = capfd.readouterr()
     assert output == ""
     lines = [line for line in errors.splitlines() if line.startswith("Epoch")]

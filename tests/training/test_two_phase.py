@@ -163,8 +163,9 @@ def test_features_are_computed_once_and_kept_in_the_cache(
     kept = [entry for entry in entries if entry.path.name.startswith("features-")]
     networks = [entry for entry in entries if entry.path.name.startswith("network-")]
     assert (len(kept), len(networks)) == (3, 2)
-    sizes = sorted(entry.size_bytes for entry in kept)
-    assert sizes == sorted(4 * 16 * one.num_samples for one in (train, train, val))
+    sizes = sorted(entry.size_bytes - len(entry.source) for entry in kept)
+    row_bytes = 4 * 16 + 32  # features and the hash of the image
+    assert sizes == sorted(row_bytes * one.num_samples for one in (train, train, val))
     cache.clear_cache()
     assert cache.list_cache() == []
 
@@ -240,7 +241,9 @@ def test_pretrained_weights_are_trained_in_two_phases_by_default(
     own.unlink()
     again = imgclf.load(run.bundle, architecture=tiny)
     assert again.predict(two_classes) == run.classifier.predict(two_classes)
-    further = imgclf.train(two_classes, start_from=again, epochs=1, batch_size=16, two_phase=False)
+    further = imgclf.train(
+        two_classes, start_from=again, epochs=1, batch_size=16, two_phase=False, run_dir=None
+    )
     assert further.class_names == again.class_names
     began, went_on = origin_of(run.classifier.model), origin_of(further.model)
     assert began is not None

@@ -157,7 +157,7 @@ def test_a_worse_candidate_changes_nothing(
     run = run_training(two_classes, by_clock, run_dir=tmp_path / "run")
     assert run.course is not None
     assert run.course.chosen == "first"
-    assert "did not become better" in run.course.reason
+    assert "is no better" in run.course.reason
     assert run.evaluation.accuracy > 0.9
 
 
@@ -174,6 +174,54 @@ def test_a_candidate_that_cannot_be_trained_costs_nothing(
     assert run.course is not None
     assert "cannot be trained here" in run.course.reason
     assert (tmp_path / "run" / "done").exists()
+
+
+def few_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a first answer of 24 x 24 pixels learn from about 20 images."""
+    monkeypatch.setattr(improvement, "FIRST_ANSWER_PIXELS", 20 * 24 * 24)
+
+
+def test_of_very_many_images_a_part_answers_first(
+    by_clock: Settings, two_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then all are learned from: the end is what it would have been without the first part."""
+    settings = replace(by_clock, budget=1)  # Too short for another network.
+    monkeypatch.setattr(improvement, "_reason_to_stop", lambda *_: "Done: no time.")
+    whole = run_training(two_classes, settings, run_dir=tmp_path / "whole")
+    few_first(monkeypatch)
+    said: list[str] = []
+    files: list[Any] = []
+    observer = TrainingObserver(
+        answered=lambda *_: files.append(
+            imgclf.load(tmp_path / "run" / "model.imgclf", architecture=tiny)
+        ),
+        decided=said.append,
+    )
+    run = run_training(two_classes, settings, run_dir=tmp_path / "run", observer=observer)
+    num_train = run.data.train.num_samples
+    assert files[0].record.data.num_train in range(15, 22)
+    assert f"going on with all {num_train}." in said[0]
+    assert run.classifier.record.data.num_train == num_train
+    assert run.classifier.predict(two_classes) == whole.classifier.predict(two_classes)
+
+
+def test_a_stop_on_the_way_to_all_images_keeps_the_first_answer(
+    by_clock: Settings, two_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for the features of all images; --resume learns from them."""
+    few_first(monkeypatch)
+    stop: list[str] = []
+    observer = TrainingObserver(decided=stop.append, stop_requested=lambda: bool(stop))
+    run = run_training(two_classes, by_clock, run_dir=tmp_path / "run", observer=observer)
+    assert run.stopped
+    assert run.course is not None
+    assert "Stopped" in run.course.reason
+    assert run.classifier.record.data.num_train < 22
+    assert (tmp_path / "run" / "report.html").exists()
+    monkeypatch.setattr(improvement, "_reason_to_stop", lambda *_: "Done: no time.")
+    resumed = resume_training(tmp_path / "run", architecture=tiny)
+    assert not resumed.stopped
+    assert resumed.classifier.record.data.num_train > 50
 
 
 def test_a_run_killed_after_its_first_answer_goes_on(
@@ -258,7 +306,7 @@ def test_results_of_trials_are_kept(tmp_path: Path) -> None:
     assert read_results(tmp_path) == results
     for content in ("[{}]", "{", '[{"name": "other", "image_size": [1, 1]}]'):
         (tmp_path / "results.json").write_text(content, encoding="utf-8")
-        with pytest.raises(RunFolderError, match="remove it"):
+        with pytest.raises(RunFolderError, match="move it elsewhere"):
             read_results(tmp_path)
 
 

@@ -147,7 +147,7 @@ def test_without_test_images_the_headline_says_so(two_classes: Path, tmp_path: P
             folder.mkdir(parents=True)
             for number in numbers:
                 shutil.copy(two_classes / name / f"{number:03}.png", folder)
-    clf = imgclf.train(tmp_path, **SMALL)
+    clf = imgclf.train(tmp_path, run_dir=None, **SMALL)
     assert clf.figures is not None
     assert clf.figures.split == "val"
 
@@ -204,7 +204,7 @@ def test_a_class_of_two_images_cannot_be_divided(two_classes: Path, tmp_path: Pa
     for number in range(2):
         shutil.copy(two_classes / "light" / f"{number:03}.png", tmp_path / "rare")
     with pytest.raises(DataError, match="'rare' has 2 different images"):
-        imgclf.train(tmp_path, **SMALL)
+        imgclf.train(tmp_path, run_dir=None, **SMALL)
 
 
 def test_train_works_from_a_script_without_a_main_guard(two_classes: Path, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_train_works_from_a_script_without_a_main_guard(two_classes: Path, tmp_p
         textwrap.dedent(
             f"""
             import imgclf
-            clf = imgclf.train({str(two_classes)!r}, **{SMALL!r})
+            clf = imgclf.train({str(two_classes)!r}, run_dir=None, **{SMALL!r})
             print(clf.figures.num_images)
             """
         )
@@ -224,3 +224,40 @@ def test_train_works_from_a_script_without_a_main_guard(two_classes: Path, tmp_p
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
+
+
+def test_train_in_python_shows_its_way_and_its_result(
+    two_classes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By default a script tells what was left out, each epoch, the verdict and the run folder."""
+    photos = shutil.copytree(two_classes, tmp_path / "photos")
+    (photos / "dark" / "broken.jpg").write_bytes(b"no image")
+    monkeypatch.chdir(tmp_path)
+    clf = imgclf.train("photos", **{**SMALL, "epochs": 2})
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (folder,) = (path for path in (tmp_path / "runs").iterdir() if path.name != "last")
+    for part in ("Left out 1 unusable file", "broken.jpg", "2 classes; ", "Epoch   1/2",
+                 "Epoch   2/2", f"Run folder: runs/{folder.name}"):  # fmt: skip
+        assert part in shown.err
+    assert clf.record.file == folder / "model.imgclf"
+    # The classifier knows its division: on its folder, test images alone are measured.
+    with pytest.warns(imgclf.DataWarning, match=r"broken\.jpg"):
+        result = imgclf.evaluate(clf, "photos")
+    assert result.num_seen == 0
+    assert result.accuracy == clf.figures.accuracy
+
+
+def test_a_silent_training_warns_of_unusable_files(
+    two_classes: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`verbose=0` prints nothing; a file that was left out is a warning at the caller's line."""
+    photos = shutil.copytree(two_classes, tmp_path / "photos")
+    (photos / "dark" / "broken.jpg").write_bytes(b"no image")
+    with pytest.warns(imgclf.DataWarning, match=r"broken\.jpg") as warned:
+        imgclf.train(photos, run_dir=None, verbose=0, **{**SMALL, "epochs": 1})
+    assert [Path(one.filename).name for one in warned] == [Path(__file__).name]
+    assert capfd.readouterr() == ("", "")

@@ -142,13 +142,13 @@ def _unfetched(weights: str, owner: str, error: Exception) -> str:
         return (
             f"The weights {weights!r} of {owner} cannot be fetched or used ({reason:.200}): "
             "fetch them once where there is a network and copy the cache folder, give a file with "
-            f"weights=path/to/file.h5, or begin without them with weights={WITHOUT_WEIGHTS}."
+            f"weights=path/to/file.h5, or start without them: weights={WITHOUT_WEIGHTS}."
         )
     folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
     return (
         f"The weights file {address[1]} cannot be fetched ({reason}): download {address[0]} "
         f"elsewhere and put it into {folder}, give its place with weights=path/to/{address[1]}, "
-        f"or begin without it with weights={WITHOUT_WEIGHTS}."
+        f"or start without it: weights={WITHOUT_WEIGHTS}."
     )
 
 

@@ -32,9 +32,9 @@ def three_conv(
     dropout: Dropout = 0.5,
     activation: Activation = "relu",
 ) -> keras.Model:
-    """Three convolution blocks and two hidden layers: the recipe's baseline.
+    """Three convolution blocks and two hidden layers: a baseline that is easy to understand.
 
-    Small and easy to understand; from 22 pixels a side. The blocks have `filters`, `filters` and
+    Small; from 22 pixels a side. The blocks have `filters`, `filters` and
     2 x `filters` filters.
 
     Args:
@@ -65,7 +65,7 @@ def one_hidden(
     dropout: Dropout = 0.5,
     activation: Activation = "relu",
 ) -> keras.Model:
-    """Three convolution blocks and one hidden layer: "even one works to some extent".
+    """Three convolution blocks and one hidden layer: three_conv, a little simpler.
 
     The same features as `three_conv`; from 22 pixels a side.
 

@@ -360,7 +360,7 @@ def _read_manifest(text: bytes, file: Path) -> Manifest:
         if error.found_format is not None:
             raise BundleError(
                 f"{file} has format {error.found_format!r}; this imgclf reads formats 1 to "
-                f"{FORMAT}: upgrade with pip install -U imgclf."
+                f"{FORMAT}: install a newer imgclf."
             ) from error
         raise _damaged(file, str(error)) from error
 

@@ -19,6 +19,7 @@ from imgclf.arguments import whole_number
 from imgclf.classifiers.abstention import find_threshold
 from imgclf.classifiers.answers import Engine, EnginePool, FeatureWatch, LiteRtEngine
 from imgclf.classifiers.calibration import apply_temperature
+from imgclf.classifiers.card import classifier_card, shown_classes
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW, Familiarity
 from imgclf.classifiers.fingerprints import TrainingFingerprints
 from imgclf.classifiers.lazy_model import LazyModel
@@ -45,11 +46,20 @@ _logger = logging.getLogger(__name__)
 
 __all__ = ["Classifier", "Prediction"]
 
+SURE = 0.8
+"""Probability from which on the other classes are not worth a word."""
+
+LEAST_NAMED = 0.05
+"""Probability of a runner-up that is named."""
+
+MOST_NAMED = 2
+"""Runners-up that are named."""
+
 OnError = Literal["raise", "leave_out", "none"]
 """What becomes of an image that cannot be decoded."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """What a classifier says of one image.
 
@@ -75,6 +85,34 @@ class Prediction:
     probabilities: Mapping[str, float]
     accepted: bool = True
     familiarity: float | None = None
+
+    def __repr__(self) -> str:
+        """Show the answer, the runners-up where it is unsure, and the image."""
+        answers = [(self.label, self.probability), *self.runners_up]
+        shown = " or ".join(f"{name} {probability:.1%}" for name, probability in answers)
+        flags = "".join(
+            f", {flag}"
+            for flag, is_set in (("unsure", not self.accepted), ("unfamiliar", self.unfamiliar))
+            if is_set
+        )
+        return f"<Prediction: {shown}{flags}: {self.path or 'an image'}>"
+
+    @property
+    def runners_up(self) -> tuple[tuple[str, float], ...]:
+        """The next likely classes with their probabilities; none below 5 %.
+
+        Empty where the answer is sure: from 80 % on.
+
+        Example:
+            >>> row = {"cat": 0.55, "dog": 0.42, "owl": 0.03}
+            >>> imgclf.Prediction("new.jpg", "cat", 0.55, row).runners_up
+            (('dog', 0.42),)
+        """
+        if self.accepted and self.probability >= SURE:
+            return ()
+        others = [item for item in self.probabilities.items() if item[0] != self.label]
+        others.sort(key=lambda item: -item[1])
+        return tuple(item for item in others[:MOST_NAMED] if item[1] >= LEAST_NAMED)
 
     @property
     def index(self) -> int:
@@ -243,6 +281,7 @@ class Classifier:
         calibration: CalibrationRecord | None = None,
         familiarity: Familiarity | None = None,
         fingerprints: TrainingFingerprints | None = None,
+        file: Path | None = None,
         network: LazyModel | None = None,
     ) -> Classifier:
         """Return the same network with more that is known of it; None keeps what is known.
@@ -253,6 +292,7 @@ class Classifier:
             calibration: Temperature and thresholds.
             familiarity: What training images look like to the network.
             fingerprints: Of the training images.
+            file: Where it is saved.
             network: The same Keras network, from elsewhere.
 
         Returns:
@@ -264,7 +304,8 @@ class Classifier:
         """
         known = {
             "figures": figures, "data": data, "calibration": calibration,
-            "familiarity": familiarity, "fingerprints": fingerprints, "network": network,
+            "familiarity": familiarity, "fingerprints": fingerprints, "file": file,
+            "network": network,
         }  # fmt: skip
         changes: dict[str, Any] = {name: part for name, part in known.items() if part is not None}
         return Classifier.of(replace(self._record, **changes), self._engine)
@@ -310,8 +351,19 @@ class Classifier:
         return self.record.calibration
 
     def __repr__(self) -> str:
-        """Show classes and input."""
-        return f"<Classifier of {self.class_names} on {self.policy.image_size}, {self.engine}>"
+        """Show classes, input and accuracy."""
+        height, width = self.policy.image_size
+        figures = self.figures
+        accuracy = (
+            ""
+            if figures is None
+            else f", {figures.accuracy:.1%} of {figures.num_images} {figures.split} images right"
+        )
+        classes = shown_classes(self.class_names, most=5)
+        return f"<Classifier of {classes}; {height} x {width} pixels, {self.engine}{accuracy}>"
+
+    def _repr_html_(self) -> str:
+        return classifier_card(self.record, self.engine)
 
     @overload
     def predict(

@@ -297,7 +297,7 @@ def _require_same_decoder(manifest: Manifest, path: str | os.PathLike[str]) -> N
     if found == DECODER_VERSION:
         return
     remedy = (
-        "upgrade with pip install -U imgclf"
+        "install a newer imgclf"
         if found > DECODER_VERSION
         else f"train it again, or use it with imgclf {manifest.versions.imgclf}, which made it"
     )

@@ -52,7 +52,7 @@ class ClassifierRecord:
         familiarity: What training images look like to the network, to flag images that are unlike
             them; None flags none.
         fingerprints: Of the training images, to recognise them in an evaluation.
-        file: Where the classifier was loaded from; None for one that was made here.
+        file: Where the classifier was loaded from, or a training has saved it; None without a file.
         mirrored: Whether predictions are the mean over each image and its mirror image.
         converted: The network for LiteRT; None where it is made at saving.
 

@@ -41,9 +41,6 @@ __all__ = [
     "typed_path",
 ]
 
-MOST_LISTED = 5
-"""Left-out files that are named one by one; the others are counted."""
-
 
 def result_console() -> Console:
     """Return the console for results, on standard output."""
@@ -135,20 +132,15 @@ class ScanBar:
 
 def print_quarantined(console: Console, quarantined: Sequence[Quarantined]) -> None:
     """Name the files that could not be used."""
-    if not quarantined:
-        return
-    console.print(f"[yellow]Left out {len(quarantined)} unusable file(s):[/]")
-    for item in quarantined[:MOST_LISTED]:
-        print_line(console, f"  {item.reason}: {item.message}", style="yellow")
-    if len(quarantined) > MOST_LISTED:
-        console.print(f"  and {len(quarantined) - MOST_LISTED} more")
+    from imgclf.data.division.samples import left_out_lines  # heavy
+
+    for line in left_out_lines(quarantined):
+        print_line(console, line, style="yellow")
 
 
 def print_verdict(console: Console, evaluation: Evaluation) -> None:
     """Say in words what the figures mean, before the figures."""
-    from imgclf.evaluation.verdict import verdict  # heavy
-
-    first, *others = verdict(evaluation.metrics.confusion, evaluation.class_names)
+    first, *others = evaluation.verdict
     console.print(f"[bold]{escape(first)}[/]", highlight=False)
     if others:
         console.print(escape(" ".join(others)), highlight=False)
@@ -159,18 +151,19 @@ def accuracy_line(evaluation: Evaluation) -> str:
     """Write the headline: accuracy, its interval, number of images, and the baselines."""
     metrics = evaluation.metrics
     low, high = metrics.accuracy_interval.low, metrics.accuracy_interval.high
+    usual = evaluation.class_names[metrics.majority.class_index]
     return (
         f"[bold]Accuracy {metrics.accuracy:.2%}[/]  (95 % interval {low:.1%} to {high:.1%}, "
         f"{metrics.num_correct} of {metrics.num_images} images)\n"
-        f"Always answering the most frequent class would give {metrics.majority.accuracy:.1%}"
-        + _nearest_mean(evaluation.nearest_mean_accuracy)
+        f"For comparison: always answering {escape(usual)} is right for "
+        f"{metrics.majority.accuracy:.1%}" + _nearest_mean(evaluation.nearest_mean_accuracy)
     )
 
 
 def _nearest_mean(accuracy: float | None) -> str:
     if accuracy is None:
         return "."
-    return f",\ncomparing nothing but tiny thumbnails, 8 x 8 pixels, {accuracy:.1%}."
+    return f";\nthe class whose average image (8 x 8 pixels) is nearest, for {accuracy:.1%}."
 
 
 def class_table(metrics: ClassificationMetrics, most: int = 50) -> Table:

@@ -56,14 +56,15 @@ ArchitectureFile = Annotated[
     typer.Option(
         "--arch",
         metavar="FILE.PY:FUNCTION",
-        help="Architecture of a classifier whose network no package provides; the file is run.",
+        help="Architecture, for a classifier of a function in a file; the file is run.",
     ),
 ]
 EngineOption = Annotated[
     Literal["auto", "litert", "keras"],
     typer.Option(
         "--engine",
-        help="What computes: litert, without TensorFlow; keras; or auto, the first that can.",
+        metavar="NAME",
+        help="litert (no TensorFlow), keras, or auto: the first that works.",
     ),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -66,7 +67,10 @@ def with_settings(
 
         signature = inspect.signature(verb, eval_str=True)
         own = [item for item in signature.parameters.values() if item.name != "given"]
-        parameters = [*own, *map(_parameter, table)]
+        arguments = [item for item in own if item.default is inspect.Parameter.empty]
+        others = [item for item in own if item not in arguments]
+        # The settings before the verb's own options, as its help shows them.
+        parameters = [*arguments, *map(_parameter, table), *others]
         keywords = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in parameters]
         called.__signature__ = signature.replace(parameters=keywords)  # type: ignore[attr-defined]
         called.__annotations__ = {item.name: item.annotation for item in keywords}
@@ -81,12 +85,10 @@ def _parameter(item: SettingField) -> inspect.Parameter:
     flags = [item.flag, *setting.short]
     if item.is_switch and item.default is not False:
         flags = [f"{item.flag}/--no-{item.flag.removeprefix('--')}"]
-    default = setting.default_text or _plain_default(item)
     completion = complete_architecture if item.name == "architecture" else None
     option = typer.Option(
         *flags,
-        # In the text: Typer would give it a line of its own, and a screen has 24.
-        help=setting.help + (f" Default: {default}." if default else ""),
+        help=" ".join(_sentences(item)),
         show_default=False,
         metavar=_metavar(item),
         rich_help_panel=setting.group,
@@ -100,10 +102,24 @@ def _parameter(item: SettingField) -> inspect.Parameter:
     )
 
 
-def _metavar(item: SettingField) -> str | None:
+def _sentences(item: SettingField) -> list[str]:
+    """Return what a setting is, its values where the text does not name them, and its default."""
+    setting = item.setting
+    sentences = [setting.help]
+    choices = [] if item.is_switch else list(map(str, item.choices))
+    if not all(re.search(rf"\b{one}\b", setting.help) for one in choices):
+        sentences.append(f"Values: {', '.join(choices)}.")
+    if default := setting.default_text or _plain_default(item):
+        sentences.append(f"Default: {default}.")
+    return sentences
+
+
+def _metavar(item: SettingField) -> str:
     """Return the metavar; the bounds of a number stand in its error message."""
-    if item.setting.metavar or item.choices:
-        return item.setting.metavar or None
+    if item.setting.metavar:
+        return item.setting.metavar
+    if item.choices:
+        return "NAME" if isinstance(item.choices[0], str) else "N"
     is_whole = isinstance(item.kind, RangeKind) and isinstance(item.kind.range, Int)
     return "N" if is_whole else "X"
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from imgclf.cli._console import (
-    ScanBar,
     accuracy_line,
     class_table,
     comparison_table,
     error_console,
     print_json,
     print_line,
-    print_quarantined,
     print_verdict,
     result_console,
     shown_path,
@@ -24,19 +23,20 @@ from imgclf.cli._figures import print_confusion, print_learning_curve
 from imgclf.cli._parameters import architecture_flag
 from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape
+from imgclf.runs.run_names import NEWEST_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from rich.console import Console
 
     from imgclf.cli._signals import StopSwitch
     from imgclf.data.batches.image_data import ImageData
-    from imgclf.training.budget import BudgetPlan
     from imgclf.workflow.learner import TrainingObserver
     from imgclf.workflow.training import TrainingRun
 
-__all__ = ["finish", "load_tensorflow", "make_observer", "print_data", "print_summary"]
+__all__ = ["finish", "load_tensorflow", "print_data", "print_summary", "shown_training"]
 
 
 def load_tensorflow(console: Console, deterministic: bool = False) -> None:
@@ -65,61 +65,25 @@ def finish(run: TrainingRun, switch: StopSwitch, as_json: bool) -> None:
         raise typer.Exit(switch.exit_code)
 
 
-def make_observer(console: Console, scanning: ScanBar, switch: StopSwitch) -> TrainingObserver:
-    """Return callbacks that show the progress on `console`; `switch` stops the training."""
-    from imgclf.workflow.learner import TrainingObserver
+@contextmanager
+def shown_training(console: Console, switch: StopSwitch) -> Iterator[TrainingObserver]:
+    """Show the progress of a training on `console`; `switch` stops it once images are known."""
+    from imgclf.machine.display import TerminalDisplay
+    from imgclf.workflow.narration import narrated
 
-    def scanned(data: ImageData) -> None:
-        scanning.close()
-        switch.arm()
-        print_data(console, data)
-
-    def planned(plan: BudgetPlan) -> None:
-        height, width = plan.image_size
-        console.print(
-            f"Plan: images of {height} x {width} pixels, about {plan.epochs} epochs", markup=False
-        )
-
-    def rate_found(rate: float) -> None:
-        console.print(f"Learning rate: {rate:.2g}", markup=False)
-
-    def answered(accuracy: float, seconds: float) -> None:
-        console.print(
-            f"[bold]{100 * accuracy:.1f} %[/] of the validation images after {seconds:.0f} s; this "
-            "classifier is saved, Ctrl-C keeps it."
-        )
-
-    def decided(sentence: str) -> None:
-        console.print(sentence, markup=False)
-
-    return TrainingObserver(
-        scanning=scanning,
-        scanned=scanned,
-        planned=planned,
-        rate_found=rate_found,
-        answered=answered,
-        decided=decided,
-        verbose=True,
-        stop_requested=switch.is_thrown,
-    )
+    display = TerminalDisplay(console)
+    try:
+        yield narrated(display, scanned=switch.arm, stop_requested=switch.is_thrown)
+    finally:
+        display.clear()
 
 
 def print_data(console: Console, data: ImageData) -> None:
     """Print the number of images of each split, and what was left out."""
-    print_quarantined(console, data.quarantined)
-    for warning in data.warnings:
-        print_line(console, warning, style="yellow")
-    if data.num_leaked:
-        console.print(
-            f"[yellow]Left out {data.num_leaked} held-out image(s) that are also training "
-            "images.[/]"
-        )
-    test = f", {data.test.num_samples} test" if data.test else ""
-    height, width = data.train.policy.image_size
-    console.print(
-        f"{data.train.num_classes} classes; {data.train.num_samples} training, "
-        f"{data.val.num_samples} validation{test} images of {height} x {width} pixels"
-    )
+    from imgclf.workflow.narration import data_lines
+
+    for text, tone in data_lines(data):
+        print_line(console, text, style=tone)
 
 
 def summary(run: TrainingRun) -> dict[str, Any]:
@@ -179,9 +143,21 @@ def print_summary(run: TrainingRun) -> None:
         file = escape(shown_path(run.bundle))
         console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
         console.print("The report is in the same folder: open report.html in a browser.")
-        typed = escape(typed_path(run.bundle))
+        from imgclf.reports.label_issues import count_written_issues
+
+        if suspects := count_written_issues(run.bundle.parent):
+            labels = "label looks" if suspects == 1 else "labels look"
+            console.print(f"{suspects:,} {labels} wrong: see suspects.csv there, or the report.")
+        typed = escape(typed_path(_short_name(run.bundle)))
         flag = escape(architecture_flag(_function_of(run)))
         console.print(f"Next: imgclf predict {typed} PHOTO.jpg{flag}", soft_wrap=True)
+
+
+def _short_name(bundle: Path) -> Path:
+    """Return what is quickly typed for a run's classifier: ``runs/last`` where that leads to it."""
+    newest = bundle.parent.parent / NEWEST_NAME
+    is_newest = newest.exists() and newest.resolve() == bundle.parent.resolve()
+    return newest if is_newest else bundle
 
 
 def _function_of(run: TrainingRun) -> Callable[..., Any] | None:

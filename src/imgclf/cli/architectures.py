@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from imgclf.cli._console import error_console, print_json, result_console, shown_path, typed_path
+from imgclf.cli._help import VerbGroup, VerbWithHelp
 from imgclf.cli._parameters import (
     ArchitectureName,
     JsonFlag,
@@ -32,13 +33,14 @@ from imgclf.zoo.registry import (
 )
 
 app = typer.Typer(
+    cls=VerbGroup,
     no_args_is_help=True,
     help="List, describe, check and create architectures (networks).",
     epilog="Example: `imgclf architectures show resnet9`",
 )
 
 
-@app.command("list")
+@app.command("list", cls=VerbWithHelp)
 def list_(as_json: JsonFlag = False) -> None:
     """List the installed architectures: what they are, what they cost, which are pretrained.
 
@@ -104,7 +106,7 @@ def _listed(name: str, found: Sequence[Registration], costs: Mapping[str, Cost])
     return _Listed(name, summary, packages, pretrained, parameters, mflop)
 
 
-@app.command("show")
+@app.command("show", cls=VerbWithHelp)
 def show(
     name: Annotated[
         str,
@@ -138,7 +140,7 @@ def show(
     console.print(f"\nNext: imgclf train DIR --arch {escape(shell_word(name))} --set NAME=VALUE")
 
 
-@app.command("new")
+@app.command("new", cls=VerbWithHelp)
 def new(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the architecture, such as my_net.")
@@ -163,7 +165,7 @@ def new(
     )
 
 
-@app.command("check")
+@app.command("check", cls=VerbWithHelp)
 def check(
     name: ArchitectureName,
     as_json: JsonFlag = False,

@@ -36,7 +36,7 @@ def bench(
         Path,
         typer.Argument(metavar="DIR", help="Folder as for `imgclf train`, or ZIP or CSV file."),
     ],
-    steps: Annotated[int, typer.Option(min=1, help="Training steps per timing.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Training steps per timing.")] = 20,
     as_json: JsonFlag = False,
 ) -> None:
     """Find the bottleneck of a training: loading images, or the network.

@@ -8,19 +8,21 @@ import typer
 from rich.table import Table
 
 from imgclf.cli._console import print_json, result_console, shown_path
+from imgclf.cli._help import VerbGroup, VerbWithHelp
 from imgclf.cli._parameters import JsonFlag
 from imgclf.machine.terminal import escape
 
 app = typer.Typer(
+    cls=VerbGroup,
     no_args_is_help=True,
     help="List or clear the decoded pixels that are kept between runs.",
     epilog="Example: `imgclf cache list`",
 )
 
 
-@app.command("list")
+@app.command("list", cls=VerbWithHelp)
 def list_(as_json: JsonFlag = False) -> None:
-    """List the cached entries, least recently used first.
+    """List what is cached and the folders of its images, least recently used first.
 
     Example: `imgclf cache list`
     """
@@ -30,19 +32,26 @@ def list_(as_json: JsonFlag = False) -> None:
     total = sum(entry.size_bytes for entry in entries)
     if as_json:
         listed = [
-            {"path": str(entry.path), "size_bytes": entry.size_bytes, "last_used": entry.last_used}
+            {
+                "path": str(entry.path), "kind": entry.kind, "source": entry.source,
+                "size_bytes": entry.size_bytes, "last_used": entry.last_used,
+            }
             for entry in entries
-        ]
+        ]  # fmt: skip
         print_json({"folder": str(cache_folder()), "size_bytes": total, "entries": listed})
         return
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("entry")
-    table.add_column("MB", justify="right")
-    table.add_column("last used")
+    table.add_column("kept", no_wrap=True)
+    table.add_column("images of", overflow="fold")
+    table.add_column("MB", justify="right", no_wrap=True)
+    table.add_column("last used", no_wrap=True)
     for entry in entries:
         used = datetime.datetime.fromtimestamp(entry.last_used).astimezone()
         table.add_row(
-            escape(entry.path.name), f"{entry.size_bytes / 1e6:,.1f}", f"{used:%Y-%m-%d %H:%M}"
+            escape(entry.kind),
+            escape(shown_path(entry.source)) if entry.source else "-",
+            f"{entry.size_bytes / 1e6:,.1f}",
+            f"{used:%Y-%m-%d %H:%M}",
         )
     if entries:
         result_console().print(table)
@@ -54,7 +63,7 @@ def list_(as_json: JsonFlag = False) -> None:
     )
 
 
-@app.command()
+@app.command(cls=VerbWithHelp)
 def clear(as_json: JsonFlag = False) -> None:
     """Clear the cache; the next training decodes its images again.
 

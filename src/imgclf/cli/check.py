@@ -96,7 +96,11 @@ def _print_report(console: Console, report: DataReport, directory: Path) -> None
     if report.classes:
         console.print()
         console.print(_class_table(report))
-    facts = {"Formats": report.formats, "Pixel formats": report.modes, "Sizes": report.sizes}
+    facts = {
+        "Formats": report.formats,
+        "Pixel formats": report.modes,
+        "Sizes, height x width": report.sizes,
+    }
     for name, counts in facts.items():
         if counts:
             shown = ", ".join(f"{value} ({count:,})" for value, count in list(counts.items())[:4])

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from imgclf.cli._console import ScanBar, error_console, result_console, shown_path
+from imgclf.cli._console import error_console, result_console, shown_path
 from imgclf.cli._signals import StopSwitch
-from imgclf.cli._training import load_tensorflow, make_observer, print_summary
+from imgclf.cli._training import load_tensorflow, print_summary, shown_training
 from imgclf.machine.terminal import escape
 
 IMAGE_SIZE = (28, 28)
@@ -53,12 +53,12 @@ def demo(
         augment="light",
     )
     switch = StopSwitch()
-    with ScanBar(console) as scanning:
+    with shown_training(console, switch) as observer:
         run = run_training(
             images,
             settings,
             run_dir=make_run_folder("resnet9", directory / "runs"),
-            observer=make_observer(console, scanning, switch),
+            observer=observer,
         )
     print_summary(run)
     if switch.exit_code is not None:

@@ -57,7 +57,7 @@ def evaluate(
         ),
     ] = None,
     all_images: Annotated[
-        bool, typer.Option("--all", help="Evaluate the training images of the run too.")
+        bool, typer.Option("--all", help="Evaluate the training images, too.")
     ] = False,
     min_precision: MinPrecision = None,
     assert_accuracy: Annotated[
@@ -69,8 +69,8 @@ def evaluate(
 ) -> None:
     """Evaluate a classifier on images that it was not trained on.
 
-    On the folder that it was trained on, only the held-out images of that run are used: the
-    `split.csv` beside the classifier's file names them.
+    On the folder that it was trained on, only the test images of that run are used: the
+    `split.csv` beside the classifier's file lists them.
 
     Example: `imgclf evaluate pets.imgclf photos/test --assert-accuracy 0.9`
     """
@@ -86,10 +86,10 @@ def evaluate(
     architecture = parse_architecture_file(arch)
     with silenced_stderr():
         from imgclf.classifiers.loader import build_classifier
-        from imgclf.evaluation.evaluator import evaluate as evaluate_classifier
+        from imgclf.evaluation.evaluator import evaluate_silently
 
     with ScanBar(error_console()) as scanning:
-        result = evaluate_classifier(
+        result = evaluate_silently(
             build_classifier(bundle, file, architecture=architecture, engine=engine),
             directory,
             split_file=split_file,

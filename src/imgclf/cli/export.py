@@ -16,13 +16,14 @@ from imgclf.cli._parameters import (
     parse_architecture_file,
 )
 from imgclf.cli._training import load_tensorflow
-from imgclf.errors import EngineError, ExportError
+from imgclf.errors import EngineError, ExportError, ImgclfError
 from imgclf.exports.formats import FORMATS, require_format
 from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from imgclf.classifiers.classifier import Classifier
     from imgclf.exports.proof import Proof
 
 
@@ -43,7 +44,9 @@ def export(
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Images of the proof. Default: the run's held-out ones."),
+        typer.Option(
+            metavar="DIR", help="Images to prove it on. Default: the run's held-out ones."
+        ),
     ] = None,
     min_agreement: Annotated[
         float | None,
@@ -62,8 +65,8 @@ def export(
 ) -> None:
     """Export a classifier to another program's format, and prove that it answers the same.
 
-    The export is run in its own runtime, in a fresh process, on real images. Where it answers
-    differently nothing is left behind, and the command exits with 1.
+    The export is run in its own runtime, in a fresh process, on real images. If it answers
+    differently, nothing is kept and the command exits with 1.
 
     Example: `imgclf export pets.imgclf --format onnx -o pets.onnx`
     """
@@ -109,6 +112,18 @@ def export(
             )
     if not proofs:
         raise ExportError("Nothing could be exported.")
+    if (output or file).parent.resolve() == file.parent.resolve():
+        _renew_report(file.parent, classifier)
+
+
+def _renew_report(folder: Path, classifier: Classifier) -> None:
+    """Show the proofs in the report of the run that the classifier lies in."""
+    from imgclf.reports.documents import renew_report
+
+    try:
+        renew_report(folder, classifier)
+    except ImgclfError as error:
+        print_line(error_console(), f"The report does not show it: {error}", style="yellow")
 
 
 def _beside(file: Path, output: Path | None, name: str, way: str) -> Path:

@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,7 @@ from imgclf.cli._console import (
     print_line,
     result_console,
 )
+from imgclf.cli._help import VerbGroup, VerbWithHelp
 from imgclf.cli._signals import Stopped, install_handlers
 from imgclf.errors import BackendError, ImgclfError, remedy_of
 from imgclf.machine.keras_backend import require_tensorflow
@@ -52,6 +54,7 @@ _USAGE_ERRORS: type[Exception] = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="imgclf",
+    cls=VerbGroup,
     help="Turn a folder of images into a classifier that you can trust and take with you.",
     epilog="Begin with: imgclf demo. Then: imgclf train FOLDER, with one sub-folder per class.",
     invoke_without_command=True,
@@ -59,22 +62,29 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
-app.command("check")(check.check)
-app.command("train")(train.train)
-app.command("tune")(tune.tune)
-app.command("tune-worker")(tune_worker.tune_worker)
-app.command("evaluate")(evaluate.evaluate)
-app.command("predict")(predict.predict)
-app.command("export")(export.export)
-app.command("serve")(serve.serve)
-app.add_typer(architectures.app, name="architectures")
-app.command("info")(info.info)
-app.add_typer(cache.app, name="cache")
-app.command("report")(report.report)
-app.command("relabel")(relabel.relabel)
-app.command("bench")(bench.bench)
-app.command("doctor")(doctor.doctor)
+FIRST, FURTHER, MACHINE = "First steps", "Further", "This machine"
+
+
+def _add(verb: Callable[..., None], name: str, panel: str) -> None:
+    app.command(name, cls=VerbWithHelp, rich_help_panel=panel)(verb)
+
+
+_add(demo.demo, "demo", FIRST)
+_add(check.check, "check", FIRST)
+_add(train.train, "train", FIRST)
+_add(predict.predict, "predict", FIRST)
+_add(evaluate.evaluate, "evaluate", FIRST)
+_add(report.report, "report", FIRST)
+_add(export.export, "export", FURTHER)
+_add(serve.serve, "serve", FURTHER)
+_add(tune.tune, "tune", FURTHER)
+_add(relabel.relabel, "relabel", FURTHER)
+_add(info.info, "info", FURTHER)
+app.add_typer(architectures.app, name="architectures", rich_help_panel=FURTHER)
+_add(doctor.doctor, "doctor", MACHINE)
+_add(bench.bench, "bench", MACHINE)
+app.add_typer(cache.app, name="cache", rich_help_panel=MACHINE)
+_add(tune_worker.tune_worker, "tune-worker", MACHINE)
 
 
 def run() -> None:

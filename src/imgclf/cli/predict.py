@@ -149,6 +149,17 @@ def _print_csv(predictions: Sequence[Prediction]) -> None:
         print_csv([[*row, familiarity, *item.probabilities.values()]])
 
 
+def _answer(item: Prediction) -> str:
+    """Write the class, what else it may be, and the flags, apart from each other."""
+    names = [escape(item.label)]
+    names += [f"{escape(name)} {share:.0%}" for name, share in item.runners_up]
+    also = f" [dim]or {', '.join(names[1:])}[/]" if item.runners_up else ""
+    parts = [names[0] + also] if item.accepted else ["unsure", f"[dim]{names[0]}[/]{also}"]
+    if item.unfamiliar:
+        parts.append("[yellow]unfamiliar[/]")
+    return " · ".join(parts)
+
+
 def _print_table(predictions: Sequence[Prediction]) -> None:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("image", overflow="fold")
@@ -157,10 +168,7 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
     for item in predictions:
         bar = "█" * round(item.probability * BAR_CELLS)
         shown = f"{bar} {item.probability:.1%}"
-        label = escape(item.label) if item.accepted else f"unsure [dim]({escape(item.label)})[/]"
-        if item.unfamiliar:
-            label += " [yellow]unfamiliar[/]"
-        table.add_row(escape(shown_path(item.path or "")), label, shown)
+        table.add_row(escape(shown_path(item.path or "")), _answer(item), shown)
     console = result_console()
     console.print(table)
     num_unfamiliar = sum(item.unfamiliar for item in predictions)

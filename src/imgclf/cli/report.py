@@ -37,7 +37,7 @@ def report(
 
     The report is RUN/report.html, one file that opens in any browser. Training writes it; this
     command writes it again, for example after an upgrade, and completes a run that was killed at
-    its end: model card and suspects. A comparison is printed and written as a page.
+    its end. A comparison is printed and written as a page.
 
     Example: `imgclf report --compare runs/first runs/second`
     """
@@ -46,7 +46,9 @@ def report(
     if output is not None and not compare:
         raise typer.BadParameter("--output needs --compare; a report is in its run folder.")
     from imgclf.runs.folder import read_config
+    from imgclf.runs.run_names import follow_newest
 
+    runs = list(map(follow_newest, runs))
     for run in runs:
         require_path(run)
         read_config(run)  # What is no run is refused before TensorFlow is loaded.

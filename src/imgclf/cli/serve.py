@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from imgclf.cli._console import error_console, print_line, shown_path
 from imgclf.cli._parameters import find_classifier, require_path
 from imgclf.errors import ArgumentError, ServingError
 from imgclf.machine.hardware import available_processors
+from imgclf.machine.plain_text import is_plain_text
 
 if TYPE_CHECKING:
     from imgclf.serving.limits import Limits
@@ -77,9 +79,16 @@ def serve(
 
     Example: `imgclf serve runs/last`
     """
+    from imgclf.serving.extra import require_extra
+
     files = read_files(classifiers)
     require_permission(host, allow_network=allow_network)
     token = None if token_file is None else read_token(token_file)
+    if token is None and not is_loopback(host):
+        print_line(
+            error_console(),
+            "Everyone who reaches this machine may ask: --token-file FILE asks for a token.",
+        )
     require_extra()
     from imgclf.serving.guard import own_names
     from imgclf.serving.limits import Limits
@@ -125,6 +134,10 @@ def read_files(classifiers: list[str]) -> dict[str, Path]:
         assert path is not None
         require_path(path)
         name = name if named else default_name(path)
+        if not name or "/" in name or not is_plain_text(name):
+            raise ArgumentError(
+                f"{text!r} gives no name that an address can have: write NAME=PATH."
+            )
         if name in files:
             raise ArgumentError(
                 f"{shown_path(files[name])} and {shown_path(path)} would both be {name!r}: give "
@@ -169,19 +182,6 @@ def read_token(file: Path) -> str:
     return token
 
 
-def require_extra() -> None:
-    """Say what to install where the packages for serving are missing."""
-    try:
-        import multipart  # noqa: F401 python-multipart
-        import prometheus_client  # noqa: F401
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise ServingError(
-            f"Serving needs more packages ({error.name} is missing): pip install 'imgclf[serve]'."
-        ) from error
-
-
 def _shown_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
@@ -196,7 +196,7 @@ def _print_ready(
     for name, file in files.items():
         print_line(console, f"{name}: {shown_path(file)}")
     print_line(console, f"Serving at {address} (Ctrl-C stops); addresses: {address}/docs")
-    cap = memory_cap(pid, list(files.values()), limits) / 1e9
+    cap = math.ceil(memory_cap(pid, list(files.values()), limits) / 1e8) / 10
     each = f" in each of {workers} processes" if workers > 1 else ""
     print_line(
         console,

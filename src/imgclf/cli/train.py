@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from imgclf.cli._console import ScanBar, error_console
+from imgclf.cli._console import error_console
+from imgclf.cli._help import HelpAllFlag
 from imgclf.cli._parameters import (
     JsonFlag,
     find_classifier,
@@ -24,7 +25,7 @@ from imgclf.cli._settings import (
     with_settings,
 )
 from imgclf.cli._signals import StopSwitch
-from imgclf.cli._training import finish, load_tensorflow, make_observer
+from imgclf.cli._training import finish, load_tensorflow, shown_training
 from imgclf.options import WITHOUT_WEIGHTS, Weights
 from imgclf.runs.settings import AUTOMATIC, Settings
 from imgclf.zoo.registry import load_architecture
@@ -47,8 +48,7 @@ def train(
         Path | None,
         typer.Argument(
             metavar="DIR",
-            help="Folder with one sub-folder per class; or with train/, val/ and test/ in it; or a "
-            "ZIP or CSV file.",
+            help="Folder of class folders, or of train/, val/ and test/; or a ZIP or CSV.",
         ),
     ] = None,
     run_dir: Annotated[
@@ -80,21 +80,22 @@ def train(
         ),
     ] = None,
     as_json: JsonFlag = False,
+    help_all: HelpAllFlag = False,  # noqa: ARG001 - it has done its work when it is read
 ) -> None:
     """Train a classifier on a folder of images.
 
-    Defaults: the network `resnet9`, images of 96 x 96 pixels, the optimizer Muon, light
-    augmentation, and a number of epochs that depends on the number of images. One folder of class
-    folders is divided into 70 % training, 15 % validation and 15 % test images.
+    Without options it begins with a pretrained network, which gives a first answer within seconds,
+    and goes on for five minutes at the most with what makes it better. One folder of class folders
+    is divided into 70 % training, 15 % validation and 15 % test images.
 
-    Ctrl-C stops a training after its current step and keeps the best classifier so far;
-    `--resume` continues it. `--from` trains an existing classifier on other images: classes are
-    matched by name, new ones are added.
+    Ctrl-C stops a training after its current step and keeps the best classifier so far; `--resume`
+    continues it. `--from` trains an existing classifier on other images: classes are matched by
+    name, new ones are added.
 
-    A pretrained network (`--arch mobilenet_v3 --set weights=imagenet`) is trained in two phases:
-    the head for `--epochs` on frozen features, then the whole network (fine-tuning).
+    A network is named with `--arch`. One with pretrained weights is trained in two phases: the head
+    for `--epochs` on frozen features, then the whole network (fine-tuning).
 
-    Example: `imgclf train photos/ --epochs 20 --set filters=16`
+    Example: `imgclf train photos/`
     """
     if resume is not None:
         others = {"run_dir": run_dir, "settings": settings_file, "start_from": start_from}
@@ -133,14 +134,14 @@ def train(
     if bundle is not None and start_from is not None:
         earlier = build_classifier(bundle, start_from, architecture=function)
     switch = StopSwitch()
-    with ScanBar(console) as scanning:
+    with shown_training(console, switch) as observer:
         run = run_training(
             directory,
             make_settings(given, earlier),
             folders=folders,
             run_dir=run_dir or partial(make_run_folder, name),
             start_from=earlier,
-            observer=make_observer(console, scanning, switch),
+            observer=observer,
         )
     finish(run, switch, as_json)
 
@@ -181,7 +182,6 @@ def _resume(
     from imgclf.workflow.training import resume_training
 
     switch = StopSwitch()
-    with ScanBar(console) as scanning:
-        observer = make_observer(console, scanning, switch)
+    with shown_training(console, switch) as observer:
         run = resume_training(run_dir, architecture=architecture, observer=observer)
     return run, switch

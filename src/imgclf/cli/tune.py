@@ -20,6 +20,7 @@ from imgclf.cli._console import (
     shown_path,
     typed_path,
 )
+from imgclf.cli._help import HelpAllFlag
 from imgclf.cli._parameters import (
     JsonFlag,
     architecture_flag,
@@ -93,13 +94,18 @@ def tune(
     ] = None,
     strategy: Annotated[
         Literal["random", "bayesian", "hyperband", "grid"],
-        typer.Option(help="Search strategy.", rich_help_panel=SEARCH),
+        typer.Option(
+            metavar="NAME",
+            help="Search strategy: random, bayesian, hyperband or grid.",
+            rich_help_panel=SEARCH,
+        ),
     ] = "random",
     max_trials: Annotated[
-        int, typer.Option(min=1, help="Maximum number of trials.", rich_help_panel=SEARCH)
+        int,
+        typer.Option(min=1, metavar="N", help="Maximum number of trials.", rich_help_panel=SEARCH),
     ] = 20,
     trial_epochs: Annotated[
-        int, typer.Option(min=1, help="Epochs per trial.", rich_help_panel=SEARCH)
+        int, typer.Option(min=1, metavar="N", help="Epochs per trial.", rich_help_panel=SEARCH)
     ] = 10,
     budget: Annotated[
         str | None,
@@ -109,16 +115,24 @@ def tune(
     ] = None,
     executions: Annotated[
         int,
-        typer.Option(min=1, help="Trainings per trial; their mean counts.", rich_help_panel=SEARCH),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Trainings per trial; their mean counts.",
+            rich_help_panel=SEARCH,
+        ),
     ] = 1,
     max_parameters: Annotated[
         int | None,
-        typer.Option(min=1, help="Skip larger networks.", rich_help_panel=SEARCH),
+        typer.Option(
+            min=1, metavar="N", help="Skip networks with more parameters.", rich_help_panel=SEARCH
+        ),
     ] = None,
     refit: Annotated[
         int,
         typer.Option(
             min=0,
+            metavar="N",
             help="Seeds to train the best trial again with, on train and val together.",
             rich_help_panel=SEARCH,
         ),
@@ -127,7 +141,7 @@ def tune(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Study folder; default studies/ARCHITECTURE-KEY.",
+            help="Study folder. Default: studies/NETWORK-KEY.",
             rich_help_panel=STUDY,
         ),
     ] = None,
@@ -141,7 +155,10 @@ def tune(
     keep: Annotated[
         int,
         typer.Option(
-            min=1, help="Number of best trials whose classifiers are kept.", rich_help_panel=STUDY
+            min=1,
+            metavar="N",
+            help="Number of best trials whose classifiers are kept.",
+            rich_help_panel=STUDY,
         ),
     ] = 3,
     tensorboard: Annotated[
@@ -156,6 +173,7 @@ def tune(
         int,
         typer.Option(
             min=0,
+            metavar="N",
             help="Parallel trials on this machine; 0 leaves all to other machines.",
             rich_help_panel=STUDY,
         ),
@@ -178,6 +196,7 @@ def tune(
         ),
     ] = False,
     as_json: JsonFlag = False,
+    help_all: HelpAllFlag = False,  # noqa: ARG001 - it has done its work when it is read
 ) -> None:
     """Search for the best options for a folder of images.
 

@@ -22,7 +22,8 @@ def tune_worker(
         typer.Option(metavar="DIR", help="Study folder on this machine, where its path differs."),
     ] = None,
     wait: Annotated[
-        float, typer.Option(min=0, help="Seconds to wait for the chief to start.")
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="Seconds to wait for the chief to start."),
     ] = 60.0,
 ) -> None:
     """Run trials for `imgclf tune --chief-address`, on this machine or another one.

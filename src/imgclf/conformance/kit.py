@@ -323,7 +323,7 @@ def _train(subject: Subject, precision: Precision) -> None:
     try:
         # One step is sooner taken than compiled; saving the bundle compiles the way forward.
         model.compile("sgd", "categorical_crossentropy", run_eagerly=True)
-        fit(model, _batches(subject.side, BATCH), epochs=1, precision=precision)
+        fit(model, _batches(subject.side, BATCH), epochs=1, precision=precision, verbose=0)
     except Exception as error:
         raise subject.wrong(
             f"fails in a {precision} training step ({in_one_line(error)})"

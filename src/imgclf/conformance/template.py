@@ -74,4 +74,4 @@ def _require_free(name: str, folder: Path) -> None:
     if name in find_architectures():
         raise ArgumentError(f"An architecture {name!r} is installed already: give another name.")
     if folder.exists():
-        raise ArgumentError(f"{folder} exists already: give another --dir, or remove it.")
+        raise ArgumentError(f"{folder} exists already: give another --dir.")

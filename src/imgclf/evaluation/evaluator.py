@@ -15,18 +15,25 @@ from imgclf.classifiers.abstention import Selective
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.fingerprints import short_hashes, tiny_thumbnails
 from imgclf.data.division.recorded_split import keep_held_out, read_split
-from imgclf.data.division.samples import Quarantined, Sample, collect_samples
+from imgclf.data.division.samples import (
+    Quarantined,
+    Sample,
+    collect_samples,
+    left_out_lines,
+)
 from imgclf.data.reading.image_folder import ImageFolder
 from imgclf.data.reading.layout import match_classes, read_folder
 from imgclf.data.store.pixel_store import open_store
-from imgclf.errors import ArgumentError, DataError
+from imgclf.errors import ArgumentError, DataError, warn_of
 from imgclf.evaluation.results import Evaluation
+from imgclf.evaluation.verdict import TrainingFacts
 from imgclf.figures.metrics import measure
+from imgclf.zoo.builder import origin_of
 
 if TYPE_CHECKING:
     from imgclf.data.batches.dataset import Batches
 
-__all__ = ["Evaluation", "evaluate", "evaluate_pixels"]
+__all__ = ["Evaluation", "evaluate", "evaluate_pixels", "evaluate_silently"]
 
 EVALUATE_AT_ONCE = 64
 """Number of images read from the store at a time."""
@@ -66,9 +73,52 @@ def evaluate(
         ArgumentError: The batches have other classes or another size than the classifier, or
             `min_precision` cannot be reached.
 
+    Warns:
+        DataWarning: Some images were training images, which was not asked for; or files could not
+            be used.
+
     Example:
         >>> result = imgclf.evaluate(clf, "data/test")       # doctest: +SKIP
         >>> result.accuracy, result.interval                 # doctest: +SKIP
+    """
+    result = evaluate_silently(
+        classifier,
+        images,
+        split_file=split_file,
+        all_images=all_images,
+        min_precision=min_precision,
+        progress=progress,
+    )
+    seen = [] if all_images else seen_warning(result.num_seen, len(result.paths))
+    warn_of([*left_out_lines(result.quarantined), *seen])
+    return result
+
+
+def evaluate_silently(
+    classifier: Classifier,
+    images: str | os.PathLike[str] | Batches,
+    *,
+    split_file: str | os.PathLike[str] | None = None,
+    all_images: bool = False,
+    min_precision: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Evaluate as `evaluate` does; what it warns of is in ``warnings`` alone.
+
+    Args:
+        classifier: As for `evaluate`, like the others.
+        images: A folder, or batches.
+        split_file: The ``split.csv`` of a run.
+        all_images: Whether training images of that folder are evaluated.
+        min_precision: For coverage and precision with abstention.
+        progress: Called during the scan.
+
+    Returns:
+        The figures.
+
+    Raises:
+        DataError: As for `evaluate`.
+        ArgumentError: As for `evaluate`.
     """
     if not isinstance(classifier, Classifier):
         raise ArgumentError(
@@ -82,8 +132,10 @@ def evaluate(
     if split_file is not None and all_images:
         raise ArgumentError("split_file and all_images contradict each other: leave one out.")
     folder = read_folder(images, min_classes=1)
+    otherwise = "or leave the division out"
     if split_file is None and not all_images:
         split_file = _split_of_training(classifier, folder)
+        otherwise = "to measure them all the same, give all_images=True (--all)"
     if folder.layout == "splits" and split_file is None:
         raise DataError(
             f"{folder.root} holds {', '.join(sorted(folder.splits))}: give one of them, "
@@ -94,7 +146,7 @@ def evaluate(
     samples, quarantined = collect_samples(store, files)
     warnings = [warning] if warning else []
     if split_file is not None:
-        samples, remark = keep_held_out(samples, split_file)
+        samples, remark = keep_held_out(samples, split_file, otherwise=otherwise)
         warnings.append(remark)
     rows = np.array([sample.row for sample in samples], np.int64)
     pixels = (
@@ -187,11 +239,22 @@ def _measured(
         labels=labels,
         probabilities=probabilities,
         quarantined=tuple(quarantined),
-        warnings=(*warnings, *_seen_warning(num_seen, len(samples))),
+        warnings=(*warnings, *seen_warning(num_seen, len(samples))),
         nearest_mean_accuracy=_share_right(guesses, labels),
         num_seen=num_seen,
         selective=_selective(classifier, labels, probabilities, min_precision),
         familiarity=familiarity,
+        training=_training_facts(classifier),
+    )
+
+
+def _training_facts(classifier: Classifier) -> TrainingFacts:
+    """Return what the classifier knows of its training, without building its network."""
+    network, data = classifier.record.network, classifier.data
+    origin = origin_of(network.model) if network.is_built else None
+    return TrainingFacts(
+        num_train=None if data is None else data.num_train,
+        is_pretrained=None if origin is None else bool(origin.weights_files),
     )
 
 
@@ -214,10 +277,11 @@ def _count_seen(classifier: Classifier, samples: Sequence[Sample]) -> int:
     return classifier.record.fingerprints.count_seen(short_hashes(known))
 
 
-def _seen_warning(num_seen: int, num_images: int) -> list[str]:
+def seen_warning(num_seen: int, num_images: int) -> list[str]:
+    """Say that images were training images, where some were."""
     text = (
         f"{num_seen} of these {num_images} images were training images: the accuracy on new "
-        "images may be lower. The split.csv of the run leaves them out."
+        "images may be lower. Give others, or the split.csv of the run, which leaves them out."
     )
     return [text] if num_seen else []
 

@@ -9,19 +9,24 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imgclf.arguments import whole_number
 from imgclf.classifiers.abstention import Selective
 from imgclf.classifiers.bundle import Figures
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW
 from imgclf.data.division.samples import Quarantined
+from imgclf.evaluation.card import evaluation_card, mistakes_picture
+from imgclf.evaluation.verdict import TrainingFacts, verdict
 from imgclf.figures.confusion import most_confused_pairs
 from imgclf.figures.intervals import Interval
 from imgclf.figures.metrics import ClassificationMetrics
 from imgclf.figures.predictions import predicted_classes
+from imgclf.pictures.confusion_matrix import confusion_picture
+from imgclf.pictures.picture import Picture
 
 __all__ = ["Evaluation", "figures_of"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Evaluation:
     """The figures of an evaluation, and the predictions behind them.
 
@@ -39,6 +44,7 @@ class Evaluation:
         selective: Coverage and precision with abstention; None without `min_precision`.
         familiarity: float64 ``(num_images,)``, similarity of each image to the training images, as
             in `Prediction`; None where the classifier has no such score.
+        training: What is known of the training, for the advice in `verdict`.
 
     Example:
         >>> result = imgclf.evaluate(clf, "data/test")               # doctest: +SKIP
@@ -57,6 +63,64 @@ class Evaluation:
     num_seen: int = 0
     selective: Selective | None = None
     familiarity: NDArray[np.float64] | None = None
+    training: TrainingFacts | None = None
+
+    def __repr__(self) -> str:
+        """Show the accuracy, its interval, and the remarks in full: they change what it means."""
+        remarks = "".join(f"; {text}" for text in self.warnings)
+        return (
+            f"<Evaluation: {self.metrics.num_correct} of {self.metrics.num_images} images right, "
+            f"{self.accuracy:.1%} (95 % interval {self.interval.low:.1%} to "
+            f"{self.interval.high:.1%}){remarks}>"
+        )
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """What the figures mean, in one to three sentences.
+
+        Example:
+            >>> print(*result.verdict)                               # doctest: +SKIP
+            About 98 of 100 new images like these will be right, give or take 2.
+        """
+        return verdict(self.metrics.confusion, self.class_names, self.training)
+
+    def _repr_html_(self) -> str:
+        return evaluation_card(self.metrics, self.class_names, self.verdict, self.warnings)
+
+    def plot_confusion_matrix(self) -> Picture:
+        """Draw the confusion matrix: rows true, columns predicted.
+
+        Returns:
+            A picture, which a notebook shows; ``.save(path)`` and ``.to_matplotlib()`` keep it.
+
+        Example:
+            >>> result.plot_confusion_matrix()                       # doctest: +SKIP
+            >>> result.plot_confusion_matrix().to_matplotlib()       # doctest: +SKIP
+        """
+        return confusion_picture(self.metrics.confusion, self.class_names)
+
+    def show_mistakes(self, most: int = 24) -> Picture:
+        """Show the images that are answered wrongly, the surest answers first.
+
+        Args:
+            most: Images at the most, from 1 on.
+
+        Returns:
+            A picture, which a notebook shows; ``.save("mistakes.html")`` keeps it.
+
+        Raises:
+            ArgumentError: `most` is no number from 1 on.
+
+        Example:
+            >>> result.show_mistakes(12)                             # doctest: +SKIP
+        """
+        return mistakes_picture(
+            self.labels,
+            self.probabilities,
+            self.paths,
+            self.class_names,
+            whole_number("most", most),
+        )
 
     @property
     def accuracy(self) -> float:

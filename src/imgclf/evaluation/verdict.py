@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from imgclf.figures.intervals import wilson_interval
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["verdict"]
+__all__ = ["TrainingFacts", "verdict"]
 
 FEWEST_MISTAKES = 3
 """Mistakes of one kind from which on they are more than an accident."""
@@ -22,33 +23,64 @@ FEWEST_MISTAKES = 3
 ONE_SIDED = 0.8
 """Share of the answers from which on a classifier is said to give always the same one."""
 
+FEW_PER_CLASS = 100
+"""Training images of a class below which more of them help most."""
+
+UNEQUAL = 3
+"""How many times the images of the rarest class the most frequent one has where it misleads."""
+
+MOST_ADVICE = 4
+
 WIDE = 0.1
 """Width of a 95 % interval from which on more test images are asked for."""
 
 
-def verdict(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class TrainingFacts:
+    """What is known of a training, for advice that fits it.
+
+    Attributes:
+        num_train: Training images; None where that is unknown.
+        is_pretrained: Whether the network began with pretrained weights; None where that is
+            unknown.
+    """
+
+    num_train: int | None = None
+    is_pretrained: bool | None = None
+
+
+def verdict(
+    confusion: NDArray[np.int64],
+    class_names: Sequence[str],
+    training: TrainingFacts | None = None,
+) -> tuple[str, ...]:
     """Say how good a classifier is, what it gets wrong, and what to do where it learned nothing.
 
     Args:
         confusion: ``(num_classes, num_classes)``, images that it did not learn from; rows are true
             classes, columns predicted ones.
         class_names: Names of the classes.
+        training: What is known of its training.
 
     Returns:
         One to three sentences.
 
     Example:
         >>> verdict(np.array([[145, 5], [1, 149]]), ["cat", "dog"])[0]
-        'About 98 of 100 new images like these will be answered rightly, give or take 2.'
+        'About 98 of 100 new images like these will be right, give or take 2.'
     """
     num_images, num_correct = int(confusion.sum()), int(np.trace(confusion))
     supports = confusion.sum(axis=1)
     accuracy, interval = num_correct / num_images, wilson_interval(num_correct, num_images)
-    if interval.low <= supports.max() / num_images:
-        return (_nothing_learned(confusion, class_names), _what_to_try(supports))
+    usual = supports.max() / num_images
+    if len(class_names) > 1 and interval.low <= usual:
+        if accuracy >= (1 + usual) / 2:
+            return _too_few(confusion, class_names)
+        advice = _what_to_try(supports, training or TrainingFacts())
+        return (_nothing_learned(confusion, class_names), advice)
     half = max(accuracy - interval.low, interval.high - accuracy)
     right, margin = _in_a_hundred(accuracy), max(1, round(100 * half))
-    first = f"About {right} of 100 new images like these will be answered rightly"
+    first = f"About {right} of 100 new images like these will be right"
     sentences = [f"{first}, give or take {margin}."]
     pairs = most_confused_pairs(confusion)
     if pairs and pairs[0].num_images >= FEWEST_MISTAKES:
@@ -60,27 +92,47 @@ def verdict(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[s
             f"({pairs[0].num_images} of {supports[true]}{also})."
         )
     if interval.high - interval.low > WIDE:
-        sentences.append(
-            f"{num_images} images are few to tell this by: more test images make it surer."
-        )
+        sentences.append(f"{num_images} test images are few: with more, the figure is surer.")
     return tuple(sentences)
+
+
+def _too_few(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[str, ...]:
+    """Say that most are right, and that so few images cannot tell it from guessing."""
+    supports = confusion.sum(axis=1)
+    usual, rarest = class_names[int(supports.argmax())], class_names[int(supports.argmin())]
+    right = f"{np.trace(confusion)} of {confusion.sum()} images are right, too few to tell how good"
+    guessed = f"it is: always answering {usual} would get {supports.max()}."
+    return (f"{right} {guessed}", f"Measure on more images, of {rarest} above all.")
 
 
 def _nothing_learned(confusion: NDArray[np.int64], class_names: Sequence[str]) -> str:
     answered = confusion.sum(axis=0)
     most = int(answered.argmax())
+    if answered[most] == confusion.sum():
+        return f"It has learned nothing: it always answers {class_names[most]}."
     if answered[most] >= ONE_SIDED * confusion.sum():
         return f"It has learned nothing: it nearly always answers {class_names[most]}."
     usual = class_names[int(confusion.sum(axis=1).argmax())]
-    return f"It cannot be told from guessing: always answering {usual} would be as good."
+    return f"It is no better than guessing: always answering {usual} does as well."
 
 
-def _what_to_try(supports: NDArray[np.int64]) -> str:
-    """Name what helps, by the facts."""
-    advice = ["more images of each class", "a pretrained network (leave --arch out)", "more time"]
-    if supports.max() > 3 * max(1, supports.min()):
-        advice.insert(1, "--class-weight balanced, since some classes are rare")
-    return f"Try {', '.join(advice[:-1])}, or {advice[-1]}; and check the labels."
+def _what_to_try(supports: NDArray[np.int64], training: TrainingFacts) -> str:
+    """Name what helps, by the facts; the likeliest first."""
+    num_train, advice = training.num_train, []
+    if num_train is not None and num_train < FEW_PER_CLASS * len(supports):
+        advice.append(f"more images ({num_train} to learn from are few; {FEW_PER_CLASS} a class)")
+    if training.is_pretrained is False:
+        advice.append("a pretrained network (leave the architecture out)")
+    if supports.max() > UNEQUAL * max(1, supports.min()):
+        advice.append("class_weight balanced, because some classes are rare")
+    advice.append("labels that are right (`imgclf check` looks at them)")
+    if training.is_pretrained is False or len(advice) < MOST_ADVICE:
+        advice.append("more epochs")
+    return f"Try {_either(advice[:MOST_ADVICE])}."
+
+
+def _either(items: Sequence[str]) -> str:
+    return ", or ".join(filter(None, (", ".join(items[:-1]), items[-1])))
 
 
 def _in_a_hundred(share: float) -> str:

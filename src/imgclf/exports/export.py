@@ -105,7 +105,8 @@ def export(
                 proof = _prove(made, name, way, known)
                 _require_agreement(proof, min_agreement)
             _move(Path(temporary), target)
-        _record(target, proof, remarks)
+        made_from = {"classifier_sha256": _source_sha256(classifier.record)}
+        _record(target, proof, {**remarks, **made_from})
     except OSError as error:
         raise WriteError(f"{target} cannot be written ({error.strerror}).") from error
     return proof

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from imgclf.exports.export_model import INPUT_NAME, OUTPUT_NAME, export_model
 from imgclf.machine.startup import silenced_logger, silenced_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import keras
 
@@ -83,13 +84,25 @@ def _converted(model: keras.Model) -> Any:
     call = tf.function(answer, autograph=False, jit_compile=False)
     signature = [tf.TensorSpec(shape, tf.uint8, name=INPUT_NAME)]
     try:
-        with silenced_stderr(), silenced_logger("tf2onnx"):  # It reports what is mended below.
+        # The converter reports what is mended below.
+        with _functions_in_place(), silenced_stderr(), silenced_logger("tf2onnx"):
             network, _ = tf2onnx.convert.from_function(call, signature, opset=OPSET)
     except Exception as error:  # the converter raises whatever its stages raise
         raise EngineError(
             f"The network {model.name!r} cannot be written as ONNX ({in_one_line(error)})."
         ) from error
     return network
+
+
+@contextmanager
+def _functions_in_place() -> Iterator[None]:
+    """Trace inner functions in place: Keras makes one of a grouped convolution, for XLA alone."""
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def _name_ends(network: Any) -> None:

@@ -225,7 +225,7 @@ def _facts(card: PageCard, runtime: WebRuntime) -> list[tuple[str, str]]:
     if card.created:
         facts.append(("Made", card.created))
     facts += [
-        ("Reads", f"{width} x {height} pixels in {colours}, {RESIZING[policy.resize]}"),
+        ("Reads", f"{height} x {width} pixels in {colours}, {RESIZING[policy.resize]}"),
         ("Weights", card.number_format),
         *(("Licence", line) for line in card.licences),
         ("Runs by", f"{runtime.name}, licence {runtime.licence}"),

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import tensorflow as tf
 
-__all__ = ["choose_strategy", "divisible_batch_size", "num_replicas"]
+from imgclf.machine.startup import silenced_stderr
+
+__all__ = ["choose_strategy", "divisible_batch_size", "has_gpu", "num_replicas"]
+
+
+@functools.cache
+def has_gpu() -> bool:
+    """Tell whether TensorFlow has a GPU; what it logs where a driver is missing is no error."""
+    with silenced_stderr():
+        return bool(tf.config.list_physical_devices("GPU"))
 
 
 def choose_strategy() -> tf.distribute.Strategy:
@@ -16,7 +26,8 @@ def choose_strategy() -> tf.distribute.Strategy:
         The strategy whose scope the caller stands in, else a mirrored one where there are two GPUs
         or more, else TensorFlow's default.
     """
-    if tf.distribute.has_strategy() or len(tf.config.list_logical_devices("GPU")) < 2:
+    one_device = not has_gpu() or len(tf.config.list_logical_devices("GPU")) < 2
+    if tf.distribute.has_strategy() or one_device:
         return tf.distribute.get_strategy()
     return tf.distribute.MirroredStrategy()
 

@@ -20,6 +20,6 @@ def require_own_threads() -> None:
     """
     if _first.setdefault("process", os.getpid()) != os.getpid():
         raise EngineError(
-            "This process was forked after TensorFlow had run, whose threads it lacks: start it "
+            "This process was forked after TensorFlow had run, and lacks its threads: start it "
             "with multiprocessing.get_context('spawn'), or load the classifier after the fork."
         )

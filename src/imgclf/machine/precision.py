@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from imgclf.errors import ArgumentError
+from imgclf.machine.devices import has_gpu
 from imgclf.machine.hardware import cpu_flags
 
 __all__ = [
@@ -49,8 +50,8 @@ def choose_precision(precision: Precision = "auto") -> str:
         )
     if precision != "auto":
         return precision
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
+    if has_gpu():
+        gpus = tf.config.list_physical_devices("GPU")
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         able = all(
             item.get("compute_capability", (0, 0)) >= BFLOAT16_GPU_CAPABILITY for item in details
@@ -72,7 +73,7 @@ def choose_jit_compile(jit_compile: bool | Literal["auto"] = "auto") -> bool | s
     Returns:
         What ``model.compile`` takes.
     """
-    if jit_compile == "auto" and not tf.config.list_physical_devices("GPU"):
+    if jit_compile == "auto" and not has_gpu():
         return False
     return jit_compile
 

@@ -25,13 +25,16 @@ PAGE_NAME = "comparison.html"
 MOST_SHOWN = 60
 """Images that are shown of each kind of difference."""
 
+NUM_LARGE = 12
+"""Of those, how many are made large enough to look at closely."""
+
 SETTINGS = (
-    "architecture", "options", "image_size", "channels", "resize", "epochs", "batch_size",
+    "architecture", "options", "image_size", "channels", "resize", "batch_size",
     "learning_rate", "schedule", "optimizer", "augment", "class_weight", "seed",
 )  # fmt: skip
 
 ALMOST_SURELY_DIFFERENT = 0.05
-"""Below this p-value the difference is called one that chance hardly makes."""
+"""Below this p-value the difference is called more than chance."""
 
 
 def write_comparison(
@@ -56,7 +59,9 @@ def write_comparison(
         "verdict": content["verdict"],
         "title": f"{content['names'][0]} and {content['names'][1]}",
     }
-    page = fill_page("comparison.html", ("drawing.js", "comparison.js"), values, content)
+    page = fill_page(
+        "comparison.html", ("drawing.js", "pictures.js", "comparison.js"), values, content
+    )
     target = second.folder / PAGE_NAME if output is None else Path(output)
     write_text_atomically(target, page)
     return target
@@ -84,14 +89,10 @@ def comparison_data(first: RunRecord, second: RunRecord) -> dict[str, Any]:
 
 def verdict(found: Comparison) -> str:
     """Say in a sentence what McNemar's test found."""
-    judged = (
-        "chance hardly makes such a difference"
-        if found.p_value < ALMOST_SURELY_DIFFERENT
-        else "chance alone may make such a difference"
-    )
+    judged = "more" if found.p_value < ALMOST_SURELY_DIFFERENT else "no more"
     return (
-        f"{found.num_images:,} images in common; McNemar's exact test: p = {found.p_value:.3g}, "
-        f"{judged}."
+        f"On the {found.num_images:,} images in common the runs differ by {judged} than chance "
+        f"explains (McNemar's exact test, p = {found.p_value:.3g})."
     )
 
 
@@ -134,6 +135,8 @@ def _settings(run: RunRecord) -> dict[str, str]:
 def _measured(run: RunRecord) -> dict[str, str]:
     figures = run.record["evaluation"]
     return {
+        # A budget, early stopping and two phases train another number than was asked for.
+        "epochs": f"{len(run.history['epoch'])}",
         "training images": f"{sum(split == 'train' for *_, split in run.splits):,}",
         "held-out images": f"{len(run.paths):,} ({run.record['split']})",
         "log loss there": f"{figures['log_loss']:.3f}",
@@ -186,7 +189,7 @@ def _groups(first: RunRecord, second: RunRecord, places: NDArray[np.int64]) -> l
 
 def _items(first: RunRecord, second: RunRecord, places: NDArray[np.int64]) -> list[dict[str, Any]]:
     paths = [first.paths[place] for place in places[:, 0]]
-    sources = thumbnails(paths)
+    sources = thumbnails(paths, num_large=NUM_LARGE)
     return [
         {
             "path": shown_name(path),

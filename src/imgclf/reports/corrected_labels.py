@@ -164,5 +164,5 @@ def _target(folder: Path, output: str | os.PathLike[str] | None) -> Path:
     if target.suffix.lower() != ".csv":
         raise DataError(f"{target} does not end in .csv, by which data sets are recognised.")
     if target.exists():
-        raise DataError(f"{target} exists already: give another name, or remove it.")
+        raise DataError(f"{target} exists already: give another name.")
     return target

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgclf.errors import RunFolderError
+from imgclf.reports.figure_files import CONFUSION_NAME, CURVES_NAME, write_figures
 from imgclf.reports.label_issues import write_label_issues
 from imgclf.reports.model_card import CARD_NAME, write_model_card
 from imgclf.reports.report import REPORT_NAME, write_report
@@ -23,11 +24,11 @@ from imgclf.runs.record import RunRecord, read_run
 if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier
 
-__all__ = ["remove_documents", "write_documents"]
+__all__ = ["remove_documents", "renew_report", "write_documents"]
 
 
 def write_documents(folder: str | os.PathLike[str], classifier: Classifier | None = None) -> Path:
-    """Make what a run folder lacks: suspects and model card; and the report, which is made anew.
+    """Make what a run folder lacks: suspects and model card; report and pictures are made anew.
 
     Suspects and model card that are there stay as they are: people write into them. When all are
     there, the run is marked as done, unless its training was stopped early.
@@ -50,10 +51,30 @@ def write_documents(folder: str | os.PathLike[str], classifier: Classifier | Non
     _require_classifier(run)
     if not (run.folder / CARD_NAME).exists():
         write_model_card(run)
+    write_figures(run)
     report = write_report(run.folder, classifier)
     if not is_stopped(run.folder):
         mark_done(run.folder)
     return report
+
+
+def renew_report(folder: Path, classifier: Classifier) -> Path | None:
+    """Write the report of a finished run again, for what has come into its folder since.
+
+    Args:
+        folder: Any folder.
+        classifier: The classifier in it.
+
+    Returns:
+        The report; None where the folder has none.
+
+    Raises:
+        RunFolderError: The run cannot be read.
+        WriteError: The report cannot be written.
+    """
+    if not all((folder / name).is_file() for name in (RECORD_NAME, REPORT_NAME)):
+        return None
+    return write_report(folder, classifier)
 
 
 def remove_documents(folder: Path) -> None:
@@ -62,7 +83,7 @@ def remove_documents(folder: Path) -> None:
     Args:
         folder: The run folder.
     """
-    for name in (SUSPECTS_NAME, CARD_NAME, REPORT_NAME):
+    for name in (SUSPECTS_NAME, CARD_NAME, CONFUSION_NAME, CURVES_NAME, REPORT_NAME):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -75,6 +96,6 @@ def _require_classifier(run: RunRecord) -> None:
             return
         what = f"is another than that of {RECORD_NAME}"
     raise RunFolderError(
-        f"{CARD_NAME} and {REPORT_NAME} cannot be made, {bundle} {what}: go on with "
+        f"{CARD_NAME} and {REPORT_NAME} cannot be made, {bundle} {what}: continue with "
         f"`imgclf train --resume {run.folder}`."
     )

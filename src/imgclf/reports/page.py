@@ -24,19 +24,25 @@ def fill_page(
     values: Mapping[str, str],
     content: Mapping[str, Any],
     *,
+    styles: Sequence[str] = (),
     folders: Sequence[Traversable] = (),
     blocks: Mapping[str, str] | None = None,
 ) -> str:
     """Fill a template; nothing that comes from a run is ever markup.
+
+    A template that begins with ``{{head}}`` has the head that pages share: it allows the one
+    script, the styles and embedded pictures, and no request.
 
     Args:
         template: Name of the HTML file.
         scripts: Names of the scripts, which become one, in this order.
         values: Texts for the template's places by name; they are escaped here.
         content: What the script draws, as plain values for JSON.
+        styles: Names of the page's own style sheets, which follow the one that all pages share.
         folders: Where the page's files are: each is taken from the first that has it, and from
             ``template`` beside this module where none has.
-        blocks: Texts that go into their places as they are: the package's own files, or base64.
+        blocks: Texts that go into their places as they are: the package's own files, base64, or
+            markup in which every name is escaped.
 
     Returns:
         The whole page.
@@ -54,11 +60,11 @@ def fill_page(
         **{name: html.escape(printable(text)) for name, text in values.items()},
         # The page may run this one script and no other, whatever a name managed to smuggle in.
         "script_hash": script_hash(script),
-        "style": read("page.css"),
+        "style": "".join(map(read, ("page.css", *styles))),
         "data": _json_for_script(_printable(content)),
         "script": script,
     }
-    pieces = read(template).split("{{")
+    pieces = read(template).replace("{{head}}", read("head.html")).split("{{")
     # Split first, so that a value that looks like a placeholder is never filled in itself.
     filled = [places[name] + rest for name, rest in (piece.split("}}", 1) for piece in pieces[1:])]
     return pieces[0] + "".join(filled)

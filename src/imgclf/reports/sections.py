@@ -11,12 +11,13 @@ from imgclf.classifiers.bundle import Manifest
 from imgclf.classifiers.classifier import Classifier
 from imgclf.figures.predictions import FloatArray, ratio
 from imgclf.figures.ranking import precision_recall_curve, roc_curve
-from imgclf.reports.page import shown_share
+from imgclf.reports.export_proofs import export_proofs
+from imgclf.reports.page import shown_name, shown_share
 from imgclf.runs.record import RunRecord
 
 __all__ = [
-    "class_figures", "course", "curves", "data_section", "headline", "history", "model_section",
-    "reliability", "slider", "threshold_rows",
+    "class_figures", "course", "curves", "data_section", "exports", "headline", "history",
+    "model_section", "reliability", "slider", "threshold_rows",
 ]  # fmt: skip
 
 NUM_BINS = 15
@@ -183,7 +184,7 @@ def model_section(run: RunRecord, classifier: Classifier, manifest: Manifest) ->
         ("options", options or "none"),
         *(("pretrained", origin) for origin in manifest.architecture.origins()),
         ("parameters", f"{classifier.model.count_params():,}"),
-        ("bundle", f"{(run.folder / 'model.imgclf').stat().st_size / 1e6:.1f} MB"),
+        ("classifier's file", f"{(run.folder / 'model.imgclf').stat().st_size / 1e6:.1f} MB"),
         (
             "images",
             (
@@ -202,3 +203,22 @@ def _prediction_speed(run: RunRecord) -> list[tuple[str, str]]:
     """Return how fast the held-out images were answered; a run of an earlier version knows not."""
     speed = run.record.get("predict_images_per_s")
     return [] if speed is None else [("prediction", f"{speed:,.0f} images/s in float32")]
+
+
+def exports(run: RunRecord) -> dict[str, Any]:
+    """Return the proofs of the exports beside the classifier, as rows of texts."""
+    proofs = export_proofs(run)
+    rows = [
+        (
+            shown_name(name),
+            f"{proof.format}{'' if proof.quantize == 'none' else ', ' + proof.quantize}",
+            f"{proof.size_bytes / 1e6:.1f} MB",
+            shown_share(proof.agreement),
+            f"{proof.largest_difference:.0e}",
+            "–" if proof.accuracy_after is None else shown_share(proof.accuracy_after),
+            f"{proof.alone_per_s:,.0f} / {proof.batched_per_s:,.0f}",
+        )
+        for name, proof in proofs.items()
+    ]
+    sources = sorted({f"{proof.num_images:,} images ({proof.source})" for proof in proofs.values()})
+    return {"rows": rows, "sources": sources}

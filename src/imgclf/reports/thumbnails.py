@@ -11,23 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgclf.data.pixels.decoder import decode
+from imgclf.data.pixels.decoder import decode, decode_with_facts
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import ImageError
 from imgclf.machine.hardware import available_processors
 
 __all__ = ["MOST_PICTURES", "choose_for_cells", "data_uri", "thumbnails"]
 
-MOST_PICTURES = 2000
-"""Images in one report; at about 2.5 kB each they stay well under 10 MB."""
+MOST_PICTURES = 1000
+"""Images in one report; at about 5 kB each, and 20 kB the large ones, they stay under 10 MB."""
 
 MOST_PER_MISTAKE = 40
 MOST_PER_CLASS = 16
 """Images behind one cell of the confusion matrix, off and on its diagonal."""
 
-THUMBNAIL = InputPolicy((72, 72), resize="crop")
+LARGE_SIDE, SMALL_SIDE = 360, 160
+"""Longer side of a copy, in pixels: one to look at closely, and any other."""
 
-JPEG_QUALITY = 72
+SMALLEST_SIDE = 64
+"""Up to this side every pixel counts."""
+
+JPEG_QUALITY = 76
 
 
 def choose_for_cells(
@@ -65,31 +69,40 @@ def choose_for_cells(
     return chosen
 
 
-def thumbnails(paths: Sequence[str]) -> list[str | None]:
-    """Make a small copy of each image.
+def thumbnails(paths: Sequence[str], *, num_large: int = 0) -> list[str | None]:
+    """Make a copy of each image in its true shape, none larger than the image itself.
 
     Args:
         paths: The files.
+        num_large: How many of the first ones are made large enough to look at closely.
 
     Returns:
         ``data:`` addresses; None for a file that is gone or cannot be decoded.
     """
+    sides = [LARGE_SIDE if at < num_large else SMALL_SIDE for at in range(len(paths))]
     with ThreadPoolExecutor(available_processors()) as pool:
-        return list(pool.map(_thumbnail, paths))
+        return list(pool.map(_thumbnail, paths, sides))
 
 
-def _thumbnail(path: str) -> str | None:
+def _thumbnail(path: str, side: int) -> str | None:
     try:
-        pixels = decode(path, THUMBNAIL)
+        decoded = decode_with_facts(path, InputPolicy((side, side), resize="pad"))
+        width, height = decoded.facts.width, decoded.facts.height
+        if max(width, height) <= side:  # Not enlarged here: the page does it.
+            return data_uri(Image.fromarray(decode(path, InputPolicy((height, width)))))
     except ImageError:
         return None
-    return data_uri(Image.fromarray(pixels))
+    scale = side / max(width, height)
+    across, down = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (side - across) // 2, (side - down) // 2
+    return data_uri(decoded.image.crop((left, top, left + across, top + down)))
 
 
 def data_uri(image: Image.Image) -> str:
     """Return a picture as an address that carries it."""
     content = io.BytesIO()
-    image.save(content, "JPEG", quality=JPEG_QUALITY)
+    quality = JPEG_QUALITY if max(image.size) > SMALLEST_SIDE else 95
+    image.save(content, "JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode("ascii")
 
 

@@ -119,12 +119,12 @@ def _recorded_architecture(
     if re.fullmatch(ARCHITECTURE_NAME, recorded) is None:
         raise RunFolderError(
             f"The config.json of the run names the architecture {recorded!r}, which is no name of "
-            "one: it was changed; train anew."
+            "one: it was changed; train again."
         )
     if config["architecture_installed"]:
         if given is not None:
             raise RunFolderError(
-                f"The run was made with the installed architecture {recorded!r}: go on without "
+                f"The run was made with the installed architecture {recorded!r}: continue without "
                 "--arch (architecture=)."
             )
         return recorded

@@ -82,8 +82,8 @@ def open_run_folder(path: str | os.PathLike[str], *, resume: bool = False) -> It
         # Checkpoints without their configuration would be gone on with, whatever run they are of.
         if not resume and any((folder / name).exists() for name in (CONFIG_NAME, "checkpoints")):
             raise RunFolderError(
-                f"The folder {folder} already holds a run: give another run folder, go on with "
-                "--resume, or remove it."
+                f"The folder {folder} already holds a run: give another run folder, or go on with "
+                "--resume."
             )
         for place in (folder, folder / "checkpoints"):
             remove_partial_files(place)
@@ -92,7 +92,9 @@ def open_run_folder(path: str | os.PathLike[str], *, resume: bool = False) -> It
         except WriteError as error:
             if not (folder / CONFIG_NAME).exists():
                 raise
-            raise RunFolderError(f"{error} Then go on: imgclf train --resume {folder}") from error
+            raise RunFolderError(
+                f"{error} Then continue: imgclf train --resume {folder}"
+            ) from error
 
 
 @contextmanager

@@ -216,7 +216,7 @@ def read_run(folder: str | os.PathLike[str]) -> RunRecord:
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
         raise RunFolderError(
-            f"The training in {root} has not finished, {missing} is missing: go on with "
+            f"The training in {root} has not finished, {missing} is missing: continue with "
             f"`imgclf train --resume {shell_word(str(root))}`."
         ) from error
     except _UNREADABLE as error:

@@ -64,8 +64,8 @@ def make_settings(given: Mapping[str, Any], start_from: Classifier | None = None
     for name, value in fixed.items():
         if name in given and getattr(settings, name) != value:
             raise ArgumentError(
-                f"{name}={given[name]!r} cannot be changed when going on from a classifier, which "
-                f"has {value!r}: leave it out, or train anew."
+                f"{name}={given[name]!r} cannot be changed when starting from a classifier, which "
+                f"has {value!r}: leave it out, or train from the start."
             )
     return replace(settings, **fixed)
 

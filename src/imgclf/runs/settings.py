@@ -133,7 +133,7 @@ class Settings:
         str | Callable[..., Any],
         Setting(
             COMMON,
-            "Network; see `imgclf architectures list`. auto begins with a pretrained one.",
+            "Network, such as resnet9; auto begins with a pretrained one.",
             ArchitectureKind(),
             short=("--arch",),
             metavar="NAME",
@@ -153,13 +153,13 @@ class Settings:
         Literal["fast", "best", "classic"],
         Setting(
             COMMON,
-            "Chooses what is left open: fast, best (takes longer) or classic (the beginner's).",
+            "What chooses the rest: fast, best (takes longer) or classic.",
             metavar="NAME",
         ),
     ] = "fast"
     budget: Annotated[
         float | str | None,
-        Setting(COMMON, "Be done in this time, such as 5m.", DurationKind(), metavar="TIME"),
+        Setting(COMMON, "Finish within this time, such as 5m.", DurationKind(), metavar="TIME"),
     ] = None
     epochs: Annotated[
         int,
@@ -174,9 +174,9 @@ class Settings:
         int | tuple[int, int],
         Setting(
             COMMON,
-            "In pixels; 96x128 is height x width.",
+            "Pixels a side, or HEIGHTxWIDTH such as 96x128.",
             ImageSizeKind(),
-            default_text="96; with auto that of the photos, up to 224",
+            default_text="96; with auto the photos' own, up to 224",
             metavar="SIZE",
         ),
     ] = BY_RECIPE
@@ -216,9 +216,10 @@ class Settings:
             metavar="ALPHA",
         ),
     ] = 0.0
-    channels: Annotated[Literal[1, 3], Setting(IMAGES, "3 reads images in colour, 1 in grey.")] = 3
+    channels: Annotated[Literal[1, 3], Setting(IMAGES, "3 for colour, 1 for grey.")] = 3
     resize: Annotated[
-        Literal["stretch", "crop", "pad"], Setting(IMAGES, "How images are fitted to the size.")
+        Literal["stretch", "crop", "pad"],
+        Setting(IMAGES, "How images of another shape are resized."),
     ] = "stretch"
     oversample: Annotated[
         bool, Setting(IMAGES, "Show images of rare classes several times per epoch.")
@@ -227,7 +228,7 @@ class Settings:
         float,
         Setting(
             IMAGES,
-            "Share of a folder without val/ that is cut off for validation.",
+            "Share of the images for validation, where there is no val/.",
             Float(0.001, 0.9),
             default_text="0.15, at most 5,000 images",
         ),
@@ -236,17 +237,17 @@ class Settings:
         str | None,
         Setting(
             IMAGES,
-            "Images with the same match in their paths stay in one split.",
+            "Keep images in one split whose paths have the same match.",
             TextKind(),
             metavar="REGEX",
         ),
     ] = None
-    near_duplicates: Annotated[
-        bool, Setting(IMAGES, "Keep images that look the same in one split too.")
-    ] = True
+    near_duplicates: Annotated[bool, Setting(IMAGES, "Keep near-duplicates in one split.")] = True
     split_file: Annotated[
         str | None,
-        Setting(IMAGES, "The split.csv of an earlier run, to keep to.", PathKind(), metavar="CSV"),
+        Setting(
+            IMAGES, "Keep the split of an earlier run: its split.csv.", PathKind(), metavar="CSV"
+        ),
     ] = None
     strict: Annotated[bool, Setting(IMAGES, "Stop at an unusable file.")] = False
     # Network
@@ -262,7 +263,7 @@ class Settings:
         bool,
         Setting(
             NETWORK,
-            "Predict the mean over each image and its mirror image.",
+            "Average predictions over each image and its mirror image.",
             default_text="only with best",
         ),
     ] = BY_RECIPE
@@ -277,14 +278,14 @@ class Settings:
             metavar="N",
         ),
     ] = BY_RECIPE
-    shrink_batch: Annotated[
-        bool, Setting(TRAINING, "Halve the batch where the memory does not hold a step.")
-    ] = False
+    shrink_batch: Annotated[bool, Setting(TRAINING, "Halve the batch size if memory runs out.")] = (
+        False
+    )
     learning_rate: Annotated[
         float | Literal["auto"] | None,
         Setting(
             TRAINING,
-            "Highest learning rate, Adam's unless an optimizer is given; auto measures it.",
+            "Peak learning rate, Adam's unless an optimizer is given; auto finds one.",
             LearningRateKind(),
             default_text="the optimizer's usual",
             metavar="RATE",
@@ -316,21 +317,19 @@ class Settings:
     ] = None
     accumulate_steps: Annotated[
         int,
-        Setting(
-            TRAINING, "Gradient accumulation: batches per step of the optimizer.", Int(1, 100_000)
-        ),
+        Setting(TRAINING, "Gradient accumulation: batches per optimizer step.", Int(1, 100_000)),
     ] = 1
     class_weight: Annotated[
         Literal["balanced"] | None,
-        Setting(TRAINING, "balanced lets rare classes count as much as frequent ones."),
+        Setting(TRAINING, "balanced: rare classes count as much as frequent ones."),
     ] = None
     patience: Annotated[
         int | None,
-        Setting(TRAINING, "Early stopping: epochs without a better one.", Int(1, 1_000_000)),
+        Setting(TRAINING, "Early stopping: epochs without improvement.", Int(1, 1_000_000)),
     ] = None
     # Retraining
     freeze: Annotated[
-        bool, Setting(RETRAINING, "Train the dense layers only; needs start_from.")
+        bool, Setting(RETRAINING, "Train the dense layers only; needs an earlier classifier.")
     ] = False
     two_phase: Annotated[
         bool | None,
@@ -342,15 +341,13 @@ class Settings:
     ] = None
     fine_tune_epochs: Annotated[
         int,
-        Setting(
-            RETRAINING, "In two phases: epochs of the whole network, at the end.", Int(0, 1_000_000)
-        ),
+        Setting(RETRAINING, "In two phases: epochs of fine-tuning.", Int(0, 1_000_000)),
     ] = FINE_TUNE_EPOCHS
     fine_tune_learning_rate: Annotated[
         float | None,
         Setting(
             RETRAINING,
-            "In two phases: highest learning rate of these epochs.",
+            "In two phases: peak learning rate of fine-tuning.",
             Float(1e-12, 1e6),
             default_text="a tenth of the head's",
         ),
@@ -368,21 +365,23 @@ class Settings:
         Literal["none", "mirrored", "shifted"],
         Setting(
             RETRAINING,
-            "In two phases: varied copies of each image that a linear head learns from, too.",
+            "In two phases: augmented copies of each image for a linear head.",
             default_text="none; shifted with the recipe best",
         ),
     ] = BY_RECIPE
     # Advanced
     seed: Annotated[
         int,
-        Setting(ADVANCED, "Same seed: same split, batches, first weights.", Int(0, 2**31 - 1)),
+        Setting(
+            ADVANCED, "Seed of the split, the batches and the initial weights.", Int(0, 2**31 - 1)
+        ),
     ] = 0
     deterministic: Annotated[
-        bool, Setting(ADVANCED, "Same seed: the same weights to the last bit; slower.")
+        bool, Setting(ADVANCED, "The same weights, to the last bit, for the same seed; slower.")
     ] = False
     precision: Annotated[
         Literal["auto", "float32", "mixed_bfloat16"],
-        Setting(ADVANCED, "Of the training steps; results are float32."),
+        Setting(ADVANCED, "Precision of training steps; results are always float32."),
     ] = "auto"
     store: Annotated[
         Literal["auto", "memory", "disk", "off"],

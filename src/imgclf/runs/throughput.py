@@ -168,5 +168,5 @@ def _step_durations(model: keras.Model, dataset: tf.data.Dataset, num_steps: int
 
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=note)
     endless = dataset.with_options(options)
-    fit(model, endless, epochs=1, steps_per_epoch=num_steps, callbacks=[watch])
+    fit(model, endless, epochs=1, steps_per_epoch=num_steps, callbacks=[watch], verbose=0)
     return [end - start for start, end in itertools.pairwise(times)]

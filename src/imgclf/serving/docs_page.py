@@ -19,6 +19,7 @@ code, pre { font-family: ui-monospace, monospace; font-size: .9em; overflow-wrap
 pre { border: 1px solid var(--line); border-radius: .4rem; overflow-x: auto; padding: .7rem;
   white-space: pre-wrap; }
 section { border-top: 1px solid var(--line); padding-block: .5rem; }
+th code { white-space: nowrap; }
 h2 code b { display: inline-block; min-width: 3.5em; }
 h2 { font-size: 1.1rem; }
 table { border-collapse: collapse; }

@@ -62,7 +62,12 @@ def describe_addresses(limits: Limits) -> Json:
                 f"{limits.max_pixels:,} pixels each."
             ),
         },
-        "paths": {**_prediction_paths(), **_protocol_paths(), **_health_paths()},
+        "paths": {
+            **_prediction_paths(),
+            **_page_paths(),
+            **_protocol_paths(),
+            **_health_paths(),
+        },
         "components": {
             "schemas": _schemas(),
             "responses": {
@@ -75,11 +80,6 @@ def describe_addresses(limits: Limits) -> Json:
 
 
 def _prediction_paths() -> Json:
-    image = {"schema": {"type": "string", "contentMediaType": "image/*"}}
-    form = {
-        "type": "object",
-        "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-    }
     operation = {
         "summary": "Classify images",
         "description": "Images come as files of a form, as the body itself, or as JSON.",
@@ -88,18 +88,51 @@ def _prediction_paths() -> Json:
             _query("top", "integer", "Only this many classes, the most probable first."),
             _query("min_precision", "number", "Accept only answers as sure as this, such as 0.95."),
         ],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {"schema": form},
-                "image/*": image,
-                "application/octet-stream": image,
-                "application/json": {"schema": _reference("Images")},
-            },
-        },
+        "requestBody": {"required": True, "content": _image_bodies()},
         "responses": _answers("Predictions", "A prediction for each image, in order"),
     }
     return {"/predict": {"post": operation}}
+
+
+def _page_paths() -> Json:
+    classifier = _query("classifier", "string", "Which classifier.")
+    explain = {
+        "summary": "Show where the network looked: a heat map",
+        "description": "One image, as for /predict. The class is in X-Imgclf-Label.",
+        "parameters": [classifier, _query("label", "string", "Which class; else the likeliest.")],
+        "requestBody": {"required": True, "content": _image_bodies()},
+        "responses": {
+            "200": {"description": "A transparent PNG", "content": {"image/png": {"schema": {}}}},
+            "default": _reference_to_problem(),
+        },
+    }
+    collect = {
+        "summary": "Keep an image as one of a class, to train on (--collect)",
+        "description": "One image, as for /predict.",
+        "parameters": [classifier, _query("label", "string", "Its class, or a new one.")],
+        "requestBody": {"required": True, "content": _image_bodies()},
+        "responses": _answers("Kept", "It was there already; 201 where it is new"),
+    }
+    return {
+        "/": {"get": _get("The page to try it on", "HTML")},
+        "/classifiers": {"get": _get("What is known of the classifiers", "Their cards")},
+        "/explain": {"post": explain},
+        "/collect": {"post": collect},
+    }
+
+
+def _image_bodies() -> Json:
+    image = {"schema": {"type": "string", "contentMediaType": "image/*"}}
+    form = {
+        "type": "object",
+        "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+    }
+    return {
+        "multipart/form-data": {"schema": form},
+        "image/*": image,
+        "application/octet-stream": image,
+        "application/json": {"schema": _reference("Images")},
+    }
 
 
 def _protocol_paths() -> Json:
@@ -167,6 +200,7 @@ def _schemas() -> Json:
                 "predictions": {"type": "array", "items": _reference("Prediction")},
             }
         ),
+        "Kept": _object({"label": text, "path": text, "moved_from": {"type": ["string", "null"]}}),
         "InferRequest": _object(
             {"id": text, "inputs": {"type": "array", "items": tensor}}, ["inputs"]
         ),
@@ -202,6 +236,10 @@ def _reference(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def _reference_to_problem() -> Json:
+    return {"$ref": "#/components/responses/Problem"}
+
+
 def _query(name: str, kind: str, description: str) -> Json:
     return {"name": name, "in": "query", "description": description, "schema": {"type": kind}}
 
@@ -213,7 +251,7 @@ def _json_answer(description: str, schema: str, media_type: str = "application/j
 def _answers(schema: str, description: str) -> Json:
     return {
         "200": _json_answer(description, schema),
-        "default": {"$ref": "#/components/responses/Problem"},
+        "default": _reference_to_problem(),
     }
 
 

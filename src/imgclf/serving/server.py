@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess
 
 from imgclf.errors import ImgclfError, ServingError, remedy_of
 from imgclf.serving.connection import TimedConnection
+from imgclf.serving.last_call import LastCall
 from imgclf.serving.limits import Limits
 from imgclf.serving.log import write_log
 from imgclf.serving.observation import json_line, text_line
@@ -26,8 +26,6 @@ from imgclf.serving.server_application import application
 
 __all__ = ["ServerSettings", "bind", "run_server"]
 
-LAST_CALL_S = 0.5
-"""Seconds in which requests that are on their way are still answered, after a signal to stop."""
 DRAIN_TIMEOUT_S = 60
 """Seconds after which requests that are not answered yet are given up."""
 MAX_HEADER_BYTES = 32 * 1024
@@ -61,7 +59,7 @@ class ServerSettings:
         """Make the application, in the process that is going to answer."""
         write_log(as_json=self.log_json)
         try:
-            return application(
+            app = application(
                 dict(self.files),
                 limits=self.limits,
                 host_names=self.host_names,
@@ -74,6 +72,8 @@ class ServerSettings:
                 raise
             _logger.error("%s", error)  # noqa: TRY400 - the message says it all
             sys.exit(1)  # Tried again, should the file have been good before.
+        app.router.lifespan_context = LastCall(ends_with_parent=self.workers > 1)
+        return app
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -126,7 +126,7 @@ def run_server(
         loop="asyncio",
         http=TimedConnection,
         ws="none",
-        lifespan="off",
+        lifespan="on",
         log_config=None,
         access_log=False,
         proxy_headers=False,
@@ -147,28 +147,15 @@ def run_server(
 
 
 class _Server(uvicorn.Server):
-    """Answers what is on its way before it ends."""
+    """Says when it answers."""
 
-    def __init__(
-        self, config: uvicorn.Config, on_ready: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[int], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
-        self._parent = os.getppid()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self._on_ready is not None:
-            self._on_ready(os.getpid())
-
-    async def on_tick(self, counter: int) -> bool:
-        orphaned = self.config.workers > 1 and os.getppid() != self._parent
-        return await super().on_tick(counter) or orphaned
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.loaded_app.state.service.stopping = True
-        await asyncio.sleep(LAST_CALL_S)
-        await super().shutdown(sockets)
+        self._on_ready(os.getpid())
 
 
 class _Supervisor(Multiprocess):

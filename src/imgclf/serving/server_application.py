@@ -15,10 +15,10 @@ from starlette.responses import Response
 
 from imgclf.classifiers.classifier import Classifier
 from imgclf.errors import EngineError, ImageError, ImgclfError
-from imgclf.serving.admission import Admission
 from imgclf.serving.guard import HostGuard, TokenGuard
 from imgclf.serving.health_routes import health_routes
 from imgclf.serving.inference_protocol import inference_protocol_routes
+from imgclf.serving.limited_bodies import LimitedBodies
 from imgclf.serving.limits import Limits
 from imgclf.serving.observation import Observation
 from imgclf.serving.openapi import documentation_routes
@@ -30,6 +30,7 @@ from imgclf.serving.served import load_served, serve_object
 from imgclf.serving.served_classifiers import ServedClassifiers
 from imgclf.serving.served_names import default_name
 from imgclf.serving.service import Service
+from imgclf.serving.turns import Turns
 
 __all__ = ["application"]
 
@@ -133,13 +134,13 @@ def _middleware(
     """Return what stands before the routes, the first to see a request first."""
     stack = [
         Middleware(Observation, metrics=service.metrics, line=request_line),
-        Middleware(Admission, service=service),
+        Middleware(LimitedBodies, service=service),
     ]
     if host_names is not None:
         stack.append(Middleware(HostGuard, names=frozenset(host_names)))
     if token is not None:
         stack.append(Middleware(TokenGuard, token=token))
-    return stack
+    return [*stack, Middleware(Turns, limits=service.limits)]
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:

@@ -130,8 +130,8 @@ def restore(model: keras.Model, state: TrainingState) -> None:
     values = [*state.variables, *state.optimizer]
     if [tuple(t.shape) for t in targets] != [v.shape for v in values]:
         raise TrainingError(
-            "The checkpoint is that of another network or optimizer: go on with the same "
-            "settings, or start anew in another run folder."
+            "The checkpoint is that of another network or optimizer: continue with the same "
+            "settings, or start again in another run folder."
         )
     for target, value in zip(targets, values, strict=True):
         target.assign(value)
@@ -170,7 +170,7 @@ def save_state(folder: Path, state: TrainingState) -> Path:
     except OSError as error:
         raise TrainingError(
             f"The checkpoint {target} cannot be written ({error.strerror}): free some space and "
-            "go on with --resume; the earlier checkpoints are whole."
+            "continue with --resume; the earlier checkpoints are whole."
         ) from error
     for old in _files(folder)[NUM_KEPT:]:
         old.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.pixels.decoder import DECODER_VERSION
 from imgclf.data.pixels.input_policy import DataFormat
-from imgclf.data.store.feature_store import keep_features
+from imgclf.data.store.feature_store import FeatureSet, keep_features
 from imgclf.data.store.pixel_store import StoreMode
 from imgclf.engines.contract import Network
 from imgclf.engines.fingerprint import network_fingerprint
@@ -28,13 +29,14 @@ from imgclf.engines.keras_network import KerasNetwork
 from imgclf.engines.litert import LiteRtNetwork, litert_version
 from imgclf.engines.network_store import keep_network
 from imgclf.errors import ArgumentError, EngineError
+from imgclf.machine.devices import has_gpu
 from imgclf.training.variants import PLAIN, Variant
 
 __all__ = ["DividedNetwork", "compute_features", "divide_network", "feature_batches"]
 
 _logger = logging.getLogger(__name__)
 
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 """Raised when features are computed otherwise; part of the key."""
 
 NETWORK_VERSION = 1
@@ -142,10 +144,16 @@ def compute_features(
 
     def keep(engine: str, make_network: Callable[[], Network]) -> NDArray[np.float32]:
         return keep_features(
-            _key(engine, fingerprint, batches, variant),
-            (batches.num_samples, int(frozen.output_shape[-1])),
-            lambda: _run(make_network(), batches, variant, progress),
+            FeatureSet(
+                _kind(engine, fingerprint, batches, variant),
+                [sample.sha256 for sample in batches.samples],
+                int(frozen.output_shape[-1]),
+                _folder_of(batches),
+            ),
+            lambda places: _run(make_network(), batches, places, variant, progress),
             mode=mode,
+            # TensorFlow's last bit depends on the size of the batch.
+            image_by_image=engine.startswith("litert"),
         )
 
     data_format = batches.policy.data_format
@@ -161,6 +169,14 @@ def compute_features(
     return keep(
         f"tensorflow {tf.__version__}", lambda: KerasNetwork(frozen, data_format=data_format)
     )
+
+
+def _folder_of(batches: Batches) -> str:
+    """Return the folder of the images: the one that they all lie in."""
+    try:
+        return os.path.commonpath(batches.file_paths)
+    except ValueError:  # They lie on several drives.
+        return ""
 
 
 def feature_batches(batches: Batches, features: NDArray[np.float32]) -> tf.data.Dataset:
@@ -217,7 +233,7 @@ class _NotFasterError(EngineError):
 
 def _require_litert() -> str:
     """Return LiteRT's version where it is the fastest engine."""
-    if tf.config.list_physical_devices("GPU"):
+    if has_gpu():
         raise _NotFasterError("There is a GPU.")
     try:
         return litert_version()
@@ -258,11 +274,15 @@ def _litert_network(
 
 
 def _run(
-    network: Network, batches: Batches, variant: Variant, progress: Progress | None
+    network: Network,
+    batches: Batches,
+    places: NDArray[np.int64],
+    variant: Variant,
+    progress: Progress | None,
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield the features of all images, while a thread reads the next ones."""
-    done = 0
-    for images in _read_ahead(batches, variant):
+    """Yield the features of the images at these places, while a thread reads the next ones."""
+    done = batches.num_samples - len(places)
+    for images in _read_ahead(batches, places, variant):
         (features,) = network(images)
         yield features
         done += len(images)
@@ -270,25 +290,26 @@ def _run(
             progress(done, batches.num_samples)
 
 
-def _read_ahead(batches: Batches, variant: Variant) -> Iterator[NDArray[np.uint8]]:
+def _read_ahead(
+    batches: Batches, places: NDArray[np.int64], variant: Variant
+) -> Iterator[NDArray[np.uint8]]:
     """Yield the images in chunks; the next one is read while the caller is at work."""
-    rows, pixels = batches.source.rows, batches.source.pixels
+    rows, pixels = batches.source.rows[places], batches.source.pixels
 
     def read(first: int) -> NDArray[np.uint8]:
         return variant.apply(pixels.rows(rows[first : first + CHUNK_IMAGES]))
 
     with ThreadPoolExecutor(1, thread_name_prefix="imgclf-read") as reader:
-        places = range(0, len(rows), CHUNK_IMAGES)
-        following = deque(reader.submit(read, first) for first in places[:1])
-        for after in places[1:]:
+        chunks = range(0, len(rows), CHUNK_IMAGES)
+        following = deque(reader.submit(read, first) for first in chunks[:1])
+        for after in chunks[1:]:
             following.append(reader.submit(read, after))
             yield following.popleft().result()
         yield from (future.result() for future in following)
 
 
-def _key(engine: str, fingerprint: str, batches: Batches, variant: Variant) -> str:
-    """Name features by all that decides them: engine, network, variant, the images' content."""
-    digest = hashlib.sha256()
+def _kind(engine: str, fingerprint: str, batches: Batches, variant: Variant) -> str:
+    """Hash all that decides a row beside its image: engine, network, variant, pixels."""
     header = (
         FEATURES_VERSION,
         DECODER_VERSION,
@@ -297,7 +318,4 @@ def _key(engine: str, fingerprint: str, batches: Batches, variant: Variant) -> s
         asdict(batches.policy),
         asdict(variant),
     )
-    digest.update(json.dumps(header, sort_keys=True).encode())
-    for sample in batches.samples:
-        digest.update(sample.sha256.encode())
-    return f"features-{digest.hexdigest()[:32]}"
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()

@@ -16,6 +16,7 @@ import tensorflow as tf
 from imgclf.arguments import checked_path, require_number, whole_number
 from imgclf.data.batches.dataset import Batches, telling_failures
 from imgclf.errors import ArgumentError, TrainingError
+from imgclf.machine.display import Verbose
 from imgclf.machine.forked import require_own_threads
 from imgclf.machine.precision import (
     Precision,
@@ -81,7 +82,7 @@ def fit(
     jit_compile: bool | Literal["auto"] = "auto",
     checkpoint_dir: str | os.PathLike[str] | None = None,
     checkpoint_interval_s: float = INTERVAL_S,
-    verbose: int | bool = 0,
+    verbose: Verbose = "auto",
 ) -> FitResult:
     """Fit a network to batches of images, and keep the weights of its best epoch.
 
@@ -126,7 +127,8 @@ def fit(
             resumes exactly from the newest one there, with the same images in the same order;
             `train` must be batches of `imgclf.make_generators`.
         checkpoint_interval_s: Seconds between two checkpoints within an epoch.
-        verbose: 1 draws the progress on standard error.
+        verbose: ``"auto"`` or 1 shows the progress: in a terminal, in a notebook, or as lines on
+            standard error. 2 shows the lines alone, 0 nothing.
 
     Returns:
         The figures of each epoch, as Keras' `History` has them, and the best epoch.

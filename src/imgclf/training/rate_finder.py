@@ -102,6 +102,7 @@ def find_learning_rate(
             optimizer=optimizer,
             learning_rate=RisingRate(num_steps),
             callbacks=[record],
+            verbose=0,
             **fit_settings,
         )
     except TrainingError:

@@ -142,7 +142,15 @@ def _training_durations(
 
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=note)
     batches = tf.data.Dataset.from_tensors((images, labels))
-    fit(model, batches, epochs=1, steps_per_epoch=num_steps + 1, callbacks=[watch], **fit_settings)
+    fit(
+        model,
+        batches,
+        epochs=1,
+        steps_per_epoch=num_steps + 1,
+        callbacks=[watch],
+        verbose=0,
+        **fit_settings,
+    )
     return [end - start for start, end in itertools.pairwise(ends)]
 
 

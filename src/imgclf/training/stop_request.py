@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["StopOnRequest"]
+__all__ = ["AbandonOnRequest", "AbandonedError", "StopOnRequest"]
 
 
 class StopOnRequest(keras.callbacks.Callback):
@@ -38,3 +38,24 @@ class StopOnRequest(keras.callbacks.Callback):
         """Tell, between trainings, whether a stop was requested."""
         self.stopped = self.stopped or self._requested()
         return self.stopped
+
+
+class AbandonedError(Exception):
+    """A training was given up in the middle: what it was to improve on is kept."""
+
+
+class AbandonOnRequest(StopOnRequest):
+    """Gives a training up as soon as a stop is requested, also between steps.
+
+    For a training whose unfinished result is of no use to anybody.
+    """
+
+    def ask(self) -> bool:
+        """Tell that nothing was requested.
+
+        Raises:
+            AbandonedError: A stop was requested.
+        """
+        if super().ask():
+            raise AbandonedError
+        return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
@@ -12,13 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import ArgumentError
+from imgclf.machine.display import Verbose, open_display, when_shown
 from imgclf.machine.precision import Precision
-from imgclf.machine.terminal import Terminal
 from imgclf.options import is_pretrained
 from imgclf.training.convex_head import DEFAULT_PATH, fit_convex_head, measure_head, set_head
 from imgclf.training.fit_result import FitResult
@@ -40,6 +39,9 @@ from imgclf.training.variants import copies_of
 from imgclf.zoo.builder import origin_of
 
 __all__ = ["fit_two_phase", "frozen_averages", "in_two_phases"]
+
+FEATURES = "Features of each image, once"
+"""What the display says while the backbone computes."""
 
 FINE_TUNE_SHARE = 0.1
 """Learning rate of fine-tuning as a share of the head's: the backbone changes only a little."""
@@ -85,7 +87,7 @@ def fit_two_phase(
     precision: Precision = "auto",
     store: StoreMode = "auto",
     checkpoint_dir: str | os.PathLike[str] | None = None,
-    verbose: int | bool = 0,
+    verbose: Verbose = "auto",
 ) -> FitResult:
     """Fit a pretrained network in two phases.
 
@@ -122,7 +124,8 @@ def fit_two_phase(
         precision: Of the second phase's steps; features and head are float32.
         store: Where features are kept: ``"auto"``, ``"disk"``, or ``"memory"`` for this process.
         checkpoint_dir: A folder for checkpoints of the second phase, as for `imgclf.fit`.
-        verbose: 1 draws the progress on standard error.
+        verbose: ``"auto"`` or 1 shows the progress: in a terminal, in a notebook, or as lines on
+            standard error. 2 shows the lines alone, 0 nothing.
 
     Returns:
         The figures of each epoch, those of the head first, and the best epoch.
@@ -152,7 +155,7 @@ def fit_two_phase(
         "clip_norm": clip_norm,
     }
     divided = divide_network(model)
-    with _drawn_features(verbose) as progress:
+    with _drawn_features(verbose, callbacks) as progress:
         features = [
             compute_features(divided.frozen, one, mode=store, progress=progress)
             for one in (train, val)
@@ -162,7 +165,7 @@ def fit_two_phase(
     steps = train.steps_per_epoch
     if divided.has_linear_head:
         kinds = copies_of(head_copies, train.policy.image_size, train.num_samples)
-        with _drawn_features(verbose) as progress:
+        with _drawn_features(verbose, callbacks) as progress:
             copies = [
                 compute_features(divided.frozen, train, variant=one, mode=store, progress=progress)
                 for one in kinds
@@ -184,6 +187,7 @@ def fit_two_phase(
                 class_weight=weights,
                 callbacks=[*callbacks, *drawing],
                 precision="float32",
+                verbose=0,
                 **shared,
             )
     divided.adopt_head()
@@ -304,11 +308,18 @@ def frozen_averages(model: keras.Model) -> Iterator[None]:
 
 
 @contextmanager
-def _drawn_features(verbose: int | bool) -> Iterator[Any]:
-    """Draw how many images went through the backbone; nothing where the features are cached."""
-    if not verbose:
-        yield None
-        return
-    with Progress(console=Terminal(stderr=True), transient=True) as bar:
-        task = bar.add_task("Features of each image, once", total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+def _drawn_features(
+    verbose: Verbose, callbacks: Sequence[keras.callbacks.Callback]
+) -> Iterator[Callable[[int, int], None]]:
+    """Show how many images went through the backbone; nothing where the features are cached."""
+    asked = [one for one in callbacks if isinstance(one, StopOnRequest)]
+    with open_display(verbose) as display:
+        show = when_shown(display, FEATURES, "img")
+
+        def advance(done: int, total: int) -> None:
+            if show is not None:
+                show(done, total)
+            for one in asked:
+                one.ask()
+
+        yield advance

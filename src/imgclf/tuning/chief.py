@@ -147,7 +147,7 @@ class Chief:
         elif self.patience_s is not None and now_s - self._alone_since_s > self.patience_s:
             raise TuningError(
                 f"There was no worker for {self.patience_s / 60:.0f} minutes: start one with "
-                f"imgclf tune-worker --chief {self.host}:{self.port}, and go on with --resume "
+                f"imgclf tune-worker --chief {self.host}:{self.port}, and continue with --resume "
                 "(resume=True); finished trials are kept."
             )
 

@@ -68,7 +68,7 @@ class SearchDisplay:
     def __enter__(self) -> SearchCallbacks:
         """Start drawing."""
         if self._trials:
-            self._console.print(f"Going on after {len(self._trials)} trials that have ended")
+            self._console.print(f"Continuing after {len(self._trials)} finished trials")
         if self._console.is_terminal:
             self._live.start()
         return SearchCallbacks(self._begin, self._epoch, self._end, self._draw)

@@ -101,7 +101,7 @@ def open_pool(
     fewest = 0 if chief_address is not None else 1
     if isinstance(workers, bool) or not workers >= fewest or workers % 1:
         raise ArgumentError(
-            f"workers={workers!r} is not accepted: give a whole number from {fewest} on"
+            f"workers={workers!r} is not accepted: give a whole number of at least {fewest}"
             + ("." if fewest == 0 else ", or a chief_address at which workers may join.")
         )
     if chief_address is None:

@@ -242,7 +242,7 @@ class Search:
         if len(last) == SAME_ERRORS and len(set(last)) == 1:
             raise TuningError(
                 f"{SAME_ERRORS} trials in a row failed in the same way: {trial.reason} "
-                f"(details in {self.study.log(trial.number)}). Fix the cause, then go on with "
+                f"(details in {self.study.log(trial.number)}). Fix the cause, then continue with "
                 "--resume (resume=True); finished trials are kept."
             )
 

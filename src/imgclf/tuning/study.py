@@ -193,7 +193,7 @@ def _require_same(
         )
     if not resume:
         raise StudyError(
-            f"The study {folder} exists already: go on with --resume (resume=True), "
+            f"The study {folder} exists already: continue with --resume (resume=True), "
             "or start again with --fresh (fresh=True)."
         )
 

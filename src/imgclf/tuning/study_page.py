@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from typing import Any
 
 from imgclf.machine.plain_text import printable
+from imgclf.reports.page import fill_page, shown_share
 from imgclf.tuning.space import Space
 from imgclf.tuning.trials import Trial, best_trial, completed
 
@@ -15,18 +17,6 @@ __all__ = ["study_page"]
 
 WIDTH, HEIGHT, MARGIN = 860, 320, 60
 """Size of each picture, and its margin, in pixels."""
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 900px; margin: 2em auto; color: #1b1f24; }
-svg { width: 100%; height: auto; } svg text { font-size: 12px; fill: #444;
-  stroke: #fff; stroke-width: 4px; stroke-linejoin: round; paint-order: stroke; }
-.axis { stroke: #999; } .trial { fill: none; stroke-width: 1.5; opacity: .75; }
-.trial:hover { stroke: #d1242f; stroke-width: 4; opacity: 1; }
-td, th { padding: 0 1em 0 0; text-align: left; }
-.bar { background: #2da44e; height: .8em; min-width: 1px; }
-@media (prefers-color-scheme: dark) {
-  body { background: #14171a; color: #e6e8eb; } svg text { fill: #bbb; stroke: #14171a; } }
-"""
 
 
 def study_page(
@@ -45,33 +35,54 @@ def study_page(
         and the importance of each option. It runs no script and loads nothing.
     """
     done = completed(trials)
-    parts = [f"<h1>{html.escape(title)}</h1>", _introduction(trials)]
+    parts: list[str] = []
     if done:
-        parts += ["<h2>Score over time</h2>", _over_time(done)]
-        parts += ["<h2>Options and score</h2>", _parallel(done, space)]
-    if shares:
-        rows = "".join(
-            f"<tr><td>{_text(name)}</td><td>{share:.0%}</td>"
-            f"<td><div class='bar' style='width:{300 * share:.0f}px'></div></td></tr>"
-            for name, share in shares.items()
+        parts.append(_section("Score over time", "", _over_time(done)))
+        note = (
+            "Each line is a trial, from option to option to its accuracy; the stronger, the better."
         )
-        parts.append(f"<h2>Share of the differences explained</h2><table>{rows}</table>")
-    return (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-        f"<title>{_text(title)}</title><style>{STYLE}</style></head>"
-        f"<body>{''.join(parts)}</body></html>\n"
-    )
-
-
-def _introduction(trials: Sequence[Trial]) -> str:
+        parts.append(_section("Options and score", note, _parallel(done, space)))
+    if shares:
+        note = "Share of the differences between trials that an option explains."
+        parts.append(_section("What mattered", note, _bars(shares)))
     best = best_trial(trials)
-    counts = f"{len(completed(trials))} of {len(trials)} trials came to a result."
-    if best is None:
-        return f"<p>{counts}</p>"
-    return (
-        f"<p>{counts} The best is trial {best.number} with {best.score:.2%} on the validation "
-        "images, which chose it; the figure to quote is the one on the test images.</p>"
+    values = {
+        "title": title,
+        "kicker": "imgclf hyperparameter search",
+        "accuracy": "" if best is None else shown_share(best.score),
+        "counts": f"{len(done)} of {len(trials)} trials came to a result",
+        "verdict": "" if best is None else _about(best),
+    }
+    return fill_page(
+        "study.html",
+        (),
+        values,
+        {},
+        styles=("study.css",),
+        folder=files("imgclf.tuning").joinpath("template"),
+        blocks={"sections": "".join(parts)},
     )
+
+
+def _about(best: Trial) -> str:
+    return (
+        f"The best is trial {best.number}. Its accuracy is that on the validation images, which "
+        "chose it; the figure to quote is the one on the test images."
+    )
+
+
+def _section(title: str, note: str, content: str) -> str:
+    hint = f"<p class='hint'>{note}</p>" if note else ""
+    return f"<section><h2>{title}</h2>{hint}{content}</section>\n"
+
+
+def _bars(shares: Mapping[str, float]) -> str:
+    rows = "".join(
+        f"<tr><th scope='row'>{_text(name)}</th><td class='number'>{100 * share:.0f} %</td>"
+        f"<td class='wide'><div class='bar' style='width:{100 * share:.0f}%'></div></td></tr>"
+        for name, share in shares.items()
+    )
+    return f"<table class='bars'>{rows}</table>"
 
 
 def _over_time(trials: Sequence[Trial]) -> str:
@@ -92,10 +103,11 @@ def _over_time(trials: Sequence[Trial]) -> str:
         best = max(best, trial.score)
         steps += [f"{x:.1f},{_last_y(steps, place_y(best))}", f"{x:.1f},{place_y(best):.1f}"]
         points.append(
-            f"<circle cx='{x:.1f}' cy='{y:.1f}' r='4' fill='{_colour(trial.score, low, high)}'>"
+            f"<circle class='f0' cx='{x:.1f}' cy='{y:.1f}' r='4' "
+            f"opacity='{_strength(trial.score, low, high):.2f}'>"
             f"<title>{_label(trial)}</title></circle>"
         )
-    line = f"<polyline class='trial' stroke='#0969da' points='{' '.join(steps)}'/>"
+    line = f"<polyline class='line s0' points='{' '.join(steps)}'/>"
     marks = (
         f"<line class='axis' x1='{MARGIN}' x2='{WIDTH - MARGIN}' y1='{HEIGHT - MARGIN / 4}' "
         f"y2='{HEIGHT - MARGIN / 4}'/><text x='4' y='{place_y(high):.0f}'>{high:.1%}</text>"
@@ -103,7 +115,8 @@ def _over_time(trials: Sequence[Trial]) -> str:
         f"<text x='{MARGIN}' y='{HEIGHT - 2}'>0</text>"
         f"<text x='{WIDTH - 2 * MARGIN}' y='{HEIGHT - 2}'>{elapsed / 60:.1f} minutes</text>"
     )
-    return _svg(line + "".join(points) + marks)
+    summary = f"Accuracy of {len(ordered)} trials over time, {low:.1%} to {high:.1%}"
+    return _svg(line + "".join(points) + marks, summary)
 
 
 def _last_y(steps: Sequence[str], otherwise: float) -> str:
@@ -122,7 +135,7 @@ def _parallel(trials: Sequence[Trial], space: Space) -> str:
     ]
     # The best are drawn last, on top of the others.
     lines = [
-        f"<polyline class='trial' stroke='{_colour(trial.score, low, high)}' points='"
+        f"<polyline class='line s0' opacity='{_strength(trial.score, low, high):.2f}' points='"
         + " ".join(
             f"{axis.x:.1f},{y:.1f}" for axis in axes if (y := axis.place(_value(trial, axis.name)))
         )
@@ -130,7 +143,8 @@ def _parallel(trials: Sequence[Trial], space: Space) -> str:
         for trial in sorted(trials, key=lambda trial: trial.score)
     ]
     # The axes' labels go on top of the lines, which all cross them.
-    return _svg("".join(lines) + "".join(axis.drawn() for axis in axes))
+    drawn = "".join(lines) + "".join(axis.drawn() for axis in axes)
+    return _svg(drawn, f"Options and accuracy of {len(trials)} trials")
 
 
 class _Axis:
@@ -202,11 +216,14 @@ def _scale(low: float, high: float, first: float, last: float) -> Any:
     return lambda value: first + (value - low) / (high - low) * (last - first)
 
 
-def _colour(score: float, low: float, high: float) -> str:
-    """Return a colour between grey (lowest score) and green (highest)."""
-    share = (score - low) / (high - low)
-    return f"hsl(140 {10 + 60 * share:.0f}% {60 - 22 * share:.0f}%)"
+def _strength(score: float, low: float, high: float) -> float:
+    """Return how much of a line is seen, from faint (lowest score) to full."""
+    return 0.15 + 0.85 * ((score - low) / (high - low)) ** 2
 
 
-def _svg(content: str) -> str:
-    return f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img'>{content}</svg>"
+def _svg(content: str, description: str) -> str:
+    return (
+        "<div class='scroll' tabindex='0' role='group' aria-label='Picture, scrollable'>"
+        f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{description}'>{content}</svg>"
+        "</div>"
+    )

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -60,7 +60,7 @@ def tune(
     tensorboard: bool = False,
     chief_address: str | None = None,
     allow_network: bool = False,
-    verbose: int | bool = 0,
+    verbose: int | bool | Literal["auto"] = "auto",
     **given: Any,
 ) -> TuningResult:
     """Search for the options with which an architecture is most accurate on your images.
@@ -101,7 +101,8 @@ def tune(
         chief_address: ``"HOST:PORT"`` at which ``imgclf tune-worker`` may join from other machines;
             `workers` may then be 0. The port has no password: use it on a private network only.
         allow_network: Accept an address that other machines can reach.
-        verbose: 1 draws the progress on standard error.
+        verbose: ``"auto"`` or 1 shows the progress: in a terminal, in a notebook, or as lines on
+            standard error. 2 shows the lines alone, 0 nothing.
         **given: The settings of a training. Those of the images belong to `make_generators` where
             batches are given.
 

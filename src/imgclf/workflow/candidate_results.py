@@ -60,7 +60,7 @@ def read_results(workspace: Path) -> list[CandidateResult]:
         return []
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunFolderError(
-            f"{path} cannot be read ({error}): remove it, and the trials are made anew."
+            f"{path} cannot be read ({error}): move it elsewhere, and the trials are made anew."
         ) from error
 
 

@@ -11,25 +11,25 @@ import logging
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgclf.atomic import make_folder, write_atomically
 from imgclf.data.batches.image_data import ImageData, build_data
-from imgclf.data.reading.image_folder import Folders
 from imgclf.errors import DataError, OutOfMemoryError, TrainingError
 from imgclf.evaluation.results import figures_of
 from imgclf.figures.metrics import measure
 from imgclf.runs.config import plain_settings
 from imgclf.runs.folder import BUNDLE_NAME, SPLIT_NAME, mark_stopped, split_csv, split_rows
-from imgclf.runs.resolution import Improvement, make_plan, resolve_settings
-from imgclf.runs.settings import BY_RECIPE, Settings
+from imgclf.runs.resolution import make_plan
+from imgclf.runs.settings import Settings
 from imgclf.training.budget import RESERVE_S, BudgetPlan
-from imgclf.training.speed import StepCost, measure_step_cost
-from imgclf.training.two_phase import frozen_averages
+from imgclf.training.stop_request import AbandonedError, AbandonOnRequest, StopOnRequest
+from imgclf.workflow.candidate_plans import plan_fine_tuning, plan_from_scratch
 from imgclf.workflow.candidate_results import (
     CandidateName,
     CandidateResult,
@@ -38,21 +38,25 @@ from imgclf.workflow.candidate_results import (
 )
 from imgclf.workflow.learner import Learned, Task, TrainingObserver, learn
 from imgclf.workflow.measurement import Answer, make_answer
-from imgclf.workflow.time_budget import budget_of, typical_side
-from imgclf.zoo.builder import build_unloaded, origin_of
+from imgclf.workflow.situation import Situation
 
 if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier
-    from imgclf.training.stop_request import StopOnRequest
 
-__all__ = ["Course", "Situation", "improve"]
+__all__ = ["Course", "improve"]
 
 _logger = logging.getLogger(__name__)
 
-USUAL_TIME_S = {"fast": 300.0, "best": 1800.0}
-"""Seconds of a training without a budget."""
+LearnHead = Callable[[ImageData, StopOnRequest], Learned]
+"""Fits a head to the frozen features of images, until a stop is requested."""
 
-TRIAL_SHARE = 0.08
+FIRST_ANSWER_PIXELS = 100_000_000
+"""Pixels of the training images of a first answer: some fifteen seconds of two cores."""
+
+WORTH_DIVIDING = 1.5
+"""How many times as many pixels there must be for a first answer from a part of them."""
+
+TRIAL_SHARE = 0.06
 """Share of the time that each candidate is tried for."""
 
 SHORTEST_TRIAL_S = 10.0
@@ -69,62 +73,6 @@ LEAST_GAIN = 0.5
 
 ERROR_EXPONENT: dict[CandidateName, float] = {"fine_tuned": 0.2, "from_scratch": 0.4}
 """How errors fall with the time of a whole schedule: as its power; see `docs/performance.md`."""
-
-FINE_TUNING_RATE = 3e-4
-"""Highest learning rate of AdamW; at 2e-3 a pretrained network forgets what it knew."""
-
-FINE_TUNING_BATCH = 32
-
-MEASURED_SIDE = 96
-"""Side, in pixels, at which a step is measured; larger and smaller ones cost by their area."""
-
-VAL_COST = 1 / 3
-"""What a validation image costs, as a share of a training image."""
-
-FINE_TUNING_EPOCHS = 3
-"""Epochs that the image size of fine-tuning leaves time for."""
-
-FINE_TUNING_SIDES = (64, 96, 128, 160, 192, 224)
-"""Sides, in pixels, that fine-tuning chooses from; below, the last map of a pretrained network has
-fewer than two pixels a side."""
-
-MANY_SMALL_IMAGES = 20_000
-"""Training images from which a narrow network learns more from small images than a wide one."""
-
-SMALL_SIDE = 48
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Situation:
-    """Where a training stands once its first answer is there.
-
-    Attributes:
-        directory: The folder of the images.
-        folders: What was read of it.
-        settings: The settings as they were given.
-        kind: What may be tried.
-        folder: The run folder, if any.
-        split_sha256: By which a file names the division of the images.
-        began_s: When the training began, on the monotonic clock.
-    """
-
-    directory: str
-    folders: Folders
-    settings: Settings
-    kind: Improvement
-    folder: Path | None
-    split_sha256: str
-    began_s: float
-
-    @property
-    def time_s(self) -> float:
-        """Seconds of the whole training."""
-        return self.settings.budget_s or USUAL_TIME_S[self.settings.recipe]
-
-    @property
-    def left_s(self) -> float:
-        """Seconds that are left."""
-        return self.time_s - (time.monotonic() - self.began_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +129,20 @@ class _Candidate:
         return f"{self.settings.architecture} from random weights ({size})"
 
 
+_Candidates = Mapping[CandidateName, Callable[[], _Candidate]]
+"""What makes each candidate when it is needed."""
+
+
 def improve(
-    first: Learned, situation: Situation, observer: TrainingObserver, stopping: StopOnRequest
+    learn_head: LearnHead,
+    situation: Situation,
+    observer: TrainingObserver,
+    stopping: StopOnRequest,
 ) -> tuple[Answer, Course]:
-    """Make the first answer usable, then look for a better one.
+    """Make a first answer, save it, and look for a better one.
 
     Args:
-        first: The head on frozen features.
+        learn_head: Fits a head to the frozen features of images.
         situation: Where the training stands.
         observer: Is told of the first answer and of what is tried.
         stopping: Ends it in good order, with the best so far.
@@ -195,82 +150,144 @@ def improve(
     Returns:
         The best answer, and the way to it.
     """
+    part = _first_part(situation.data)
+    learned = learn_head(part, stopping)
     fitted_s = time.monotonic()
-    answer = make_answer(first, situation.split_sha256)
-    if situation.folder is not None:
-        _save_first_answer(situation.folder, answer)
+    answer = make_answer(learned, situation.split_sha256)
+    is_new = situation.folder is not None and not (situation.folder / BUNDLE_NAME).exists()
+    if is_new:  # Otherwise the run is resumed: what is there may be better.
+        _save_answer(situation, answer)
     now_s = time.monotonic()
     # The last answer will be made and measured likewise, and then described.
     first_s, after_s = now_s - situation.began_s, 2 * (now_s - fitted_s) + RESERVE_S
     observer.answered(answer.val_accuracy, first_s)
-    best, chosen = answer, "first"
-    results: tuple[CandidateResult, ...] = ()
-    reason = _reason_to_stop(answer, situation)
-    if not reason and stopping.ask():
-        reason = "Stopped before another network was tried."
-    if not reason:
-        better = _look_for_better(answer, situation, after_s, observer, stopping)
-        results, reason = better.results, better.reason
-        if better.answer is not None:
-            best, chosen = better.answer, better.name
-    observer.decided(reason)
-    settings = plain_settings(best.learned.settings)
-    return best, Course(
-        answer.val_accuracy, first_s, results, chosen, best.val_accuracy, reason, settings
+
+    def with_every_image(first: Answer) -> Answer:
+        """Learn from those images, too, that the first answer did not wait for."""
+        if first.learned.data is situation.data:
+            return first
+        num_images = situation.data.train.num_samples
+        observer.decided(
+            f"The first answer learned from {part.train.num_samples} images; going on with all "
+            f"{num_images}."
+        )
+        try:
+            learned = learn_head(situation.data, AbandonOnRequest(stopping.ask))
+        except AbandonedError:
+            return first
+        answer = make_answer(learned, situation.split_sha256)
+        observer.decided(f"All images: {100 * answer.val_accuracy:.1f} % of validation images.")
+        if is_new:
+            _save_answer(situation, answer)
+        return answer
+
+    found = _look_for_better(answer, with_every_image, situation, after_s, observer, stopping)
+    observer.decided(found.reason)
+    return found.answer, Course(
+        answer.val_accuracy,
+        first_s,
+        found.results,
+        found.name,
+        found.answer.val_accuracy,
+        found.reason,
+        plain_settings(found.answer.learned.settings),
     )
+
+
+def _first_part(data: ImageData) -> ImageData:
+    """Return what a first answer learns from: all training images, or a part of very many."""
+    height, width = data.train.policy.image_size
+    most = FIRST_ANSWER_PIXELS // (height * width)
+    if data.train.num_samples <= WORTH_DIVIDING * most:
+        return data
+    return replace(data, train=data.train.some(most))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Search:
-    """What came of looking for a better network; `answer` is None where none was found."""
+    """The best answer that was found, and the way to it."""
 
+    answer: Answer
     reason: str
     results: tuple[CandidateResult, ...] = ()
-    name: str = ""
-    answer: Answer | None = None
+    name: str = "first"
 
 
 def _look_for_better(
     first: Answer,
+    with_every_image: Callable[[Answer], Answer],
     situation: Situation,
     after_s: float,
     observer: TrainingObserver,
     stopping: StopOnRequest,
 ) -> _Search:
+    has_trials = situation.kind == "any" and TRIAL_SHARE * situation.left_s >= SHORTEST_TRIAL_S
+    if not stopping.ask() and (not has_trials or _reason_to_stop(first, situation)):
+        first = with_every_image(first)
+    reason = _reason_to_end(first, situation, stopping)
+    if reason:
+        return _Search(first, reason)
     with _workspace(situation) as workspace:
-        makers = _candidates(first, situation, workspace, observer)
-        results = tuple(read_results(workspace))
-        made: dict[CandidateName, _Candidate] = {}
-        if len(makers) > 1 and not results:
-            made = {name: make() for name, make in makers.items()}
-            results = tuple(_try_out(list(made.values()), situation, observer, stopping))
-            if stopping.ask() or not results:
-                return _Search("Stopped before another network was trained.", results)
-            write_results(workspace, results)
-        name = _most_promising(results, situation.left_s) if results else next(iter(makers))
-        chosen = made.get(name) or makers[name]()
+        candidates = _candidates(first, situation, workspace, observer)
+        results: tuple[CandidateResult, ...] = ()
+        if has_trials:
+            results = _results_of_trials(candidates, situation, workspace, observer, stopping)
+            if not stopping.ask() and all(one.accuracy <= first.val_accuracy for one in results):
+                first = with_every_image(first)
+        reason = _reason_to_end(first, situation, stopping)
+        if reason:
+            return _Search(first, reason, results)
+        name = _most_promising(results, situation.left_s) if results else "fine_tuned"
+        chosen = candidates[name]()
         observer.decided(f"{chosen} gets the rest of the time, {situation.left_s:.0f} s.")
         chosen = replace(chosen, plan=replace(chosen.plan, after_s=after_s))
-        learned = _train(chosen, situation.left_s, workspace / name, observer, stopping)
+        # Building a candidate takes time too, on a busy machine all that was left.
+        left_s = max(1.0, situation.left_s)
+        learned = _train(chosen, left_s, workspace / name, observer, stopping)
     if learned is None:
-        return _Search(f"{chosen} cannot be trained here.", results)
+        return _Search(first, f"{chosen} cannot be trained here.", results)
     answer = make_answer(learned, situation.split_sha256)
     if answer.num_wrong < first.num_wrong:
         saved = first.num_wrong - answer.num_wrong
-        reason = f"{chosen} answers {saved} more of the validation images rightly."
-        return _Search(reason, results, name, answer)
-    return _Search(f"{chosen} did not become better than the first answer.", results)
+        reason = f"{chosen} classifies {saved} more validation images correctly."
+        return _Search(answer, reason, results, name)
+    return _Search(first, f"{chosen} is no better than the first answer.", results)
 
 
-def _save_first_answer(folder: Path, answer: Answer) -> None:
+def _results_of_trials(
+    candidates: _Candidates,
+    situation: Situation,
+    workspace: Path,
+    observer: TrainingObserver,
+    stopping: StopOnRequest,
+) -> tuple[CandidateResult, ...]:
+    """Try both candidates, unless an earlier part of the run has done so."""
+    results = tuple(read_results(workspace))
+    if results:
+        return results
+    tried = [make() for make in candidates.values()]
+    results = tuple(_try_out(tried, situation, observer, stopping))
+    if results and not stopping.ask():
+        write_results(workspace, results)
+    return results
+
+
+def _save_answer(situation: Situation, answer: Answer) -> None:
     """Write the file; the run counts as stopped until its training is over."""
-    if (folder / BUNDLE_NAME).exists():
-        return  # A resumed run: what is there may be better.
+    folder = situation.folder
+    assert folder is not None
     mark_stopped(folder, True)
     val = answer.learned.data.val
     metrics = measure(val.labels, answer.val_probabilities, val.class_names)
     classifier = answer.classifier.with_changes(figures=figures_of(metrics, "val"))
     classifier.save(folder / BUNDLE_NAME)
+
+
+def _reason_to_end(answer: Answer, situation: Situation, stopping: StopOnRequest) -> str:
+    """Say why no other network is trained; empty where one is."""
+    if stopping.ask():
+        return "Stopped before another network was trained."
+    return _reason_to_stop(answer, situation)
 
 
 def _reason_to_stop(answer: Answer, situation: Situation) -> str:
@@ -282,11 +299,11 @@ def _reason_to_stop(answer: Answer, situation: Situation) -> str:
     wrong = answer.num_wrong
     if LEAST_GAIN * wrong <= math.sqrt(wrong):
         return (
-            f"Done: {wrong} of {len(answer.val_probabilities)} validation images are answered "
-            "wrongly, too few to tell whether another network is better."
+            f"Done: {wrong} of {len(answer.val_probabilities)} validation images are "
+            "wrong, too few to tell whether another network is better."
         )
     if situation.left_s < SHORTEST_TRAINING_S:
-        return "Done: the time that is left is too short to train another network."
+        return "Done: too little time is left to train another network."
     return ""
 
 
@@ -304,122 +321,35 @@ def _workspace(situation: Situation) -> Iterator[Path]:
 
 def _candidates(
     first: Answer, situation: Situation, workspace: Path, observer: TrainingObserver
-) -> dict[CandidateName, Callable[[], _Candidate]]:
-    """Return what makes each candidate: planning measures steps, and images are read again."""
-    split_file = _split_file(first, situation, workspace)
+) -> _Candidates:
+    """Return what makes each candidate, once: planning measures steps, and reads images again."""
+    split_file = _split_file(situation, workspace)
+    time_s = (1 - 2 * TRIAL_SHARE) * situation.left_s
 
     def images(settings: Settings) -> ImageData:
         plan = make_plan(situation.directory, replace(settings, split_file=str(split_file)))
         return build_data(plan, observer.scanning, folders=situation.folders)
 
+    @cache
     def fine_tuned() -> _Candidate:
-        settings, plan = _fine_tuning(first, situation)
+        settings, plan = plan_fine_tuning(first, situation, time_s)
         return _Candidate("fine_tuned", settings, plan, images(settings), first.classifier)
 
+    @cache
     def from_scratch() -> _Candidate:
-        settings, plan = _from_scratch(first, situation)
+        settings, plan = plan_from_scratch(situation, time_s)
         return _Candidate("from_scratch", settings, plan, images(settings), None)
 
-    makers: dict[CandidateName, Callable[[], _Candidate]] = {"fine_tuned": fine_tuned}
-    if situation.kind == "any" and TRIAL_SHARE * situation.left_s >= SHORTEST_TRIAL_S:
-        makers["from_scratch"] = from_scratch
-    return makers
+    return {"fine_tuned": fine_tuned, "from_scratch": from_scratch}
 
 
-def _split_file(first: Answer, situation: Situation, workspace: Path) -> Path:
+def _split_file(situation: Situation, workspace: Path) -> Path:
     """Return the division of the images, which another size must not change."""
     if situation.folder is not None:
         return situation.folder / SPLIT_NAME
     place = workspace / SPLIT_NAME
-    write_atomically(place, split_csv(split_rows(first.learned.data))[0], synced=False)
+    write_atomically(place, split_csv(split_rows(situation.data))[0], synced=False)
     return place
-
-
-def _fine_tuning(first: Answer, situation: Situation) -> tuple[Settings, BudgetPlan]:
-    """Choose the largest images for which a few epochs fit into the time."""
-    data, given = first.learned.data, situation.settings
-    height, width = first.learned.settings.height_and_width
-    time_s = (1 - 2 * TRIAL_SHARE) * situation.left_s - RESERVE_S
-    num_images = data.train.images_per_epoch + VAL_COST * data.val.num_samples
-    side = min(MEASURED_SIDE, height, width)
-    image_s = _step_cost(first, side).train_s
-    epoch_s = {
-        one: num_images * image_s * (one / side) ** 2
-        for one in FINE_TUNING_SIDES
-        if one <= max(height, width)
-    }
-    size = height, width
-    if given.image_size is BY_RECIPE and epoch_s:
-        fitting = [one for one in epoch_s if FINE_TUNING_EPOCHS * epoch_s[one] <= time_s]
-        chosen = fitting[-1] if fitting else min(epoch_s)
-        size = chosen, chosen
-    pixels_ratio = size[0] * size[1] / side**2
-    epochs = max(1, round(time_s / (num_images * image_s * pixels_ratio)))
-    settings = replace(
-        first.learned.settings,
-        image_size=size,
-        two_phase=False,
-        epochs=epochs,
-        batch_size=_or(given.batch_size, FINE_TUNING_BATCH),
-        optimizer=_or(given.optimizer, "adamw"),
-        learning_rate=_or(given.learning_rate, FINE_TUNING_RATE),
-        augment=_or(given.augment, "light"),
-        label_smoothing=_or(given.label_smoothing, 0.1),
-    )
-    return settings, BudgetPlan(size, epochs, RESERVE_S)
-
-
-def _or(given: Any, usual: Any) -> Any:
-    """Return what was given, or what is usual where it is left open."""
-    return usual if given is BY_RECIPE else given
-
-
-def _step_cost(first: Answer, side: int) -> StepCost:
-    """Measure a fresh network of the same kind; measuring changes its weights."""
-    settings = first.learned.settings
-    shape: tuple[int, int, int] = (side, side, settings.channels)
-    if settings.data_format == "channels_first":
-        shape = (settings.channels, side, side)
-    origin = origin_of(first.learned.model)
-    model = build_unloaded(
-        settings.architecture,
-        shape,
-        first.learned.data.train.num_classes,
-        data_format=settings.data_format,
-        seed=settings.seed,
-        options=dict(settings.options),
-        weights_files=origin.weights_files if origin else None,
-    )
-    with frozen_averages(model):
-        return measure_step_cost(
-            model, FINE_TUNING_BATCH, optimizer="adamw", precision=settings.precision
-        )
-
-
-def _from_scratch(first: Answer, situation: Situation) -> tuple[Settings, BudgetPlan]:
-    """Plan a small network from random weights, as a budget of its own would."""
-    data = first.learned.data
-    time_s = (1 - 2 * TRIAL_SHARE) * situation.left_s
-    num_images = data.train.num_samples
-    narrow = num_images >= MANY_SMALL_IMAGES and _are_small(first, situation)
-    settings = replace(
-        situation.settings,
-        architecture="airnet" if narrow else "resnet9",
-        budget=time_s,
-        two_phase=False,
-    )
-    settings = resolve_settings(settings, num_images)
-    plan = make_plan(situation.directory, settings)
-    budget = budget_of(plan, situation.folders, settings, time_s)
-    settings = replace(
-        settings, image_size=budget.image_size, epochs=budget.epochs, size_is_open=False
-    )
-    return settings, budget
-
-
-def _are_small(first: Answer, situation: Situation) -> bool:
-    side = typical_side(situation.folders["train"], first.learned.data.train.plan)
-    return side <= SMALL_SIDE
 
 
 def _try_out(

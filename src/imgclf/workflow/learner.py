@@ -23,6 +23,7 @@ from imgclf.data.batches.plan import Plan
 from imgclf.data.reading.image_folder import Folders
 from imgclf.errors import OutOfMemoryError
 from imgclf.machine.devices import choose_strategy, divisible_batch_size
+from imgclf.machine.display import Verbose
 from imgclf.machine.precision import choose_precision
 from imgclf.runs.config import to_config
 from imgclf.runs.folder import write_config
@@ -65,7 +66,7 @@ class TrainingObserver:
             seconds that it took.
         decided: Called with a sentence on what is tried next, and what came of it.
         callbacks: Keras callbacks.
-        verbose: Whether the training's progress is drawn on standard error.
+        verbose: The display of the training's progress, or 0 for none.
         stop_requested: Asked after each step; True ends the training in good order.
     """
 
@@ -76,7 +77,7 @@ class TrainingObserver:
     answered: Callable[[float, float], None] = lambda _accuracy, _seconds: None
     decided: Callable[[str], None] = lambda _sentence: None
     callbacks: Sequence[keras.callbacks.Callback] = ()
-    verbose: bool = False
+    verbose: Verbose = 0
     stop_requested: Callable[[], bool] = lambda: False
 
 
@@ -202,7 +203,9 @@ def learn(
             if not task.settings.shrink_batch or wanted == 1:
                 raise
             wanted //= 2
-            _logger.warning("The memory does not hold a step; going on with batches of %d.", wanted)
+            _logger.warning(
+                "A training step does not fit into memory; continuing with batches of %d.", wanted
+            )
             if task.folder is not None:
                 remove_states(task.folder / "checkpoints")
 
@@ -319,7 +322,7 @@ def _fit(
     data: ImageData,
     task: Task,
     callbacks: Sequence[keras.callbacks.Callback],
-    verbose: bool,
+    verbose: Verbose,
 ) -> FitResult:
     settings = task.settings
     others: dict[str, Any] = {
@@ -341,8 +344,8 @@ def _fit(
         return fit_by_settings(model, data.train, data.val, settings, **others)
     except tf.errors.ResourceExhaustedError as error:
         raise OutOfMemoryError(
-            f"The memory does not hold a step of {settings.batch_size} images: try --batch-size "
-            f"{max(1, settings.batch_size // 2)}, or --shrink-batch, or smaller images."
+            f"A training step of {settings.batch_size} images does not fit into memory: try "
+            f"--batch-size {max(1, settings.batch_size // 2)}, --shrink-batch or smaller images."
         ) from error
 
 
@@ -373,7 +376,7 @@ def fit_by_settings(
     """
     if isinstance(train, Batches) and _has_two_phases(model, settings):
         return fit_two_phase(
-            model, train, val, **{**_parameters(fit_two_phase, settings), **others}
+            model, train, val, **{**_parameters(fit_two_phase, settings), "verbose": 0, **others}
         )
     steps = steps_per_epoch or train.steps_per_epoch
     # The optimizer counts changes of the weights.
@@ -383,6 +386,7 @@ def fit_by_settings(
         **_parameters(fit, settings),
         "learning_rate": make_schedule(settings.schedule, rate, num_steps),
         "steps_per_epoch": steps_per_epoch,
+        "verbose": 0,
     }
     return fit(model, train, val, **{**scheduled, **others})
 

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -16,12 +17,21 @@ from imgclf.arguments import checked_path
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
-from imgclf.data.batches.image_data import build_data
+from imgclf.data.batches.image_data import ImageData, build_data
+from imgclf.data.division.samples import left_out_lines
 from imgclf.data.reading.image_folder import Folders
 from imgclf.data.reading.layout import read_folders
-from imgclf.errors import DataError, ImgclfError, OutOfMemoryError, TrainingError, WriteError
+from imgclf.errors import (
+    DataError,
+    ImgclfError,
+    OutOfMemoryError,
+    TrainingError,
+    WriteError,
+    warn_of,
+)
 from imgclf.evaluation.evaluator import evaluate
 from imgclf.machine.determinism import enable_determinism, require_determinism
+from imgclf.machine.display import open_display
 from imgclf.machine.precision import choose_precision
 from imgclf.reports.documents import write_documents
 from imgclf.runs.config import from_config, to_config
@@ -47,15 +57,18 @@ from imgclf.runs.resolution import (
     make_settings,
     resolve_for_folder,
 )
+from imgclf.runs.run_names import make_run_folder
 from imgclf.runs.settings import Settings
 from imgclf.training.checkpoints import newest_state
 from imgclf.training.fit_result import FitResult
 from imgclf.training.preconditions import checked_callbacks
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.workflow.changed_images import keeping_best_epoch
-from imgclf.workflow.improvement import Situation, improve
-from imgclf.workflow.learner import TrainingObserver, learn, plan_task
+from imgclf.workflow.improvement import improve
+from imgclf.workflow.learner import Learned, TrainingObserver, learn, plan_task
 from imgclf.workflow.measurement import make_answer, measure_held_out
+from imgclf.workflow.narration import narrated, result_lines
+from imgclf.workflow.situation import Situation
 from imgclf.workflow.training_run import TrainingRun, recorded_fit, save_run
 from imgclf.workflow.transfer import measure_before
 
@@ -75,14 +88,16 @@ class TrainKeywords(Settings):
     """What `train` takes beside the folder: every setting, and what is no value.
 
     Attributes:
-        run_dir: The run folder; None writes nothing.
+        run_dir: The run folder; ``"auto"`` makes one in ``runs/``, None writes nothing.
         start_from: A classifier to go on from.
         callbacks: Keras callbacks.
+        verbose: What is shown of the progress.
     """
 
-    run_dir: str | os.PathLike[str] | None = None
+    run_dir: str | os.PathLike[str] | None = "auto"
     start_from: Classifier | str | os.PathLike[str] | None = None
     callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = ()
+    verbose: int | bool | Literal["auto"] = "auto"
 
 
 @keywords_of(TrainKeywords)
@@ -90,9 +105,10 @@ def train(
     directory: str | os.PathLike[str],
     /,
     *,
-    run_dir: str | os.PathLike[str] | None = None,
+    run_dir: str | os.PathLike[str] | None = "auto",
     start_from: Classifier | str | os.PathLike[str] | None = None,
     callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
+    verbose: int | bool | Literal["auto"] = "auto",
     **given: Any,
 ) -> Classifier:
     """Train a classifier on a folder of images: the whole way, with good defaults.
@@ -104,16 +120,22 @@ def train(
 
     Args:
         directory: The folder.
-        run_dir: The run folder: classifier, settings, division, history and report; None writes
-            none.
+        run_dir: The run folder: classifier, settings, division, history and report. ``"auto"``
+            makes ``runs/DATE-NETWORK`` in the working directory, to which ``runs/last`` leads; None
+            writes none.
         start_from: A classifier to go on from, or the path of its file; its architecture, options
             and input are kept. Classes are matched by name; new ones are added, missing ones
             dropped.
         callbacks: Any Keras callbacks, or one.
+        verbose: ``"auto"`` or 1 shows the progress, and what came of it: in a terminal, in a
+            notebook, or as lines on standard error. 2 shows the lines alone, 0 nothing.
         **given: The settings.
 
     Returns:
-        The classifier; its ``figures`` say how good it is.
+        The classifier; its ``figures`` say how good it is. In a notebook it shows itself.
+
+    Warns:
+        DataWarning: Files could not be used, and `verbose` is 0.
 
     Raises:
         DataError: The folder cannot be used; the message says what to change.
@@ -133,11 +155,26 @@ def train(
             architecture=function if callable(function) else None,
         )
     settings = make_settings(given, start_from)
-    observer = TrainingObserver(callbacks=checked_callbacks(callbacks))
-    run = run_training(
-        directory, settings, run_dir=run_dir, start_from=start_from, observer=observer
-    )
+    given_callbacks = checked_callbacks(callbacks)
+    place = partial(make_run_folder, _name_of(settings)) if run_dir == "auto" else run_dir
+    with open_display(verbose) as display:
+        observer = narrated(display, callbacks=given_callbacks)
+        run = run_training(
+            directory, settings, run_dir=place, start_from=start_from, observer=observer
+        )
+        if display is None:
+            warn_of(left_out_lines(run.data.quarantined))
+        else:
+            display.clear()
+            for text, tone in result_lines(run):
+                display.say(text, tone)
     return run.classifier
+
+
+def _name_of(settings: Settings) -> str:
+    """Return the network's name, which a run folder has in its own."""
+    architecture = settings.architecture
+    return architecture if isinstance(architecture, str) else architecture.__name__
 
 
 def run_training(
@@ -272,11 +309,14 @@ def _train(
         with keeping_best_epoch(learned.model, data, folder, mirrored=settings.mirrored_prediction):
             answer = make_answer(learned, split_sha256)
     else:
-        first = learn(replace(task, folder=None), data, observer, stopping, start_from)
+
+        def learn_head(images: ImageData, stopping: StopOnRequest) -> Learned:
+            return learn(replace(task, folder=None), images, observer, stopping, start_from)
+
         situation = Situation(
-            os.fspath(directory), folders, given, kind, folder, split_sha256, began_s
+            os.fspath(directory), folders, data, given, kind, folder, split_sha256, began_s
         )
-        answer, course = improve(first, situation, observer, stopping)
+        answer, course = improve(learn_head, situation, observer, stopping)
     fitted_s = time.monotonic()
     learned = answer.learned
     with keeping_best_epoch(learned.model, data, folder, mirrored=settings.mirrored_prediction):
@@ -304,9 +344,11 @@ def _train(
         before=measure_before(start_from, data.test or data.val) if start_from else None,
         course=course,
     )
-    if folder is not None:
-        save_run(folder, run, learned.settings)
-    return run
+    if folder is None:
+        return run
+    save_run(folder, run, learned.settings)
+    saved = run.classifier.with_changes(file=(folder / BUNDLE_NAME).absolute())
+    return replace(run, classifier=saved)
 
 
 def _complete(
@@ -364,6 +406,6 @@ def _require_same_images(recorded: bytes, found: bytes) -> None:
     difference = split_difference(recorded, found)
     if difference:
         raise DataError(
-            f"The images are not those of the run ({difference}): restore them, or train anew in "
+            f"The images are not those of the run ({difference}): restore them, or train again in "
             "another run folder."
         )

@@ -62,8 +62,7 @@ def _load(place: TravellingFunction) -> Callable[..., Any]:
         function = load_function(Path(place.file), place.name)
     if load_architecture(function).source_sha256 != place.source_sha256:
         raise PluginError(
-            f"The file {place.file} has changed since the search began: go on with the old one, or "
-            "search anew."
+            f"The file {place.file} has changed since the search began: restore it, or search anew."
         )
     return function
 

@@ -35,7 +35,7 @@ def test_a_good_folder_has_no_findings(make_folder: MakeFolder) -> None:
     assert report.layout == "classes"
     assert [(item.name, item.train) for item in report.classes] == [("a", 480), ("b", 480)]
     assert report.formats == {"PNG": 960}
-    assert report.sizes == {"24 x 20": 960}
+    assert report.sizes == {"20 x 24": 960}
     assert report.modes == {"RGB": 960}
 
 
@@ -187,3 +187,15 @@ def test_class_names_that_are_formulas_are_named(make_folder: MakeFolder) -> Non
     """A class name that a spreadsheet would run is a note: its figures are written as they are."""
     report = check(make_folder(**{"=1+1": 3, "@x": 3, "dog": 3}), image_size=(16, 16))
     assert codes(report)["formula_class_names"] == "note"
+
+
+def test_a_report_shows_itself(make_folder: MakeFolder) -> None:
+    """One line in a console; in a notebook the classes and each finding, escaped."""
+    root = make_folder(cat=3, dog=3)
+    (root / "cat" / "<b>.jpg").write_bytes(b"no image")
+    report = imgclf.check(root)
+    assert repr(report).startswith(f"<DataReport of {root}: 6 usable images of 7 in 2 classes")
+    html = report._repr_html_()
+    assert "&lt;b&gt;.jpg" in html
+    assert "<b>.jpg" not in html
+    assert all(finding.what.split("'")[0][:20] in html for finding in report.findings)

@@ -93,7 +93,7 @@ def test_a_table_of_missing_images_is_an_error(pile: Path, prefix: str, reason: 
     [
         ("file,class", ["0000.png,a"], "has the columns file, class: it needs path and label"),
         ("path,label", ["0000.png,"], "line 2: path or label is missing"),
-        ("path,label", ["0000.png,a", "0000.png,b"], r"line 3: '0000\.png' stands in line 2"),
+        ("path,label", ["0000.png,a", "0000.png,b"], r"line 3: '0000\.png' is in line 2"),
         ("path,label,split", ["0000.png,a,train", "0001.png,b,"], "line 3: split '' is not"),
         ("path,label,split", ["0000.png,a,tset"], "line 2: split 'tset' is not accepted"),
         ("path,label", ["0000.png,a"], "one class folder with images, 'a'"),

@@ -96,3 +96,12 @@ def test_the_systems_cache_folder_is_used(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.delenv("IMGCLF_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache.cache_folder() == tmp_path / "imgclf" / "pixels"
+
+
+def test_an_entry_names_its_images(cache_dir: Path) -> None:
+    """`cache list` can say of which folder pixels and features are; bytes that are no text stay."""
+    named, old = entry(cache_dir, "features-ab"), entry(cache_dir, "cd", age_s=5)
+    cache.note_source(named, "/photos/caf\udce9")
+    listed = {item.path: item for item in cache.list_cache()}
+    assert (listed[named].kind, listed[named].source) == ("features", "/photos/caf\udce9")
+    assert (listed[old].kind, listed[old].source) == ("pixels", "")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from imgclf.arguments import whole_number
+from imgclf.data.batches.card import batches_card, batches_picture, summary
 from imgclf.errors import ImgclfError
 from imgclf.machine.hardware import available_processors
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from imgclf.data.batches.plan import Plan
     from imgclf.data.division.samples import Sample
     from imgclf.data.pixels.input_policy import InputPolicy
+    from imgclf.pictures.picture import Picture
 
 __all__ = ["Batches", "telling_failures"]
 
@@ -62,6 +65,34 @@ class Batches(tf.data.Dataset):
         """Why a batch could not be made: TensorFlow passes on a text, no exception."""
         self._dataset = self._every_epoch()
         super().__init__(self._dataset._variant_tensor)  # noqa: SLF001 - how datasets are derived
+
+    def __repr__(self) -> str:
+        """Say what the batches hold."""
+        return f"<Batches: {summary(self._source, self.policy)}>"
+
+    def _repr_html_(self) -> str:
+        return batches_card(self._source, self.policy, self._class_names)
+
+    def show(self, most: int = 16, *, epoch: int = 0) -> Picture:
+        """Show the first images of an epoch as the network gets them, with their classes.
+
+        Training images come varied by the augmentation, and mixed by MixUp and CutMix.
+
+        Args:
+            most: Images at the most, from 1 on.
+            epoch: Which epoch, from 0 on: each varies the images in another way.
+
+        Returns:
+            A picture, which a notebook shows; ``.save("images.html")`` keeps it.
+
+        Raises:
+            ArgumentError: `most` or `epoch` is out of range.
+
+        Example:
+            >>> train.show()                                         # doctest: +SKIP
+        """
+        most, epoch = whole_number("most", most), whole_number("epoch", epoch, 0)
+        return batches_picture(self._source, self._class_names, most, epoch)
 
     @property
     def class_names(self) -> tuple[str, ...]:

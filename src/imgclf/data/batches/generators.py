@@ -13,9 +13,11 @@ from imgclf.data.batches.batch_size import usual_batch_size
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.batches.image_data import build_data
 from imgclf.data.batches.plan import Plan
+from imgclf.data.division.samples import left_out_lines
 from imgclf.data.pixels.input_policy import DataFormat, InputPolicy, ResizeMode
 from imgclf.data.reading.layout import read_folders
 from imgclf.data.store.pixel_store import StoreMode
+from imgclf.errors import warn_of
 
 __all__ = ["make_generators"]
 
@@ -71,7 +73,8 @@ def make_generators(
         data_format: Order of a batch's axes.
         seed: Decides split, order and augmentation.
         store: Where decoded pixels are kept: ``"auto"``, ``"memory"``, ``"disk"`` or ``"off"``.
-        strict: Raise at the first unreadable image instead of leaving it out.
+        strict: Raise at the first unreadable image instead of leaving it out with a
+            `DataWarning`.
         group_by: A regular expression over paths, such as ``"patient[0-9]+"``: images with the
             same match stay on one side when `val_split` is cut off.
         near_duplicates: Whether images that look the same stay on one side too, and are left out of
@@ -120,6 +123,7 @@ def make_generators(
     if batch_size is None:
         plan = replace(plan, batch_size=usual_batch_size(len(folders["train"].files)))
     data = build_data(plan, progress, folders=folders)
+    warn_of(left_out_lines(data.quarantined))
     return data.train, data.val
 
 

@@ -12,7 +12,12 @@ from imgclf.data.batches.batch_source import BatchSource
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.division.groups import drop_leaks, group_samples
 from imgclf.data.division.recorded_split import read_split
-from imgclf.data.division.samples import Quarantined, Sample, collect_samples
+from imgclf.data.division.samples import (
+    Quarantined,
+    Sample,
+    collect_samples,
+    left_out_lines,
+)
 from imgclf.data.division.splits import divide_samples
 from imgclf.data.reading.layout import match_classes, read_folder
 from imgclf.data.store.pixel_store import PixelSource, open_store
@@ -55,6 +60,17 @@ class ImageData:
     left_out: tuple[LeftOut, ...]
     num_leaked: int
     warnings: tuple[str, ...]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was left out, and what else should be known: one line each."""
+        leaked = (
+            f"Left out {self.num_leaked} held-out image(s) that are also training images."
+            if self.num_leaked
+            else ""
+        )
+        others = [*self.warnings, leaked] if leaked else self.warnings
+        return (*left_out_lines(self.quarantined), *others)
 
 
 def build_data(
@@ -172,8 +188,8 @@ class _Builder:
         unplaced = [sample.path for sample in samples if sample.row not in placed]
         if unplaced:
             self.warnings.append(
-                f"Left out {len(unplaced)} new image(s) with copies on two sides of the recorded "
-                f"division, such as {unplaced[0]!r}: delete the copies on one side."
+                f"Left out {len(unplaced)} new image(s) with copies in two splits of the split "
+                f"file, such as {unplaced[0]!r}: keep the copies in one of them."
             )
 
     def warn_of_few(self, held_out: Sequence[Sample]) -> None:

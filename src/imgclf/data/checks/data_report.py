@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from imgclf.arguments import checked_path, checked_sides
+from imgclf.data.checks.card import report_card
 from imgclf.data.checks.findings import Finding, Inspected, Picture, find_all
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.image_folder import ImageFolder
@@ -40,7 +41,7 @@ class ClassCount:
     test: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DataReport:
     """The content of an image folder, and its problems.
 
@@ -54,7 +55,7 @@ class DataReport:
         num_usable: Images that can be decoded.
         formats: Usable images by format, the most frequent first.
         modes: Usable images by pixel format, under Pillow's names.
-        sizes: Usable images by ``"width x height"`` in pixels, the ten most frequent.
+        sizes: Usable images by ``"height x width"`` in pixels, the ten most frequent.
         findings: Problems and remarks, errors first.
 
     Example:
@@ -72,6 +73,27 @@ class DataReport:
     modes: dict[str, int]
     sizes: dict[str, int]
     findings: tuple[Finding, ...]
+
+    def __repr__(self) -> str:
+        """Say what the folder holds, and how many findings there are."""
+        return (
+            f"<DataReport of {self.directory}: {self._summary()}; {len(self.findings)} finding(s)>"
+        )
+
+    def _repr_html_(self) -> str:
+        splits = ("train", "val", "test") if self.layout == "splits" else ("train",)
+        heading = ("class", *(splits if len(splits) > 1 else ("images",)))
+        rows = [
+            (item.name, *(f"{getattr(item, split):,}" for split in splits)) for item in self.classes
+        ]
+        return report_card(self._summary(), self.directory, heading, rows, self.findings)
+
+    def _summary(self) -> str:
+        ready = "can be trained on" if self.trainable else "cannot be trained on yet"
+        return (
+            f"{self.num_usable:,} usable images of {self.num_files:,} in {len(self.classes)} "
+            f"classes: {ready}"
+        )
 
     @property
     def trainable(self) -> bool:
@@ -155,7 +177,7 @@ def _inspect(store: PixelStore, problem: str, *, near_duplicates: bool) -> Inspe
 def _report(inspected: Inspected) -> DataReport:
     folder, pictures = inspected.folder, inspected.pictures
     counts = Counter((picture.label, picture.split or "train") for picture in pictures)
-    sizes = Counter(f"{picture.facts.width} x {picture.facts.height}" for picture in pictures)
+    sizes = Counter(f"{picture.facts.height} x {picture.facts.width}" for picture in pictures)
     return DataReport(
         directory=str(folder.root),
         layout=folder.layout if folder.files else "unknown",

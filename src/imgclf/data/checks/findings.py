@@ -262,7 +262,7 @@ def _imbalance(inspected: Inspected) -> Iterator[Finding]:
             "warning",
             f"Class {names[most]!r} has {largest / smallest:.1f} times as many images as "
             f"{names[least]!r} ({largest} and {smallest}).",
-            "Train with --balanced or --oversample, and look at the recall of each class.",
+            "Train with --class-weight balanced or --oversample, and compare the classes' recall.",
         )
 
 
@@ -314,7 +314,7 @@ def _copies(inspected: Inspected) -> Iterator[Finding]:
             "conflicting_labels",
             "warning",
             f"{_count(conflicting, 'picture')} in more than one class.",
-            "Delete the copies in the wrong class: they teach and measure nonsense.",
+            "Keep each picture in its right class alone: the copies teach and measure nonsense.",
             _some(map(_equation, conflicting)),
         )
     if leaking:
@@ -322,7 +322,7 @@ def _copies(inspected: Inspected) -> Iterator[Finding]:
             "copies_across_splits",
             "warning",
             f"{_count(leaking, 'picture')} in more than one of train/, val/ and test/.",
-            "Training leaves them out of the held-out images; delete them there.",
+            "Training leaves them out of the held-out images; keep each picture in one split.",
             _some(map(_equation, leaking)),
         )
     if harmless:
@@ -332,7 +332,7 @@ def _copies(inspected: Inspected) -> Iterator[Finding]:
             "note",
             f"{_count(surplus, 'surplus copy', 'surplus copies')} of {_count(harmless, 'picture')} "
             "within a class.",
-            "Nothing has to be done: copies always stay on one side of a split.",
+            "Nothing to do: copies always stay in one split.",
             _some(map(_equation, harmless)),
         )
 
@@ -348,7 +348,7 @@ def _equation(group: Sequence[Picture]) -> str:
 _PROPERTIES: dict[str, Callable[[ImageFacts], str]] = {
     "format": lambda facts: facts.format,
     "pixel format": lambda facts: facts.mode,
-    "size": lambda facts: f"{facts.width} x {facts.height}",
+    "size": lambda facts: f"{facts.height} x {facts.width} (height x width)",
     "EXIF orientation": lambda facts: str(facts.orientation),
 }
 
@@ -380,7 +380,7 @@ def _rotated(inspected: Inspected) -> Iterator[Finding]:
             "rotated_by_exif",
             "note",
             f"{_count(turned, 'image')} stored turned or mirrored, with an EXIF note of it.",
-            "Nothing has to be done: they are turned upright, in training as in prediction.",
+            "Nothing to do: they are turned upright, in training as in prediction.",
             _some(turned),
         )
 

@@ -37,6 +37,14 @@ class RecordedSplit:
         """Return the split of an image; None for a new one."""
         return self.by_sha256.get(sample.sha256) or self.by_path.get(sample.path)
 
+    def folder_of(self, side: Split) -> str:
+        """Return the folder in which all images of a split lie."""
+        folders = [os.path.dirname(path) for path, own in self.by_path.items() if own == side]  # noqa: PTH120
+        try:
+            return os.path.commonpath(folders)
+        except ValueError:  # They lie on several drives.
+            return folders[0]
+
     @property
     def held_out(self) -> Split:
         """The split that is evaluated: test, or validation where there is no test."""
@@ -63,7 +71,7 @@ def read_split(path: str | os.PathLike[str]) -> RecordedSplit:
         if by_sha256.setdefault(row["sha256"], split) != split:
             raise DataError(
                 f"{path}, line {line}: the content of {shortened(row['path'])} is already in "
-                f"{by_sha256[row['sha256']]}: give the same file one side."
+                f"{by_sha256[row['sha256']]}: put the same file into one split."
             )
         by_path[row["path"]] = split
     return RecordedSplit(by_sha256, by_path)
@@ -84,7 +92,7 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str
     """
     columns, rows = csv_rows(path, _content(path))
     if set(COLUMNS) - set(columns):
-        raise DataError(f"{path} is not a division: its columns must be {', '.join(COLUMNS)}.")
+        raise DataError(f"{path} is not a split.csv: its columns must be {', '.join(COLUMNS)}.")
     for line, row in rows:
         if row["split"] not in ("train", "val", "test"):
             raise DataError(
@@ -95,13 +103,15 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str
 
 
 def keep_held_out(
-    samples: Sequence[Sample], path: str | os.PathLike[str]
+    samples: Sequence[Sample], path: str | os.PathLike[str], *, otherwise: str
 ) -> tuple[list[Sample], str]:
     """Keep the images of a folder that a run recorded as held out.
 
     Args:
         samples: Images of a folder, such as the one that the run was trained on.
         path: The run's ``split.csv``.
+        otherwise: What else can be done where the run holds none of them out: the end of a
+            sentence.
 
     Returns:
         The images of its test split (or its validation split, where it has no test), and a remark
@@ -115,9 +125,11 @@ def keep_held_out(
     side = recorded.held_out
     kept = [sample for sample in samples if recorded.side_of(sample) == side]
     if not kept:
+        used = sum(recorded.side_of(sample) is not None for sample in samples)
         raise DataError(
-            f"None of these {len(samples)} images is a {side} image in {os.fspath(path)}: give the "
-            "folder of that run, or leave the division out."
+            f"None of these {len(samples)} images is a {side} image of the run: {used} of them "
+            f"were used in its training. Its {side} images are in {recorded.folder_of(side)}: give "
+            f"that folder; {otherwise}."
         )
     caution = ", which also chose the epoch" if side == "val" else ""
     remark = (
@@ -131,6 +143,6 @@ def _content(path: str | os.PathLike[str]) -> bytes:
     try:
         return Path(path).read_bytes()
     except FileNotFoundError as error:
-        raise DataNotFoundError(f"The division {path} does not exist: check the path.") from error
+        raise DataNotFoundError(f"The split file {path} does not exist: check the path.") from error
     except OSError as error:
-        raise DataError(f"The division {path} cannot be read ({error.strerror}).") from error
+        raise DataError(f"The split file {path} cannot be read ({error.strerror}).") from error

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from imgclf.data.reading.image_folder import ImageFile, Split
     from imgclf.data.store.pixel_store import PixelStore
 
-__all__ = ["Quarantined", "Sample", "collect_samples"]
+__all__ = ["Quarantined", "Sample", "collect_samples", "left_out_lines"]
 
 _logger = logging.getLogger(__name__)
+
+MOST_NAMED = 5
+"""Unusable files that a message names one by one."""
 
 MOST_LOGGED = 20
 """Unusable files that are named in the log; the others are counted."""
@@ -108,10 +111,27 @@ def collect_samples(
     if not samples:
         raise DataError(f"{store.folder.root} has no usable image: {_count_reasons(quarantined)}")
     for item in quarantined[:MOST_LOGGED]:
-        _logger.warning("Left out: %s", item.message)
+        _logger.info("Left out: %s", item.message)
     if len(quarantined) > MOST_LOGGED:
-        _logger.warning("Left out: %d more files.", len(quarantined) - MOST_LOGGED)
+        _logger.info("Left out: %d more files.", len(quarantined) - MOST_LOGGED)
     return samples, quarantined
+
+
+def left_out_lines(quarantined: Sequence[Quarantined]) -> list[str]:
+    """Say which files could not be used; the first ones by name, the others by number.
+
+    Args:
+        quarantined: The files.
+
+    Returns:
+        A heading, a line a file, and how many more; nothing where all could be used.
+    """
+    if not quarantined:
+        return []
+    lines = [f"Left out {len(quarantined)} unusable file(s):"]
+    lines += [f"  {item.reason}: {item.message}" for item in quarantined[:MOST_NAMED]]
+    more = len(quarantined) - MOST_NAMED
+    return [*lines, f"  and {more} more"] if more > 0 else lines
 
 
 def _count_reasons(quarantined: Sequence[Quarantined]) -> str:

@@ -33,8 +33,8 @@ class LeftOut:
 
 
 LEFT_OUT_REASONS: dict[str, tuple[str, str]] = {
-    "hidden": ("hidden files or folders", "Nothing has to be done."),
-    "system": ("files that the operating system left", "Nothing has to be done."),
+    "hidden": ("hidden files or folders", "Nothing to do."),
+    "system": ("files that the operating system left", "Nothing to do."),
     "unknown_ending": (
         "files whose names do not end like an image's",
         "Rename them if they are images, for example to .jpg or .png.",
@@ -43,13 +43,19 @@ LEFT_OUT_REASONS: dict[str, tuple[str, str]] = {
         "files beside the class folders",
         "Move them into the folder of their class if they are images.",
     ),
-    "empty_folder": ("folders without any image", "Remove them, or put images into them."),
+    "empty_folder": (
+        "folders without any image",
+        "Put images into them, or leave them: they change nothing.",
+    ),
     "beside_splits": (
         "things beside the split folders",
         "Move them into train/, val/ or test/ if they are to be used.",
     ),
-    "link_loop": ("links that lead back up", "Remove them: they hold other classes too."),
-    "linked_twice": ("links to folders that were read already", "Remove them."),
+    "link_loop": (
+        "links that lead back up",
+        "Let them lead elsewhere: they hold other classes too.",
+    ),
+    "linked_twice": ("links to folders that were read already", "Their images count once."),
     "unsafe_path": (
         "members of the ZIP file whose names lead out of it",
         "Do not unpack it before you know who made it.",
@@ -65,7 +71,7 @@ LEFT_OUT_REASONS: dict[str, tuple[str, str]] = {
     ),
     "unreadable": (
         "files, folders or links that cannot be read",
-        "Correct their permissions, or remove them.",
+        "Correct their permissions.",
     ),
     "missing": (
         "paths or links that lead to no file",

@@ -121,7 +121,7 @@ def _rows(path: Path, content: bytes, most: int | None) -> list[tuple[int, dict[
             )
         if (before := seen.setdefault(row["path"], line)) != line:
             raise DataError(
-                f"{path}, line {line}: {shortened(row['path'])} stands in line {before} already: "
+                f"{path}, line {line}: {shortened(row['path'])} is in line {before} already: "
                 "list each image once."
             )
         rows.append((line, row))

@@ -9,7 +9,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CacheEntry", "cache_folder", "clear_cache", "list_cache", "make_room", "mark_used"]
+__all__ = [
+    "CacheEntry", "cache_folder", "clear_cache", "list_cache", "make_room", "mark_used",
+    "note_source",
+]  # fmt: skip
 
 MAX_CACHE_BYTES = 20 * 1024**3
 """Largest size of the cache; the least recently used entries are evicted first."""
@@ -18,6 +21,12 @@ ABANDONED_S = 24 * 3600
 """Age from which a half-written entry counts as left by a killed process."""
 
 PARTIAL = ".partial-"
+
+SOURCE_NAME = "source.txt"
+"""The file in an entry that names the folder of images that it was made from."""
+
+LONGEST_SOURCE = 4096
+"""Bytes of a path that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +37,20 @@ class CacheEntry:
         path: Its folder.
         size_bytes: Disk space that it takes.
         last_used: Seconds since the epoch.
+        source: The folder of images that it was made from; empty where it is of none, or of an
+            earlier version.
     """
 
     path: Path
     size_bytes: int
     last_used: float
+    source: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What it holds: ``"features"``, ``"network"`` or ``"pixels"``."""
+        kind, dash, _ = self.path.name.partition("-")
+        return kind if dash else "pixels"
 
 
 def cache_folder() -> Path:
@@ -86,6 +104,16 @@ def mark_used(path: Path) -> None:
     os.utime(path)
 
 
+def note_source(entry: Path, source: str) -> None:
+    """Note in a new entry the folder of images that it is made from, for `list_cache`.
+
+    Args:
+        entry: The entry's folder.
+        source: The folder; bytes of its name that are no text are kept.
+    """
+    (entry / SOURCE_NAME).write_text(source, encoding="utf-8", errors="surrogateescape")
+
+
 def _folders() -> list[Path]:
     try:
         return [path for path in cache_folder().iterdir() if path.is_dir()]
@@ -97,9 +125,17 @@ def _entry(path: Path) -> CacheEntry | None:
     """Measure an entry; None where another process has just removed it."""
     try:
         size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-        return CacheEntry(path, size, path.stat().st_mtime)
+        return CacheEntry(path, size, path.stat().st_mtime, _source(path))
     except FileNotFoundError:
         return None
+
+
+def _source(entry: Path) -> str:
+    try:
+        with (entry / SOURCE_NAME).open("rb") as file:
+            return file.read(LONGEST_SOURCE).decode("utf-8", "surrogateescape")
+    except OSError:
+        return ""
 
 
 def _remove_abandoned() -> None:

@@ -172,12 +172,12 @@ def _open_where_it_fits(scanner: _Scanner, place: Path, size_bytes: int) -> Pixe
         try:
             return scanner.to_disk(place, size_bytes)
         except _NoRoomError as error:
-            _logger.warning("%s Going on without it.", error)
+            _logger.warning("%s Continuing without it.", error)
     if size_bytes <= MEMORY_SHARE * (read_memory()[1] or 0):
         try:
             return scanner.to_memory(size_bytes)
         except _NoRoomError as error:
-            _logger.warning("%s Going on without it.", error)
+            _logger.warning("%s Continuing without it.", error)
     return scanner.to_nowhere()
 
 
@@ -249,6 +249,7 @@ class _Scanner:
         try:
             cache.make_room(size_bytes)
             partial.mkdir(parents=True)
+            cache.note_source(partial, str(self.folder.root))
             with (
                 new_file(partial / "pixels.u8", size_bytes) as pixels,
                 new_file(partial / "signatures.u8", self.signature_bytes) as signatures,

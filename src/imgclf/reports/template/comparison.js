@@ -31,21 +31,18 @@ function showSides() {
     place("contents").append(make("li", {}, make("a", { href: "#" + section.id }, section.querySelector("h2").textContent)));
 }
 
-function answerFigure(item) {
-  const lines = item.answers.flatMap(([answer, probability], at) =>
+function pictureOf(item) {
+  const lines = () => item.answers.flatMap(([answer, probability], at) =>
     [make("br"), make("i", { class: `s${at}${at ? " dashed" : ""}` }), ...answered(answer, probability)]);
-  return make("figure", { title: item.path },
-    make("div", { class: "pictures" }, picture(item.src, `${baseName(item.path)}, a ${item.true}`)),
-    make("figcaption", {}, `is ${item.true}`, ...lines, make("br"), baseName(item.path)));
+  return { path: item.path, src: item.src, alt: `${baseName(item.path)}, a ${item.true}`, caption: () => [`is ${item.true}`, ...lines()] };
 }
 
 function showGroup(button, group) {
   for (const other of document.querySelectorAll("#agreement [aria-pressed=true]")) other.setAttribute("aria-pressed", "false");
   button.setAttribute("aria-pressed", "true");
-  const shown = group.items.length < group.num_images ? `, ${count(group.items.length)} of them shown` : "";
   place("group").replaceChildren(
-    make("h3", {}, `${group.title}: ${count(group.num_images)} image${group.num_images === 1 ? "" : "s"}${shown}`),
-    make("div", { class: "gallery" }, ...group.items.map(answerFigure)));
+    make("h3", {}, `${group.title}: ${count(group.num_images)} image${group.num_images === 1 ? "" : "s"}`),
+    gallery(group.items.map(pictureOf), group.num_images));
 }
 
 function showAgreement() {

@@ -53,7 +53,7 @@ function lineChart({ title, series, xLabel, xRange, yRange, mark, summary, extra
     svg.append(draw("line", { class: "axis", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
     svg.append(draw("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, shortNumber(value)));
   }
-  for (const value of ticks(xLow, xHigh, 6))
+  for (const value of ticks(xLow, xHigh, 6).filter((value) => xLabel !== "epoch" || Number.isInteger(value)))
     svg.append(draw("text", { x: x(value), y: height - bottom + 18, "text-anchor": "middle" }, shortNumber(value)));
   svg.append(draw("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, xLabel));
   if (mark) {
@@ -96,8 +96,8 @@ function pairsTable(pairs) {
   return make("table", { class: "pairs" }, make("tbody", {}, ...rows));
 }
 
-// A table whose columns sort; columns are [{name, value, text, number}].
-function sortableTable(columns, rows, sortedBy, descending) {
+// A table whose columns sort; columns are [{name, value, text, number}]. Of many rows the first are shown.
+function sortableTable(columns, rows, sortedBy, descending, most = rows.length) {
   const body = make("tbody");
   const head = make("tr");
   let [current, down] = [sortedBy, descending];
@@ -107,8 +107,9 @@ function sortableTable(columns, rows, sortedBy, descending) {
     const order = typeof left === "string" ? left.localeCompare(right) : left - right;
     return down ? -order : order;
   };
+  let shown = rows.length <= most + 3 ? rows.length : most;
   const fill = () => {
-    const lines = [...rows].sort(compare).map((row) => make("tr", {}, ...columns.map((column, at) =>
+    const lines = [...rows].sort(compare).slice(0, shown).map((row) => make("tr", {}, ...columns.map((column, at) =>
       at === 0 ? make("th", { scope: "row" }, column.text(row)) : make("td", { class: "number" }, column.text(row)))));
     body.replaceChildren(...lines);
     [...head.children].forEach((cell, at) => {
@@ -125,15 +126,18 @@ function sortableTable(columns, rows, sortedBy, descending) {
     head.append(make("th", { scope: "col", class: at ? "number" : "" }, button));
   });
   fill();
-  return make("table", { class: "wide" }, make("thead", {}, head), body);
+  const table = make("table", { class: "wide" }, make("thead", {}, head), body);
+  if (shown === rows.length) return table;
+  const all = make("button", { type: "button", class: "button small" }, `Show all ${count(rows.length)}`);
+  all.addEventListener("click", () => {
+    shown = rows.length;
+    all.remove();
+    fill();
+  });
+  return make("div", {}, table, all);
 }
 
 // An answer with its probability, which stay on one line where they can.
 const answered = (name, probability) => [make("b", {}, name), " ", make("span", { class: "whole" }, percent(probability))];
 
 const baseName = (path) => path.split(/[\\/]/).pop();
-
-function picture(source, description) {
-  if (!source) return make("div", { class: "missing" }, "not found");
-  return make("img", { src: source, alt: description });
-}

@@ -1,21 +1,47 @@
-// The sections of a run's report; it stands behind drawing.js in the page.
-function imageFigure(image, overlay, doubted) {
+// The sections of a run's report; it stands behind drawing.js and pictures.js in the page.
+const IN_FULL = 20; // Larger matrices scroll in a box.
+const CLASSES_SHOWN = 12;
+
+// Writes what a folded part holds beside its title.
+const gist = (id, text) => (place(id).querySelector("summary span").textContent = text);
+
+function pictureOf(index, doubted) {
+  const image = data.images[index];
   const [truth, answer] = [data.classes[image.true], data.classes[image.predicted]];
-  const pictures = make("div", { class: "pictures" }, picture(image.src, `${baseName(image.path)}, a ${truth}`));
-  if (overlay) pictures.append(picture(overlay, `Where the network saw ${answer}`));
-  const words = answered(answer, image.probability);
-  if (image.true !== image.predicted) words.push(make("br"), `${doubted ? "labelled" : "is"} ${truth}`);
-  return make("figure", { title: image.path }, pictures,
-    make("figcaption", {}, ...words, make("br"), baseName(image.path)));
+  const wrong = image.true !== image.predicted;
+  return {
+    path: image.path, src: image.src, alt: `${baseName(image.path)}, ${doubted ? "labelled" : "a"} ${truth}`,
+    overlay: image.overlay, overlayAlt: `Where the network saw ${answer}`,
+    caption: () => [...answered(answer, image.probability), ...(wrong ? [make("br"), `${doubted ? "labelled" : "is"} ${truth}`] : []),
+      ...(doubted && image.held_out === "validation" ? [" (validation)"] : [])],
+  };
 }
 
 // ------------------------------------------------------------------ sections
 
 function showSummary() {
   const head = data.headline;
-  const facts = [
-    ["Most frequent class", percent(head.majority.accuracy)],
-    ["Nearest mean thumbnail", head.nearest_mean_accuracy === null ? null : percent(head.nearest_mean_accuracy)],
+  for (const text of data.warnings) place("warnings").append(make("p", { class: "warning" }, text));
+  const guessing = head.majority.accuracy;
+  const band = make("i", { class: "band" });
+  const [mark, guess] = [make("i", { class: "mark" }), make("i", { class: "guess" })];
+  const at = (element, share) => (element.style.left = `${100 * share}%`);
+  at(band, head.low);
+  band.style.width = `${100 * (head.high - head.low)}%`;
+  at(mark, head.accuracy);
+  at(guess, guessing);
+  const label = make("span", { class: "label" }, `always “${head.majority.name}”: ${percent(guessing)}`);
+  // Beside its mark, on the side where there is room.
+  if (guessing > 0.5) label.style.right = `${100 * (1 - guessing)}%`;
+  else at(label, guessing);
+  place("ruler").append(make("div", { class: "track", role: "img",
+    "aria-label": `Accuracy ${percent(head.accuracy)}, interval ${percent(head.low)} to ${percent(head.high)}; always answering ${head.majority.name} gives ${percent(guessing)}` },
+    band, guess, mark, label));
+}
+
+function showFigures() {
+  const head = data.headline;
+  const rows = [
     ["Balanced accuracy", percent(head.balanced_accuracy)],
     ["Macro F1", decimal(head.macro_f1)],
     ["Top-3", head.top_3_accuracy === null ? null : percent(head.top_3_accuracy)],
@@ -24,24 +50,11 @@ function showSummary() {
     ["Average precision", decimal(head.average_precision)],
     ["Log loss", decimal(head.log_loss)],
     ["Brier score", decimal(head.brier_score)],
-  ];
-  for (const [name, value] of facts)
-    if (value !== null) place("facts").append(make("li", {}, make("span", {}, name + " "), make("b", {}, value)));
-  for (const text of data.warnings) place("warnings").append(make("p", { class: "warning" }, text));
-  const x = (share) => 10 + 740 * share;
-  const svg = draw("svg", { viewBox: "0 0 760 82", role: "img",
-    "aria-label": `Accuracy ${percent(head.accuracy)}, interval ${percent(head.low)} to ${percent(head.high)}, most frequent class ${percent(head.majority.accuracy)}` });
-  svg.append(draw("line", { class: "axis", x1: x(0), x2: x(1), y1: 42, y2: 42, "stroke-width": 6, "stroke-linecap": "round" }));
-  svg.append(draw("rect", { class: "f0", x: x(head.low), y: 34, width: Math.max(2, x(head.high) - x(head.low)), height: 16, rx: 4, opacity: 0.4 }));
-  svg.append(draw("line", { class: "s0", x1: x(head.accuracy), x2: x(head.accuracy), y1: 28, y2: 56, "stroke-width": 4 }));
-  svg.append(draw("line", { class: "s1", x1: x(head.majority.accuracy), x2: x(head.majority.accuracy), y1: 30, y2: 54, "stroke-width": 3 }));
-  svg.append(draw("text", { x: x(0), y: 76 }, "0 %"), draw("text", { x: x(1), y: 76, "text-anchor": "end" }, "100 %"));
-  // Above the line, where it meets no end of the scale; never over the page's edge.
-  const side = head.majority.accuracy < 0.1 ? "start" : head.majority.accuracy > 0.9 ? "end" : "middle";
-  svg.append(draw("text", { x: x(head.majority.accuracy), y: 22, "text-anchor": side }, "guessing"));
-  place("ruler").append(svg);
-  for (const section of document.querySelectorAll("main section"))
-    place("contents").append(make("li", {}, make("a", { href: "#" + section.id }, section.querySelector("h2").textContent)));
+    ["Calibration error", decimal(head.ece)],
+    ["Comparing tiny thumbnails only", head.nearest_mean_accuracy === null ? null : percent(head.nearest_mean_accuracy)],
+  ].filter(([, value]) => value !== null);
+  place("figures").append(pairsTable(rows));
+  gist("figures", `balanced accuracy ${percent(head.balanced_accuracy)}, macro F1 ${decimal(head.macro_f1)}`);
 }
 
 function showLearning() {
@@ -49,6 +62,7 @@ function showLearning() {
   const mark = best ? { x: best, label: `best: ${best}` } : null;
   const last = (values) => shortNumber(values[values.length - 1]);
   for (const sentence of data.course) place("learning").insertBefore(make("p", {}, sentence), place("curves"));
+  gist("learning", best ? `best epoch ${best} of ${epochs.length}` : `${epochs.length} epoch${epochs.length === 1 ? "" : "s"}`);
   if (epochs.length < 2) {
     const figures = Object.entries(columns).filter(([, values]) => values[0] !== null && values[0] !== undefined);
     place("learning").append(make("p", {}, figures.map(([name, values]) => `${name.replace("val_", "validation ")} ${shortNumber(values[0])}`).join(", ") + "."));
@@ -70,15 +84,32 @@ function showLearning() {
   place("learning").append(make("p", { class: "note" }, "Figures of the training itself, in training precision. With dropout and augmented images, training figures are often the lower ones."));
 }
 
+// ------------------------------------------------------------------ mistakes
+
+// Shows a set of pictures, and presses the filter or cell that it was chosen by, if it is one.
+function showPictures(chosen, title, note, indices, total, doubted) {
+  for (const other of document.querySelectorAll("#mistakes [aria-pressed=true]")) other.setAttribute("aria-pressed", "false");
+  if (chosen) chosen.setAttribute("aria-pressed", "true");
+  const items = indices.map((index) => pictureOf(index, doubted));
+  if (!items.length) return place("pictures").replaceChildren(make("p", {}, total ? "Not in this page." : "None: every answer is right."));
+  place("pictures").replaceChildren(make("p", { class: "hint" }, ...(title ? [make("b", {}, title), " "] : []), note), gallery(items, total));
+}
+
 function showCell(button, row, column) {
-  for (const other of document.querySelectorAll(".matrix [aria-pressed=true]")) other.setAttribute("aria-pressed", "false");
-  button.setAttribute("aria-pressed", "true");
-  const indices = data.cells[`${row},${column}`] || [];
   const total = data.confusion[row][column];
   const words = row === column ? `${data.classes[row]}, recognised` : `${data.classes[row]} taken for ${data.classes[column]}`;
-  const shown = indices.length < total ? `, ${count(indices.length)} of them shown` : "";
-  const gallery = make("div", { class: "gallery" }, ...indices.map((index) => imageFigure(data.images[index])));
-  place("cell").replaceChildren(make("h3", {}, `${words}: ${count(total)} image${total === 1 ? "" : "s"}${shown}`), gallery);
+  showPictures(button, `${words}: ${count(total)} image${total === 1 ? "" : "s"}.`,
+    row === column ? "Least sure first." : "Surest first.", data.cells[`${row},${column}`] || [], total, false);
+}
+
+function showFilters() {
+  for (const { key, title, note, num_images: total, items } of data.groups) {
+    const button = make("button", { type: "button", class: "filter", "aria-pressed": "false" }, title, " ", make("span", {}, count(total)));
+    const show = () => showPictures(button, "", note, items, total, key === "labels");
+    button.addEventListener("click", show);
+    place("filters").append(button);
+    if (key === "mistakes") show();
+  }
 }
 
 // Moves to the nearest cell with images in the arrow's direction, straight ahead if there is one.
@@ -99,46 +130,36 @@ function moveFocus(event) {
 }
 
 function showMatrix() {
-  const many = data.classes.length > 20;
+  const size = data.classes.length;
   const head = make("tr", {}, make("td"), ...data.classes.map((name) => make("th", { scope: "col", title: name }, make("div", {}, name))));
   const body = make("tbody");
   data.confusion.forEach((counts, row) => {
     const sum = counts.reduce((total, value) => total + value, 0);
-    const line = make("tr", {}, make("th", { scope: "row", title: data.classes[row] }, data.classes[row]));
+    const line = make("tr", {}, make("th", { scope: "row", title: data.classes[row] }, make("div", {}, data.classes[row])));
     counts.forEach((value, column) => {
-      if (!value) return line.append(make("td", { class: "none" }, "·"));
+      if (!value) return line.append(make("td", {}, make("span", { class: "none" })));
       const button = make("button", { type: "button", "aria-pressed": "false", "data-row": row, "data-column": column,
         "aria-label": `${data.classes[row]} predicted as ${data.classes[column]}: ${value}` }, String(value));
-      const strength = (row === column ? 0.12 : 0.18) + 0.34 * Math.sqrt(value / sum);
+      const strength = (row === column ? 0.1 : 0.14) + 0.34 * Math.sqrt(value / sum);
       button.style.background = `rgba(var(--${row === column ? "good" : "bad"}), ${strength.toFixed(2)})`;
       button.addEventListener("click", () => showCell(button, row, column));
       line.append(make("td", {}, button));
     });
     body.append(line);
   });
-  const isShort = data.classes.join("").length <= 24; // Such names fit above their columns unturned.
-  const table = make("table", { class: `matrix${many ? " many" : ""}${isShort ? " short" : ""}` }, make("thead", {}, head), body);
+  const isShort = Math.max(...data.classes.map((name) => name.length)) <= 8 && size <= 4; // Such names need no turning.
+  const table = make("table", { class: `matrix${size > IN_FULL ? " many" : ""}${isShort ? " short" : ""}` }, make("thead", {}, head), body);
+  place("matrix").parentElement.style.setProperty("--classes", Math.min(size, IN_FULL));
   table.addEventListener("keydown", moveFocus);
+  if (size > IN_FULL) place("matrix").classList.add("tall");
   place("matrix").append(table);
-  if (data.confused.length) {
-    const pairs = data.confused.map((pair) => [data.classes[pair[0]], data.classes[pair[1]], count(pair[2])]);
-    place("mistakes").append(make("h3", {}, "Most confused"), plainTable(["true", "predicted as", "images"], pairs, 2));
-  }
-}
-
-function showGalleries() {
-  for (const { title, note, items, labels_doubted: doubted } of data.galleries) {
-    const withOverlay = items.some((item) => item.overlay);
-    const figures = items.map((item) => imageFigure(data.images[item.image], item.overlay, doubted));
-    place("galleries").append(make("h3", {}, title), make("p", { class: "hint" }, items.length ? note : "None."),
-      make("div", { class: withOverlay ? "gallery pairs" : "gallery" }, ...figures));
-  }
 }
 
 function showReliability() {
   const { confidence, accuracy, num_images: sizes } = data.reliability;
   const filled = sizes.map((size, at) => at).filter((at) => sizes[at]);
   const largest = Math.max(...sizes);
+  gist("trust", `calibration error ${decimal(data.headline.ece)}, 0 is perfect`);
   const bars = (svg, x, y) => {
     sizes.forEach((size, at) => {
       if (!size) return;
@@ -174,6 +195,8 @@ function showThreshold() {
   const { answered, correct, total, chosen } = data.slider;
   const input = place("slider");
   const figures = place("slider-figures");
+  const sure = chosen.find((row) => row.min_precision === 0.98) || chosen[0];
+  if (sure) gist("threshold", `on validation images ${percent(sure.min_precision, 0)} right where ${percent(sure.coverage, 0)} are answered`);
   const entry = (name, value, small) => make("div", {}, make("dt", {}, name), make("dd", {}, value, " ", make("small", {}, small)));
   const update = () => {
     const at = Number(input.value);
@@ -193,7 +216,7 @@ function showThreshold() {
       { name: "coverage", x: xs, y: answered.map((size) => size / total), dashed: true }],
   }));
   if (chosen.length)
-    place("tradeoff").append(make("div", {}, make("p", { class: "hint" }, "Thresholds in the bundle, found on the validation images, for --min-precision:"),
+    place("tradeoff").append(make("div", {}, make("p", { class: "hint" }, "Thresholds in the classifier's file, found on the validation images, for --min-precision:"),
       plainTable(["precision asked", "threshold", "answered"], chosen.map((row) => [percent(row.min_precision), percent(row.value), percent(row.coverage)]))));
 }
 
@@ -201,7 +224,7 @@ function showCurves() {
   if (!data.curves) return;
   const { roc_auc: area, average_precision: average } = data.headline;
   const name = data.classes[1];
-  place("finding").append(make("h3", {}, `Finding ${name} at every threshold`), make("div", { class: "charts" },
+  place("finding").append(make("h4", {}, `Finding ${name} at every threshold`), make("div", { class: "charts" },
     lineChart({ title: "ROC curve", xLabel: "false alarms among the others", xRange: [0, 1], yRange: [0, 1],
       summary: `Area ${decimal(area)}`,
       series: [{ name: `found (area ${decimal(area)})`, x: data.curves.false_positive_rate, y: data.curves.true_positive_rate },
@@ -216,7 +239,7 @@ function showClasses() {
   for (const name of ["precision", "recall", "f1"])
     columns.push({ name: name === "f1" ? "F1" : name, value: (row) => row[name], text: (row) => percent(row[name]) });
   columns.push({ name: "images", value: (row) => row.support, text: (row) => count(row.support) });
-  place("class-table").append(sortableTable(columns, data.class_figures, 2, false));
+  place("class-table").append(sortableTable(columns, data.class_figures, 2, false, CLASSES_SHOWN));
 }
 
 function showData() {
@@ -225,23 +248,38 @@ function showData() {
   const rows = data.classes.map((name, at) => [name, ...names.map((split) => count(splits[split][at]))]);
   const sums = names.map((split) => count(splits[split].reduce((sum, value) => sum + value, 0)));
   const section = place("data");
+  const words = { train: "training", val: "validation", test: "test" };
+  gist("data", names.map((split, at) => `${sums[at]} ${words[split] || split}`).join(", "));
   section.append(make("p", {}, `From ${folder}.`), plainTable(["class", ...names], [...rows, ["all", ...sums]]));
   section.append(make("p", {}, leaked ? `${count(leaked)} held-out images were left out because training images have the same content.` : "No held-out image has the same content as a training image."));
   const others = Object.entries(left).map(([reason, size]) => `${count(size)} ${reason.replaceAll("_", " ")}`);
   if (others.length) section.append(make("p", {}, `Not used: ${others.join(", ")}.`));
-  section.append(make("h3", {}, `Unusable files: ${count(total)}`));
+  section.append(make("h4", {}, `Unusable files: ${count(total)}`));
   if (total) section.append(plainTable(["file", "reason", "what is wrong"], quarantined.map((item) => [item.path, item.reason, item.message]), 9));
 }
 
 function showModel() {
   const section = place("model");
+  const facts = Object.fromEntries(data.model.facts);
+  gist("model", `${facts.architecture}, ${facts.parameters} parameters, ${facts["classifier's file"]}`);
   section.append(pairsTable(data.model.facts));
   const layers = data.model.layers.map((layer) => [layer.name, layer.type, layer.shape, count(layer.parameters)]);
   section.append(make("details", {}, make("summary", {}, `${layers.length} layers`), plainTable(["layer", "type", "output", "parameters"], layers, 2)));
 }
 
+function showExports() {
+  const { rows, sources } = data.exports;
+  place("exports").hidden = !rows.length;
+  if (!rows.length) return;
+  gist("exports", `${rows.length} file${rows.length === 1 ? "" : "s"}, each compared with this classifier`);
+  place("exports").append(
+    make("p", {}, `Each was run in its own runtime on ${sources.join("; ")}. Same answer: share of the images with the same class; difference: the largest of a probability.`),
+    plainTable(["file", "format", "size", "same answer", "difference", "accuracy", "images/s, 1 / 32 at a time"], rows, 2));
+}
+
 function showReproduction() {
   const section = place("reproduce");
+  gist("reproduce", "command, versions, checksums");
   const words = data.reproduce.command.flatMap((word) => [make("span", { class: "word" }, word), " "]);
   section.append(make("pre", { tabindex: "0" }, ...words.slice(0, -1)));
   for (const remark of data.reproduce.remarks) section.append(make("p", {}, remark));
@@ -249,13 +287,17 @@ function showReproduction() {
 }
 
 showSummary();
-showLearning();
 showMatrix();
-showGalleries();
+showFilters();
+showClasses();
+showFigures();
+showLearning();
 showReliability();
 showThreshold();
 showCurves();
-showClasses();
 showData();
 showModel();
+showExports();
 showReproduction();
+// Paper shows what is folded, too.
+addEventListener("beforeprint", () => document.querySelectorAll("#details > details").forEach((part) => (part.open = true)));

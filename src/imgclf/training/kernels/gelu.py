@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from imgclf.machine.devices import num_replicas
+from imgclf.machine.devices import has_gpu, num_replicas
 from imgclf.training.kernels.substitution import substituted_calls
 
 __all__ = ["FEWEST_STEPS", "fused_gelu"]
@@ -39,7 +39,7 @@ def fused_gelu(model: keras.Model, num_steps: float | None) -> Iterator[None]:
         num_steps is not None
         and num_steps >= FEWEST_STEPS
         and num_replicas() == 1
-        and not tf.config.list_physical_devices("GPU")  # XLA compiles the whole step there
+        and not has_gpu()  # XLA compiles the whole step there
     )
     with substituted_calls(model, _call, _is_exact_gelu) if worth_it else nullcontext():
         yield

@@ -1,4 +1,4 @@
-"""What is checked of a request's body before anything looks into it: turn, bytes and time."""
+"""The bytes of requests, as their readers get them: no more, and no longer, than agreed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from imgclf.serving.limits import Limits
 from imgclf.serving.problems import Problem
 from imgclf.serving.service import Service
+from imgclf.serving.turns import WITHOUT_BODY, busy
 
-__all__ = ["Admission"]
+__all__ = ["LimitedBodies"]
 
-WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
-RETRY_AFTER_S = 1
 DISCARDED_FOR_S = 2.0
 """Seconds that a refused body is read on: some clients send all of it before they read."""
 ANSWER_TIMEOUT_S = 30.0
 """Seconds that a client may take to receive an answer."""
 
 
-class Admission:
-    """Admits requests with a body, as many as can be answered soon, and reads no more than agreed.
+class LimitedBodies:
+    """Lets what stands behind read bodies within limits, and closes what is not read to its end.
 
     Args:
         app: What stands behind.
@@ -33,7 +32,6 @@ class Admission:
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
-        self._admitted = 0
         self._buffer = _Buffer(service.limits.max_buffered_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,37 +39,21 @@ class Admission:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limits = self._service.limits
-        body = _Body(scope, receive, limits, self._buffer)
+        body = _Body(scope, receive, self._service.limits, self._buffer)
         answer = _Answer(send, body, self._service)
         if scope["method"] in WITHOUT_BODY:
             await self._app(scope, receive, answer.send)
             return
         try:
-            if self._admitted >= limits.concurrency + limits.queue:
-                raise busy(f"{self._admitted} requests that are not answered yet")
             body.refuse_by_headers()
         except Problem as problem:
             await problem.response()(scope, body.receive, answer.send)
             return
-        self._admitted += 1
         self._buffer.announce(body)
         try:
             await self._app(scope, body.receive, answer.send)
         finally:
-            self._admitted -= 1
             body.release()
-
-
-def busy(given: str) -> Problem:
-    """Refuse a request that may come again in a moment."""
-    return Problem(
-        "busy",
-        given=given,
-        accepted="as many as can be answered soon",
-        remedy=f"try again in {RETRY_AFTER_S} s",
-        headers={"Retry-After": str(RETRY_AFTER_S)},
-    )
 
 
 class _Buffer:

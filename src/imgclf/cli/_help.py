@@ -1,0 +1,206 @@
+"""The help of the verbs: one screen for the common case, every option with ``--help-all``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+from typer.core import TyperCommand, TyperGroup
+
+from imgclf.cli._console import result_console
+from imgclf.runs.settings import GROUPS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["HelpAllFlag", "VerbGroup", "VerbWithHelp"]
+
+ARGUMENTS, OPTIONS = "Arguments", "Options"
+
+SHORT_PANELS = (ARGUMENTS, GROUPS[0], "Search", OPTIONS)
+"""What ``--help`` shows of a verb that has ``--help-all``, in this order."""
+
+WIDEST_FLAGS = 30
+"""Cells of the left column; longer flags stand on a line of their own."""
+
+
+class VerbWithHelp(TyperCommand):
+    """A verb that draws its help in two columns."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer names it
+        """Print the help: all of it, or the common part of a long one."""
+        print_help(self, ctx, everything=False)
+
+
+class VerbGroup(TyperGroup):
+    """A group of verbs that draws its help in two columns."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer names it
+        """Print the help."""
+        print_help(self, ctx, everything=True)
+
+
+def _print_all(ctx: typer.Context, wanted: bool) -> None:
+    if wanted:
+        print_help(ctx.command, ctx, everything=True)
+        raise typer.Exit
+
+
+HelpAllFlag = Annotated[
+    bool,
+    typer.Option(
+        "--help-all", callback=_print_all, is_eager=True, help="Show every option and exit."
+    ),
+]
+
+
+def print_help(command: Any, context: Any, *, everything: bool) -> None:
+    """Print what a command does, what it takes, and an example.
+
+    Args:
+        command: A verb or a group.
+        context: Typer's context.
+        everything: Whether every panel is shown, where there is a short form.
+    """
+    panels = _panels(command.get_params(context))
+    is_long = any(item.name == "help_all" for item in command.get_params(context))
+    summary, details, example = _parts(command)
+    console = result_console()
+    console.print(Text(_usage(command, context), style="bold"))
+    console.print()
+    console.print(_in_style(summary))
+    if not is_long or everything:
+        for paragraph in details:
+            console.print()
+            console.print(_in_style(paragraph))
+    short = is_long and not everything
+    names = [name for name in SHORT_PANELS if name in panels] if short else list(panels)
+    for name in names:
+        console.print(f"\n[bold]{name}[/]")
+        _print_rows(console, map(_row, panels[name]))
+    for name, verbs in _verbs(command, context).items():
+        console.print(f"\n[bold]{name}[/]")
+        _print_rows(console, verbs)
+    if short:
+        console.print(
+            f"\n{_num_left(panels, names)} more options: {context.command_path} --help-all",
+            style="dim",
+        )
+    if example:
+        console.print()
+        console.print(_in_style(example))
+
+
+def _panels(parameters: Iterable[Any]) -> dict[str, list[Any]]:
+    """Sort the parameters by panel; those of every verb come last."""
+    found: dict[str, list[Any]] = {ARGUMENTS: []}
+    others = []
+    for item in parameters:
+        if getattr(item, "hidden", False):
+            continue
+        if item.param_type_name == "argument":
+            found[ARGUMENTS].append(item)
+        elif panel := getattr(item, "rich_help_panel", None):
+            found.setdefault(panel, []).append(item)
+        else:
+            others.append(item)
+    order = [ARGUMENTS, *GROUPS[:1], *(name for name in found if name not in GROUPS), *GROUPS[1:]]
+    panels = {name: found[name] for name in order if found.get(name)}
+    return {**panels, OPTIONS: others} if others else panels
+
+
+def _num_left(panels: Mapping[str, Sequence[Any]], shown: Sequence[str]) -> int:
+    """Count the options of the panels that are not shown."""
+    return sum(len(items) for name, items in panels.items() if name not in shown)
+
+
+def _parts(command: Any) -> tuple[str, list[str], str]:
+    """Return the summary, the other paragraphs, and the example or what stands in its place."""
+    paragraphs = [" ".join(part.split()) for part in (command.help or "").split("\n\n")]
+    text, _, example = paragraphs[-1].partition("Example: ")
+    details = [part for part in (*paragraphs[1:-1], text.strip()) if part]
+    if len(paragraphs) == 1:
+        details = []
+    if not example:
+        return paragraphs[0], paragraphs[1:], command.epilog or ""
+    return paragraphs[0], details, f"Example: {example}"
+
+
+def _usage(command: Any, context: Any) -> str:
+    words = [context.command_path]
+    for item in command.get_params(context):
+        if item.param_type_name == "argument":
+            name = item.metavar or item.name.upper()
+            words.append(name if item.required else f"[{name}]")
+    words.append("COMMAND" if isinstance(command, TyperGroup) else "[OPTIONS]")
+    return f"Usage: {' '.join(words)}"
+
+
+def _in_style(text: str) -> Text:
+    """Show what is to be typed in bold."""
+    shown = Text()
+    for number, part in enumerate(re.split("`", text)):
+        shown.append(part, style="bold" if number % 2 else "")
+    return shown
+
+
+def _row(item: Any) -> tuple[Text, Text]:
+    """Return what is typed, and what it means."""
+    if item.param_type_name == "argument":
+        left = Text(item.metavar or item.name.upper(), style="cyan")
+    else:
+        left = Text(", ".join(_flags(item)), style="cyan")
+        if not item.is_flag:
+            left.append(f" {item.metavar or 'X'}", style="yellow")
+    sentences = [item.help or ""]
+    if default := _default(item):
+        sentences.append(f"Default: {default}.")
+    return left, _in_style(" ".join(sentences))
+
+
+def _flags(item: Any) -> list[str]:
+    """Return the flags, the shortest first; a switch with its opposite as one."""
+    flags = sorted(item.opts, key=len)
+    opposite = [f"--no-{flag.removeprefix('--')}" for flag in flags]
+    if item.secondary_opts and set(item.secondary_opts) <= set(opposite):
+        return [f"--[no-]{flag.removeprefix('--')}" for flag in flags]
+    return [*flags, *item.secondary_opts]
+
+
+def _default(item: Any) -> str:
+    """Return the default that stands in the function's signature."""
+    value = item.default
+    if item.param_type_name == "option" and (item.is_flag or not item.show_default):
+        return ""
+    return "" if value in (None, "", ()) or callable(value) else f"{value}"
+
+
+def _verbs(command: Any, context: Any) -> dict[str, list[tuple[Text, Text]]]:
+    """Return the verbs of a group by panel."""
+    panels: dict[str, list[tuple[Text, Text]]] = {}
+    for name in getattr(command, "commands", ()):
+        verb = command.get_command(context, name)
+        if verb is not None and not verb.hidden:
+            panel = verb.rich_help_panel or "Commands"
+            row = Text(name, style="cyan"), _in_style(_parts(verb)[0])
+            panels.setdefault(panel, []).append(row)
+    return panels
+
+
+def _print_rows(console: Console, rows: Iterable[tuple[Text, Text]]) -> None:
+    """Print rows in two columns; what is too long for the left one has its own line."""
+    shown = list(rows)
+    fitting = [left.cell_len for left, _ in shown if left.cell_len <= WIDEST_FLAGS]
+    indent = max(fitting, default=WIDEST_FLAGS) + 4
+    for left, right in shown:
+        lines = right.wrap(console, console.width - indent)
+        line = Text("  ") + left
+        if left.cell_len + 4 <= indent and lines:
+            line.append(" " * (indent - line.cell_len))
+            line += lines.pop(0)
+        console.print(line)
+        for rest in lines:
+            console.print(Text(" " * indent) + rest)

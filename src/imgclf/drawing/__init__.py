@@ -1,0 +1,1 @@
+"""Figures as pictures: the confusion matrix and the curves of a training."""

@@ -1,0 +1,145 @@
+"""Settings of the networks that may be better than a first answer, for the time that is left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from imgclf.runs.resolution import make_plan, resolve_settings
+from imgclf.runs.settings import BY_RECIPE, Settings
+from imgclf.training.budget import RESERVE_S, BudgetPlan
+from imgclf.training.speed import StepCost, measure_step_cost
+from imgclf.training.two_phase import frozen_averages
+from imgclf.workflow.measurement import Answer
+from imgclf.workflow.situation import Situation
+from imgclf.workflow.time_budget import budget_of, typical_side
+from imgclf.zoo.builder import build_unloaded, origin_of
+
+__all__ = ["plan_fine_tuning", "plan_from_scratch"]
+
+FINE_TUNING_RATE = 3e-4
+"""Highest learning rate of AdamW; at 2e-3 a pretrained network forgets what it knew."""
+
+FINE_TUNING_BATCH = 32
+
+MEASURED_SIDE = 96
+"""Side, in pixels, at which a step is measured; larger and smaller ones cost by their area."""
+
+VAL_COST = 1 / 3
+"""What a validation image costs, as a share of a training image."""
+
+FINE_TUNING_EPOCHS = 3
+"""Epochs that the image size of fine-tuning leaves time for."""
+
+FINE_TUNING_SIDES = (64, 96, 128, 160, 192, 224)
+"""Sides, in pixels, that fine-tuning chooses from; below, the last map of a pretrained network has
+fewer than two pixels a side."""
+
+MANY_SMALL_IMAGES = 20_000
+"""Training images from which a narrow network learns more from small images than a wide one."""
+
+SMALL_SIDE = 48
+
+
+def plan_fine_tuning(
+    first: Answer, situation: Situation, time_s: float
+) -> tuple[Settings, BudgetPlan]:
+    """Choose the largest images for which a few epochs of fine-tuning fit into the time.
+
+    Args:
+        first: The first answer, whose backbone is fine-tuned.
+        situation: Where the training stands.
+        time_s: Seconds that it would have.
+
+    Returns:
+        Every choice, and the plan of the time.
+    """
+    data, given = situation.data, situation.settings
+    height, width = first.learned.settings.height_and_width
+    time_s -= RESERVE_S
+    num_images = data.train.images_per_epoch + VAL_COST * data.val.num_samples
+    side = min(MEASURED_SIDE, height, width)
+    image_s = _step_cost(first, situation, side).train_s
+    epoch_s = {
+        one: num_images * image_s * (one / side) ** 2
+        for one in FINE_TUNING_SIDES
+        if one <= max(height, width)
+    }
+    size = height, width
+    if given.image_size is BY_RECIPE and epoch_s:
+        fitting = [one for one in epoch_s if FINE_TUNING_EPOCHS * epoch_s[one] <= time_s]
+        chosen = fitting[-1] if fitting else min(epoch_s)
+        size = chosen, chosen
+    pixels_ratio = size[0] * size[1] / side**2
+    epochs = max(1, round(time_s / (num_images * image_s * pixels_ratio)))
+    settings = replace(
+        first.learned.settings,
+        image_size=size,
+        two_phase=False,
+        epochs=epochs,
+        batch_size=_or(given.batch_size, FINE_TUNING_BATCH),
+        optimizer=_or(given.optimizer, "adamw"),
+        learning_rate=_or(given.learning_rate, FINE_TUNING_RATE),
+        augment=_or(given.augment, "light"),
+        label_smoothing=_or(given.label_smoothing, 0.1),
+    )
+    return settings, BudgetPlan(size, epochs, RESERVE_S)
+
+
+def _or(given: Any, usual: Any) -> Any:
+    """Return what was given, or what is usual where it is left open."""
+    return usual if given is BY_RECIPE else given
+
+
+def _step_cost(first: Answer, situation: Situation, side: int) -> StepCost:
+    """Measure a fresh network of the same kind; measuring changes its weights."""
+    settings = first.learned.settings
+    shape: tuple[int, int, int] = (side, side, settings.channels)
+    if settings.data_format == "channels_first":
+        shape = (settings.channels, side, side)
+    origin = origin_of(first.learned.model)
+    model = build_unloaded(
+        settings.architecture,
+        shape,
+        situation.data.train.num_classes,
+        data_format=settings.data_format,
+        seed=settings.seed,
+        options=dict(settings.options),
+        weights_files=origin.weights_files if origin else None,
+    )
+    with frozen_averages(model):
+        return measure_step_cost(
+            model, FINE_TUNING_BATCH, optimizer="adamw", precision=settings.precision
+        )
+
+
+def plan_from_scratch(situation: Situation, time_s: float) -> tuple[Settings, BudgetPlan]:
+    """Plan a small network from random weights, as a budget of its own would.
+
+    Args:
+        situation: Where the training stands.
+        time_s: Seconds that it would have.
+
+    Returns:
+        Every choice, and the plan of the time.
+    """
+    num_images = situation.data.train.num_samples
+    narrow = num_images >= MANY_SMALL_IMAGES and _are_small(situation)
+    settings = replace(
+        situation.settings,
+        architecture="airnet" if narrow else "resnet9",
+        budget=time_s,
+        two_phase=False,
+    )
+    settings = resolve_settings(settings, num_images)
+    plan = make_plan(situation.directory, settings)
+    budget = budget_of(plan, situation.folders, settings, time_s)
+    settings = replace(
+        settings, image_size=budget.image_size, epochs=budget.epochs, size_is_open=False
+    )
+    return settings, budget
+
+
+def _are_small(situation: Situation) -> bool:
+    side = typical_side(situation.folders["train"], situation.data.train.plan)
+    return side <= SMALL_SIDE
