@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -36,8 +37,9 @@ POLL_S = 1.0
 SHUTDOWN_S = 15.0
 """How long a disconnection may take; with a dead control service it takes 5 s."""
 
-NO_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0"}
-"""Set for the processes of a local cluster: Ray sends nobody what it is used for."""
+OF_LOCAL_CLUSTERS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+"""Set for the processes of a local cluster: Ray sends nobody what it is used for, and its workers
+take turns with other programs as those without a cluster do."""
 
 
 @dataclass(slots=True)
@@ -162,6 +164,7 @@ def connect(address: str, *, allow_unauthenticated: bool = False) -> Iterator[Cl
                 if place.host:
                     require_service(place)
                 cluster.start()
+            _restore_handlers()
             yield cluster
         finally:
             cluster.close()
@@ -199,6 +202,14 @@ def _init_arguments(address: ClusterAddress) -> dict[str, Any]:
     return {**quiet, "include_dashboard": False} if address.is_local else quiet
 
 
+def _restore_handlers() -> None:
+    """Let SIGTERM do what it did before: Ray's C++ code prints its stack first."""
+    if threading.current_thread() is threading.main_thread():
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is not None:  # One that is not Python's cannot be set again.
+            signal.signal(signal.SIGTERM, handler)
+
+
 @contextlib.contextmanager
 def _variables(values: Mapping[str, str]) -> Iterator[None]:
     """Set Ray's variables for a while; afterwards all are as they were before."""
@@ -207,7 +218,7 @@ def _variables(values: Mapping[str, str]) -> Iterator[None]:
         for name in TOKEN_VARIABLES:
             os.environ.pop(name, None)
         paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        os.environ.update({**NO_REPORTS, **paths, **values})
+        os.environ.update({**OF_LOCAL_CLUSTERS, **paths, **values})
     try:
         yield
     finally:
