@@ -41,6 +41,7 @@ class RayNodes:
         self.network = network
         self.folder = Path(tempfile.mkdtemp(prefix="ray-"))
         self.address = f"127.0.0.1:{PORT}"
+        self._started: list[subprocess.Popen[bytes]] = []
         self.env = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
@@ -52,18 +53,17 @@ class RayNodes:
             **env,
         }
 
-    def start_head(self, **options: str) -> subprocess.Popen[bytes]:
+    def start_head(self, **options: str) -> None:
         """Start the first node, with the control service."""
-        head = self._start(
+        self._start(
             "--head", f"--port={PORT}", "--node-ip-address=127.0.0.1",
             "--include-dashboard=false", **options,
         )  # fmt: skip
         deadline_s = time.monotonic() + START_S
         while not self.network.listens_on(PORT):
-            assert head.poll() is None, (self.folder / "start.txt").read_text()
+            assert self._started[0].poll() is None, (self.folder / "start.txt").read_text()
             assert time.monotonic() < deadline_s, "the control service does not start"
             time.sleep(0.1)
-        return head
 
     def add_node(self, name: str, prefix: tuple[str, ...] = (), **options: str) -> None:
         """Start a further node; it joins in some seconds."""
@@ -76,17 +76,16 @@ class RayNodes:
         """Kill all processes of a node that `add_node` has started."""
         self.kill(*self._commands(_named(name)[1]))
 
-    def _start(
-        self, *arguments: str, prefix: tuple[str, ...] = (), **options: str
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, *arguments: str, prefix: tuple[str, ...] = (), **options: str) -> None:
         given = {"num_cpus": "1", "object_store_memory": "100000000", **options}
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
         with (self.folder / "start.txt").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [*self.network.enter, *prefix, *RAY, "start", "--block", *arguments, *flags],
                 env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )  # fmt: skip
+        self._started.append(process)
 
     def processes(self, name: str = "") -> list[int]:
         """Return the processes of these nodes, and of who is connected, by their command line."""
@@ -109,6 +108,8 @@ class RayNodes:
         """Kill whatever is left, and remove the files."""
         self.kill(*self._commands())
         self.wait_gone()
+        for process in self._started:
+            process.wait(START_S)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _commands(self, also: str = "") -> dict[int, str]:

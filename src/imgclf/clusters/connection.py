@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imgclf.clusters.address import ClusterAddress, parse_address
-from imgclf.clusters.control_service import ask_for_nodes, forget_token, require_service
+from imgclf.clusters.control_service import (
+    ask_for_nodes,
+    find_service,
+    forget_token,
+    require_service,
+)
 from imgclf.clusters.nodes import Node
 from imgclf.clusters.tokens import TOKEN_VARIABLES, token_variables
 from imgclf.errors import ArgumentError, ClusterError, in_one_line
@@ -153,6 +158,8 @@ def connect(address: str, *, allow_unauthenticated: bool = False) -> Iterator[Cl
     """
     place = parse_address(address)
     ray = require_ray()
+    if not place.is_local:
+        place = find_service(place)
     variables = token_variables(place, allow_unauthenticated=allow_unauthenticated)
     if ray.is_initialized():
         raise ArgumentError("Ray is connected in this process already: call ray.shutdown() first.")
@@ -161,7 +168,7 @@ def connect(address: str, *, allow_unauthenticated: bool = False) -> Iterator[Cl
         try:
             with _variables(variables):
                 forget_token()
-                if place.host:
+                if not place.is_local:
                     require_service(place)
                 cluster.start()
             _restore_handlers()
@@ -177,20 +184,18 @@ def require_ray() -> Any:
     Raises:
         ArgumentError: The extra is not installed.
     """
+    hook = sys.excepthook
     try:
-        with _variables({}):  # Its import sets one.
+        with _variables({}):  # Its import sets one, and a hook for errors that nobody catches.
             import ray
     except ImportError as error:
         raise ArgumentError("A cluster needs Ray: pip install 'imgclf[ray]'.") from error
+    finally:
+        sys.excepthook = hook
     return ray
 
 
 def _refusal(address: ClusterAddress, error: Exception) -> ClusterError:
-    if address.text == "auto":
-        return ClusterError(
-            "This machine belongs to no cluster: join one with ray start --address=HOST:PORT, or "
-            "give its address."
-        )
     return ClusterError(
         f"The cluster {address.text} cannot be used ({in_one_line(error)[:300]}): this machine has "
         "to be one of its nodes, with the same versions of Python and Ray."

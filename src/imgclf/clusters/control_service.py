@@ -10,12 +10,12 @@ import secrets
 import socket
 from typing import Any
 
-from imgclf.clusters.address import ClusterAddress
+from imgclf.clusters.address import ClusterAddress, parse_address
 from imgclf.clusters.nodes import Node, read_nodes
 from imgclf.errors import ClusterError
 from imgclf.machine.startup import silenced_stderr
 
-__all__ = ["ask_for_nodes", "forget_token", "require_service"]
+__all__ = ["ask_for_nodes", "find_service", "forget_token", "require_service"]
 
 PORT_S = 5.0
 """How long to wait for a connection."""
@@ -24,6 +24,26 @@ QUESTION_S = 3.0
 """How long to wait for an answer."""
 
 CLUSTER_ID_BYTES = 28
+
+
+def find_service(address: ClusterAddress) -> ClusterAddress:
+    """Return where Ray will look for the control service: it takes no loopback address as given.
+
+    Raises:
+        ClusterError: This machine belongs to no cluster.
+    """
+    from ray._private.services import canonicalize_bootstrap_address
+
+    try:
+        with silenced_stderr():
+            return parse_address(canonicalize_bootstrap_address(address.text))
+    except (ConnectionError, OSError) as error:
+        if address.host:
+            raise ClusterError(f"The host {address.host!r} is unknown ({error}).") from error
+        raise ClusterError(
+            "This machine belongs to no cluster: join one with ray start --address=HOST:PORT, or "
+            "give its address."
+        ) from error
 
 
 def require_service(address: ClusterAddress) -> None:

@@ -119,8 +119,11 @@ def _run(task: WorkerTask, cpus: int) -> Iterator[dict[str, Any]]:
         workers.run(0, task)
         while True:
             for _, event in workers.events(POLL_S):
+                if "lost" in event:  # It was replaced; one that never stays ends in an error.
+                    workers.run(0, task)
+                    continue
                 yield event
-                if "ended" in event or "lost" in event:
+                if "ended" in event:
                     return
     except TuningError:  # It does not start; the next task tries again.
         _processes.pop(_visible_gpus()).__exit__()
