@@ -105,8 +105,8 @@ class Search:
             TuningError: Three trials in a row fail in the same way; finished trials are kept.
         """
         exhausted = False
-        while not exhausted or self._running:
-            while not exhausted and pool.num_idle:
+        while not exhausted or self._running or self._lost:
+            while (self._lost or not exhausted) and pool.num_idle:
                 found = self._next()
                 if found == "wait":
                     break
