@@ -36,7 +36,7 @@ def images_of(plan: Plan) -> list[tuple[str, int, str, str]]:
     """List what a plan gives to learn from and to be measured on."""
     data = build_data(plan)
     return [
-        (sample.path, sample.label, sample.sha256, split)
+        (Path(sample.path).name, sample.label, sample.sha256, split)
         for split, batches in (("train", data.train), ("val", data.val))
         for sample in batches.samples
     ]

@@ -101,9 +101,10 @@ class SearchRequest:
         self._limits()
         TrialSettings(self.settings, self.executions, self.max_parameters)
         self._space(None)
-        if self._cluster.address not in (None, "local") and self._functions():
+        cluster, functions = self._cluster, self._functions()
+        if functions and cluster.address not in (None, "local"):
             raise ArgumentError(
-                f"The architecture function {next(iter(self._functions()))!r} of no package cannot "
+                f"The architecture function {next(iter(functions))!r} of no package cannot "
                 "travel to other machines: leave cluster out, or make it a package: "
                 "imgclf architectures new."
             )
