@@ -29,19 +29,6 @@ ROOM_WAIT_S = 300.0
 """How long to wait while no node is large enough for a trial: clusters can grow by themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class _RunningTask:
-    """A task that Ray has been given.
-
-    Attributes:
-        job: Number by which `events` names the task.
-        task: The trial or refit.
-    """
-
-    job: int
-    task: WorkerTask
-
-
 @dataclass
 class ClusterWorkers:
     """A pool whose workers are those of a cluster; see `imgclf.tuning.pool.WorkerPool`.
@@ -59,7 +46,7 @@ class ClusterWorkers:
     cluster: Cluster
     demand: Demand
     most: int | None = None
-    _running: dict[Any, _RunningTask] = field(default_factory=dict)
+    _running: dict[Any, tuple[int, WorkerTask]] = field(default_factory=dict)
     _listing: str | None = None
     _shipment: Shipment | None = None
     _room_s: float = field(default_factory=time.monotonic)
@@ -72,7 +59,15 @@ class ClusterWorkers:
 
     def run(self, job: int, task: WorkerTask) -> None:
         """Give a task to the cluster."""
-        self._submit(job, task, self._shipment)
+        plan = task.plan
+        assert isinstance(plan, Plan)  # `tune` has refused plain datasets.
+        if self._listing is None:  # All tasks of a study have the same images.
+            self._listing = listing_digest(plan)
+        split = None if plan.split_file is None else Path(plan.split_file).read_bytes()
+        order = NodeOrder(
+            task, version("imgclf"), split, self._listing, self._shipment, self.demand.cpus
+        )
+        self._running[self._function.remote(order)] = (job, task)
 
     def events(self, timeout_s: float) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the tasks' events, and ``{"node": its name}`` once a task has begun.
@@ -91,20 +86,17 @@ class ClusterWorkers:
             list(self._running), num_returns=1, timeout=timeout_s, fetch_local=False
         )
         for stream in ready:
-            running = self._running[stream]
-            for event in self._next_events(stream, running):
+            job, task = self._running[stream]
+            for event in self._next_events(stream):
+                if "images" in event:  # The node does not have them.
+                    del self._running[stream]
+                    assert isinstance(task.plan, Plan)
+                    self._shipment = self._shipment or ship_images(task.plan)
+                    self.run(job, task)
+                    continue
                 if "lost" in event or "ended" in event:
-                    self._running.pop(stream, None)
-                yield running.job, event
-
-    def _submit(self, job: int, task: WorkerTask, shipment: Shipment | None) -> None:
-        plan = task.plan
-        assert isinstance(plan, Plan)  # `tune` has refused plain datasets.
-        if self._listing is None:  # All tasks of a study have the same images.
-            self._listing = listing_digest(plan)
-        split = None if plan.split_file is None else Path(plan.split_file).read_bytes()
-        order = NodeOrder(task, version("imgclf"), split, self._listing, shipment, self.demand.cpus)
-        self._running[self._function.remote(order)] = _RunningTask(job, task)
+                    del self._running[stream]
+                yield job, self._as_told(event, task)
 
     @cached_property
     def _function(self) -> Any:
@@ -113,43 +105,34 @@ class ClusterWorkers:
         options = {"num_returns": "streaming", "max_retries": 0, "max_calls": TASKS_PER_WORKER}
         return ray.remote(**options, **self.demand.as_options())(run_on_node)
 
-    def _next_events(self, stream: Any, running: _RunningTask) -> Iterator[dict[str, Any]]:
-        """Yield what the next item of a task's stream means to the search."""
+    def _next_events(self, stream: Any) -> list[dict[str, Any]]:
+        """Return the next item of a task's stream; what its failure means, if it has failed."""
         from ray.exceptions import LocalRayletDiedError, RayError, RayTaskError
 
         try:
-            event = self._fetch(next(stream))
+            return [self._fetch(next(stream))]
         except StopIteration:
-            yield {"lost": True}
+            return [{"lost": True}]
         except RayTaskError as error:
             cause = error.cause if isinstance(error.cause, Exception) else error
-            yield {"error": type(cause).__name__, "message": str(cause)[:1000]}
-            yield {"ended": 1}
+            told = {"error": type(cause).__name__, "message": str(cause)[:1000]}
+            return [told, {"ended": 1}]
         except LocalRayletDiedError as error:
             raise ClusterError(
                 f"This machine's own node of the cluster has ended ({in_one_line(error)[:200]}): "
                 "start it again, then continue with --resume (resume=True)."
             ) from error
         except RayError:  # The worker or its node is gone, or what it had made.
-            yield {"lost": True}
-        else:
-            yield from self._translate(event, stream, running)
+            return [{"lost": True}]
 
-    def _translate(
-        self, event: dict[str, Any], stream: Any, running: _RunningTask
-    ) -> Iterator[dict[str, Any]]:
-        if "images" in event:
-            del self._running[stream]
-            if self._shipment is None:
-                self._shipment = ship_images(running.task.plan)
-            self._submit(running.job, running.task, self._shipment)
-        elif "node" in event:
-            yield {"node": self.cluster.name_of(event["node"])}
-        elif "ended" in event:
-            _keep(event, running.task)
-            yield {"ended": event["ended"]}
-        else:
-            yield event
+    def _as_told(self, event: dict[str, Any], task: WorkerTask) -> dict[str, Any]:
+        """Return an event as the search understands it; files that came with it are kept."""
+        if "node" in event:
+            return {"node": self.cluster.name_of(event["node"])}
+        if "log" in event:
+            _keep(event, task)
+            return {"ended": event["ended"]}
+        return event
 
     def _fetch(self, reference: Any) -> dict[str, Any]:
         """Return an item; a classifier may have to come from another node."""

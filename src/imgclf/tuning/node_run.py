@@ -88,14 +88,13 @@ def _find_images(order: NodeOrder) -> Plan | None:
     """Return the plan with the folders of this node; None where the images are not here."""
     plan = order.task.plan
     assert isinstance(plan, Plan)
-    if order.shipment is not None:
-        return receive_images(order.shipment, plan)
     folders = (plan.train_dir, plan.val_dir, plan.test_dir, order.listing)
-    if folders not in _found:
-        if order.listing is None or listing_digest(plan) != order.listing:
-            return None
+    if folders in _found:
+        return plan
+    if order.listing is not None and listing_digest(plan) == order.listing:
         _found.add(folders)
-    return plan
+        return plan
+    return None if order.shipment is None else receive_images(order.shipment, plan)
 
 
 _found: set[tuple[str | None, ...]] = set()
