@@ -84,7 +84,8 @@ def require_whole(study: Path, count: int, printed: str) -> None:
     best = max(trials, key=lambda t: (t["accuracies"][0], -t["log_loss"], -t["number"]))
     told = json.loads(printed)
     assert told["best_trial"] == best["number"]
-    assert told["accuracy"] == best["num_correct"] / best["num_images"]
+    bundle = imgclf.load(study / "bundles" / f"{best['number']:04}.imgclf")
+    assert bundle.figures.accuracy == best["num_correct"] / best["num_images"]
     assert imgclf.load(study / "best.imgclf").figures.accuracy == told["accuracy"]
     assert all((study / "logs" / f"{number:04}.txt").is_file() for number in range(count))
 

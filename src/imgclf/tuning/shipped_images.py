@@ -112,7 +112,9 @@ def receive_images(shipment: Shipment, plan: Plan) -> Plan:
         if not (place / "images.zip").is_file():
             _fetch(shipment, place)
         cache.mark_used(place)
-    folders = {f"{split}_dir": str(place / "images.zip" / split) for split, _ in _directories(plan)}
+    folders: dict[str, Any] = {
+        f"{split}_dir": str(place / "images.zip" / split) for split, _ in _directories(plan)
+    }
     return replace(plan, **folders)
 
 
