@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from logging import NullHandler
 from typing import Any
 
 from imgclf.clusters.address import ClusterAddress, parse_address
@@ -234,12 +236,17 @@ def _variables(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_messages() -> Iterator[None]:
-    """Keep Ray's news about workers and nodes from standard output, where results are printed."""
+    """Keep Ray's news about workers and nodes from standard output, where results are printed.
+
+    Its log goes where the user leads it; where that is nowhere, Python would print the warnings.
+    """
     from ray._private import worker
 
-    printing = worker.print_to_stdstream
+    printing, log, nowhere = worker.print_to_stdstream, logging.getLogger("ray"), NullHandler()
     worker.print_to_stdstream = lambda *_arguments, **_keywords: None
+    log.addHandler(nowhere)
     try:
         yield
     finally:
         worker.print_to_stdstream = printing
+        log.removeHandler(nowhere)
