@@ -33,7 +33,7 @@ Tone = Literal["", "bold", "yellow"]
 """How a line is printed: `"yellow"` is a warning."""
 
 
-class Display(Protocol):
+class Display(Protocol):  # `TerminalDisplay` and `NotebookDisplay`
     """Shows what a long task has done, line by line, and what it is doing, in one moving line."""
 
     def say(self, text: str, tone: Tone = "") -> None:
@@ -64,7 +64,7 @@ def open_display(verbose: Verbose) -> Iterator[Display | None]:
     Raises:
         ArgumentError: `verbose` is something else.
     """
-    if not isinstance(verbose, (int, str)):
+    if isinstance(verbose, (TerminalDisplay, NotebookDisplay)):
         yield verbose
         return
     if verbose not in (0, 1, 2, "auto"):
