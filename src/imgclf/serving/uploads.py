@@ -109,7 +109,9 @@ async def _of_form(request: Request, limits: Limits) -> list[Upload]:
             remedy="let a library or curl -F image=@cat.jpg write it",
         ) from error
     files = [item for _, item in form.multi_items() if isinstance(item, UploadFile)]
-    return [Upload(file.filename or None, file.file.read()) for file in files]
+    uploads = [Upload(file.filename or None, file.file.read()) for file in files]
+    await form.close()
+    return uploads
 
 
 def _of_json(body: bytes) -> list[Upload]:
