@@ -208,6 +208,7 @@ def test_heat_maps_are_drawn_in_a_process_of_their_own(
         np.testing.assert_allclose(heatmap, expected, atol=1e-3)
         assert drawer._process is not None
         drawer._process.kill()
+        drawer._process.wait()
         with pytest.raises(EngineError, match=r"cannot be drawn: .*nothing\.imgclf"):
             drawer.draw("nothing.imgclf", "2", pixels, 0)
         assert drawer._retirement is not None
