@@ -234,6 +234,15 @@ def test_metrics_count_requests_and_images(server: ServedProcess, photos: list[P
     assert _metric(server, "imgclf_request_seconds_count") > 0
 
 
+def test_names_of_strangers_are_no_metrics(server: ServedProcess) -> None:
+    """Metrics are kept for ever: unknown addresses and methods are counted as one."""
+    for number in range(5):
+        requests.request(f"MADE-UP-{number}", f"{server.url}/predict", timeout=60)
+        requests.get(f"{server.url}/made-up-{number}", timeout=60)
+    text = requests.get(f"{server.url}/metrics", timeout=60).text
+    assert "made-up" not in text.lower()
+
+
 def _metric(server: ServedProcess, name: str) -> float:
     text = requests.get(f"{server.url}/metrics", timeout=60).text
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))

@@ -22,7 +22,8 @@ _requests = logging.getLogger(REQUESTS)
 _logger = logging.getLogger(__name__)
 
 UNKNOWN = "other"
-"""Stands for addresses and methods that there are not: metrics keep a place for each name."""
+"""Stands for addresses and methods that there are not: metrics keep each name for ever."""
+METHODS = ("GET", "HEAD", "POST")
 
 BUG = Problem(
     "bug",
@@ -71,9 +72,9 @@ class Observation:
             self._note(scope, status, time.perf_counter() - start)
 
     def _note(self, scope: Scope, status: int, duration_s: float) -> None:
-        """Note a request; status 0 is one whose client has gone."""
+        """Note a request; status 0 is one that was given up."""
         route = getattr(scope.get("route"), "path", UNKNOWN)
-        method = scope["method"] if route != UNKNOWN else UNKNOWN
+        method = scope["method"] if scope["method"] in METHODS else UNKNOWN
         self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.seconds.labels(route).observe(duration_s)
         if self._line is None:

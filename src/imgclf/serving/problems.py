@@ -36,7 +36,6 @@ CODES: dict[str, tuple[int, str]] = {
     "engine_failed": (500, "The network could not be run"),
     "no_heat_maps": (501, "The server can draw no heat maps"),
     "busy": (503, "The server is busy"),
-    "stopping": (503, "The server is stopping"),
     "not_kept": (507, "The image could not be kept"),
 }
 """Every code: the status of the answer, and its title. The codes are stable."""
