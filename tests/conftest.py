@@ -16,6 +16,7 @@ from PIL import Image
 
 from browsing import ARGUMENTS, CHROMIUM
 from forked_python import ForkedPython
+from loopback_network import LoopbackNetwork, why_no_namespaces
 
 # Before TensorFlow is imported by anyone: as the command line starts it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -126,6 +127,17 @@ def imgclf_command(forked_python: ForkedPython) -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def loopback_network() -> Iterator[LoopbackNetwork]:
+    """Return a network of its own with nothing but loopback, for Ray."""
+    pytest.importorskip("ray", reason="needs the extra ray")
+    if reason := why_no_namespaces():
+        pytest.skip(reason)
+    network = LoopbackNetwork()
+    yield network
+    network.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ LIGHT_ROOMS = (
     "imgclf",
     "imgclf.arguments",
     "imgclf.cli.main",
+    "imgclf.clusters.connection",
     "imgclf.architectures.airnet",
     "imgclf.architectures.efficientnet_lite",
     "imgclf.architectures.three_conv",
@@ -30,7 +31,7 @@ LIGHT_ROOMS = (
     "imgclf.zoo.registry",
     "imgclf.zoo.travelling",
 )
-HEAVY = ("tensorflow", "keras", "keras_tuner", "numpy", "PIL", "cv2")
+HEAVY = ("tensorflow", "keras", "keras_tuner", "numpy", "PIL", "cv2", "ray")
 
 
 def test_light_rooms_load_nothing_heavy() -> None:

@@ -20,6 +20,7 @@ would catch anyway, so ``except ValueError`` keeps working::
     ├── TuningError (RuntimeError)              a search failed
     ├── RunFolderError (FileExistsError)        a run folder is in use or holds another run
     ├── StudyError (FileExistsError)            a study folder is in use or holds another study
+    ├── ClusterError (ConnectionError)          a Ray cluster cannot be reached or no longer answers
     ├── EngineError (RuntimeError)              an engine cannot execute a network
     ├── ServingError (RuntimeError)             a server cannot start
     ├── ExportError (RuntimeError)              an export does not answer as the classifier does
@@ -42,6 +43,7 @@ __all__ = [
     "ArgumentError",
     "BackendError",
     "BundleError",
+    "ClusterError",
     "ContractError",
     "DataError",
     "DataNotFoundError",
@@ -309,6 +311,21 @@ class ServingError(ImgclfError, RuntimeError):
         >>> issubclass(imgclf.ServingError, RuntimeError)
         True
     """
+
+
+class ClusterError(ImgclfError, ConnectionError):
+    """A Ray cluster cannot be reached, refuses the token, or no longer answers.
+
+    Example:
+        >>> try:                                                            # doctest: +SKIP
+        ...     imgclf.tune("resnet9", "photos/", cluster="10.0.0.5:6379")
+        ... except imgclf.ClusterError as error:
+        ...     print(error)
+    """
+
+    def __str__(self) -> str:
+        """Return the message as it was given."""
+        return str(self.args[0]) if self.args else ""
 
 
 class BundleError(ImgclfError, ValueError):

@@ -125,7 +125,7 @@ def test_a_search_over_machines_refuses_a_function_of_a_file_at_once(
     """Other machines find a network by its installed name alone."""
     (tmp_path / "nets.py").write_text(SOUND_PLUGIN.format(name="net"))
     done = imgclf_command(
-        "tune", two_classes, "--arch", "nets.py:net", "--chief-address", "127.0.0.1:0", cwd=tmp_path
+        "tune", two_classes, "--arch", "nets.py:net", "--cluster", "127.0.0.1:6379", cwd=tmp_path
     )
     assert done.returncode == 1
     assert "cannot travel to other machines" in " ".join(done.stderr.split())

@@ -194,6 +194,9 @@ def test_every_public_name_has_a_reference_entry() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \| (.+) \|$", errors, re.MULTILINE)
     remedies = {name: remedy.strip() for name, _, _, remedy in rows}
     for name in public_names():
+        if name.endswith("Warning"):  # in prose: there is nothing to be done but to read it
+            assert f"`{name}`" in errors
+            continue
         is_error = isinstance(getattr(imgclf, name), type) and name.endswith("Error")
         assert (
             (bool(remedies.get(name)) or name == "ImgclfError")

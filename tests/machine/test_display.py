@@ -83,5 +83,6 @@ def test_what_is_shown_can_be_chosen() -> None:
     given = TerminalDisplay(Terminal(file=io.StringIO()))
     with open_display(given) as display:
         assert display is given
-    with pytest.raises(ArgumentError, match="verbose=7 is not accepted"), open_display(7):
-        pass
+    for wrong in (7, "loud", None):
+        with pytest.raises(ArgumentError, match="is not accepted"), open_display(wrong):  # type: ignore[arg-type]
+            pass

@@ -123,22 +123,6 @@ def command_env(plugin_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def scripted_workers() -> Iterator[Any]:
-    """Return a function that connects scripted workers to a chief; they are closed at the end."""
-    from scripted_worker import ScriptedWorker
-
-    made: list[ScriptedWorker] = []
-
-    def connect(chief: Any, *, hello: bool = True) -> ScriptedWorker:
-        made.append(ScriptedWorker(chief, hello=hello))
-        return made[-1]
-
-    yield connect
-    for worker in made:
-        worker.close()
-
-
-@pytest.fixture
 def task(batches: Any, plugin: str, tmp_path: Path) -> Any:
     """Return trial 7 of a study that exists."""
     from imgclf.runs.resolution import resolve_settings

@@ -46,3 +46,29 @@ def test_the_live_table_keeps_within_80_columns() -> None:
     assert max(map(len, lines)) <= 80
     assert "epoch 3/10 25.0%" in lines[2]
     assert "no room for" in lines[3]
+
+
+def test_a_search_on_a_cluster_shows_its_nodes() -> None:
+    """Each running trial has the name of its node, or waits for room; 80 columns are enough."""
+    space = make_space("three_conv", tune=["learning_rate", "filters"])
+    candidate = Candidate("three_conv", {"filters": 48}, {"learning_rate": 0.00123}, 10)
+    done = Trial(0, candidate, "completed", accuracies=(0.5,), duration_s=60)
+    spec = SearchSpec(
+        space, "random", TrialSettings(resolve_settings(Settings(), 100)), SearchLimits()
+    )
+    console = Console(width=80, force_terminal=True, color_system=None, record=True)
+    display = SearchDisplay(spec, (done,), console)
+    with display as callbacks:
+        for number in (1, 2, 3):
+            callbacks.on_trial_begin(number, candidate)
+        callbacks.on_trial_placed(1, "first-0102")
+        callbacks.on_trial_placed(3, "a-node-with-a-very-long-name-of-its-own")
+        with console.capture() as capture:
+            console.print(display._table())
+    lines = capture.get().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "node" in lines[0]
+    assert "first-0102" in lines[2]
+    assert "waiting" in lines[3]
+    assert "a-node-with-a-very-l " in lines[4]
+    assert "48" in lines[4]

@@ -98,8 +98,8 @@ def test_a_function_that_cannot_travel_is_refused_at_once(
     with pytest.raises(ArgumentError, match=r"'inner' cannot be searched.*file of its own"):
         SearchRequest(architecture=inner)
     function = load_function(file, "own_net")
-    with pytest.raises(ArgumentError, match="other machines: leave chief_address out"):
-        SearchRequest(architecture=function, chief_address="127.0.0.1:7777")
+    with pytest.raises(ArgumentError, match="other machines: leave cluster out"):
+        SearchRequest(architecture=function, cluster="127.0.0.1:6379")
     with pytest.raises(ArgumentError, match="Two of the architectures"):
         SearchRequest(architecture=[function, load_function(file, "own_net")])
     monkeypatch.setattr(function, "__module__", "__main__")

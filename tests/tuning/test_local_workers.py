@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -14,9 +13,8 @@ import pytest
 import imgclf
 from imgclf.tuning import local_workers
 from imgclf.tuning.local_workers import LocalWorkers
-from imgclf.tuning.messages import ReceivedTask, write_task
 from imgclf.tuning.tasks import RefitTask, TrialTask
-from scripted_worker import wait_for_events
+from pool_events import wait_for_events
 
 
 def test_a_trial_is_told_event_by_event(trial_server: LocalWorkers, task: TrialTask) -> None:
@@ -32,14 +30,10 @@ def test_a_trial_is_told_event_by_event(trial_server: LocalWorkers, task: TrialT
     assert trial_server.num_idle == 1
 
 
-def test_a_task_over_the_network_and_a_refit_run_by_their_kind(
+def test_a_refit_runs_by_its_kind(
     trial_server: LocalWorkers, task: TrialTask, batches: Any
 ) -> None:
-    """A received trial runs as the trial that it is; a refit without test images says so."""
-    received = ReceivedTask(json.loads(json.dumps(write_task(task))), task.study_dir)
-    trial_server.run(1, received)
-    events = wait_for_events(trial_server, lambda found: found and "ended" in found[-1][1])
-    assert "result" in events[-2][1]
+    """A refit without test images says so."""
     refit = RefitTask(batches[0].plan, task.candidate, task.settings, "", task.log, 3)
     trial_server.run(2, refit)
     events = wait_for_events(trial_server, lambda found: found and "ended" in found[-1][1])

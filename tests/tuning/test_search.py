@@ -135,6 +135,19 @@ def test_a_lost_trial_is_run_again_until_it_has_cost_three_workers(tmp_path: Pat
     assert "3 workers died with it" in trials[1].reason
 
 
+def test_the_last_trials_are_run_again_too(tmp_path: Path) -> None:
+    """A trial that is lost when no new one may begin is not forgotten."""
+    losses = {0: 1, 1: 2}
+
+    def script(task: TrialTask) -> Events:
+        number = int(Path(task.bundle).stem)
+        losses[number] -= 1
+        return [{"lost": True}] if losses[number] >= 0 else success(0.5)
+
+    trials = search(tmp_path, ScriptedPool(script, size=3), max_trials=2)
+    assert [trial.status for trial in trials] == ["completed", "completed"]
+
+
 def test_the_same_error_three_times_stops_the_search(tmp_path: Path) -> None:
     """Trials that fail alike end the search with their error; other errors do not; all are kept."""
     errors = iter(["disk", "nan", "disk", "nan", "nan", "nan", "nan"])

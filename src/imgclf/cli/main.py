@@ -29,7 +29,6 @@ from imgclf.cli import (
     serve,
     train,
     tune,
-    tune_worker,
 )
 from imgclf.cli._console import (
     accept_any_character,
@@ -84,7 +83,6 @@ app.add_typer(architectures.app, name="architectures", rich_help_panel=FURTHER)
 _add(doctor.doctor, "doctor", MACHINE)
 _add(bench.bench, "bench", MACHINE)
 app.add_typer(cache.app, name="cache", rich_help_panel=MACHINE)
-_add(tune_worker.tune_worker, "tune-worker", MACHINE)
 
 
 def run() -> None:

@@ -31,9 +31,12 @@ def serve(
             help="Classifiers' files (.imgclf) or run folders; NAME=PATH gives one a name.",
         ),
     ],
-    host: Annotated[str, typer.Option(help="Interface to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Interface to listen on.")
+    ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+        int,
+        typer.Option(min=0, max=65535, metavar="N", help="Port to listen on; 0 takes a free one."),
     ] = 8000,
     allow_network: Annotated[
         bool, typer.Option("--allow-network", help="Let other machines ask (--host 0.0.0.0).")
@@ -50,22 +53,29 @@ def serve(
         Path | None,
         typer.Option(metavar="DIR", help="Keep images that users mark as wrong, to train on."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that answer.")] = 1,
     concurrency: Annotated[
         int | None,
-        typer.Option(min=1, help="Requests computed at a time by each process. [default: cores]"),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Requests computed at a time by each process. Default: by the number of cores.",
+        ),
     ] = None,
     queue: Annotated[
-        int, typer.Option(min=0, help="Requests that may wait; more are refused with 503.")
+        int,
+        typer.Option(min=0, metavar="N", help="Requests that may wait; more are refused with 503."),
     ] = 64,
-    max_mib: Annotated[int, typer.Option(min=1, help="MiB of a request.")] = 32,
-    max_megapixels: Annotated[int, typer.Option(min=1, help="Megapixels of an image.")] = 50,
-    max_images: Annotated[int, typer.Option(min=1, help="Images of a request.")] = 64,
+    max_mib: Annotated[int, typer.Option(min=1, metavar="N", help="MiB of a request.")] = 32,
+    max_megapixels: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Megapixels of an image.")
+    ] = 50,
+    max_images: Annotated[int, typer.Option(min=1, metavar="N", help="Images of a request.")] = 64,
     header_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds for a request's headers.")
+        float, typer.Option(min=0.1, metavar="SECONDS", help="For a request's headers.")
     ] = 10.0,
     body_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds for a request's body.")
+        float, typer.Option(min=0.1, metavar="SECONDS", help="For a request's body.")
     ] = 30.0,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="Write the log as lines of JSON.")

@@ -30,7 +30,7 @@ from imgclf.cli._parameters import (
 )
 from imgclf.cli._settings import COMMON, with_settings
 from imgclf.cli._training import load_tensorflow, print_data
-from imgclf.machine.terminal import escape, shell_word
+from imgclf.machine.terminal import escape
 from imgclf.runs.config import plain_value
 from imgclf.runs.settings import AUTOMATIC
 from imgclf.tuning.trial_settings import NOT_IN_TRIALS
@@ -38,6 +38,7 @@ from imgclf.tuning.trial_settings import NOT_IN_TRIALS
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from imgclf.clusters.connection import Cluster
     from imgclf.data.batches.image_data import ImageData
     from imgclf.tuning.gain import Gain
     from imgclf.tuning.outcome import TuningResult
@@ -51,6 +52,7 @@ FIXED_WIDTH = len("trial  100.00%  100.00%  99% to 100%  ")
 
 SEARCH = "Search"
 STUDY = "Study and workers"
+CLUSTER = "Cluster"
 
 
 @with_settings(leave_out=NOT_IN_TRIALS)
@@ -170,29 +172,53 @@ def tune(
         ),
     ] = False,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=0,
+            min=1,
             metavar="N",
-            help="Parallel trials on this machine; 0 leaves all to other machines.",
-            rich_help_panel=STUDY,
-        ),
-    ] = 1,
-    chief_address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="Address for `imgclf tune-worker`, such as 127.0.0.1:7777. The port has no "
-            "password: use a private network only.",
+            help="Trials at a time; default 1, and all that a cluster has room for.",
             rich_help_panel=STUDY,
         ),
     ] = None,
-    allow_network: Annotated[
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run the trials on a Ray cluster: HOST:PORT, auto (this machine's) or local "
+            "(a new one of this machine).",
+            rich_help_panel=CLUSTER,
+        ),
+    ] = None,
+    trial_cpus: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Processors of a trial; default 1.", rich_help_panel=CLUSTER
+        ),
+    ] = None,
+    trial_gpus: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="GPUs of a trial; default 1 where the cluster has some.",
+            rich_help_panel=CLUSTER,
+        ),
+    ] = None,
+    trial_memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="GB",
+            help="Memory kept free for a trial; default 2.",
+            rich_help_panel=CLUSTER,
+        ),
+    ] = None,
+    allow_unauthenticated: Annotated[
         bool,
         typer.Option(
-            "--allow-network",
-            help="Accept an address that other machines can reach.",
-            rich_help_panel=STUDY,
+            "--allow-unauthenticated",
+            help="Connect without a token: whoever reaches such a cluster runs code on it.",
+            rich_help_panel=CLUSTER,
         ),
     ] = False,
     as_json: JsonFlag = False,
@@ -228,8 +254,11 @@ def tune(
         keep=keep,
         refit=refit,
         tensorboard=tensorboard,
-        chief_address=chief_address,
-        allow_network=allow_network,
+        cluster=cluster,
+        trial_cpus=trial_cpus,
+        trial_gpus=trial_gpus,
+        trial_memory_gb=trial_memory_gb,
+        allow_unauthenticated=allow_unauthenticated,
         given=given,
     )
     console = error_console()
@@ -241,10 +270,7 @@ def tune(
 
         observer = SearchObserver(
             loading=lambda: load_tensorflow(console),
-            listening=lambda address: print_line(
-                console,
-                f"Other machines may join: imgclf tune-worker --chief {shell_word(address)}",
-            ),
+            connected=lambda cluster, room: _print_cluster(console, cluster, room),
             scanning=scanning,
             scanned=scanned,
             opened=lambda study: _print_opened(console, study, tensorboard),
@@ -262,6 +288,14 @@ def _architectures(text: str) -> Any:
     if text == AUTOMATIC:
         return text
     return [parse_architecture(name.strip()) for name in text.split(",")]
+
+
+def _print_cluster(console: Console, cluster: Cluster, room: int) -> None:
+    names = [node.name for node in cluster.nodes]
+    shown = ", ".join(names[:MOST_LISTED]) + (", ..." if len(names) > MOST_LISTED else "")
+    print_line(
+        console, f"Connected to {len(names)} node(s): {shown}; up to {room} trial(s) at a time"
+    )
 
 
 def _print_opened(console: Console, study: Study, tensorboard: bool) -> None:

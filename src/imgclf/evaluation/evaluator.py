@@ -132,7 +132,7 @@ def evaluate_silently(
     if split_file is not None and all_images:
         raise ArgumentError("split_file and all_images contradict each other: leave one out.")
     folder = read_folder(images, min_classes=1)
-    otherwise = "or leave the division out"
+    otherwise = "or leave the split file out"
     if split_file is None and not all_images:
         split_file = _split_of_training(classifier, folder)
         otherwise = "to measure them all the same, give all_images=True (--all)"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgclf.figures.confusion import most_confused_pairs
-from imgclf.figures.intervals import wilson_interval
+from imgclf.figures.intervals import Interval, wilson_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,10 +78,7 @@ def verdict(
             return _too_few(confusion, class_names)
         advice = _what_to_try(supports, training or TrainingFacts())
         return (_nothing_learned(confusion, class_names), advice)
-    half = max(accuracy - interval.low, interval.high - accuracy)
-    right, margin = _in_a_hundred(accuracy), max(1, round(100 * half))
-    first = f"About {right} of 100 new images like these will be right"
-    sentences = [f"{first}, give or take {margin}."]
+    sentences = [_how_good(num_correct, num_images, interval)]
     pairs = most_confused_pairs(confusion)
     if pairs and pairs[0].num_images >= FEWEST_MISTAKES:
         true, answered = pairs[0].true_class, pairs[0].predicted_class
@@ -103,6 +100,21 @@ def _too_few(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[
     right = f"{np.trace(confusion)} of {confusion.sum()} images are right, too few to tell how good"
     guessed = f"it is: always answering {usual} would get {supports.max()}."
     return (f"{right} {guessed}", f"Measure on more images, of {rarest} above all.")
+
+
+def _how_good(num_correct: int, num_images: int, interval: Interval) -> str:
+    """Say how many of a hundred new images will be right, and how sure that is."""
+    if num_correct == num_images:
+        least = math.floor(100 * interval.low)
+        return (
+            f"All {num_images} images are right; of 100 new images like these at least {least} "
+            "will be."
+        )
+    accuracy = num_correct / num_images
+    half = max(accuracy - interval.low, interval.high - accuracy)
+    right, margin = _in_a_hundred(accuracy), max(1, round(100 * half))
+    first = f"About {right} of 100 new images like these will be right"
+    return f"{first}, give or take {margin}."
 
 
 def _nothing_learned(confusion: NDArray[np.int64], class_names: Sequence[str]) -> str:

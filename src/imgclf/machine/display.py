@@ -33,7 +33,7 @@ Tone = Literal["", "bold", "yellow"]
 """How a line is printed: `"yellow"` is a warning."""
 
 
-class Display(Protocol):
+class Display(Protocol):  # `TerminalDisplay` and `NotebookDisplay`
     """Shows what a long task has done, line by line, and what it is doing, in one moving line."""
 
     def say(self, text: str, tone: Tone = "") -> None:
@@ -64,7 +64,7 @@ def open_display(verbose: Verbose) -> Iterator[Display | None]:
     Raises:
         ArgumentError: `verbose` is something else.
     """
-    if not isinstance(verbose, (int, str)):
+    if isinstance(verbose, (TerminalDisplay, NotebookDisplay)):
         yield verbose
         return
     if verbose not in (0, 1, 2, "auto"):
@@ -113,7 +113,7 @@ class TerminalDisplay:
         self._drawn_s = now
         if self._bar is None or total != self._bar.tasks[0].total:
             self.clear()
-            self._bar = _make_bar(self._console, total)
+            self._bar = _make_bar(self._console, escape(doing), total)
             self._bar.start()
         self._doing = doing
         self._bar.update(
@@ -129,7 +129,7 @@ class TerminalDisplay:
         self._doing = ""
 
 
-def _make_bar(console: Console, total: float | None) -> Progress:
+def _make_bar(console: Console, description: str, total: float | None) -> Progress:
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
@@ -141,7 +141,7 @@ def _make_bar(console: Console, total: float | None) -> Progress:
         auto_refresh=False,
         transient=True,
     )
-    bar.add_task("", total=total, figures="")
+    bar.add_task(description, total=total, figures="")
     return bar
 
 

@@ -123,7 +123,7 @@ def picture_groups(run: RunRecord) -> list[Group]:
         Group(
             "mistakes",
             "Mistakes",
-            "Wrong answers; first those that left least for the true class.",
+            "Wrong answers, the worst first.",
             worst[:MOST_MISTAKES].tolist(),
             mistakes.size,
         ),

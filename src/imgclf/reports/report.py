@@ -13,7 +13,6 @@ from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
 from imgclf.evaluation.verdict import verdict
-from imgclf.figures.confusion import most_confused_pairs
 from imgclf.reports import sections
 from imgclf.reports.gallery import pictures
 from imgclf.reports.page import fill_page, shown_name, shown_share
@@ -53,7 +52,6 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
     """Collect all that the report shows, as plain values."""
     manifest = read_bundle(bundle_path).manifest
     confusion = np.array(run.record["evaluation"]["confusion"], np.int64)
-    pairs = most_confused_pairs(confusion)
     return {
         "title": _title(Path(run.config["train_dir"])),
         "run": shown_name(run.folder.resolve().name),
@@ -64,7 +62,6 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
         "course": sections.course(run),
         "history": sections.history(run),
         "confusion": confusion.tolist(),
-        "confused": [(pair.true_class, pair.predicted_class, pair.num_images) for pair in pairs],
         **pictures(run, classifier),
         "reliability": sections.reliability(run),
         "calibration": manifest.calibration

@@ -322,4 +322,8 @@ def _drawn_features(
             for one in asked:
                 one.ask()
 
-        yield advance
+        try:
+            yield advance
+        finally:
+            if display is not None:
+                display.clear()  # Also one that others go on with.

@@ -25,6 +25,9 @@ __all__ = ["SearchDisplay", "candidate_text", "fitting_names", "shown_value", "t
 MOST_SHOWN = 10
 """Number of the best trials in the live table; trials.csv has all of them."""
 
+MOST_OF_A_NODE = 20
+"""Characters of a node's name."""
+
 GAP = 2
 """Spaces between columns."""
 
@@ -39,6 +42,7 @@ class _TrialProgress:
     candidate: Candidate
     epoch: int = 0
     val_accuracy: float | None = None
+    node: str = ""
 
 
 class SearchDisplay:
@@ -71,7 +75,7 @@ class SearchDisplay:
             self._console.print(f"Continuing after {len(self._trials)} finished trials")
         if self._console.is_terminal:
             self._live.start()
-        return SearchCallbacks(self._begin, self._epoch, self._end, self._draw)
+        return SearchCallbacks(self._begin, self._place, self._epoch, self._end, self._draw)
 
     def __exit__(self, *_exception: object) -> None:
         """Remove the live table."""
@@ -79,6 +83,9 @@ class SearchDisplay:
 
     def _begin(self, number: int, candidate: Candidate) -> None:
         self._running[number] = _TrialProgress(candidate)
+
+    def _place(self, number: int, node: str) -> None:
+        self._running[number].node = node
 
     def _epoch(self, number: int, epoch: int, val_accuracy: float) -> None:
         self._running[number].epoch = epoch
@@ -101,8 +108,12 @@ class SearchDisplay:
         candidates = [trial.candidate for trial in shown]
         candidates += [progress.candidate for progress in self._running.values()]
         values = [{name: item.shown(name) for name in self._names} for item in candidates]
-        names, left_out = fitting_names(self._names, values, self._console.width - FIXED_WIDTH)
-        for name in ("trial", "accuracy", *names):
+        nodes = self._nodes()
+        width = (
+            self._console.width - FIXED_WIDTH - sum(max(map(len, cells)) + GAP for cells in nodes)
+        )
+        names, left_out = fitting_names(self._names, values, width)
+        for name in ("trial", "accuracy", *(cells[0] for cells in nodes), *names):
             table.add_column(escape(name), no_wrap=True)
         if left_out:
             table.caption = f"no room for {escape(', '.join(left_out))}"
@@ -111,15 +122,21 @@ class SearchDisplay:
             score = f"{trial.score:.2%}" if trial.status == "completed" else trial.status
             style = "green" if trial is best else "dim" if trial.status != "completed" else ""
             cells = [escape(shown_value(trial.candidate.shown(name))) for name in names]
-            table.add_row(str(trial.number), score, *cells, style=style)
-        for number, progress in self._running.items():
+            table.add_row(str(trial.number), score, *("" for _ in nodes), *cells, style=style)
+        for row, (number, progress) in enumerate(self._running.items(), start=1):
             epochs = progress.candidate.epochs * self._spec.settings.executions
             score = f"epoch {progress.epoch}/{epochs}"
             if progress.val_accuracy is not None:
                 score += f" {progress.val_accuracy:.1%}"
             cells = [escape(shown_value(progress.candidate.shown(name))) for name in names]
-            table.add_row(str(number), score, *cells, style="cyan")
+            own = (escape(column[row]) for column in nodes)
+            table.add_row(str(number), score, *own, *cells, style="cyan")
         return table
+
+    def _nodes(self) -> list[list[str]]:
+        """Return the column of nodes, title first, where trials run on a cluster; else none."""
+        names = [progress.node[:MOST_OF_A_NODE] for progress in self._running.values()]
+        return [["node", *(name or "waiting" for name in names)]] if any(names) else []
 
     def _status(self) -> str:
         limits = self._spec.limits

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from imgclf.errors import TuningError
-from imgclf.tuning.messages import ReceivedTask
 from imgclf.tuning.tasks import WorkerTask
 from imgclf.tuning.trial_server import LENGTH_BYTES
 
@@ -84,7 +83,7 @@ class LocalWorkers:
         """Number of processes without a task."""
         return sum(worker.job is None for worker in self._workers)
 
-    def run(self, job: int, task: WorkerTask | ReceivedTask) -> None:
+    def run(self, job: int, task: WorkerTask) -> None:
         """Give a task to an idle process; see `imgclf.tuning.pool.WorkerPool`."""
         worker = min(
             (worker for worker in self._workers if worker.job is None),

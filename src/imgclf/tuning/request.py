@@ -16,7 +16,7 @@ from imgclf.runs.phases import trains_a_head_first
 from imgclf.runs.setting_kinds import DurationKind
 from imgclf.runs.settings import AUTOMATIC, PRETRAINED, Settings, check_names
 from imgclf.tuning.dimensions import HEAD_NAMES
-from imgclf.tuning.pool import WorkerPool, open_pool
+from imgclf.tuning.pool import ClusterChoice, WorkerPool, open_pool
 from imgclf.tuning.proposals import Strategy, require_strategy
 from imgclf.tuning.search_spec import SearchLimits, SearchSpec
 from imgclf.tuning.space import Space, listed_architectures, make_space
@@ -25,6 +25,7 @@ from imgclf.zoo.registry import load_architecture
 from imgclf.zoo.travelling import TravellingFunction, travelling_function
 
 if TYPE_CHECKING:
+    from imgclf.clusters.connection import Cluster
     from imgclf.data.batches.image_data import ImageData
     from imgclf.tuning.study import Study
 
@@ -37,7 +38,7 @@ class SearchObserver:
 
     Attributes:
         loading: Called before TensorFlow is loaded, which takes seconds.
-        listening: Called with the address at which other workers may join.
+        connected: Called with the cluster, and with the number of trials that it has room for.
         scanning: Called with the number of files done and in all.
         scanned: Called with the images once they are known.
         opened: Called with the study as soon as it is open.
@@ -45,7 +46,7 @@ class SearchObserver:
     """
 
     loading: Callable[[], None] = lambda: None
-    listening: Callable[[str], None] = lambda _address: None
+    connected: Callable[[Cluster, int], None] = lambda _cluster, _room: None
     scanning: Callable[[int, int], None] | None = None
     scanned: Callable[[ImageData], None] = lambda _data: None
     opened: Callable[[Study], None] = lambda _study: None
@@ -70,15 +71,18 @@ class SearchRequest:
     budget: float | str | None = None
     executions: int = 1
     max_parameters: int | None = None
-    workers: int = 1
+    workers: int | None = None
     study_dir: str | os.PathLike[str] | None = None
     resume: bool = False
     fresh: bool = False
     keep: int = 3
     refit: int = 0
     tensorboard: bool = False
-    chief_address: str | None = None
-    allow_network: bool = False
+    cluster: str | None = None
+    trial_cpus: int | None = None
+    trial_gpus: float | None = None
+    trial_memory_gb: float | None = None
+    allow_unauthenticated: bool = False
     given: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,7 +92,8 @@ class SearchRequest:
             raise ArgumentError(f"{name}={self.given[name]!r} is not a setting of trials{hint}.")
         check_names(self.given, *self.__dataclass_fields__)
         whole_number("trial_epochs", self.trial_epochs)
-        whole_number("workers", self.workers, 0)
+        if self.workers is not None:
+            whole_number("workers", self.workers)
         whole_number("refit", self.refit, 0)
         if self.study_dir is not None:
             checked_path("study_dir", self.study_dir)
@@ -96,10 +101,11 @@ class SearchRequest:
         self._limits()
         TrialSettings(self.settings, self.executions, self.max_parameters)
         self._space(None)
-        if self._functions() and self.chief_address is not None:
+        cluster, functions = self._cluster, self._functions()
+        if functions and cluster.address not in (None, "local"):
             raise ArgumentError(
-                f"The architecture function {next(iter(self._functions()))!r} of no package cannot "
-                "travel to other machines: leave chief_address out, or make it a package: "
+                f"The architecture function {next(iter(functions))!r} of no package cannot "
+                "travel to other machines: leave cluster out, or make it a package: "
                 "imgclf architectures new."
             )
 
@@ -160,11 +166,16 @@ class SearchRequest:
 
     def open_pool(self, observer: SearchObserver) -> AbstractContextManager[WorkerPool]:
         """Start the workers, which load TensorFlow on their own, and end them."""
-        return open_pool(
-            self.workers,
-            self.chief_address,
-            allow_network=self.allow_network,
-            on_listening=observer.listening,
+        return open_pool(self.workers, self._cluster, on_connected=observer.connected)
+
+    @property
+    def _cluster(self) -> ClusterChoice:
+        return ClusterChoice(
+            self.cluster,
+            self.allow_unauthenticated,
+            self.trial_cpus,
+            self.trial_gpus,
+            self.trial_memory_gb,
         )
 
     def _functions(self) -> dict[str, TravellingFunction]:

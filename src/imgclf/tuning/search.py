@@ -47,6 +47,8 @@ class SearchCallbacks:
 
     Attributes:
         on_trial_begin: Called with the number and the candidate of a trial.
+        on_trial_placed: Called with the trial's number and the name of the cluster's node where it
+            has begun.
         on_epoch_end: Called with the trial's number, the epoch (from 1, over all executions) and
             the validation accuracy in training precision.
         on_trial_end: Called with the trial that has ended, and with all trials.
@@ -54,6 +56,7 @@ class SearchCallbacks:
     """
 
     on_trial_begin: Callable[[int, Candidate], None] = lambda _number, _candidate: None
+    on_trial_placed: Callable[[int, str], None] = lambda _number, _node: None
     on_epoch_end: Callable[[int, int, float], None] = lambda _number, _epoch, _accuracy: None
     on_trial_end: Callable[[Trial, tuple[Trial, ...]], None] = lambda _trial, _trials: None
     on_poll: Callable[[], None] = lambda: None
@@ -102,8 +105,8 @@ class Search:
             TuningError: Three trials in a row fail in the same way; finished trials are kept.
         """
         exhausted = False
-        while not exhausted or self._running:
-            while not exhausted and pool.num_idle:
+        while not exhausted or self._running or self._lost:
+            while (self._lost or not exhausted) and pool.num_idle:
                 found = self._next()
                 if found == "wait":
                     break
@@ -202,6 +205,8 @@ class Search:
         running = self._running[number]
         if "epoch" in event:
             self.callbacks.on_epoch_end(number, event["epoch"], event["val_accuracy"])
+        elif "node" in event:
+            self.callbacks.on_trial_placed(number, event["node"])
         elif "lost" in event:
             self._requeue(number, running)
         elif "ended" in event:

@@ -17,7 +17,6 @@ from imgclf.runs.folder import LOCK_NAME, lock_folder
 from imgclf.tuning.trials import Trial, rank, trial_from_dict
 
 __all__ = [
-    "ATTEMPT_PREFIX",
     "STUDY_FILE",
     "TENSORBOARD_FOLDER",
     "Study",
@@ -27,9 +26,6 @@ __all__ = [
 ]
 
 STUDY_FILE = "study.json"
-ATTEMPT_PREFIX = "attempt-"
-"""Prefix of a classifier's file while a remote worker may still be writing it."""
-
 OWN_FOLDERS = ("bundles", "logs", "trials")
 TENSORBOARD_FOLDER = "tensorboard"
 OWN_FILES = (
@@ -59,8 +55,6 @@ class Study:
         self.identity = dict(identity)
         for name in OWN_FOLDERS:
             make_folder(folder / name)
-        for left in (folder / "bundles").glob(f"{ATTEMPT_PREFIX}*"):
-            left.unlink(missing_ok=True)
         self.warnings: list[str] = []
         self._trials: dict[int, Trial] = {}
         for path in sorted((folder / "trials").glob("*.json")):

@@ -59,7 +59,7 @@ def study_page(
         values,
         {},
         styles=("study.css",),
-        folder=files("imgclf.tuning").joinpath("template"),
+        folders=(files("imgclf.tuning").joinpath("template"),),
         blocks={"sections": "".join(parts)},
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgclf.tuning.candidates import Candidate
@@ -33,11 +32,6 @@ class WorkerTask:
     settings: TrialSettings
     bundle: str
     log: str
-
-    @property
-    def study_dir(self) -> Path:
-        """The study's folder."""
-        return Path(self.log).parent.parent
 
 
 @dataclass(frozen=True, slots=True)

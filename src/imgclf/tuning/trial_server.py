@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imgclf.tuning.messages import ReceivedTask
     from imgclf.tuning.tasks import WorkerTask
 
 __all__ = ["LENGTH_BYTES", "main", "run_task"]
@@ -35,7 +34,6 @@ def main() -> None:
     events = os.dup(1)
     os.dup2(2, 1)  # Whatever a library prints must not mix with the events.
     # Imported before the first fork, so that no child needs to.
-    import imgclf.tuning.messages
     import imgclf.tuning.refit
     import imgclf.tuning.trial_run  # noqa: F401
 
@@ -51,20 +49,17 @@ def main() -> None:
         _send_event(events, {"ended": _wait(child)})
 
 
-def run_task(task: WorkerTask | ReceivedTask, report: Callable[[dict[str, Any]], None]) -> None:
+def run_task(task: WorkerTask, report: Callable[[dict[str, Any]], None]) -> None:
     """Run a trial or a refit in this process.
 
     Args:
         task: The trial or refit.
         report: Called with each event.
     """
-    from imgclf.tuning.messages import ReceivedTask, read_task
     from imgclf.tuning.refit import run_refit
     from imgclf.tuning.tasks import RefitTask, TrialTask
     from imgclf.tuning.trial_run import run_trial
 
-    if isinstance(task, ReceivedTask):
-        task = read_task(task.values, task.study_dir)
     if isinstance(task, TrialTask):
         run_trial(task, report)
     elif isinstance(task, RefitTask):
@@ -73,7 +68,7 @@ def run_task(task: WorkerTask | ReceivedTask, report: Callable[[dict[str, Any]],
         raise TypeError(f"{type(task).__name__} is not a task of a search.")
 
 
-def _run_in_child(task: WorkerTask | ReceivedTask, events: int) -> None:
+def _run_in_child(task: WorkerTask, events: int) -> None:
     """Run a task in this process, a child, and exit without any clean-up."""
     code = 1
     try:

@@ -51,15 +51,18 @@ def tune(
     budget: float | str | None = None,
     executions: int = 1,
     max_parameters: int | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     study_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     fresh: bool = False,
     keep: int = 3,
     refit: int = 0,
     tensorboard: bool = False,
-    chief_address: str | None = None,
-    allow_network: bool = False,
+    cluster: str | None = None,
+    trial_cpus: int | None = None,
+    trial_gpus: float | None = None,
+    trial_memory_gb: float | None = None,
+    allow_unauthenticated: bool = False,
     verbose: int | bool | Literal["auto"] = "auto",
     **given: Any,
 ) -> TuningResult:
@@ -90,7 +93,8 @@ def tune(
         budget: Wall time after which no trial starts: seconds, or a text such as ``"20m"``.
         executions: Trainings per trial, each with another seed; their mean is the trial's score.
         max_parameters: Larger networks are not trained; None sets no limit.
-        workers: Number of trials at a time, each in a process of its own.
+        workers: Number of trials at a time, each in a process of its own; None is 1 without a
+            cluster, and as many as a cluster has room for.
         study_dir: The study's folder; None is ``studies/<architecture>-<key>``.
         resume: Go on with the study in the folder; finished trials are not repeated.
         fresh: Remove the study in the folder first.
@@ -98,9 +102,14 @@ def tune(
         refit: Number of seeds with which the best candidate is trained again, on training and
             validation images together; needs test images.
         tensorboard: Write ``tensorboard/`` in the study, with the HParams view.
-        chief_address: ``"HOST:PORT"`` at which ``imgclf tune-worker`` may join from other machines;
-            `workers` may then be 0. The port has no password: use it on a private network only.
-        allow_network: Accept an address that other machines can reach.
+        cluster: Run the trials on a Ray cluster: ``"HOST:PORT"``, ``"auto"`` for the one that this
+            machine belongs to, or ``"local"`` for a new one of this machine alone. Needs
+            ``imgclf[ray]``.
+        trial_cpus: Processors that a trial has on a cluster; None is 1.
+        trial_gpus: GPUs that a trial has; None is 1 where the cluster has some, otherwise 0.
+        trial_memory_gb: Memory that the cluster keeps free for a trial, in GB; None is 2.
+        allow_unauthenticated: Connect to a cluster without a token: whoever reaches such a cluster
+            runs code on it.
         verbose: ``"auto"`` or 1 shows the progress: in a terminal, in a notebook, or as lines on
             standard error. 2 shows the lines alone, 0 nothing.
         **given: The settings of a training. Those of the images belong to `make_generators` where
@@ -114,6 +123,7 @@ def tune(
         ArgumentError: An argument is not accepted.
         StudyError: The folder holds a study already, or another study than the one to resume.
         TuningError: No trial completed, or three in a row failed in the same way.
+        ClusterError: The cluster cannot be reached, or no longer answers.
 
     Example:
         >>> result = imgclf.tune("three_conv", "photos/", max_trials=10)         # doctest: +SKIP
@@ -136,19 +146,22 @@ def tune(
         keep=keep,
         refit=refit,
         tensorboard=tensorboard,
-        chief_address=chief_address,
-        allow_network=allow_network,
+        cluster=cluster,
+        trial_cpus=trial_cpus,
+        trial_gpus=trial_gpus,
+        trial_memory_gb=trial_memory_gb,
+        allow_unauthenticated=allow_unauthenticated,
         given=given,
     )
     observer = SearchObserver(verbose=bool(verbose))
     if isinstance(train, (str, os.PathLike)):
         return search_folder(train, request, observer)
+    if request.cluster is not None and not isinstance(train, Batches):
+        raise ArgumentError(
+            "cluster needs a folder, or what imgclf.make_generators returned: a plain "
+            "tf.data.Dataset cannot leave this process."
+        )
     with _images(request, train, val) as (plan, digest), request.open_pool(observer) as pool:
-        if request.chief_address is not None and isinstance(plan, DatasetPlan):
-            raise ArgumentError(
-                "chief_address needs what imgclf.make_generators returned: a plain "
-                "tf.data.Dataset cannot leave this process."
-            )
         settings = _settings_of_batches(request, plan, train)
         return run_tuning(request.spec(settings), plan, digest, pool, observer)
 

@@ -205,7 +205,7 @@ function showThreshold() {
     figures.replaceChildren(
       entry("Precision", percent(answered[at] ? correct[at] / answered[at] : null), "of the answers are right"),
       entry("Coverage", percent(answered[at] / total), `${count(answered[at])} of ${count(total)} answered`),
-      entry("Recall", percent(correct[at] / total), "of all images answered rightly"));
+      entry("Recall", percent(correct[at] / total), "of all images answered correctly"));
   };
   input.addEventListener("input", update);
   update();
