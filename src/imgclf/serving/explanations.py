@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -62,6 +63,7 @@ class Explanations:
         self.process = HeatMapProcess()
         self._service = service
         self._asked = 0
+        self._own_turn = threading.Lock()
 
     async def draw(self, served: Served, upload: Upload, label: str | None) -> HeatLayer:
         """Draw the heat map of one photo.
@@ -117,7 +119,8 @@ class Explanations:
         try:
             if served.path is None or classifier.record.network.is_built:
                 # Its network is in this process, or nowhere else.
-                maps, method = classifier.draw_heatmaps(pixels[np.newaxis], np.array([index]))
+                with self._own_turn:
+                    maps, method = classifier.draw_heatmaps(pixels[np.newaxis], np.array([index]))
                 return maps[0], method
             return self.process.draw(str(served.path), served.version, pixels, index)
         except EngineError as error:
