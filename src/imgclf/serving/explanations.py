@@ -116,13 +116,14 @@ class Explanations:
         self, served: Served, pixels: NDArray[np.uint8], index: int
     ) -> tuple[NDArray[np.float32], str]:
         classifier = served.classifier
+        file = served.path or classifier.record.file
         try:
-            if served.path is None or classifier.record.network.is_built:
+            if file is None or classifier.record.network.is_built:
                 # Its network is in this process, or nowhere else.
                 with self._own_turn:
                     maps, method = classifier.draw_heatmaps(pixels[np.newaxis], np.array([index]))
                 return maps[0], method
-            return self.process.draw(str(served.path), served.version, pixels, index)
+            return self.process.draw(str(file), served.version, pixels, index)
         except EngineError as error:
             raise Problem(
                 "engine_failed",
