@@ -170,7 +170,8 @@ def test_a_killed_worker_is_replaced(bundle: Path, photo: bytes) -> None:
         counted = requests.get(f"{server.url}/metrics", timeout=60).text
         ok = 'imgclf_requests_total{method="POST",route="/predict",status="200"} '
         (line,) = [line for line in counted.splitlines() if line.startswith(ok)]
-        assert float(line.removeprefix(ok)) >= load.answers["200"] + 20, "those of all processes"
+        counted_ok = float(line.removeprefix(ok)) + CLIENTS  # A killed process may forget its last.
+        assert counted_ok >= load.answers["200"] + 20, "those of all processes"
 
 
 def test_workers_end_with_their_parent(bundle: Path) -> None:

@@ -152,10 +152,10 @@ def web_page(card: PageCard, network: bytes, runtime: WebRuntime | None = None) 
         SCRIPTS,
         _values(card),
         _content(card, runtime, tensors),
+        styles=["classifier.css"],
         folders=[folder],
         blocks={
             "choose": folder.joinpath("chooser.html").read_text(encoding="utf-8"),
-            "own_style": folder.joinpath("classifier.css").read_text(encoding="utf-8"),
             "familiarity": _packed(b"".join(values.tobytes() for values in tensors.values())),
             "network": _packed(network),
             "runtime": base64.b64encode(runtime.packed_wasm).decode(),

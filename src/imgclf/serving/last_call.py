@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
+import uvicorn
 from starlette.applications import Starlette
 
 from imgclf.serving.service import Service
@@ -18,15 +21,23 @@ __all__ = ["LastCall"]
 
 LAST_CALL_S = 0.5
 """Seconds in which requests are still taken after a signal to stop."""
+LAST_REQUESTS_S = 0.3
+"""Seconds in which connections that were just made may send their request."""
 PARENT_POLL_S = 0.5
+
+Handler = Callable[[int, FrameType | None], Any]
+
+_tasks: set[asyncio.Task[Any]] = set()
+"""Those that nothing else holds."""
 
 
 @dataclass(frozen=True)
 class LastCall:
     """The life of an application in a server's process, as Starlette's `lifespan`.
 
-    uvicorn closes idle connections as soon as a signal comes, and requests that clients have just
-    sent on them are lost. Here every answer closes its connection for a moment first.
+    uvicorn closes idle connections as soon as a signal comes, and the system those that wait to be
+    accepted: requests that clients have just sent on them are lost. Here every answer closes its
+    connection for a moment first; then waiting connections are accepted, and no others.
 
     Attributes:
         ends_with_parent: Whether the process ends when its parent does, however that ended.
@@ -45,21 +56,55 @@ class LastCall:
 
 
 def _delay_signals(service: Service) -> None:
-    """Hand signals to uvicorn a moment later; a second one at once."""
+    """Hand the first signal to uvicorn a moment later, and the same one again at once."""
     loop = asyncio.get_running_loop()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         handler = handlers[signal.Signals(number)]
         assert callable(handler), "uvicorn's"
-        if service.stopping:
+        if number in received:
             handler(number, frame)
-            return
-        service.stopping = True
-        loop.call_soon_threadsafe(loop.call_later, LAST_CALL_S, handler, number, frame)
+        elif not received:  # A supervisor may send another one than the terminal did.
+            service.stopping = True
+            loop.call_soon_threadsafe(start_last_call, handler, number, frame)
+        received.append(number)
+
+    def start_last_call(handler: Handler, *signalled: Any) -> None:
+        # The handler is a method of the server that runs here, in worker processes, too.
+        loop.call_later(LAST_CALL_S, _stop_listening, getattr(handler, "__self__", None))
+        loop.call_later(LAST_CALL_S + LAST_REQUESTS_S, handler, *signalled)
 
     for number in handlers:
         signal.signal(number, stop)
+
+
+def _stop_listening(server: uvicorn.Server) -> None:
+    """Take the connections that are made already, and refuse others from this moment on."""
+    loop, config = asyncio.get_running_loop(), server.config
+
+    def protocol() -> asyncio.Protocol:
+        made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
+            config=config,  # type: ignore[arg-type]
+            server_state=server.server_state,
+            app_state=server.lifespan.state,
+            _loop=loop,
+        )
+        return made
+
+    for listening in server.servers:
+        for transport_socket in listening.sockets:
+            with socket.socket(fileno=os.dup(transport_socket.fileno())) as listener:
+                listener.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        connection, _ = listener.accept()
+                        connection.setblocking(False)
+                        task = loop.create_task(loop.connect_accepted_socket(protocol, connection))
+                        _tasks.add(task)
+                        task.add_done_callback(_tasks.discard)
+                listening.close()  # At once: what came in between would be lost.
 
 
 async def _end_with_parent() -> None:

@@ -39,10 +39,8 @@ class _TextMessage(logging.Formatter):
 
 
 class _JsonMessage(logging.Formatter):
-    converter = time.gmtime
-
     def format(self, record: logging.LogRecord) -> str:
-        moment = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
         facts = {
             "time": moment,
             "level": record.levelname.lower(),

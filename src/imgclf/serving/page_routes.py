@@ -50,7 +50,7 @@ def page_routes(service: Service, collect_dir: Path | None = None) -> list[Route
         return trial_page().response(request)
 
     async def list_classifiers(_request: Request) -> Response:
-        known = {}
+        known: dict[tuple[str, str], dict[str, Any]] = {}
         for served in service.classifiers:
             key = served.name, served.version
             known[key] = cards.get(key) or await service.compute(partial(card_of, served))

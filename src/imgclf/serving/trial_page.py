@@ -33,15 +33,15 @@ class TrialPage:
     def __init__(self) -> None:
         own = files("imgclf.serving").joinpath("page_template")
         shared = files("imgclf.exports").joinpath("web_template")
-        sheets = {
-            "own_style": shared.joinpath("classifier.css").read_text(encoding="utf-8"),
-            "served_style": own.joinpath("served.css").read_text(encoding="utf-8"),
-        }
-        choose = shared.joinpath("chooser.html").read_text(encoding="utf-8")
         page = fill_page(
-            "served.html", SCRIPTS, {}, {}, folders=[own, shared],
-            blocks={**sheets, "choose": choose},
-        )  # fmt: skip
+            "served.html",
+            SCRIPTS,
+            {},
+            {},
+            styles=["classifier.css", "served.css"],
+            folders=[own, shared],
+            blocks={"choose": shared.joinpath("chooser.html").read_text(encoding="utf-8")},
+        )
         self.content = page.encode()
         self.headers = {
             "content-security-policy": _policy(page),
@@ -67,12 +67,12 @@ def trial_page() -> TrialPage:
 
 def _policy(page: str) -> str:
     """Return the page's Content-Security-Policy: its own script and styles, its own server."""
-    styles = [piece.split("</style>", 1)[0] for piece in page.split("<style>")[1:]]
+    style = page.split("<style>", 1)[1].split("</style>", 1)[0]
     script = page.rsplit("<script>", 1)[1].split("</script>", 1)[0]
     rules = {
         "default-src": "'none'",
         "script-src": f"'{script_hash(script)}'",
-        "style-src": " ".join(f"'{script_hash(style)}'" for style in styles),
+        "style-src": f"'{script_hash(style)}'",
         "img-src": "blob: data:",
         "media-src": "blob:",
         "connect-src": "'self'",

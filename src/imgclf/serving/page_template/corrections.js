@@ -47,7 +47,7 @@ async function keep(photo, label) {
     await ask(addressOf("collect", { classifier: chosen().name, label }), { method: "POST", body: imageBody(photo) });
   } catch (error) {
     photo.panel.querySelector(".warning")?.remove();
-    photo.panel.firstChild?.append(make("p", { class: "flag warning", role: "alert" }, error.message));
+    photo.panel.firstChild?.append(make("p", { class: "flag warning", role: "alert" }, error.remedy || error.message));
     return;
   }
   if (!chosen().classes.includes(label) && !newClasses.includes(label)) newClasses.push(label);

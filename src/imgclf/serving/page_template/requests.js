@@ -37,6 +37,7 @@ class Refusal extends Error {
     super(problem.detail || problem.title || `The server answered with status ${status}.`);
     this.status = status;
     this.images = problem.images || [];
+    this.remedy = problem.remedy ? `${problem.remedy.charAt(0).toUpperCase()}${problem.remedy.slice(1)}.` : this.message;
   }
 }
 
