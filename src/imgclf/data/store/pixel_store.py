@@ -22,6 +22,7 @@ from imgclf.data.pixels.decoder import (
     DecodingLimits,
     ImageFacts,
     decode,
+    read_content,
 )
 from imgclf.data.pixels.signatures import SIGNATURE_BYTES
 from imgclf.data.store import cache
@@ -78,7 +79,7 @@ class StoredPixels:
 class StreamedPixels:
     """Pixels decoded anew at each access, for folders that are too large to keep."""
 
-    paths: Sequence[str]
+    folder: ImageFolder
     policy: InputPolicy
     limits: DecodingLimits
     pool: ThreadPoolExecutor
@@ -88,11 +89,16 @@ class StreamedPixels:
         return np.stack(list(self.pool.map(self._decode, indices)))
 
     def _decode(self, index: int) -> NDArray[np.uint8]:
+        path, span = self.folder.paths[index], self.folder.files.span(index)
         try:
-            return decode(self.paths[index], self.policy, self.limits)
+            if span is None:
+                return decode(path, self.policy, self.limits)
+            return decode(read_content(path, self.limits, span), self.policy, self.limits)
         except ImageError as error:
+            # The decoder saw bytes without a name; a person needs the name.
+            message = str(error).replace("Image: ", f"{path!r}: ", 1)
             raise DataError(
-                f"{error} It was readable when the folder was scanned: leave the folder as it is "
+                f"{message} It was readable when the folder was scanned: leave the folder as it is "
                 "while training."
             ) from error
 
@@ -292,7 +298,7 @@ class _Scanner:
             scanned = self._scan(None, signatures.path)
             content = signatures.read()
         pool = ThreadPoolExecutor(available_processors(), thread_name_prefix="imgclf-decode")
-        pixels = StreamedPixels(self.folder.paths, self.policy, self.limits, pool)
+        pixels = StreamedPixels(self.folder, self.policy, self.limits, pool)
         return self._store(scanned, content, pixels, "off")
 
     @property
@@ -323,6 +329,7 @@ class _Scanner:
         return scan_files(
             self.folder.paths,
             self.policy,
+            span_of=self.folder.files.span,
             pixel_file=None if pixels is None else str(pixels),
             signature_file=str(signatures),
             limits=self.limits,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from imgclf.data.pixels.input_policy import InputPolicy
+    from imgclf.data.reading.image_folder import Span
 
 __all__ = ["ScanLimits", "ScannedFile", "facts_of", "scan_files"]
 
@@ -90,6 +91,7 @@ def scan_files(
     paths: Sequence[str],
     policy: InputPolicy,
     *,
+    span_of: Callable[[int], Span | None] | None = None,
     pixel_file: str | None = None,
     signature_file: str | None = None,
     limits: DecodingLimits | None = None,
@@ -106,6 +108,8 @@ def scan_files(
     Args:
         paths: ``(num_files,)`` absolute paths.
         policy: What every image is turned into.
+        span_of: Tells where an image lies in its tar file, by its index in `paths`; None looks for
+            each one.
         pixel_file: An existing file of ``num_files * height * width * channels`` bytes; image i is
             written to its i-th row. None checks the files only.
         signature_file: An existing file of ``num_files * SIGNATURE_BYTES`` bytes for the
@@ -136,7 +140,7 @@ def scan_files(
     }
     wanted = num_workers or available_processors()
     count = max(1, min(wanted, -(-len(paths) // FILES_PER_WORKER)))
-    scan = _RunningScan(paths, setup, scan_limits.time_s, worker_module, count, sign)
+    scan = _RunningScan(paths, span_of, setup, scan_limits.time_s, worker_module, count, sign)
     threads = [threading.Thread(target=scan.work, daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()
@@ -181,6 +185,7 @@ class _RunningScan:
     """State shared by the threads of one scan; each owns one worker process at a time."""
 
     paths: Sequence[str]
+    span_of: Callable[[int], Span | None] | None
     setup: dict[str, Any]
     """The first message to every worker."""
     time_limit_s: float
@@ -290,7 +295,7 @@ class _RunningScan:
 
     def _scan_chunk(self, worker: _WorkerProcess, rows: deque[int]) -> bool:
         """Scan the rows, removing each finished one; False when the worker died."""
-        if not self._send(worker, [(row, self.paths[row]) for row in rows]):
+        if not self._send(worker, [self._job(row) for row in rows]):
             return False
         answers = _stream(worker.process.stdout).fileno()
         unread, given, began_s = b"", len(rows), time.monotonic()
@@ -313,6 +318,11 @@ class _RunningScan:
             self._count(len(lines))
         self._expect(worker, None)
         return True
+
+    def _job(self, row: int) -> tuple[int | str, ...]:
+        """Return row and path, and where the image lies in its tar file, if that is known."""
+        span = self.span_of(row) if self.span_of else None
+        return row, self.paths[row], *(span or ())
 
     def _sign_chunk(self, sign: Callable[[range], None], chunk: range) -> None:
         """Sign what was accepted: where nothing is stored there is nothing to read."""
