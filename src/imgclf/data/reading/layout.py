@@ -55,16 +55,7 @@ def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> I
         DataError: It is a file, cannot be read, or holds no class folders with images; the
             message says what lies there and what to change.
     """
-    folder = _read_given_shards(directory)
-    if folder is None and is_table(directory):
-        table = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
-        folder = read_table(open_tree(table.parent), table.name)
-    elif folder is None:
-        tree = _open_root(directory)
-        tables = find_tables(tree) if tree.kind != "folder" else []
-        folder = read_table(tree, tables[0]) if len(tables) == 1 else _read_layout(tree)
-        if not folder.files and tree.kind == "folder" and (shards := shards_below(tree)):
-            folder = read_shards(tree.root, shards)
+    folder = _read(directory)
     _require_classes(folder, min_classes)
     return folder
 
@@ -79,13 +70,23 @@ def _given_shards(directory: str | os.PathLike[str]) -> tuple[Path, list[str]] |
     return place.archive.parent, [place.archive.name]
 
 
-def _read_given_shards(directory: str | os.PathLike[str]) -> ImageFolder | None:
-    """Read shards; None for another path, and for one tar file of class folders."""
+def _read(directory: str | os.PathLike[str]) -> ImageFolder:
     shards = _given_shards(directory)
-    folder = read_shards(*shards) if shards else None
-    if folder is not None and folder.kind == "shards" and not folder.files:
-        return folder if is_pattern(directory) else None
-    return folder
+    sharded = read_shards(*shards) if shards else None
+    if sharded is not None and (
+        sharded.files or sharded.kind == "parquet" or is_pattern(directory)
+    ):
+        return sharded
+    if is_table(directory):
+        table = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
+        return read_table(open_tree(table.parent), table.name)
+    tree = _open_root(directory)
+    tables = find_tables(tree) if tree.kind != "folder" else []
+    folder = read_table(tree, tables[0]) if len(tables) == 1 else _read_layout(tree)
+    if not folder.files and tree.kind == "folder" and (below := shards_below(tree)):
+        return read_shards(tree.root, below)
+    # One tar file without labels beside the images may be one of class folders.
+    return sharded if sharded is not None and not folder.files else folder
 
 
 def read_folders(

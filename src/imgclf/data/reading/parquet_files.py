@@ -74,7 +74,9 @@ def _open(path: Path, size: int, mtime_ns: int, ctime_ns: int, _process: int) ->
             f"{path} needs one more package: run pip install 'imgclf[parquet]'."
         ) from error
     try:
-        file = parquet.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        file = parquet.ParquetFile(
+            path, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
+        )
         schema, metadata = file.schema_arrow, file.metadata
         lengths = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     except (ArrowException, ValueError, MemoryError) as error:
