@@ -27,6 +27,7 @@ from imgclf.cli import (
     relabel,
     report,
     serve,
+    shard,
     train,
     tune,
 )
@@ -78,6 +79,7 @@ _add(export.export, "export", FURTHER)
 _add(serve.serve, "serve", FURTHER)
 _add(tune.tune, "tune", FURTHER)
 _add(relabel.relabel, "relabel", FURTHER)
+_add(shard.shard, "shard", FURTHER)
 _add(info.info, "info", FURTHER)
 app.add_typer(architectures.app, name="architectures", rich_help_panel=FURTHER)
 _add(doctor.doctor, "doctor", MACHINE)

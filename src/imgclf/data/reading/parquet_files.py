@@ -185,13 +185,15 @@ class ParquetArchive:
         from pyarrow import ArrowException
 
         file = self._rows.file
-        column = _label_column(self.path, file.schema_arrow)
-        names = _class_names(file.schema_arrow, column)
-        self._require_small(column)
         try:
+            column = _label_column(self.path, file.schema_arrow)
+            names = _class_names(file.schema_arrow, column)
+            self._require_small(column)
             for batch in file.iter_batches(LABELS_AT_ONCE, columns=[column], use_threads=False):
                 for value in batch.column(0).to_pylist():
                     yield _label(value, names)
+        except DataError:
+            raise
         except (ArrowException, OSError, ValueError, MemoryError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"The labels in {self.path} are damaged ({reason}).") from error
