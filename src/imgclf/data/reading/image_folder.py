@@ -141,9 +141,14 @@ class ImageFiles(Sequence[ImageFile]):
     __hash__ = None  # type: ignore[assignment]  # it can grow
 
     @property
-    def labels(self) -> Sequence[int]:
-        """``(num_files,)`` class indices."""
+    def labels(self) -> array[int]:
+        """``(num_files,)`` class indices, 32 bits each."""
         return self._labels
+
+    @property
+    def groups(self) -> Mapping[int, str]:
+        """The groups of the files that have one, by index."""
+        return self._groups
 
     @property
     def splits(self) -> frozenset[Split]:

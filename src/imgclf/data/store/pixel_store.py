@@ -27,7 +27,8 @@ from imgclf.data.pixels.decoder import (
 from imgclf.data.pixels.signatures import SIGNATURE_BYTES
 from imgclf.data.store import cache
 from imgclf.data.store.row_files import memory_file, new_file
-from imgclf.data.store.scan import ScanLimits, ScannedFile, facts_of, scan_files
+from imgclf.data.store.scan import ScanLimits, facts_of, scan_files
+from imgclf.data.store.scan_results import ScannedFile, ScanResults
 from imgclf.errors import ArgumentError, DataError, ImageError
 from imgclf.machine.hardware import available_processors, read_memory
 
@@ -117,7 +118,7 @@ class PixelStore:
     """
 
     folder: ImageFolder
-    scanned: tuple[ScannedFile, ...]
+    scanned: ScanResults
     signatures: NDArray[np.uint8]
     pixels: PixelSource
     mode: StoreMode
@@ -219,9 +220,7 @@ def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> PixelSt
     """Open the pixels of an earlier scan; None where they are absent or incomplete."""
     num_files = len(folder.files)
     try:
-        scanned = _read_index(place / "index.jsonl")
-        if len(scanned) != num_files:
-            return None
+        scanned = _read_index(place / "index.jsonl", num_files)
         pixels = _map(place / "pixels.u8", (num_files, *policy.pixel_shape))
         signatures = _map(place / "signatures.u8", (num_files, SIGNATURE_BYTES))
         cache.mark_used(place)
@@ -308,7 +307,7 @@ class _Scanner:
 
     def _store(
         self,
-        scanned: tuple[ScannedFile, ...],
+        scanned: ScanResults,
         signatures: NDArray[np.uint8],
         pixels: PixelSource,
         mode: StoreMode,
@@ -325,7 +324,7 @@ class _Scanner:
                 shutil.rmtree(place, ignore_errors=True)  # Damaged, or half cleared.
                 partial.rename(place)
 
-    def _scan(self, pixels: Path | None, signatures: Path) -> tuple[ScannedFile, ...]:
+    def _scan(self, pixels: Path | None, signatures: Path) -> ScanResults:
         return scan_files(
             self.folder.paths,
             self.policy,
@@ -351,9 +350,13 @@ def _write_index(path: Path, scanned: Sequence[ScannedFile]) -> None:
             file.write(json.dumps([result.sha256, result.reason, result.message, facts]) + "\n")
 
 
-def _read_index(path: Path) -> tuple[ScannedFile, ...]:
+def _read_index(path: Path, num_files: int) -> ScanResults:
+    """Read what `_write_index` wrote; `ValueError` where it is of another number of files."""
+    results = ScanResults(num_files)
     with path.open(encoding="utf-8") as file:
-        return tuple(_read_result(*json.loads(line)) for line in file)
+        for index, line in zip(range(num_files), file, strict=True):
+            results.put(index, _read_result(*json.loads(line)))
+    return results
 
 
 def _read_result(

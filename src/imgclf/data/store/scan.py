@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from imgclf.data.pixels.decoder import DecodingLimits, ImageFacts
 from imgclf.data.pixels.signatures import can_sign_rows, sign_rows
+from imgclf.data.store.scan_results import ScannedFile, ScanResults
 from imgclf.errors import DataError
 from imgclf.machine.hardware import available_processors
 
@@ -64,29 +65,6 @@ class ScanLimits:
     memory_bytes: int = 3 * 1024**3
 
 
-@dataclass(frozen=True, slots=True)
-class ScannedFile:
-    """The result of scanning one file.
-
-    Attributes:
-        sha256: Hash of its content; empty where it could not be read.
-        reason: Empty for an accepted image, otherwise a key of
-            `imgclf.data.pixels.decoder.REASONS`.
-        message: One line that says what is wrong.
-        facts: Format, mode and size of an accepted image.
-    """
-
-    sha256: str
-    reason: str = ""
-    message: str = ""
-    facts: ImageFacts | None = None
-
-    @property
-    def accepted(self) -> bool:
-        """Whether it is a usable image."""
-        return not self.reason
-
-
 def scan_files(
     paths: Sequence[str],
     policy: InputPolicy,
@@ -99,7 +77,7 @@ def scan_files(
     num_workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     worker_module: str = "imgclf.data.store.worker",
-) -> tuple[ScannedFile, ...]:
+) -> ScanResults:
     """Decode files in parallel worker processes.
 
     A worker that crashes, hangs or runs out of memory loses only the file that it was decoding; a
@@ -193,7 +171,7 @@ class _RunningScan:
     num_workers: int
     sign: Callable[[range], None] | None
     """Writes the signatures of rows whose pixels are stored."""
-    results: list[ScannedFile | None] = field(init=False)
+    results: ScanResults = field(init=False)
     next_row: int = 0
     num_done: int = 0
     failure: str | None = None
@@ -203,13 +181,12 @@ class _RunningScan:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.results = [None] * len(self.paths)
+        self.results = ScanResults(len(self.paths))
 
-    def result(self) -> tuple[ScannedFile, ...]:
+    def result(self) -> ScanResults:
         """Return the results of a scan that has come to its end."""
-        files = tuple(result for result in self.results if result is not None)
-        assert len(files) == len(self.paths)  # A thread ends early only with a failure.
-        return files
+        assert next(self.results.unscanned(), None) is None  # Threads end early only with failures.
+        return self.results
 
     def work(self) -> None:
         """Scan chunks until none is left, with a fresh worker after each one that died."""
@@ -314,7 +291,7 @@ class _RunningScan:
                     self._fail_to_store(answer["fatal"])
                     return False
                 facts = facts_of(*answer.pop("facts")) if "facts" in answer else None
-                self.results[rows.popleft()] = ScannedFile(**answer, facts=facts)
+                self.results.put(rows.popleft(), ScannedFile(**answer, facts=facts))
             self._count(len(lines))
         self._expect(worker, None)
         return True
@@ -326,7 +303,7 @@ class _RunningScan:
 
     def _sign_chunk(self, sign: Callable[[range], None], chunk: range) -> None:
         """Sign what was accepted: where nothing is stored there is nothing to read."""
-        accepted = [row for row in chunk if (found := self.results[row]) and found.accepted]
+        accepted = [row for row in chunk if self.results.is_accepted(row)]
         try:
             if accepted:
                 sign(range(accepted[0], accepted[-1] + 1))
@@ -368,7 +345,7 @@ class _RunningScan:
             self._give_up(rows.popleft(), "worker_died", message)
 
     def _give_up(self, row: int, reason: str, message: str) -> None:
-        self.results[row] = ScannedFile("", reason, message)
+        self.results.put(row, ScannedFile("", reason, message))
         self._count(1)
 
     def _count(self, done: int) -> None:
