@@ -299,10 +299,11 @@ class _Rows:
             self._lose(group, error)
 
     def _begin(self, group: int) -> None:
+        # One row group at a time: a damaged one must not take others with it.
         self._first, self._values = self.starts[group], ()
         self._batches = self.file.iter_batches(
             ROWS_AT_ONCE,
-            row_groups=list(range(group, len(self.starts) - 1)),
+            row_groups=[group],
             columns=[f"{self.column}.bytes" if self.in_struct else self.column],
             use_threads=False,
         )

@@ -8,27 +8,27 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from imgclf.data.pixels.decoder import (
     DECODER_VERSION,
-    REASONS,
     DecodingLimits,
-    ImageFacts,
     decode,
     read_content,
 )
 from imgclf.data.pixels.signatures import SIGNATURE_BYTES
 from imgclf.data.store import cache
+from imgclf.data.store.index import read_index, write_index
+from imgclf.data.store.journal import JOURNAL, Journal, open_journal
 from imgclf.data.store.row_files import memory_file, new_file
-from imgclf.data.store.scan import ScanLimits, facts_of, scan_files
-from imgclf.data.store.scan_results import ScannedFile, ScanResults
+from imgclf.data.store.scan import ScanLimits, scan_files
+from imgclf.data.store.scan_results import ScanResults
 from imgclf.errors import ArgumentError, DataError, ImageError
 from imgclf.machine.hardware import available_processors, read_memory
 
@@ -220,7 +220,7 @@ def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> PixelSt
     """Open the pixels of an earlier scan; None where they are absent or incomplete."""
     num_files = len(folder.files)
     try:
-        scanned = _read_index(place / "index.jsonl", num_files)
+        scanned = read_index(place / "index.jsonl", num_files)
         pixels = _map(place / "pixels.u8", (num_files, *policy.pixel_shape))
         signatures = _map(place / "signatures.u8", (num_files, SIGNATURE_BYTES))
         cache.mark_used(place)
@@ -247,32 +247,51 @@ class _Scanner:
     progress: Progress | None
 
     def to_disk(self, place: Path, size_bytes: int) -> PixelStore:
-        """Fill a new cache entry beside its final place, then move it there in one step."""
-        partial = place.with_name(
-            f"{place.name}{cache.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}"
-        )
+        """Fill a cache entry beside its final place, then move it there in one step.
+
+        Where the scan is interrupted, the next one goes on with what is there.
+        """
+        partial = place.with_name(f"{place.name}{cache.PARTIAL}scan")
         try:
             cache.make_room(size_bytes)
-            partial.mkdir(parents=True)
-            cache.note_source(partial, str(self.folder.root))
-            with (
-                new_file(partial / "pixels.u8", size_bytes) as pixels,
-                new_file(partial / "signatures.u8", self.signature_bytes) as signatures,
-            ):
-                _write_index(partial / "index.jsonl", self._scan(pixels, signatures))
-            self._publish(partial, place)
+            partial.mkdir(parents=True, exist_ok=True)
+            os.utime(partial)  # Or it would count as abandoned in the middle of the scan.
+            rows = {"pixels.u8": size_bytes, "signatures.u8": self.signature_bytes}
+            with open_journal(partial, len(self.folder.files), rows) as journal:
+                if journal is None:  # Another process is filling it.
+                    partial = place.with_name(
+                        f"{place.name}{cache.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}"
+                    )
+                    partial.mkdir()
+                try:
+                    cache.note_source(partial, str(self.folder.root))
+                    self._fill(partial, size_bytes, journal)
+                    (partial / JOURNAL).unlink(missing_ok=True)
+                    self._publish(partial, place)
+                except BaseException as error:
+                    # Without a journal nobody could go on; a full disk needs the room.
+                    if journal is None or isinstance(error, OSError):
+                        shutil.rmtree(partial, ignore_errors=True)
+                    raise
         except OSError as error:
             raise _NoRoomError(
                 f"The pixels of {self.folder.root} cannot be kept in {place.parent} "
                 f"({error.strerror}): free some space, set IMGCLF_CACHE_DIR, or use the store "
                 "'memory' or 'off'."
             ) from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
         kept = _open_kept(place, self.folder, self.policy)
         if kept is None:  # Just evicted or cleared by another process.
             return self.to_memory(size_bytes)
         return replace(kept, reused=False)
+
+    def _fill(self, partial: Path, size_bytes: int, journal: Journal | None) -> None:
+        with (
+            new_file(partial / "pixels.u8", size_bytes, kept=journal is not None) as pixels,
+            new_file(
+                partial / "signatures.u8", self.signature_bytes, kept=journal is not None
+            ) as signatures,
+        ):
+            write_index(partial / "index.jsonl", self._scan(pixels, signatures, journal))
 
     def to_memory(self, size_bytes: int) -> PixelStore:
         """Fill an anonymous file in memory."""
@@ -324,7 +343,9 @@ class _Scanner:
                 shutil.rmtree(place, ignore_errors=True)  # Damaged, or half cleared.
                 partial.rename(place)
 
-    def _scan(self, pixels: Path | None, signatures: Path) -> ScanResults:
+    def _scan(
+        self, pixels: Path | None, signatures: Path, journal: Journal | None = None
+    ) -> ScanResults:
         return scan_files(
             self.folder.paths,
             self.policy,
@@ -334,38 +355,6 @@ class _Scanner:
             limits=self.limits,
             scan_limits=self.scan_limits,
             progress=self.progress,
+            known=journal and journal.known,
+            keep=journal and journal.keep,
         )
-
-
-_FACT_TYPES: list[type] = [str, str, int, int, int, bool]
-
-_FACTS = [field.name for field in fields(ImageFacts)]  # astuple copies, several times as slow
-
-
-def _write_index(path: Path, scanned: Sequence[ScannedFile]) -> None:
-    """Write one JSON line per file, so that the text is never whole in memory."""
-    with path.open("w", encoding="utf-8") as file:
-        for result in scanned:
-            facts = result.facts and [getattr(result.facts, name) for name in _FACTS]
-            file.write(json.dumps([result.sha256, result.reason, result.message, facts]) + "\n")
-
-
-def _read_index(path: Path, num_files: int) -> ScanResults:
-    """Read what `_write_index` wrote; `ValueError` where it is of another number of files."""
-    results = ScanResults(num_files)
-    with path.open(encoding="utf-8") as file:
-        for index, line in zip(range(num_files), file, strict=True):
-            results.put(index, _read_result(*json.loads(line)))
-    return results
-
-
-def _read_result(
-    sha256: str, reason: str, message: str, facts: Sequence[Any] | None
-) -> ScannedFile:
-    """Read what a scan learned of one file; `ValueError` for what no scan writes."""
-    texts = all(isinstance(text, str) for text in (sha256, reason, message))
-    accepted = not reason and facts and [type(fact) for fact in facts] == _FACT_TYPES
-    refused = reason in REASONS and not facts
-    if not texts or not (accepted or refused):
-        raise ValueError("no result of a scan")
-    return ScannedFile(sha256, reason, message, facts_of(*facts) if facts else None)

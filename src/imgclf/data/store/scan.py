@@ -9,9 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+from array import array
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
+from itertools import groupby
 from typing import IO, TYPE_CHECKING, Any
 
 from imgclf.data.pixels.decoder import DecodingLimits, ImageFacts
@@ -21,7 +23,7 @@ from imgclf.errors import DataError
 from imgclf.machine.hardware import available_processors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from imgclf.data.pixels.input_policy import InputPolicy
     from imgclf.data.reading.image_folder import Span
@@ -76,6 +78,8 @@ def scan_files(
     scan_limits: ScanLimits | None = None,
     num_workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    known: ScanResults | None = None,
+    keep: Callable[[Iterable[tuple[int, ScannedFile]]], None] | None = None,
     worker_module: str = "imgclf.data.store.worker",
 ) -> ScanResults:
     """Decode files in parallel worker processes.
@@ -96,6 +100,9 @@ def scan_files(
         scan_limits: Caps on the time and memory that a file may take.
         num_workers: Processes; None takes one per processor.
         progress: Called now and then with the number of files done and in all.
+        known: Results of an interrupted scan of the same files, whose rows are filled already;
+            these files are not scanned again. It is filled with the others.
+        keep: Called with index and result of files whose rows are filled, by several threads.
         worker_module: The module that a worker runs; it must call `imgclf.data.store.worker.main`.
 
     Returns:
@@ -116,9 +123,16 @@ def scan_files(
         "signature_file": signature_file if sign is None else None,
         "memory_limit_bytes": scan_limits.memory_bytes,
     }
+    results = known or ScanResults(len(paths))
+    waiting = array("q", results.unscanned())
     wanted = num_workers or available_processors()
-    count = max(1, min(wanted, -(-len(paths) // FILES_PER_WORKER)))
-    scan = _RunningScan(paths, span_of, setup, scan_limits.time_s, worker_module, count, sign)
+    count = max(1, min(wanted, -(-len(waiting) // FILES_PER_WORKER)))
+    scan = _RunningScan(
+        *(paths, span_of, setup, scan_limits.time_s, worker_module, count, sign, keep),
+        results=results,
+        waiting=waiting,
+        num_done=len(paths) - len(waiting),
+    )
     threads = [threading.Thread(target=scan.work, daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()
@@ -171,17 +185,18 @@ class _RunningScan:
     num_workers: int
     sign: Callable[[range], None] | None
     """Writes the signatures of rows whose pixels are stored."""
-    results: ScanResults = field(init=False)
-    next_row: int = 0
-    num_done: int = 0
+    keep: Callable[[Iterable[tuple[int, ScannedFile]]], None] | None
+    """Keeps the results of rows that are whole."""
+    results: ScanResults
+    waiting: Sequence[int]
+    """The rows to be scanned."""
+    num_done: int
+    next_place: int = 0
     failure: str | None = None
     stopped: bool = False
     suspects: set[int] = field(default_factory=set)
     _running: dict[int, _WorkerProcess] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        self.results = ScanResults(len(self.paths))
 
     def result(self) -> ScanResults:
         """Return the results of a scan that has come to its end."""
@@ -202,6 +217,8 @@ class _RunningScan:
                         worker = None
                 if self.sign is not None and not self.stopped:
                     self._sign_chunk(self.sign, chunk)
+                if self.keep is not None and not self.stopped:
+                    self.keep((row, self.results[row]) for row in chunk)
         except Exception as error:  # noqa: BLE001 - whatever it is must reach the caller
             self.fail(f"The decoding processes cannot work: {error}.")
         finally:
@@ -234,14 +251,14 @@ class _RunningScan:
     def _fail_to_store(self, why: str) -> None:
         self.fail(f"The pixels cannot be stored ({why}): free some disk space.")
 
-    def _take_chunk(self) -> range:
+    def _take_chunk(self) -> Sequence[int]:
         with self._lock:
             if self.stopped:
-                return range(0)
-            first = self.next_row
-            share = (len(self.paths) - first) // (SHARES * self.num_workers)
-            self.next_row = min(first + max(1, min(share, CHUNK_FILES)), len(self.paths))
-            return range(first, self.next_row)
+                return ()
+            first = self.next_place
+            share = (len(self.waiting) - first) // (SHARES * self.num_workers)
+            self.next_place = min(first + max(1, min(share, CHUNK_FILES)), len(self.waiting))
+            return self.waiting[first : self.next_place]
 
     def _start(self) -> _WorkerProcess:
         """Start a worker, again where it is killed before its first file."""
@@ -301,12 +318,14 @@ class _RunningScan:
         span = self.span_of(row) if self.span_of else None
         return row, self.paths[row], *(span or ())
 
-    def _sign_chunk(self, sign: Callable[[range], None], chunk: range) -> None:
+    def _sign_chunk(self, sign: Callable[[range], None], chunk: Sequence[int]) -> None:
         """Sign what was accepted: where nothing is stored there is nothing to read."""
-        accepted = [row for row in chunk if self.results.is_accepted(row)]
         try:
-            if accepted:
-                sign(range(accepted[0], accepted[-1] + 1))
+            # Run by run: what lies between them may be in the hands of another thread.
+            for _, run in groupby(enumerate(chunk), lambda item: item[1] - item[0]):
+                accepted = [row for _, row in run if self.results.is_accepted(row)]
+                if accepted:
+                    sign(range(accepted[0], accepted[-1] + 1))
         except OSError as error:
             self._fail_to_store(error.strerror or str(error))
 
