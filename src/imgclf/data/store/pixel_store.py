@@ -268,6 +268,7 @@ class _Scanner:
                     self._fill(partial, size_bytes, journal)
                     (partial / JOURNAL).unlink(missing_ok=True)
                     self._publish(partial, place)
+                    shutil.rmtree(partial, ignore_errors=True)  # Another process was faster.
                 except BaseException as error:
                     # Without a journal nobody could go on; a full disk needs the room.
                     if journal is None or isinstance(error, OSError):
