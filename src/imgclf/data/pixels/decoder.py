@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from imgclf.data.pixels.input_policy import InputPolicy
-    from imgclf.data.reading.image_folder import Span
+    from imgclf.data.reading.members import Span
 
 __all__ = [
     "DECODER_VERSION",

@@ -11,7 +11,8 @@ from imgclf.data.reading.image_folder import ImageFile, ImageFiles
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from imgclf.data.reading.image_folder import Span, Split
+    from imgclf.data.reading.image_folder import Split
+    from imgclf.data.reading.members import Span
 
 __all__ = ["FileList"]
 

@@ -7,9 +7,10 @@ import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from imgclf.data.reading.columns import TextColumn
+from imgclf.data.reading.members import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,6 @@ __all__ = [
     "ImageFolder",
     "Kind",
     "Layout",
-    "Span",
     "Split",
     "version_of",
 ]
@@ -46,13 +46,6 @@ SPLIT_FOLDERS: dict[str, Split] = {
 
 
 _SPLITS: tuple[Split | None, ...] = (None, "train", "val", "test")
-
-
-class Span(NamedTuple):
-    """The bytes of an uncompressed archive that are one of its files."""
-
-    offset: int
-    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ __all__ = [
     "Archive",
     "Folder",
     "MemberStatus",
+    "Span",
     "is_too_deep",
     "plain_name",
     "sort_members",
@@ -38,6 +39,13 @@ _UNUSUAL_NAME = re.compile(r"\\|//|/\.|^\.|^/|^.:", re.DOTALL)
 
 Folder: TypeAlias = "dict[str, Folder | str]"
 """A folder in an archive: what lies in it by name; of a file, its member's name."""
+
+
+class Span(NamedTuple):
+    """The bytes of an uncompressed archive that are one of its files."""
+
+    offset: int
+    size: int
 
 
 class MemberStatus(NamedTuple):

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any, BinaryIO
 
-    from imgclf.data.reading.image_folder import Layout, Span, Split
+    from imgclf.data.reading.image_folder import Layout, Split
+    from imgclf.data.reading.members import Span
 
 __all__ = ["list_shard_images", "read_shards"]
 

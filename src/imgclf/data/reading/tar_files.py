@@ -14,8 +14,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from imgclf.data.reading.image_folder import Span
-from imgclf.data.reading.members import MAX_MEMBERS, MemberStatus, is_too_deep, plain_name
+from imgclf.data.reading.members import (
+    MAX_MEMBERS,
+    MemberStatus,
+    Span,
+    is_too_deep,
+    plain_name,
+)
 from imgclf.errors import DataError, ImageError
 
 if TYPE_CHECKING:

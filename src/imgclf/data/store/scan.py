@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from imgclf.data.pixels.input_policy import InputPolicy
-    from imgclf.data.reading.image_folder import Span
+    from imgclf.data.reading.members import Span
 
 __all__ = ["ScanLimits", "ScannedFile", "facts_of", "scan_files"]
 

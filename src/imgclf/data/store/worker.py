@@ -26,7 +26,7 @@ from imgclf.data.pixels.decoder import (
 )
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.pixels.signatures import sign
-from imgclf.data.reading.image_folder import Span
+from imgclf.data.reading.members import Span
 from imgclf.errors import ImageError
 
 __all__ = ["Decoder", "main"]
