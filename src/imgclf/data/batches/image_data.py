@@ -16,8 +16,8 @@ from imgclf.data.division.samples import (
     Quarantined,
     Sample,
     collect_samples,
-    left_out_lines,
     labels_of,
+    left_out_lines,
     rows_of,
 )
 from imgclf.data.division.splits import divide_samples
