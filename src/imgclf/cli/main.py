@@ -48,6 +48,7 @@ _PANEL_OF = {
     "serve": FURTHER,
     "tune": FURTHER,
     "relabel": FURTHER,
+    "shard": FURTHER,
     "info": FURTHER,
     "architectures": FURTHER,
     "doctor": MACHINE,
