@@ -259,12 +259,13 @@ def serve(orders: socket.socket, door: socket.socket) -> None:
     import tensorflow as tf  # noqa: F401
     from tensorflow.python.eager import context
 
-    import imgclf.cli.main
     import imgclf.tuning.refit
     import imgclf.tuning.trial_run
     import imgclf.tuning.tuner
     import imgclf.workflow.training  # noqa: F401
+    from imgclf.cli import main
 
+    main.make_app()  # imports every verb
     gc.freeze()  # a child's collector then copies no page of what was imported
     assert not context.context()._initialized, "an operation has run: its threads cannot be forked"
     statuses: dict[int, int] = {}

@@ -25,6 +25,8 @@ def main() -> None:
         sys.executable,
         "-m",
         "typer",
+        "--app",
+        "app",
         "imgclf.cli.main",
         "utils",
         "docs",

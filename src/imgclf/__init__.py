@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from imgclf.tuning.hyperparameters import hyperparameters
     from imgclf.tuning.outcome import TuningResult
     from imgclf.tuning.tuner import tune
+    from imgclf.workflow.sharding import WrittenShards, write_shards
     from imgclf.workflow.training import train
     from imgclf.zoo.builder import build_model
     from imgclf.zoo.registry import (
@@ -123,6 +124,7 @@ _ROOMS = {
     "imgclf.tuning.hyperparameters": ("hyperparameters",),
     "imgclf.tuning.outcome": ("TuningResult",),
     "imgclf.tuning.tuner": ("tune",),
+    "imgclf.workflow.sharding": ("WrittenShards", "write_shards"),
     "imgclf.workflow.training": ("train",),
 }
 # Without this, Python prints warnings of a library that nobody listens to on standard error.
@@ -176,6 +178,7 @@ __all__ = [  # written out: type checkers read no computed list
     "Weights",
     "WeightsError",
     "WriteError",
+    "WrittenShards",
     "__version__",
     "build_model",
     "check",
@@ -192,6 +195,7 @@ __all__ = [  # written out: type checkers read no computed list
     "relabel",
     "train",
     "tune",
+    "write_shards",
 ]
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from imgclf.errors import WriteError, remedy_of
 
 __all__ = [
-    "MOST_OF_A_NAME", "make_folder", "move_atomically", "remove_partial_files", "sync_folder",
-    "write_atomically", "write_csv_atomically", "write_text_atomically",
+    "MOST_OF_A_NAME", "PARTIAL", "make_folder", "move_atomically", "remove_partial_files",
+    "sync_folder", "write_atomically", "write_csv_atomically", "write_text_atomically",
 ]  # fmt: skip
 
 PARTIAL = ".partial"

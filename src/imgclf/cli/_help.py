@@ -11,7 +11,6 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
 from imgclf.cli._console import result_console
-from imgclf.runs.settings import GROUPS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["HelpAllFlag", "VerbGroup", "VerbWithHelp"]
 
 ARGUMENTS, OPTIONS = "Arguments", "Options"
-
-SHORT_PANELS = (ARGUMENTS, GROUPS[0], "Search", OPTIONS)
-"""What ``--help`` shows of a verb that has ``--help-all``, in this order."""
 
 WIDEST_FLAGS = 30
 """Cells of the left column; longer flags stand on a line of their own."""
@@ -77,7 +73,7 @@ def print_help(command: Any, context: Any, *, everything: bool) -> None:
             console.print()
             console.print(_in_style(paragraph))
     short = is_long and not everything
-    names = [name for name in SHORT_PANELS if name in panels] if short else list(panels)
+    names = [name for name in _short_panels() if name in panels] if short else list(panels)
     for name in names:
         console.print(f"\n[bold]{name}[/]")
         _print_rows(console, map(_row, panels[name]))
@@ -94,8 +90,17 @@ def print_help(command: Any, context: Any, *, everything: bool) -> None:
         console.print(_in_style(example))
 
 
+def _short_panels() -> tuple[str, ...]:
+    """Return what ``--help`` shows of a verb that has ``--help-all``, in this order."""
+    from imgclf.runs.settings import GROUPS  # Not at the top: the other verbs do without it.
+
+    return ARGUMENTS, GROUPS[0], "Search", OPTIONS
+
+
 def _panels(parameters: Iterable[Any]) -> dict[str, list[Any]]:
     """Sort the parameters by panel; those of every verb come last."""
+    from imgclf.runs.settings import GROUPS
+
     found: dict[str, list[Any]] = {ARGUMENTS: []}
     others = []
     for item in parameters:

@@ -18,7 +18,6 @@ from imgclf.runs.folder import BUNDLE_NAME
 from imgclf.runs.run_names import follow_newest
 from imgclf.runs.setting_kinds import DurationKind
 from imgclf.zoo.isolation import load_function
-from imgclf.zoo.registry import list_architectures, load_architecture
 
 __all__ = [
     "ArchitectureFile",
@@ -40,6 +39,8 @@ __all__ = [
 def complete_architecture(incomplete: str) -> list[str]:
     """Complete an architecture's name in the shell, or the last one of several with commas."""
     before, comma, last = incomplete.rpartition(",")
+    from imgclf.zoo.registry import list_architectures
+
     return [before + comma + name for name in list_architectures() if name.startswith(last)]
 
 
@@ -145,6 +146,8 @@ def parse_options(
     architecture: str | Callable[..., Any], assignments: Sequence[str]
 ) -> dict[str, Value]:
     """Check an architecture's name and its ``--set name=value`` options, without TensorFlow."""
+    from imgclf.zoo.registry import load_architecture
+
     loaded = load_architecture(architecture)
     given = dict(parse_option(loaded.name, loaded.options, text) for text in assignments)
     for option in loaded.options:

@@ -40,7 +40,7 @@ def check(
         typer.Argument(
             metavar="DIR",
             help="Folder with one sub-folder per class; or with train/, val/ and test/ in it; or a "
-            "ZIP or CSV file.",
+            "ZIP, tar, CSV or Parquet file; or shards, such as 'shards/{000..099}.tar'.",
         ),
     ],
     strict: Annotated[
@@ -83,14 +83,9 @@ def check(
 
 
 def _print_report(console: Console, report: DataReport, directory: Path) -> None:
-    layouts = {
-        "classes": "one folder per class",
-        "splits": "split folders with class folders in them",
-        "unknown": "no class folders with images",
-    }
     console.print(f"[bold]{escape(shown_path(directory))}[/]", soft_wrap=True)
     console.print(
-        f"Layout: {'a ZIP file with ' if report.kind == 'zip' else ''}{layouts[report.layout]}. "
+        f"Layout: {_layout(report)}. "
         f"{report.num_usable:,} of {report.num_files:,} images are usable."
     )
     if report.classes:
@@ -114,6 +109,19 @@ def _print_report(console: Console, report: DataReport, directory: Path) -> None
         console.print(f"Next: imgclf train {escape(typed_path(directory))}", soft_wrap=True)
     else:
         console.print("This cannot be trained on yet: see the errors above.", style="bold red")
+
+
+def _layout(report: DataReport) -> str:
+    if report.kind in ("shards", "parquet"):
+        shards = {"shards": "tar shards", "parquet": "Parquet"}[report.kind]
+        return f"{shards} with{'' if report.layout == 'splits' else 'out'} splits"
+    layouts = {
+        "classes": "one folder per class",
+        "splits": "split folders with class folders in them",
+        "unknown": "no class folders with images",
+    }
+    archives = {"zip": "a ZIP file with ", "tar": "a tar file with "}
+    return archives.get(report.kind, "") + layouts[report.layout]
 
 
 def _print_finding(console: Console, finding: Finding) -> None:

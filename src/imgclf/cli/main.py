@@ -7,29 +7,13 @@ import os
 import platform
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from imgclf.cli import (
-    architectures,
-    bench,
-    cache,
-    check,
-    demo,
-    doctor,
-    evaluate,
-    export,
-    info,
-    predict,
-    relabel,
-    report,
-    serve,
-    train,
-    tune,
-)
 from imgclf.cli._console import (
     accept_any_character,
     error_console,
@@ -42,7 +26,7 @@ from imgclf.errors import BackendError, ImgclfError, remedy_of
 from imgclf.machine.keras_backend import require_tensorflow
 from imgclf.machine.plain_text import printable
 
-__all__ = ["app", "run"]
+__all__ = ["make_app", "run"]
 
 EXIT_EXPECTED_ERROR = 1
 EXIT_USAGE = 2
@@ -51,38 +35,73 @@ EXIT_BUG = 3
 _USAGE_ERRORS: type[Exception] = typer.BadParameter.__mro__[2]
 """What a wrong command line raises: Typer gives its class no public name."""
 
-app = typer.Typer(
-    name="imgclf",
-    cls=VerbGroup,
-    help="Turn a folder of images into a classifier that you can trust and take with you.",
-    epilog="Begin with: imgclf demo. Then: imgclf train FOLDER, with one sub-folder per class.",
-    invoke_without_command=True,
-    pretty_exceptions_enable=False,  # `run` below writes errors; three lines are enough
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 FIRST, FURTHER, MACHINE = "First steps", "Further", "This machine"
 
+_PANEL_OF = {
+    "demo": FIRST,
+    "check": FIRST,
+    "train": FIRST,
+    "predict": FIRST,
+    "evaluate": FIRST,
+    "report": FIRST,
+    "export": FURTHER,
+    "serve": FURTHER,
+    "tune": FURTHER,
+    "relabel": FURTHER,
+    "shard": FURTHER,
+    "info": FURTHER,
+    "architectures": FURTHER,
+    "doctor": MACHINE,
+    "bench": MACHINE,
+    "cache": MACHINE,
+}
+"""The verbs in the order of ``--help``. Each is a module beside this one, with a function of its
+name, or with an ``app`` where it has verbs of its own."""
 
-def _add(verb: Callable[..., None], name: str, panel: str) -> None:
-    app.command(name, cls=VerbWithHelp, rich_help_panel=panel)(verb)
+
+def make_app(verbs: Iterable[str] = _PANEL_OF) -> typer.Typer:
+    """Make the command line.
+
+    Args:
+        verbs: The verbs that it needs: each costs the time to import it and to read its options.
+
+    Returns:
+        The command line with these verbs.
+    """
+    app = typer.Typer(
+        name="imgclf",
+        cls=VerbGroup,
+        help="Turn a folder of images into a classifier that you can trust and take with you.",
+        epilog="Begin with: imgclf demo. Then: imgclf train FOLDER, with one sub-folder per class.",
+        invoke_without_command=True,
+        pretty_exceptions_enable=False,  # `run` below writes errors; three lines are enough
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_main)
+    for verb in verbs:
+        module = import_module(f"imgclf.cli.{verb}")
+        panel = _PANEL_OF[verb]
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=verb, rich_help_panel=panel)
+        else:
+            command = app.command(verb, cls=VerbWithHelp, rich_help_panel=panel)
+            command(getattr(module, verb))
+    return app
 
 
-_add(demo.demo, "demo", FIRST)
-_add(check.check, "check", FIRST)
-_add(train.train, "train", FIRST)
-_add(predict.predict, "predict", FIRST)
-_add(evaluate.evaluate, "evaluate", FIRST)
-_add(report.report, "report", FIRST)
-_add(export.export, "export", FURTHER)
-_add(serve.serve, "serve", FURTHER)
-_add(tune.tune, "tune", FURTHER)
-_add(relabel.relabel, "relabel", FURTHER)
-_add(info.info, "info", FURTHER)
-app.add_typer(architectures.app, name="architectures", rich_help_panel=FURTHER)
-_add(doctor.doctor, "doctor", MACHINE)
-_add(bench.bench, "bench", MACHINE)
-app.add_typer(cache.app, name="cache", rich_help_panel=MACHINE)
+def _needed_verbs(arguments: Sequence[str]) -> Iterable[str]:
+    """Return the verb that a command line names, or all of them: for help, or to correct a typo."""
+    if arguments and arguments[0] in _PANEL_OF:
+        return arguments[:1]
+    return _PANEL_OF
+
+
+def __getattr__(name: str) -> Any:
+    """Give ``app``, the whole command line, to those that ask for it."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return make_app()
 
 
 def run() -> None:
@@ -96,7 +115,7 @@ def run() -> None:
     install_handlers()
     _show_plugin_warnings()
     try:
-        exit_code = app(standalone_mode=False)
+        exit_code = make_app(_needed_verbs(sys.argv[1:]))(standalone_mode=False)
         sys.stdout.flush()  # Or a full disk would be met when Python has ended already.
         sys.exit(exit_code)
     except _USAGE_ERRORS as error:
@@ -198,7 +217,6 @@ imgclf turns a folder of images, one sub-folder per class, into a classifier.
 All commands: imgclf --help. Each one has an example: imgclf train --help"""
 
 
-@app.callback()
 def _main(
     context: typer.Context,
     _version: Annotated[

@@ -30,6 +30,8 @@ from imgclf.cli._parameters import (
     MinPrecision,
     parse_architecture_file,
 )
+from imgclf.data.reading.archives import find_archive
+from imgclf.data.reading.shard_names import is_pattern
 from imgclf.errors import ArgumentError, DataError, DataNotFoundError
 from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape
@@ -101,7 +103,9 @@ def expand_paths(patterns: Sequence[str]) -> list[str]:
     """Resolve globs that the shell has not; refuse paths that do not exist."""
     paths: list[str] = []
     for pattern in patterns:
-        found = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - patterns may be absolute
+        # Inside an archive nothing exists for the system; braces are no glob.
+        is_given = Path(pattern).exists() or find_archive(pattern) or is_pattern(pattern)
+        found = [pattern] if is_given else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - patterns may be absolute
         if not found:
             raise DataNotFoundError(f"{pattern} does not exist, nor does it match any file.")
         classifier = next((one for one in found if one.endswith(SUFFIX)), None)

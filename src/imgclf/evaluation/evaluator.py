@@ -137,9 +137,12 @@ def evaluate_silently(
         split_file = _split_of_training(classifier, folder)
         otherwise = "to measure them all the same, give all_images=True (--all)"
     if folder.layout == "splits" and split_file is None:
+        example = f"{folder.root / sorted(folder.splits)[0]}"
+        if folder.kind in ("shards", "parquet"):
+            example = f"the shards of one, as a folder or as a pattern such as '{example}*.tar'"
         raise DataError(
             f"{folder.root} holds {', '.join(sorted(folder.splits))}: give one of them, "
-            f"for example {folder.root / sorted(folder.splits)[0]}."
+            f"for example {example}."
         )
     files, warning = match_classes(folder, classifier.class_names)
     store = open_store(folder, classifier.policy, progress=progress)

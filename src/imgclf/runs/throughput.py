@@ -17,7 +17,7 @@ import tensorflow as tf
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.batches.image_data import build_data
 from imgclf.data.pixels.input_policy import InputPolicy
-from imgclf.data.reading.image_folder import ImageFolder
+from imgclf.data.reading.image_folder import ImageFiles, ImageFolder
 from imgclf.data.reading.layout import read_folder
 from imgclf.data.store.pixel_store import open_store
 from imgclf.runs.config import plain_settings
@@ -124,7 +124,7 @@ def measure_throughput(
 def _time_scan(folder: ImageFolder, policy: InputPolicy) -> tuple[int, float]:
     """Scan some files anew, whatever the store has of them."""
     every = -(-len(folder.files) // MOST_SCANNED)  # from all classes
-    some = replace(folder, files=folder.files[::every])
+    some = replace(folder, files=ImageFiles(folder.files[::every]))
     began_s = time.perf_counter()
     open_store(some, policy, mode="memory")
     return len(some.files), len(some.files) / (time.perf_counter() - began_s)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from imgclf.data.batches.plan import Plan
-from imgclf.data.pixels.decoder import decode_with_facts
+from imgclf.data.pixels.decoder import decode_with_facts, read_content
 from imgclf.data.reading.image_folder import Folders, ImageFile, ImageFolder
 from imgclf.errors import ArgumentError, ImageError
 from imgclf.machine.hardware import available_processors
@@ -168,7 +168,8 @@ def _sample(folder: ImageFolder, plan: Plan) -> tuple[float, float]:
     began_s = time.monotonic()
     for file in files:
         try:
-            facts = decode_with_facts(folder.absolute(file), plan.policy).facts
+            content = read_content(folder.absolute(file), span=file.span)
+            facts = decode_with_facts(content, plan.policy).facts
         except ImageError:
             continue  # The scan names it.
         sides.append(min(facts.width, facts.height))

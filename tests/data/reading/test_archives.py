@@ -15,9 +15,10 @@ from PIL import Image
 from imgclf.data.checks.data_report import check
 from imgclf.data.pixels.decoder import DecodingLimits, decode, read_content
 from imgclf.data.pixels.input_policy import InputPolicy
-from imgclf.data.reading import archives
+from imgclf.data.reading import zip_files
 from imgclf.data.reading.archives import find_archive, open_archive
 from imgclf.data.reading.layout import find_images, read_folder
+from imgclf.data.reading.members import sort_members
 from imgclf.errors import DataError, DataNotFoundError, ImageError
 
 MakeFolder = Callable[..., Path]
@@ -146,7 +147,7 @@ def test_links_and_repeated_names_are_left_out(tmp_path: Path) -> None:
         link = zipfile.ZipInfo("a/2.png")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         packed.writestr(link, "/etc/passwd")
-    assert reasons(path) == {"a/1.png": "stored_twice", "a/2.png": "link_in_zip"}
+    assert reasons(path) == {"a/1.png": "stored_twice", "a/2.png": "link_in_archive"}
 
 
 def test_backslashes_and_dots_are_understood(tmp_path: Path) -> None:
@@ -211,8 +212,8 @@ def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ("MAX_DIRECTORY_BYTES", 100, "list of members takes"),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(archives, name, value)
-            archives._open.cache_clear()
+            patch.setattr(zip_files, name, value)
+            zip_files._open.cache_clear()
             with pytest.raises(DataError, match=told):
                 read_folder(path)
 
@@ -248,8 +249,8 @@ def test_folders_count_as_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     members = photos(*(f"{number}/{'x/' * 90}1.png" for number in range(10)))
     path = pack_members(tmp_path / "x.zip", members)
     assert len(read_folder(path).files) == 10
-    monkeypatch.setattr(archives, "MAX_MEMBERS", 500)
-    archives._open.cache_clear()
+    monkeypatch.setattr("imgclf.data.reading.members.MAX_MEMBERS", 500)
+    sort_members.cache_clear()
     with pytest.raises(DataError, match="more than 500 folders: unpack it"):
         read_folder(path)
 

@@ -50,13 +50,12 @@ class BatchSource:
     seed: int
     varied_once: bool = False
     oversampled: bool = False
-    targets: NDArray[np.float32] = field(init=False)
     members: tuple[NDArray[np.int64], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Encode all labels once, and part the images by class."""
-        classes = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
-        object.__setattr__(self, "targets", encode_labels(self.labels, self.num_classes))
+        """Part the images by class, where that is needed."""
+        labels = np.unique(self.labels) if self.oversampled else ()
+        classes = [np.flatnonzero(self.labels == label) for label in labels]
         object.__setattr__(self, "members", tuple(classes))
 
     @property
@@ -117,8 +116,9 @@ class BatchSource:
             seed=self.seed,
             epoch=epoch,
         )
+        targets = encode_labels(self.labels[chosen], self.num_classes)
         images, targets = mix(
-            images, self.targets[chosen], self.augmentation, seed=self.seed, epoch=epoch, step=step
+            images, targets, self.augmentation, seed=self.seed, epoch=epoch, step=step
         )
         if self.data_format == "channels_first":
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
@@ -161,6 +161,6 @@ def encode_labels(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.flo
     return np.eye(num_classes, dtype=np.float32)[labels]
 
 
-@lru_cache(maxsize=4)  # The feeding threads work on one epoch, at its end on two.
+@lru_cache(maxsize=2)  # The feeding threads work on one epoch, at its end on two.
 def _epoch_order(num_samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed % 2**63, epoch)).permutation(num_samples)

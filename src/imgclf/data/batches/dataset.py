@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from imgclf.arguments import whole_number
 from imgclf.data.batches.card import batches_card, batches_picture, summary
+from imgclf.data.division.samples import pick
 from imgclf.errors import ImgclfError
 from imgclf.machine.hardware import available_processors
 
@@ -58,7 +59,7 @@ class Batches(tf.data.Dataset):
     ) -> None:
         self._source = source
         self._class_names = tuple(class_names)
-        self._samples = tuple(samples)
+        self._samples = samples  # Not copied: there may be millions, in columns.
         self._plan = plan
         self._epoch = -1
         self.failure: ImgclfError | None = None
@@ -110,7 +111,7 @@ class Batches(tf.data.Dataset):
         return self._source.labels
 
     @property
-    def samples(self) -> tuple[Sample, ...]:
+    def samples(self) -> Sequence[Sample]:
         """``(num_samples,)`` path, label and hash of each image, in the order of `file_paths`."""
         return self._samples
 
@@ -205,7 +206,7 @@ class Batches(tf.data.Dataset):
         ]
         places = np.sort(np.concatenate(kept))
         part = replace(source, rows=source.rows[places], labels=source.labels[places])
-        samples = [self._samples[place] for place in places]
+        samples = pick(self._samples, places)
         return Batches(part, self._class_names, samples, self._plan)
 
     @property
@@ -288,7 +289,7 @@ class Batches(tf.data.Dataset):
 
     def _of_known_shape(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images.set_shape((None, *self.input_shape))
-        labels.set_shape((None, self._source.targets.shape[1]))
+        labels.set_shape((None, 1 if self.num_classes == 2 else self.num_classes))
         return images, labels
 
 

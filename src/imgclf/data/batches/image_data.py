@@ -16,7 +16,9 @@ from imgclf.data.division.samples import (
     Quarantined,
     Sample,
     collect_samples,
+    labels_of,
     left_out_lines,
+    rows_of,
 )
 from imgclf.data.division.splits import divide_samples
 from imgclf.data.reading.layout import match_classes, read_folder
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgclf.data.batches.plan import Plan
-    from imgclf.data.reading.image_folder import Folders, ImageFile, ImageFolder, Split
+    from imgclf.data.reading.image_folder import Folders, ImageFolder, Split
     from imgclf.data.reading.left_out import LeftOut
 
 __all__ = ["ImageData", "build_data"]
@@ -115,13 +117,13 @@ def build_data(
             sources[split], divided[split] = builder.open(split, directory, class_names)
     num_leaked = 0
     for split, directory in own_folders.items():
-        had_images = bool(divided[split])
+        had_images = len(divided[split]) > 0
         # Images that were cut off the training folder are no copies already.
         given = directory is not None or split in scanned.splits
         if given and had_images:
             divided[split], dropped = _drop_leaks(plan, sources, divided, split)
             num_leaked += dropped
-            if not divided[split]:
+            if not len(divided[split]):
                 raise DataError(
                     f"Every {split} image is also a training image: give other images for {split}."
                 )
@@ -129,7 +131,7 @@ def build_data(
     batches = {
         split: builder.batches(sources[split], divided[split], class_names, split)
         for split in divided
-        if divided[split]
+        if len(divided[split])
     }
     return ImageData(
         train=batches["train"],
@@ -165,11 +167,11 @@ class _Builder:
 
     def open(
         self, split: Split, directory: str, class_names: Sequence[str] | None = None
-    ) -> tuple[_ScannedFolder, list[Sample]]:
+    ) -> tuple[_ScannedFolder, Sequence[Sample]]:
         """Scan a folder; with `class_names`, its classes are matched to them by name."""
         fewest = 2 if class_names is None else 1
         folder = self.folders.get(split) or read_folder(directory, min_classes=fewest)
-        files: Sequence[ImageFile] = folder.files
+        files = folder.files
         if class_names is not None:
             files, warning = match_classes(folder, class_names)
             self.warnings += [warning] if warning else []
@@ -184,6 +186,8 @@ class _Builder:
         self, samples: Sequence[Sample], divided: Mapping[Split, Sequence[Sample]]
     ) -> None:
         """Warn of new images that have copies on two sides of a recorded split."""
+        if sum(map(len, divided.values())) == len(samples):
+            return
         placed = {sample.row for split in divided.values() for sample in split}
         unplaced = [sample.path for sample in samples if sample.row not in placed]
         if unplaced:
@@ -213,8 +217,8 @@ class _Builder:
         held_out = mirrored if plan.val_horizontal_flip and split == "val" else Augmentation()
         source = BatchSource(
             pixels=scanned.pixels,
-            rows=np.array([sample.row for sample in samples], np.int64),
-            labels=np.array([sample.label for sample in samples], np.int64),
+            rows=rows_of(samples),
+            labels=labels_of(samples),
             num_classes=len(class_names),
             batch_size=plan.batch_size,
             shuffled=split == "train",
@@ -230,9 +234,9 @@ class _Builder:
 def _drop_leaks(
     plan: Plan,
     sources: Mapping[Split, _ScannedFolder],
-    divided: Mapping[Split, list[Sample]],
+    divided: Mapping[Split, Sequence[Sample]],
     split: Split,
-) -> tuple[list[Sample], int]:
+) -> tuple[Sequence[Sample], int]:
     if not plan.near_duplicates:
         return drop_leaks(divided[split], divided["train"])
     return drop_leaks(
@@ -253,7 +257,7 @@ def _shares(plan: Plan, provided: frozenset[Split]) -> dict[Split, float]:
 def _require_every_class(
     samples: Sequence[Sample], class_names: Sequence[str], directory: str
 ) -> None:
-    present = {sample.label for sample in samples}
+    present = set(np.unique(labels_of(samples)).tolist())
     missing = [name for label, name in enumerate(class_names) if label not in present]
     if missing:
         shown = ", ".join(map(repr, missing[:MOST_NAMED]))

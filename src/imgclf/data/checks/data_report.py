@@ -14,7 +14,7 @@ from imgclf.arguments import checked_path, checked_sides
 from imgclf.data.checks.card import report_card
 from imgclf.data.checks.findings import Finding, Inspected, Picture, find_all
 from imgclf.data.pixels.input_policy import InputPolicy
-from imgclf.data.reading.image_folder import ImageFolder
+from imgclf.data.reading.image_folder import ImageFolder, Kind
 from imgclf.data.reading.layout import read_folder
 from imgclf.data.store.pixel_store import PixelStore, StoreMode, open_store
 from imgclf.errors import DataError, DataNotFoundError
@@ -49,7 +49,8 @@ class DataReport:
         directory: The folder.
         layout: ``"classes"`` for class folders, ``"splits"`` for ``train/`` and others above them,
             ``"unknown"`` where no images lie in folders.
-        kind: ``"folder"`` or ``"zip"``: where the images lie.
+        kind: Where the images lie: ``"folder"``, ``"zip"`` or ``"tar"`` for one archive,
+            ``"shards"`` or ``"parquet"``.
         classes: The usable images of each class.
         num_files: Files that look like images.
         num_usable: Images that can be decoded.
@@ -65,7 +66,7 @@ class DataReport:
 
     directory: str
     layout: Literal["classes", "splits", "unknown"]
-    kind: Literal["folder", "zip"]
+    kind: Kind
     classes: tuple[ClassCount, ...]
     num_files: int
     num_usable: int
@@ -119,7 +120,7 @@ def check(
     decode them again.
 
     Args:
-        directory: The folder, or a ZIP or CSV file in its place.
+        directory: The folder, or a ZIP, tar, CSV or Parquet file or shards in its place.
         image_size: ``(height, width)`` in pixels that the images are decoded to; one number is a
             square.
         near_duplicates: Whether to look for copies that were saved again, resized or mirrored.

@@ -157,6 +157,7 @@ def _problem(inspected: Inspected) -> Iterator[Finding]:
 
 SUSPICIOUS = (
     *("unreadable", "unsafe_path", "too_deep", "stored_twice"),
+    *("cut_off", "damaged_archive", "no_label"),
     *("missing", "missing_backslash", "missing_address", "missing_home"),
 )
 """Reasons for which an image that was meant to be used may be left out."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +38,9 @@ BLOCK = 1024
 
 COARSE_SIDE = 4
 
+NUM_AXES = 8
+"""Axes along which blocks are small; more of them rule out hardly any block more."""
+
 MARGIN = 1e-3
 """The product of the coarse versions is exact to about 1e-5 only; the next step decides."""
 
@@ -45,20 +50,27 @@ by pair; studio pictures of similar things have so many."""
 
 
 def group_copies(
-    signatures: NDArray[np.uint8], distance: float = SIMILAR_PICTURE, *, first: int = 0
+    signatures: NDArray[np.uint8],
+    distance: float = SIMILAR_PICTURE,
+    *,
+    first: int = 0,
+    rows: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Group pictures so that each one and its copies are together.
 
     The search is exact: every pair within `distance`, as they are or one of them mirrored, is
-    found. Pictures are sorted along one axis, so that only neighbours have to be compared, and a
-    coarser version whose distance is never larger rules most pairs out.
+    found. Pictures that lie near each other along a few axes are put into blocks; only blocks
+    whose boxes are near have to be compared, and a coarser version whose distance is never larger
+    rules most pairs out.
 
     Args:
-        signatures: uint8 ``(num_images, SIGNATURE_BYTES)``, see `imgclf.data.pixels.signatures`.
+        signatures: uint8 ``(num_files, SIGNATURE_BYTES)``, see `imgclf.data.pixels.signatures`.
         distance: `SAME_PICTURE`, `SIMILAR_PICTURE` or any other up to 1: the root mean square
             difference of two pictures relative to their contrast.
         first: Only the copies of the pictures from this one on are looked for; two earlier ones
             come into one group where they are copies of the same later one.
+        rows: ``(num_images,)`` rows of the pictures in `signatures`, which are read block by block,
+            as from a file; None takes all of them.
 
     Returns:
         ``(num_images,)`` group numbers; each is the index of one of the group's pictures.
@@ -67,39 +79,54 @@ def group_copies(
         >>> group_copies(np.zeros((3, 768), np.uint8)).tolist()
         [0, 1, 2]
     """
-    sets = DisjointSets(len(signatures))
-    usable = np.flatnonzero(_contrast(signatures) >= MIN_CONTRAST)
+    pictures = _Pictures(signatures, np.arange(len(signatures)) if rows is None else rows)
+    sets = DisjointSets(len(pictures.rows))
+    usable = np.flatnonzero(_contrast(pictures) >= MIN_CONTRAST)
     if not len(usable) or usable[-1] < first:
-        return sets.roots(np.arange(len(signatures)))
-    coarse = _coarse(signatures[usable])
-    position = coarse.reshape(len(coarse), -1) @ _axis(coarse)
-    order = np.argsort(position, kind="stable")
-    usable, coarse, position = usable[order], coarse[order], position[order]
-    wanted = np.flatnonzero(usable >= first)
-    ours = _factors(coarse[wanted], -2.0)
-    theirs = [_factors(points) for points in (coarse, coarse[:, :, ::-1])]
-    rows = usable[wanted], usable
+        return sets.roots(np.arange(len(pictures.rows)))
+    coarse = _coarse(pictures, usable)
+    position = coarse.reshape(len(coarse), -1) @ _axes(coarse)
+    theirs = _in_blocks(position)
+    ours = theirs[usable[theirs] >= first]
 
     @lru_cache(maxsize=3)  # A block on the left stays while those on its right change.
     def whole(side: int, start: int, mirrored: bool) -> NDArray[np.float32]:
-        structure, colour = _points(signatures[rows[side][start : start + BLOCK]])
+        block = (theirs if side else ours)[start : start + BLOCK]
+        structure, colour = _points(pictures[usable[block]])
         structure = structure[:, :, ::-1] if mirrored else structure
         points = np.concatenate([_flat(structure), colour], axis=1)
         return _factors(points, 1.0 if side else -2.0)
 
-    for left, right in _neighbouring_blocks(position[wanted], position, distance):
-        for mirrored in (False, True):
-            near = _near(ours[left], theirs[mirrored][right], distance**2 + MARGIN)
+    for left, neighbours in _neighbouring_blocks(position[ours], position[theirs], distance):
+        left_rows = ours[left : left + BLOCK]
+        left_factors = _factors(coarse[left_rows], -2.0)
+        for right, mirrored in product(neighbours, (False, True)):
+            right_rows = theirs[right : right + BLOCK]
+            points = coarse[right_rows]
+            right_factors = _factors(points[:, :, ::-1] if mirrored else points)
+            near = _near(left_factors, right_factors, distance**2 + MARGIN)
             are_many = len(near) > MANY_PAIRS
             if are_many:
-                factors = whole(0, left.start, False), whole(1, right.start, mirrored)
+                factors = whole(0, left, False), whole(1, right, mirrored)
                 near = _near(*factors, distance**2)
-            pairs = np.stack([rows[0][left][near[:, 0]], rows[1][right][near[:, 1]]], axis=1)
+            pairs = usable[np.stack([left_rows[near[:, 0]], right_rows[near[:, 1]]], axis=1)]
             pairs = sets.not_joined(pairs[pairs[:, 0] != pairs[:, 1]])
             if not are_many:
-                pairs = _copies(signatures, pairs, distance, mirrored=mirrored)
+                pairs = _copies(pictures, pairs, distance, mirrored=mirrored)
             sets.join(pairs)
-    return sets.roots(np.arange(len(signatures)))
+    return sets.roots(np.arange(len(pictures.rows)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pictures:
+    """Some rows of all signatures; a part is read when it is asked for."""
+
+    signatures: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+
+    def __getitem__(self, places: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+        part: NDArray[np.uint8] = self.signatures[self.rows[places]]
+        return part
 
 
 # --- Pictures as points ----------------------------------------------------------------------
@@ -123,11 +150,11 @@ def _tiles(signatures: NDArray[np.uint8]) -> NDArray[np.float32]:
     return signatures.reshape(shape).astype(np.float32)
 
 
-def _contrast(signatures: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _contrast(pictures: _Pictures) -> NDArray[np.float32]:
     """Return the standard deviation of each picture's levels about its mean colour."""
-    contrast = np.zeros(len(signatures), np.float32)
-    for first in range(0, len(signatures), BLOCK):  # Blocks keep the memory flat.
-        tiles = _tiles(signatures[first : first + BLOCK])
+    contrast = np.zeros(len(pictures.rows), np.float32)
+    for first in range(0, len(contrast), BLOCK):  # Blocks keep the memory flat.
+        tiles = _tiles(pictures[first : first + BLOCK])
         contrast[first : first + BLOCK] = _contrast_of(tiles - _mean_colour(tiles))
     return contrast
 
@@ -159,15 +186,15 @@ def _points(signatures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray
     return tiles, colour[:, 0, 0] / np.float32(64)
 
 
-def _coarse(signatures: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _coarse(pictures: _Pictures, usable: NDArray[np.int64]) -> NDArray[np.float32]:
     """Average areas, scaled so that a distance never exceeds the one of `_points`.
 
     Returns:
         float32 ``(num_images, 5, 4, 3)``: 4 rows of structure, and the colour in a fifth.
     """
-    coarse = np.zeros((len(signatures), COARSE_SIDE + 1, COARSE_SIDE, 3), np.float32)
-    for first in range(0, len(signatures), BLOCK):
-        structure, colour = _points(signatures[first : first + BLOCK])
+    coarse = np.zeros((len(usable), COARSE_SIDE + 1, COARSE_SIDE, 3), np.float32)
+    for first in range(0, len(usable), BLOCK):
+        structure, colour = _points(pictures[usable[first : first + BLOCK]])
         areas = _flat(structure) @ _TO_AREAS
         coarse[first : first + BLOCK, :-1] = areas.reshape(-1, COARSE_SIDE, COARSE_SIDE, 3)
         # Spread evenly, so that mirroring leaves it alone.
@@ -175,34 +202,69 @@ def _coarse(signatures: NDArray[np.uint8]) -> NDArray[np.float32]:
     return coarse
 
 
-def _axis(coarse: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Find the axis along which pictures differ most, among those that mirroring leaves alone."""
+def _axes(coarse: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Find the axes along which pictures differ most, among those that mirroring leaves alone.
+
+    Returns:
+        float32 ``(coordinates, NUM_AXES)``, orthonormal.
+    """
     symmetric = (coarse + coarse[:, :, ::-1])[:: len(coarse) // 10_000 + 1]
     points = symmetric.reshape(len(symmetric), -1)
     _, vectors = np.linalg.eigh(np.atleast_2d(points.T @ points))
-    axis: NDArray[np.float32] = vectors[:, -1].astype(np.float32)
-    return axis
+    axes: NDArray[np.float32] = vectors[:, -NUM_AXES:].astype(np.float32)
+    return axes
 
 
 # --- The search ------------------------------------------------------------------------------
 
 
-def _neighbouring_blocks(
-    wanted: NDArray[np.float32], position: NDArray[np.float32], distance: float
-) -> Iterator[tuple[slice, slice]]:
-    """Yield all pairs of blocks of both that may hold copies of each other.
+def _in_blocks(position: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Order pictures so that each `BLOCK` of them lies in a small box: the tree of a k-d search.
 
-    Where all are wanted, each block with itself and with those behind it are all pairs.
+    Args:
+        position: ``(num_images, NUM_AXES)``.
+
+    Returns:
+        ``(num_images,)`` indices; every block but the last is full.
     """
-    for left in range(0, len(wanted), BLOCK):
-        reach = wanted[min(left + BLOCK, len(wanted)) - 1] + distance
-        begin = left
-        if len(wanted) < len(position):
-            begin = int(np.searchsorted(position, wanted[left] - distance))
-        for right in range(begin, len(position), BLOCK):
-            if position[right] > reach:
-                break
-            yield slice(left, left + BLOCK), slice(right, right + BLOCK)
+    order = np.arange(len(position))
+    waiting = [(0, len(order))]
+    while waiting:
+        first, end = waiting.pop()
+        num_blocks = -(-(end - first) // BLOCK)
+        if num_blocks <= 1:
+            continue
+        middle = (num_blocks // 2) * BLOCK
+        part = order[first:end]
+        spread = position[part[:: len(part) // 10_000 + 1]].std(axis=0)
+        along = position[part, int(spread.argmax())]
+        order[first:end] = part[np.argpartition(along, middle)]
+        waiting += [(first, first + middle), (first + middle, end)]
+    return order
+
+
+def _neighbouring_blocks(
+    ours: NDArray[np.float32], theirs: NDArray[np.float32], distance: float
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield the start of each block of ours, and those of the blocks of theirs that are near it.
+
+    Where both are the same, each block with itself and with those behind it are all pairs.
+    """
+    our_low, our_high = _boxes(ours)
+    low, high = _boxes(theirs)
+    is_all = len(ours) == len(theirs)
+    for place in range(len(our_low)):
+        gap = np.maximum(np.maximum(low - our_high[place], our_low[place] - high), 0)
+        is_near = (gap**2).sum(axis=1) <= distance**2 + MARGIN
+        if is_all:
+            is_near[:place] = False
+        yield place * BLOCK, (np.flatnonzero(is_near) * BLOCK).tolist()
+
+
+def _boxes(position: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the least and the largest coordinates of each block."""
+    starts = np.arange(0, len(position), BLOCK)
+    return np.minimum.reduceat(position, starts), np.maximum.reduceat(position, starts)
 
 
 def _factors(coarse: NDArray[np.float32], factor: float = 1.0) -> NDArray[np.float32]:
@@ -231,14 +293,14 @@ def _near(
 
 
 def _copies(
-    signatures: NDArray[np.uint8], pairs: NDArray[np.int64], distance: float, *, mirrored: bool
+    pictures: _Pictures, pairs: NDArray[np.int64], distance: float, *, mirrored: bool
 ) -> NDArray[np.int64]:
     """Keep the pairs whose pictures really are within the distance."""
     kept = np.zeros(len(pairs), np.bool_)
     for first in range(0, len(pairs), BLOCK):
         block = slice(first, first + BLOCK)
-        ours, our_colour = _points(signatures[pairs[block, 0]])
-        theirs, their_colour = _points(signatures[pairs[block, 1]])
+        ours, our_colour = _points(pictures[pairs[block, 0]])
+        theirs, their_colour = _points(pictures[pairs[block, 1]])
         theirs = theirs[:, :, ::-1] if mirrored else theirs
         squares = ((ours - theirs) ** 2).sum(axis=(1, 2, 3))
         squares += ((our_colour - their_colour) ** 2).sum(axis=1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imgclf.data.division.duplicates import SAME_PICTURE, DisjointSets, group_copies
+from imgclf.data.division.samples import Samples, pick, rows_of, with_groups
 from imgclf.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def group_samples(
     samples: Sequence[Sample],
     signatures: NDArray[np.uint8] | None = None,
     group_by: str | None = None,
-) -> list[Sample]:
+) -> Sequence[Sample]:
     """Give each image the group that must stay on one side of a split.
 
     Images belong together when their files are the same, when they look the same, or when their
@@ -44,25 +44,56 @@ def group_samples(
         ArgumentError: `group_by` is no regular expression or matches nothing.
     """
     sets = DisjointSets(len(samples))
-    sets.join(_links([sample.sha256 for sample in samples]))
-    names = _group_names(samples, group_by) if group_by else [None] * len(samples)
-    sets.join(_links(names))
-    sets.join(_links([sample.group or None for sample in samples]))
+    sets.join(_same_content(samples))
     if signatures is not None:
-        rows = np.array([sample.row for sample in samples], np.int64)
-        copies = group_copies(signatures[rows])
-        sets.join(np.stack([copies, np.arange(len(samples))], axis=1))
-    roots = sets.roots(np.arange(len(samples))).tolist()
+        # Files that are the same look the same: one of them is enough.
+        different = np.flatnonzero(sets.roots(np.arange(len(samples))) == np.arange(len(samples)))
+        copies = group_copies(signatures, rows=rows_of(samples)[different])
+        sets.join(np.stack([different[copies], different], axis=1))
+    names = _group_names(samples, group_by) if group_by else None
+    if names is not None:
+        sets.join(_links(names))
+    if not isinstance(samples, Samples) or samples.has_groups:
+        sets.join(_links([sample.group or None for sample in samples]))
+    return with_groups(samples, _named_groups(samples, sets, names))
+
+
+def _named_groups(
+    samples: Sequence[Sample], sets: DisjointSets, names: Sequence[str | None] | None
+) -> dict[int, str]:
+    """Name the groups, by place; most images are alone, and their content is name enough."""
+    roots = sets.roots(np.arange(len(samples)))
+    is_shared = np.bincount(roots, minlength=len(roots)) > 1
+    places = np.flatnonzero(is_shared[roots]) if names is None else np.arange(len(roots))
     group_names: dict[int, str] = {}
-    for root, sample, name in zip(roots, samples, names, strict=True):
+    for place in map(int, places):
+        sample, root = samples[place], int(roots[place])
+        name = names[place] if names is not None else None
         # Stable when files are added: a name always is, the smallest hash mostly.
         own = f" {name}" if name is not None else sample.group or sample.sha256
         group_names[root] = min(group_names.get(root, own), own)
-    # Most images are alone: no group, and no new sample, for these.
-    return [
-        sample if group_names[root] == sample.key else replace(sample, group=group_names[root])
-        for root, sample in zip(roots, samples, strict=True)
+    return {
+        place: group
+        for place in map(int, places)
+        if samples[place].key != (group := group_names[int(roots[place])])
+    }
+
+
+def _same_content(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """Pair images whose files are the same."""
+    if not isinstance(samples, Samples):
+        return _links([sample.sha256 for sample in samples])
+    hashes = samples.hashes
+    beginnings = np.ascontiguousarray(hashes[:, :8]).view(np.uint64)[:, 0][samples.rows]
+    order = np.argsort(beginnings)
+    alike = np.flatnonzero(beginnings[order[1:]] == beginnings[order[:-1]])
+    pairs: NDArray[np.int64] = np.stack([order[alike], order[alike + 1]], axis=1)
+    rows = samples.rows
+    kept = [
+        (hashes[rows[part[:, 0]]] == hashes[rows[part[:, 1]]]).all(axis=1)
+        for part in np.array_split(pairs, len(pairs) // 65_536 + 1)
     ]
+    return pairs[np.concatenate(kept)]
 
 
 def _links(names: Sequence[str | None]) -> NDArray[np.int64]:
@@ -101,7 +132,7 @@ def drop_leaks(
     known: Sequence[Sample],
     held_out_signatures: NDArray[np.uint8] | None = None,
     known_signatures: NDArray[np.uint8] | None = None,
-) -> tuple[list[Sample], int]:
+) -> tuple[Sequence[Sample], int]:
     """Drop held-out images that are copies of training images.
 
     Args:
@@ -117,10 +148,10 @@ def drop_leaks(
     known_hashes = {sample.sha256 for sample in known}
     is_new = np.array([sample.sha256 not in known_hashes for sample in held_out], np.bool_)
     if held_out_signatures is not None and known_signatures is not None:
-        held_out_rows = held_out_signatures[[sample.row for sample in held_out]]
-        known_rows = known_signatures[[sample.row for sample in known]]
+        held_out_rows = held_out_signatures[rows_of(held_out)]
+        known_rows = known_signatures[rows_of(known)]
         signatures = np.concatenate([known_rows, held_out_rows])
         groups = group_copies(signatures, SAME_PICTURE, first=len(known))
         is_new &= ~np.isin(groups[len(known) :], groups[: len(known)])
-    fresh = [sample for sample, new in zip(held_out, is_new, strict=True) if new]
+    fresh = pick(held_out, np.flatnonzero(is_new))
     return fresh, len(held_out) - len(fresh)

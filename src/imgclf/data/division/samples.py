@@ -5,19 +5,33 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
 
 from imgclf.data.pixels.decoder import REASONS
+from imgclf.data.store.scan_results import HASH_BYTES
 from imgclf.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from numpy.typing import NDArray
 
-    from imgclf.data.reading.image_folder import ImageFile, Split
+    from imgclf.data.reading.image_folder import ImageFiles, Split
     from imgclf.data.store.pixel_store import PixelStore
 
-__all__ = ["Quarantined", "Sample", "collect_samples", "left_out_lines"]
+__all__ = [
+    "Quarantined",
+    "Sample",
+    "Samples",
+    "collect_samples",
+    "labels_of",
+    "left_out_lines",
+    "pick",
+    "rows_of",
+    "with_groups",
+]
 
 _logger = logging.getLogger(__name__)
 
@@ -64,6 +78,107 @@ class Sample:
         return self.group or self.sha256
 
 
+class Samples(Sequence[Sample]):
+    """Usable images in columns: each `Sample` is made when it is asked for.
+
+    A part of them costs 4 bytes an image.
+
+    Attributes:
+        rows: int32 ``(num_samples,)``, their indices in the store.
+        hashes: uint8 ``(num_files, 32)``, by row.
+    """
+
+    __slots__ = ("_files", "_folder", "_groups", "hashes", "rows")
+
+    def __init__(
+        self,
+        files: ImageFiles,
+        hashes: NDArray[np.uint8],
+        rows: NDArray[np.int32],
+        folder: str,
+        groups: Mapping[int, str],
+    ) -> None:
+        self._files, self._folder, self._groups = files, folder, groups
+        self.hashes, self.rows = hashes, rows
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """``(num_samples,)`` class indices."""
+        return np.frombuffer(self._files.labels, np.int32)[self.rows].astype(np.int64)  # type: ignore[call-overload]
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether any of the files has a group."""
+        return bool(self._groups)
+
+    def take(self, places: NDArray[np.int64]) -> Samples:
+        """Return a part of the images, by their places among these."""
+        return Samples(self._files, self.hashes, self.rows[places], self._folder, self._groups)
+
+    def with_groups(self, groups: Mapping[int, str]) -> Samples:
+        """Return the same images with other groups, by place; those of the others stay."""
+        by_row = {int(self.rows[place]): group for place, group in groups.items()}
+        merged = {**self._groups, **by_row}
+        return Samples(self._files, self.hashes, self.rows, self._folder, merged)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Samples: ...
+    def __getitem__(self, index: int | slice) -> Sample | Samples:
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        return self._sample(int(self.rows[index]))
+
+    def __iter__(self) -> Iterator[Sample]:
+        return map(self._sample, map(int, self.rows))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # equal to lists, which have none
+
+    def _sample(self, row: int) -> Sample:
+        file = self._files[row]
+        sha256 = self.hashes[row].tobytes().hex()
+        group = self._groups.get(row, "")
+        return Sample(row, file.path, file.label, sha256, file.split, group, self._folder)
+
+
+def rows_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """Return ``(num_samples,)`` indices in the store."""
+    if isinstance(samples, Samples):
+        return samples.rows.astype(np.int64)
+    return np.array([sample.row for sample in samples], np.int64)
+
+
+def labels_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """Return ``(num_samples,)`` class indices."""
+    if isinstance(samples, Samples):
+        return samples.labels
+    return np.array([sample.label for sample in samples], np.int64)
+
+
+def pick(samples: Sequence[Sample], places: NDArray[np.int64]) -> Sequence[Sample]:
+    """Return the samples at some places."""
+    if isinstance(samples, Samples):
+        return samples.take(places)
+    return [samples[place] for place in places]
+
+
+def with_groups(samples: Sequence[Sample], groups: Mapping[int, str]) -> Sequence[Sample]:
+    """Return the samples, those at some places with another group."""
+    if isinstance(samples, Samples):
+        return samples.with_groups(groups)
+    return [
+        replace(sample, group=groups[place]) if place in groups else sample
+        for place, sample in enumerate(samples)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Quarantined:
     """A file that looks like an image but cannot be used.
@@ -80,8 +195,8 @@ class Quarantined:
 
 
 def collect_samples(
-    store: PixelStore, files: Sequence[ImageFile], *, strict: bool = False
-) -> tuple[list[Sample], list[Quarantined]]:
+    store: PixelStore, files: ImageFiles, *, strict: bool = False
+) -> tuple[Samples, list[Quarantined]]:
     """Separate the usable images of a scanned folder from the other files.
 
     Args:
@@ -95,20 +210,21 @@ def collect_samples(
     Raises:
         DataError: A file is unusable and `strict` is set, or none is usable.
     """
-    samples, quarantined = [], []
-    root = str(store.folder.root)
-    for row, (file, result) in enumerate(zip(files, store.scanned, strict=True)):
-        if result.accepted:
-            group = f" {file.group}" if file.group else ""
-            samples.append(
-                Sample(row, file.path, file.label, result.sha256, file.split, group, root)
-            )
-        else:
-            path = store.folder.absolute(file)
-            quarantined.append(Quarantined(path, result.reason, result.message))
+    scanned = store.scanned
+    quarantined = [
+        Quarantined(store.folder.absolute(files[row]), result.reason, result.message)
+        for row, result in sorted(scanned.refused.items())
+    ]
+    samples = Samples(
+        files,
+        np.frombuffer(scanned.hashes, np.uint8).reshape(-1, HASH_BYTES),
+        np.fromiter(scanned.accepted(), np.int32, len(files) - len(quarantined)),
+        str(store.folder.root),
+        {row: f" {group}" for row, group in files.groups.items()},
+    )
     if quarantined and strict:
         raise DataError(f"{quarantined[0].message} (strict: no file may be left out)")
-    if not samples:
+    if not len(samples):
         raise DataError(f"{store.folder.root} has no usable image: {_count_reasons(quarantined)}")
     for item in quarantined[:MOST_LOGGED]:
         _logger.info("Left out: %s", item.message)

@@ -6,10 +6,13 @@ import hashlib
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from imgclf.data.division.samples import labels_of, pick
 from imgclf.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from imgclf.data.division.recorded_split import RecordedSplit
     from imgclf.data.division.samples import Sample
@@ -24,7 +27,7 @@ def divide_samples(
     shares: Mapping[Split, float],
     seed: int,
     recorded: RecordedSplit | None = None,
-) -> dict[Split, list[Sample]]:
+) -> dict[Split, Sequence[Sample]]:
     """Assign each image to a split: that of its folder, or one by its content.
 
     Args:
@@ -39,21 +42,22 @@ def divide_samples(
     Returns:
         The images of each split, in the order of `samples`.
     """
-    provided = {sample.split for sample in samples}
+    splits = [sample.split for sample in samples]  # Texts that all of them share.
+    provided = set(splits)
     missing: dict[Split, float] = {
         split: share for split, share in shares.items() if split not in provided and share > 0
     }
-    divided: dict[Split, list[Sample]] = {"train": [], "val": [], "test": []}
-    pool = [sample for sample in samples if sample.split in (None, "train")]
     if missing:
-        for sample, split in _cut(pool, class_names, missing, seed, recorded):
-            divided[split].append(sample)
+        pool = np.array([split in (None, "train") for split in splits], np.bool_)
+        places = np.flatnonzero(pool)
+        cut = _cut(pick(samples, places), class_names, missing, seed, recorded)
+        for place, side in zip(places.tolist(), cut, strict=True):
+            splits[place] = side
     else:
-        divided["train"] += pool
-    for sample in samples:
-        if sample.split in ("val", "test"):
-            divided[sample.split].append(sample)
-    return divided
+        splits = [split or "train" for split in splits]
+    names: tuple[Split, ...] = ("train", "val", "test")
+    codes = np.fromiter((names.index(split) if split else -1 for split in splits), np.int8)
+    return {name: pick(samples, np.flatnonzero(codes == code)) for code, name in enumerate(names)}
 
 
 def _cut(
@@ -62,26 +66,32 @@ def _cut(
     missing: dict[Split, float],
     seed: int,
     recorded: RecordedSplit | None,
-) -> Iterator[tuple[Sample, Split]]:
-    """Divide images by content, each group on one side."""
-    known = {sample.row: side for sample in pool if recorded and (side := recorded.side_of(sample))}
+) -> list[Split | None]:
+    """Divide images by content, each group on one side; None for one that has no side."""
+    shared: dict[str, str] = {}
+    keys = [shared.setdefault(key, key) for key in (sample.key for sample in pool)]
+    known: dict[int, Split] = {}
     sides_of: dict[str, set[Split]] = defaultdict(set)
-    for sample in pool:
-        if sample.row in known:
-            sides_of[sample.key].add(known[sample.row])
+    for place, sample in enumerate(pool if recorded else ()):
+        if recorded and (side := recorded.side_of(sample)):
+            known[place] = side
+            sides_of[keys[place]].add(side)
     # A new image whose copies lie on two sides belongs on neither.
     ambiguous = {key for key, sides in sides_of.items() if len(sides) > 1}
-    placed = [sample for sample in pool if sample.row in known or sample.key not in ambiguous]
+    placed = [place for place, key in enumerate(keys) if place in known or key not in ambiguous]
+    labels = labels_of(pool)
     splits = assign_splits(
-        [sample.key for sample in placed],
-        [sample.label for sample in placed],
+        [keys[place] for place in placed],
+        labels[placed].tolist() if placed else [],
         class_names,
         fractions=missing,
         seed=seed,
         settled={key: next(iter(sides)) for key, sides in sides_of.items()},
     )
-    for sample, split in zip(placed, splits, strict=True):
-        yield sample, known.get(sample.row, split)
+    found: list[Split | None] = [None] * len(keys)
+    for place, split in zip(placed, splits, strict=True):
+        found[place] = known.get(place, split)
+    return found
 
 
 def assign_splits(

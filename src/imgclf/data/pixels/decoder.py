@@ -37,7 +37,8 @@ from imgclf.data.pixels.formats import (
     open_lazily,
     quiet_pillow,
 )
-from imgclf.data.reading.archives import read_member
+from imgclf.data.reading.archives import find_archive, read_member
+from imgclf.data.reading.tar_files import read_span
 from imgclf.errors import ArgumentError, ImageError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from imgclf.data.pixels.input_policy import InputPolicy
+    from imgclf.data.reading.members import Span
 
 __all__ = [
     "DECODER_VERSION",
@@ -162,7 +164,7 @@ def decode(
     leaves the caller's file position and Pillow image as they were.
 
     Args:
-        source: A path, which may lead into a ZIP file (``photos.zip/cat/1.jpg``); the content of
+        source: A path, which may lead into an archive (``photos.zip/cat/1.jpg``); the content of
             a file as bytes; an open binary file, read from its beginning; a Pillow image; or
             pixels: an array ``(height, width)`` or ``(height, width, 1, 3 or 4)``, of bool, uint8,
             uint16 (0 to 65535) or float (0 to 1).
@@ -213,7 +215,11 @@ def decode_with_facts(
         return _decode_content(_content_of(source, limits), policy, limits)
 
 
-def read_content(path: str | os.PathLike[str], limits: DecodingLimits = _DEFAULT_LIMITS) -> bytes:
+def read_content(
+    path: str | os.PathLike[str],
+    limits: DecodingLimits = _DEFAULT_LIMITS,
+    span: Span | None = None,
+) -> bytes:
     """Read an image file whole, without blocking on pipes or swallowing huge files.
 
     Use it where the content is also hashed; `decode` takes the bytes.
@@ -221,6 +227,7 @@ def read_content(path: str | os.PathLike[str], limits: DecodingLimits = _DEFAULT
     Args:
         path: Path of the file, of any encoding that `os.fspath` returns.
         limits: Only `max_bytes` counts.
+        span: Where it lies in its tar file, if that is known; otherwise it is looked for.
 
     Returns:
         The content; it may be empty.
@@ -229,6 +236,8 @@ def read_content(path: str | os.PathLike[str], limits: DecodingLimits = _DEFAULT
         ImageError: ``not_found``, ``not_a_file``, ``unreadable`` or ``too_many_bytes``.
     """
     with _only_image_errors(path):
+        if span is not None and (place := find_archive(path)):
+            return read_span(place.archive, span, limits.max_bytes)
         return _content_of_path(path, limits)
 
 

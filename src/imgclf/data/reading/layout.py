@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import posixpath
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgclf.data.reading.archives import find_archive
 from imgclf.data.reading.class_names import exact_name, look_of
-from imgclf.data.reading.image_folder import SPLIT_FOLDERS, Folders, ImageFile, ImageFolder, Split
+from imgclf.data.reading.image_folder import SPLIT_FOLDERS, Folders, ImageFolder, Split
 from imgclf.data.reading.left_out import count_reasons
+from imgclf.data.reading.shard_names import (
+    SHARD_ENDINGS,
+    is_pattern,
+    match_shards,
+    shards_below,
+)
+from imgclf.data.reading.shards import list_shard_images, read_shards
 from imgclf.data.reading.table import find_tables, is_table, read_table
 from imgclf.data.reading.trees import open_tree
 from imgclf.data.reading.walk import Walk, is_image_name, is_wanted, wanted_folders
@@ -21,7 +27,7 @@ from imgclf.machine.plain_text import is_plain_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from imgclf.data.reading.image_folder import Layout
+    from imgclf.data.reading.image_folder import ImageFiles, Kind, Layout
     from imgclf.data.reading.trees import Tree
 
 __all__ = ["find_images", "is_collection", "match_classes", "read_folder", "read_folders"]
@@ -32,11 +38,13 @@ def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> I
 
     Two layouts are understood: one folder of class folders, or ``train/`` with any of ``val/``
     (``valid/``, ``validation/``) and ``test/``, each with the class folders inside. A CSV file
-    that lists the images is the third; see `imgclf.data.reading.table`. A ZIP file of any of these
-    is read without being unpacked; one folder may enclose all of its content.
+    that lists the images is the third; see `imgclf.data.reading.table`. A ZIP or tar file of any
+    of these file of any of these is read without being unpacked; one folder may enclose all of its
+    content. Shards are read in place, too; see `imgclf.data.reading.shards`.
 
     Args:
-        directory: The folder, the CSV file or the ZIP file.
+        directory: The folder, the CSV, ZIP, tar or Parquet file, or a pattern that stands for
+            shards, such as ``shards/{000..099}.tar``.
         min_classes: Fewest classes that are accepted.
 
     Returns:
@@ -47,15 +55,38 @@ def read_folder(directory: str | os.PathLike[str], *, min_classes: int = 2) -> I
         DataError: It is a file, cannot be read, or holds no class folders with images; the
             message says what lies there and what to change.
     """
-    if is_table(directory):
-        table = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
-        folder = read_table(open_tree(table.parent), table.name)
-    else:
-        tree = _open_root(directory)
-        tables = find_tables(tree) if tree.kind == "zip" else []
-        folder = read_table(tree, tables[0]) if len(tables) == 1 else _read_layout(tree)
+    folder = _read(directory)
     _require_classes(folder, min_classes)
     return folder
+
+
+def _given_shards(directory: str | os.PathLike[str]) -> tuple[Path, list[str]] | None:
+    """Return the shards that a path is of: a pattern, or one file; None for another path."""
+    if is_pattern(directory):
+        return match_shards(directory)
+    place = find_archive(os.fsdecode(os.path.abspath(directory)))  # noqa: PTH100 - as above
+    if place is None or place.member or place.archive.suffix.lower() not in SHARD_ENDINGS:
+        return None
+    return place.archive.parent, [place.archive.name]
+
+
+def _read(directory: str | os.PathLike[str]) -> ImageFolder:
+    shards = _given_shards(directory)
+    sharded = read_shards(*shards) if shards else None
+    if sharded is not None and (
+        sharded.files or sharded.kind == "parquet" or is_pattern(directory)
+    ):
+        return sharded
+    if is_table(directory):
+        table = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
+        return read_table(open_tree(table.parent), table.name)
+    tree = _open_root(directory)
+    tables = find_tables(tree) if tree.kind != "folder" else []
+    folder = read_table(tree, tables[0]) if len(tables) == 1 else _read_layout(tree)
+    if not folder.files and tree.kind == "folder" and (below := shards_below(tree)):
+        return read_shards(tree.root, below)
+    # One tar file without labels beside the images may be one of class folders.
+    return sharded if sharded is not None and not folder.files else folder
 
 
 def read_folders(
@@ -85,7 +116,7 @@ def read_folders(
     return folders
 
 
-def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list[ImageFile], str]:
+def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[ImageFiles, str]:
     """Relabel a folder's files with the class indices of a classifier, by class name.
 
     Args:
@@ -109,8 +140,7 @@ def match_classes(folder: ImageFolder, class_names: Sequence[str]) -> tuple[list
         )
     missing = sorted(set(numbers) - set(folder.class_names), key=numbers.__getitem__)
     warning = f"{folder.root} has no images of: {_names(missing)}." if missing else ""
-    labels = [numbers[name] for name in folder.class_names]
-    files = [replace(file, label=labels[file.label]) for file in folder.files]
+    files = folder.files.relabelled([numbers[name] for name in folder.class_names])
     return files, warning
 
 
@@ -124,12 +154,12 @@ def _twin_of(unknown: Sequence[str], known: Sequence[str]) -> str:
 
 
 def _open_root(directory: str | os.PathLike[str]) -> Tree:
-    """Open a folder or ZIP file; of a ZIP file with one enclosing folder, open that folder.
+    """Open a folder or archive; of an archive with one enclosing folder, open that folder.
 
     Packing the folder ``photos`` gives members such as ``photos/cat/1.jpg``.
     """
     tree = open_tree(directory)
-    while tree.kind == "zip":
+    while tree.kind != "folder":
         wanted = [entry for entry in tree.entries("") if is_wanted(entry)]
         if len(wanted) != 1 or not wanted[0].is_dir() or wanted[0].name.lower() in SPLIT_FOLDERS:
             break
@@ -149,16 +179,10 @@ def _read_layout(tree: Tree) -> ImageFolder:
         walk.leave_out_siblings(splits)
     else:
         walk.read_classes("", None)
-    class_names = tuple(sorted({file.class_name for file in walk.files}, key=os.fsencode))
-    labels = {name: label for label, name in enumerate(class_names)}
-    files = []
-    while walk.files:  # Popped, so that memory never holds both lists whole.
-        file = walk.files.pop()
-        files.append(ImageFile(file.path, labels[file.class_name], file.split, file.version))
-    files.sort(key=lambda file: os.fsencode(file.path))
+    class_names, files = walk.files.classified()
     layout: Layout = "splits" if splits else "classes"
     left_out = tuple(walk.left_out)
-    return ImageFolder(tree.root, layout, class_names, tuple(files), left_out, tree.kind)
+    return ImageFolder(tree.root, layout, class_names, files, left_out, tree.kind)
 
 
 def _split_folders(tree: Tree) -> dict[str, Split]:
@@ -185,6 +209,14 @@ def _split_folders(tree: Tree) -> dict[str, Split]:
     return splits
 
 
+_FOLDER_REMEDY = "put the images into one sub-folder per class, for example cats/ and dogs/"
+
+_REMEDIES: dict[Kind, str] = {
+    "shards": "put a .cls or .json file with its class beside each image",
+    "parquet": "give each row a label",
+}
+
+
 def _require_classes(folder: ImageFolder, min_classes: int) -> None:
     """Refuse a folder with too few classes; the message fits what lies there instead."""
     for name in folder.class_names:
@@ -196,7 +228,7 @@ def _require_classes(folder: ImageFolder, min_classes: int) -> None:
     if not min_classes or (folder.files and len(folder.class_names) >= min_classes):
         return
     root = folder.root
-    remedy = "put the images into one sub-folder per class, for example cats/ and dogs/"
+    remedy = _REMEDIES.get(folder.kind, _FOLDER_REMEDY)
     reasons = count_reasons(folder.left_out)
     if folder.class_names and not folder.files:
         raise DataError(
@@ -213,6 +245,10 @@ def _require_classes(folder: ImageFolder, min_classes: int) -> None:
         because = f" ({reasons})" if reasons else ""
         raise DataError(f"{root} has no images{because}: {remedy}.")
     only = folder.class_names[0]
+    if folder.kind in _REMEDIES:
+        raise DataError(
+            f"{root} has images of one class, {only!r}; a classifier needs two: {remedy}."
+        )
     place, inner = _inner_folders(folder)
     hint = f", or give {root / place}, which has the folders {_names(inner)}" if inner else ""
     raise DataError(
@@ -227,7 +263,7 @@ def _inner_folders(folder: ImageFolder) -> tuple[str, list[str]]:
     Returns:
         The path of the folder that they lie in, and their names; none where there is but one.
     """
-    places = {posixpath.dirname(file.path) for file in folder.files}
+    places = {posixpath.dirname(path) for path in folder.files.paths}
     # A CSV file may list whole paths beside others.
     if folder.layout == "splits" or len({posixpath.isabs(place) for place in places}) > 1:
         return "", []
@@ -245,24 +281,35 @@ def _names(names: Sequence[str], most: int = 10) -> str:
 
 
 def is_collection(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a path is that of many images: a folder, a ZIP file, or a folder in one."""
-    if os.path.isdir(path):  # noqa: PTH112 - takes bytes that are no text
+    """Tell whether a path is that of many images: a folder, an archive, a folder in one, shards."""
+    if os.path.isdir(path) or is_pattern(path):  # noqa: PTH112 - takes bytes that are no text
         return True
     place = find_archive(os.fsdecode(path))
-    return place is not None and not is_image_name(place.member)
+    if place is None:
+        return False
+    is_row = place.member and place.archive.suffix.lower() == ".parquet"
+    return not is_row and not is_image_name(place.member)
 
 
 def find_images(directory: str | os.PathLike[str]) -> list[str]:
     """List all files in a folder and below that look like images.
 
     Args:
-        directory: The folder or ZIP file.
+        directory: The folder, ZIP or tar file, or shards.
 
     Returns:
-        Paths that begin with `directory`, byte-sorted; hidden and system files are left out.
+        Paths that begin with `directory`, byte-sorted, those of shards in their order; hidden and
+        system files are left out.
+
+    Raises:
+        DataError: It does not exist, or cannot be read.
     """
+    if shards := _given_shards(directory):
+        return [os.path.join(shards[0], path) for path in list_shard_images(*shards)]  # noqa: PTH118
     tree = open_tree(directory)
     walk = Walk(tree)
     walk.read_tree()
-    paths = sorted((file.path for file in walk.files), key=os.fsencode)
+    paths = sorted(walk.files.paths, key=os.fsencode)
+    if not paths and tree.kind == "folder":
+        paths = list(list_shard_images(tree.root, shards_below(tree)))
     return [os.path.join(directory, path) for path in paths]  # noqa: PTH118 - as it was given

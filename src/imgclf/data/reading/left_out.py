@@ -57,17 +57,33 @@ LEFT_OUT_REASONS: dict[str, tuple[str, str]] = {
     ),
     "linked_twice": ("links to folders that were read already", "Their images count once."),
     "unsafe_path": (
-        "members of the ZIP file whose names lead out of it",
+        "members of the archive whose names lead out of it",
         "Do not unpack it before you know who made it.",
     ),
-    "link_in_zip": ("links in the ZIP file", "Pack the files that they lead to."),
+    "link_in_archive": ("links in the archive", "Pack the files that they lead to."),
+    "no_plain_file": (
+        "devices, pipes and sparse files in the archive",
+        "Pack the images as plain files.",
+    ),
     "too_deep": (
-        "members of the ZIP file in more than 100 folders, or with endless names",
+        "members of the archive in more than 100 folders, or with endless names",
         "Pack the folder again, without so many folders in each other.",
     ),
     "stored_twice": (
-        "members of the ZIP file whose names are taken already",
+        "members of the archive whose names are taken already",
         "Pack the folder again.",
+    ),
+    "cut_off": (
+        "members of archives that are cut off before their end",
+        "Copy or download these archives again.",
+    ),
+    "damaged_archive": (
+        "archives that are damaged; their other images are used",
+        "Copy or download them again.",
+    ),
+    "no_label": (
+        "images in shards without a label beside them",
+        "Add a .cls or .json file of the same name, or remove them.",
     ),
     "unreadable": (
         "files, folders or links that cannot be read",

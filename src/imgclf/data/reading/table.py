@@ -7,15 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgclf.data.reading.archives import MAX_MEMBERS
 from imgclf.data.reading.csv_rows import csv_rows, shortened
-from imgclf.data.reading.image_folder import (
-    SPLIT_FOLDERS,
-    ImageFile,
-    ImageFolder,
-    version_of,
-)
+from imgclf.data.reading.file_list import FileList
+from imgclf.data.reading.image_folder import SPLIT_FOLDERS, ImageFolder, version_of
 from imgclf.data.reading.left_out import LeftOut, why_missing
+from imgclf.data.reading.members import MAX_MEMBERS
 from imgclf.data.reading.walk import is_wanted
 from imgclf.errors import DataError, ImageError
 from imgclf.machine.plain_text import is_plain_text
@@ -63,11 +59,9 @@ def read_table(tree: Tree, name: str) -> ImageFolder:
         DataError: The file is no such table; the message names the line.
     """
     path = tree.root / name
-    rows = _rows(path, _content(tree, name), MAX_MEMBERS if tree.kind == "zip" else None)
-    class_names = tuple(sorted({row["label"] for _, row in rows}, key=os.fsencode))
-    labels = {class_name: label for label, class_name in enumerate(class_names)}
+    rows = _rows(path, _content(tree, name), None if tree.kind == "folder" else MAX_MEMBERS)
+    files = FileList(row["label"] for _, row in rows)
     has_splits = any(row.get("split") for _, row in rows)
-    files: list[ImageFile] = []
     left_out: list[LeftOut] = []
     for line, row in rows:
         split = SPLIT_FOLDERS.get(row.get("split", "").lower())
@@ -85,10 +79,10 @@ def read_table(tree: Tree, name: str) -> ImageFolder:
             left_out.append(LeftOut(row["path"], "unreadable"))
             continue
         group = row.get("group", "")
-        files.append(ImageFile(row["path"], labels[row["label"]], split, version_of(info), group))
-    files.sort(key=lambda file: os.fsencode(file.path))
+        files.add(row["path"], row["label"], split, version_of(info), group=group)
+    class_names, sorted_files = files.classified()
     layout: Layout = "splits" if has_splits else "classes"
-    return ImageFolder(tree.root, layout, class_names, tuple(files), tuple(left_out), tree.kind)
+    return ImageFolder(tree.root, layout, class_names, sorted_files, tuple(left_out), tree.kind)
 
 
 def _content(tree: Tree, name: str) -> bytes:

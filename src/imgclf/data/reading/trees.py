@@ -1,22 +1,24 @@
-"""A tree of folders and files, wherever it lies: on the disk, or inside a ZIP file."""
+"""A tree of folders and files, wherever it lies: on the disk, or inside an archive."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from imgclf.data.reading.archives import Archive, Folder, find_archive, open_archive, sort_members
+from imgclf.data.reading.archives import find_archive, open_archive
 from imgclf.data.reading.left_out import why_missing
+from imgclf.data.reading.members import sort_members
 from imgclf.errors import DataError, DataNotFoundError
 
 if TYPE_CHECKING:
-    import zipfile
+    from imgclf.data.reading.members import Archive, Folder
 
-__all__ = ["DiskTree", "Entry", "FileStatus", "Tree", "ZipTree", "open_tree"]
+__all__ = ["ArchiveTree", "DiskTree", "Entry", "FileStatus", "Tree", "open_tree"]
 
 
 class FileStatus(Protocol):
@@ -57,7 +59,7 @@ class Tree(Protocol):
         """The absolute path that every path below begins with."""
 
     @property
-    def kind(self) -> Literal["folder", "zip"]:
+    def kind(self) -> Literal["folder", "zip", "tar", "parquet"]:
         """Where it lies."""
 
     @property
@@ -116,13 +118,12 @@ class DiskTree:
         return (self.root / path).read_bytes()
 
 
-class ZipTree:
-    """The members of a ZIP file, as if they lay in folders; nothing is unpacked."""
-
-    kind: Literal["zip"] = "zip"
+class ArchiveTree:
+    """The members of an archive, as if they lay in folders; nothing is unpacked."""
 
     def __init__(self, archive: Archive, inner: str) -> None:
         self.root = archive.path / inner
+        self.kind = archive.kind
         self._archive = archive
         self._inner = inner
         self._top, self._clashes = sort_members(archive)
@@ -137,23 +138,23 @@ class ZipTree:
                 *self._archive.left_out,
                 *((path, "stored_twice") for path in self._clashes),
             ]
-            if path.startswith(prefix) or reason == "unsafe_path"
+            if path.startswith(prefix) or reason in ("unsafe_path", "damaged_archive")
         ]
 
     def entries(self, folder: str) -> list[Entry]:
         """List a folder."""
         found = self._find(folder).items()
         return [
-            _Member(name, None if isinstance(member, dict) else member, self._archive)
+            _Member(name, "" if isinstance(member, dict) else member, self._archive)
             for name, member in sorted(found, key=lambda item: os.fsencode(item[0]))
         ]
 
     def status(self, path: str) -> FileStatus:
         """Return the status of a member."""
-        info = self._archive.members.get(self._full(path))
-        if info is None:
-            raise FileNotFoundError(2, "no such member in the ZIP file", path)
-        return self._archive.status(info)
+        try:
+            return self._archive.status(self._full(path))
+        except KeyError as error:
+            raise FileNotFoundError(2, "no such member in the archive", path) from error
 
     def identity(self, folder: str) -> Hashable:
         """Return what names the folder while this tree is there: there are no links."""
@@ -168,43 +169,44 @@ class ZipTree:
         return self._archive.read(self._full(path), MAX_TABLE_BYTES)
 
     def _full(self, path: str) -> str:
-        """Return a path from the top of the ZIP file."""
+        """Return a path from the top of the archive."""
         joined = PurePosixPath(self._inner, path).as_posix()
         return "" if joined == "." else joined
 
     def _find(self, path: str) -> Folder:
         """Return a folder; `FileNotFoundError` where there is none."""
-        found: Folder | zipfile.ZipInfo | None = self._top
+        found: Folder | str | None = self._top
         for name in f"{self._inner}/{path}".split("/"):
             if name in ("", "."):
                 continue
             found = found.get(name) if isinstance(found, dict) else None
         if not isinstance(found, dict):
-            raise FileNotFoundError(2, "no such folder in the ZIP file", path)
+            raise FileNotFoundError(2, "no such folder in the archive", path)
         return found
 
 
 MAX_TABLE_BYTES = 256 * 1024**2
-"""Of a CSV file in a ZIP file, which is read whole."""
+"""Of a CSV file in an archive, which is read whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """One file in a ZIP file, or a folder, of which the ZIP file need not say anything."""
+    """One file in an archive, or a folder, of which the archive need not say anything."""
 
     name: str
-    info: zipfile.ZipInfo | None
+    full_name: str
+    """From the top of the archive; empty for a folder."""
     archive: Archive
 
     def is_dir(self) -> bool:
         """Tell whether it is a folder."""
-        return self.info is None
+        return not self.full_name
 
     def stat(self) -> FileStatus:
         """Return its status."""
-        if self.info is None:
-            raise IsADirectoryError(21, "a folder in the ZIP file", self.name)
-        return self.archive.status(self.info)
+        if not self.full_name:
+            raise IsADirectoryError(21, "a folder in the archive", self.name)
+        return self.archive.status(self.full_name)
 
 
 _REMEDIES = {
@@ -215,8 +217,11 @@ _REMEDIES = {
 """What to do about a folder that is missing, where its path shows the likely cause."""
 
 
+_COMPRESSED_TAR = re.compile(r"\.(tar\.\w+|tgz|tbz2|txz)$", re.IGNORECASE)
+
+
 def open_tree(directory: str | os.PathLike[str]) -> Tree:
-    """Open a folder, a ZIP file, or a folder in a ZIP file (``photos.zip/train``).
+    """Open a folder, an archive, or a folder in an archive (``photos.zip/train``).
 
     Args:
         directory: Its path.
@@ -226,22 +231,26 @@ def open_tree(directory: str | os.PathLike[str]) -> Tree:
 
     Raises:
         DataNotFoundError: There is no such folder or file.
-        DataError: It is a file of another kind, a ZIP file that is damaged or refused for its size,
-            or it cannot be read.
+        DataError: It is a file of another kind, an archive that is damaged or refused for its
+            size, or it cannot be read.
     """
     root = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
     tree: Tree
     if (place := find_archive(root)) is not None:
-        tree = ZipTree(open_archive(place.archive), place.member)
+        tree = ArchiveTree(open_archive(place.archive), place.member)
     elif not root.exists():
         remedy = _REMEDIES.get(
             why_missing(os.fspath(directory)), "give a folder with one sub-folder per class"
         )
         raise DataNotFoundError(f"The folder {root} does not exist: {remedy}.")
     elif not root.is_dir():
+        packed = _COMPRESSED_TAR.search(root.name)
         raise DataError(
-            f"{root} is a file: give a folder with one sub-folder per class, a .zip file of such a "
-            "folder, or a .csv file."
+            f"{root} is a compressed tar file, of which no image can be read without the others: "
+            "decompress it, and give the .tar file."
+            if packed
+            else f"{root} is a file: give a folder with one sub-folder per class, a .zip or .tar "
+            "file of such a folder, a .csv or .parquet file."
         )
     else:
         tree = DiskTree(root)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from imgclf.data.reading.file_list import FileList
 from imgclf.data.reading.image_folder import version_of
 from imgclf.data.reading.left_out import LeftOut
 
@@ -14,7 +15,14 @@ if TYPE_CHECKING:
     from imgclf.data.reading.image_folder import Split
     from imgclf.data.reading.trees import Entry, Tree
 
-__all__ = ["Walk", "WalkedFile", "is_image_name", "is_wanted", "wanted_folders"]
+__all__ = [
+    "IMAGE_ENDINGS",
+    "Walk",
+    "is_image_name",
+    "is_wanted",
+    "is_wanted_path",
+    "wanted_folders",
+]
 
 IMAGE_ENDINGS = frozenset(
     {
@@ -28,23 +36,14 @@ SYSTEM_NAMES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RE
 """Files and folders that operating systems and file servers create."""
 
 
-class WalkedFile(NamedTuple):
-    """An image file before its class has an index."""
-
-    path: str
-    class_name: str
-    split: Split | None
-    version: int
-
-
 class Walk:
     """Collects the files of one tree, and what is left out."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.files: list[WalkedFile] = []
+        self.files = FileList()
         self.left_out = [
-            LeftOut(path, reason) for path, reason in tree.left_out if _is_wanted_path(path)
+            LeftOut(path, reason) for path, reason in tree.left_out if is_wanted_path(path)
         ]
 
     def read_classes(self, prefix: str, split: Split | None) -> None:
@@ -54,9 +53,9 @@ class Walk:
             if not is_wanted(entry):
                 self._leave_out(path, entry)
             elif _is_folder(entry):
-                before = len(self.files)
+                before = self.files.num_files
                 self._read_files(path, entry.name, split)
-                if len(self.files) == before:
+                if self.files.num_files == before:
                     self.left_out.append(LeftOut(path, "empty_folder"))
             else:
                 self.left_out.append(LeftOut(path, "no_class"))
@@ -111,7 +110,7 @@ class Walk:
         except OSError:  # Such as a link that points to itself.
             self.left_out.append(LeftOut(path, "unreadable"))
             return
-        self.files.append(WalkedFile(path, class_name, split, version_of(info)))
+        self.files.add(path, class_name, split, version_of(info))
 
     def _leave_out(self, path: str, entry: Entry) -> None:
         reason = "system" if entry.name in SYSTEM_NAMES else "hidden"
@@ -148,7 +147,7 @@ def _is_wanted_name(name: str) -> bool:
     return not name.startswith(".") and name not in SYSTEM_NAMES
 
 
-def _is_wanted_path(path: str) -> bool:
+def is_wanted_path(path: str) -> bool:
     """Tell whether no part of a path is hidden; ``..`` is reported, not hidden."""
     return all(
         _is_wanted_name(part) or part in (".", "..") for part in path.replace("\\", "/").split("/")

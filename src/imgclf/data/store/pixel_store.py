@@ -8,25 +8,27 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from imgclf.data.pixels.decoder import (
     DECODER_VERSION,
-    REASONS,
     DecodingLimits,
-    ImageFacts,
     decode,
+    read_content,
 )
 from imgclf.data.pixels.signatures import SIGNATURE_BYTES
 from imgclf.data.store import cache
+from imgclf.data.store.index import read_index, write_index
+from imgclf.data.store.journal import JOURNAL, Journal, open_journal
 from imgclf.data.store.row_files import memory_file, new_file
-from imgclf.data.store.scan import ScanLimits, ScannedFile, facts_of, scan_files
+from imgclf.data.store.scan import ScanLimits, scan_files
+from imgclf.data.store.scan_results import ScanResults
 from imgclf.errors import ArgumentError, DataError, ImageError
 from imgclf.machine.hardware import available_processors, read_memory
 
@@ -78,7 +80,7 @@ class StoredPixels:
 class StreamedPixels:
     """Pixels decoded anew at each access, for folders that are too large to keep."""
 
-    paths: Sequence[str]
+    folder: ImageFolder
     policy: InputPolicy
     limits: DecodingLimits
     pool: ThreadPoolExecutor
@@ -88,11 +90,16 @@ class StreamedPixels:
         return np.stack(list(self.pool.map(self._decode, indices)))
 
     def _decode(self, index: int) -> NDArray[np.uint8]:
+        path, span = self.folder.paths[index], self.folder.files.span(index)
         try:
-            return decode(self.paths[index], self.policy, self.limits)
+            if span is None:
+                return decode(path, self.policy, self.limits)
+            return decode(read_content(path, self.limits, span), self.policy, self.limits)
         except ImageError as error:
+            # The decoder saw bytes without a name; a person needs the name.
+            message = str(error).replace("Image: ", f"{path!r}: ", 1)
             raise DataError(
-                f"{error} It was readable when the folder was scanned: leave the folder as it is "
+                f"{message} It was readable when the folder was scanned: leave the folder as it is "
                 "while training."
             ) from error
 
@@ -111,7 +118,7 @@ class PixelStore:
     """
 
     folder: ImageFolder
-    scanned: tuple[ScannedFile, ...]
+    scanned: ScanResults
     signatures: NDArray[np.uint8]
     pixels: PixelSource
     mode: StoreMode
@@ -213,9 +220,7 @@ def _open_kept(place: Path, folder: ImageFolder, policy: InputPolicy) -> PixelSt
     """Open the pixels of an earlier scan; None where they are absent or incomplete."""
     num_files = len(folder.files)
     try:
-        scanned = _read_index(place / "index.jsonl")
-        if len(scanned) != num_files:
-            return None
+        scanned = read_index(place / "index.jsonl", num_files)
         pixels = _map(place / "pixels.u8", (num_files, *policy.pixel_shape))
         signatures = _map(place / "signatures.u8", (num_files, SIGNATURE_BYTES))
         cache.mark_used(place)
@@ -242,32 +247,52 @@ class _Scanner:
     progress: Progress | None
 
     def to_disk(self, place: Path, size_bytes: int) -> PixelStore:
-        """Fill a new cache entry beside its final place, then move it there in one step."""
-        partial = place.with_name(
-            f"{place.name}{cache.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}"
-        )
+        """Fill a cache entry beside its final place, then move it there in one step.
+
+        Where the scan is interrupted, the next one goes on with what is there.
+        """
+        partial = place.with_name(f"{place.name}{cache.PARTIAL}scan")
         try:
             cache.make_room(size_bytes)
-            partial.mkdir(parents=True)
-            cache.note_source(partial, str(self.folder.root))
-            with (
-                new_file(partial / "pixels.u8", size_bytes) as pixels,
-                new_file(partial / "signatures.u8", self.signature_bytes) as signatures,
-            ):
-                _write_index(partial / "index.jsonl", self._scan(pixels, signatures))
-            self._publish(partial, place)
+            partial.mkdir(parents=True, exist_ok=True)
+            os.utime(partial)  # Or it would count as abandoned in the middle of the scan.
+            rows = {"pixels.u8": size_bytes, "signatures.u8": self.signature_bytes}
+            with open_journal(partial, len(self.folder.files), rows) as journal:
+                if journal is None:  # Another process is filling it.
+                    partial = place.with_name(
+                        f"{place.name}{cache.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}"
+                    )
+                    partial.mkdir()
+                try:
+                    cache.note_source(partial, str(self.folder.root))
+                    self._fill(partial, size_bytes, journal)
+                    (partial / JOURNAL).unlink(missing_ok=True)
+                    self._publish(partial, place)
+                    shutil.rmtree(partial, ignore_errors=True)  # Another process was faster.
+                except BaseException as error:
+                    # Without a journal nobody could go on; a full disk needs the room.
+                    if journal is None or isinstance(error, OSError):
+                        shutil.rmtree(partial, ignore_errors=True)
+                    raise
         except OSError as error:
             raise _NoRoomError(
                 f"The pixels of {self.folder.root} cannot be kept in {place.parent} "
                 f"({error.strerror}): free some space, set IMGCLF_CACHE_DIR, or use the store "
                 "'memory' or 'off'."
             ) from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
         kept = _open_kept(place, self.folder, self.policy)
         if kept is None:  # Just evicted or cleared by another process.
             return self.to_memory(size_bytes)
         return replace(kept, reused=False)
+
+    def _fill(self, partial: Path, size_bytes: int, journal: Journal | None) -> None:
+        with (
+            new_file(partial / "pixels.u8", size_bytes, kept=journal is not None) as pixels,
+            new_file(
+                partial / "signatures.u8", self.signature_bytes, kept=journal is not None
+            ) as signatures,
+        ):
+            write_index(partial / "index.jsonl", self._scan(pixels, signatures, journal))
 
     def to_memory(self, size_bytes: int) -> PixelStore:
         """Fill an anonymous file in memory."""
@@ -292,7 +317,7 @@ class _Scanner:
             scanned = self._scan(None, signatures.path)
             content = signatures.read()
         pool = ThreadPoolExecutor(available_processors(), thread_name_prefix="imgclf-decode")
-        pixels = StreamedPixels(self.folder.paths, self.policy, self.limits, pool)
+        pixels = StreamedPixels(self.folder, self.policy, self.limits, pool)
         return self._store(scanned, content, pixels, "off")
 
     @property
@@ -302,7 +327,7 @@ class _Scanner:
 
     def _store(
         self,
-        scanned: tuple[ScannedFile, ...],
+        scanned: ScanResults,
         signatures: NDArray[np.uint8],
         pixels: PixelSource,
         mode: StoreMode,
@@ -319,43 +344,18 @@ class _Scanner:
                 shutil.rmtree(place, ignore_errors=True)  # Damaged, or half cleared.
                 partial.rename(place)
 
-    def _scan(self, pixels: Path | None, signatures: Path) -> tuple[ScannedFile, ...]:
+    def _scan(
+        self, pixels: Path | None, signatures: Path, journal: Journal | None = None
+    ) -> ScanResults:
         return scan_files(
             self.folder.paths,
             self.policy,
+            span_of=self.folder.files.span,
             pixel_file=None if pixels is None else str(pixels),
             signature_file=str(signatures),
             limits=self.limits,
             scan_limits=self.scan_limits,
             progress=self.progress,
+            known=journal and journal.known,
+            keep=journal and journal.keep,
         )
-
-
-_FACT_TYPES: list[type] = [str, str, int, int, int, bool]
-
-_FACTS = [field.name for field in fields(ImageFacts)]  # astuple copies, several times as slow
-
-
-def _write_index(path: Path, scanned: Sequence[ScannedFile]) -> None:
-    """Write one JSON line per file, so that the text is never whole in memory."""
-    with path.open("w", encoding="utf-8") as file:
-        for result in scanned:
-            facts = result.facts and [getattr(result.facts, name) for name in _FACTS]
-            file.write(json.dumps([result.sha256, result.reason, result.message, facts]) + "\n")
-
-
-def _read_index(path: Path) -> tuple[ScannedFile, ...]:
-    with path.open(encoding="utf-8") as file:
-        return tuple(_read_result(*json.loads(line)) for line in file)
-
-
-def _read_result(
-    sha256: str, reason: str, message: str, facts: Sequence[Any] | None
-) -> ScannedFile:
-    """Read what a scan learned of one file; `ValueError` for what no scan writes."""
-    texts = all(isinstance(text, str) for text in (sha256, reason, message))
-    accepted = not reason and facts and [type(fact) for fact in facts] == _FACT_TYPES
-    refused = reason in REASONS and not facts
-    if not texts or not (accepted or refused):
-        raise ValueError("no result of a scan")
-    return ScannedFile(sha256, reason, message, facts_of(*facts) if facts else None)

@@ -20,12 +20,13 @@ __all__ = ["MemoryFile", "memory_file", "new_file"]
 
 
 @contextmanager
-def new_file(path: Path, size_bytes: int) -> Iterator[Path]:
+def new_file(path: Path, size_bytes: int, *, kept: bool = False) -> Iterator[Path]:
     """Make a file of zeros for others to fill, and sync it to disk when they have.
 
     Args:
-        path: The file; one that exists is emptied.
+        path: The file.
         size_bytes: Its size.
+        kept: Whether the content of one that exists is kept; otherwise it is emptied.
 
     Yields:
         The path.
@@ -33,11 +34,10 @@ def new_file(path: Path, size_bytes: int) -> Iterator[Path]:
     Raises:
         OSError: There is no room for it.
     """
-    with path.open("w+b") as file:
+    with path.open("r+b" if kept and path.exists() else "w+b") as file:
+        file.truncate(size_bytes)
         if hasattr(os, "posix_fallocate") and size_bytes:
             os.posix_fallocate(file.fileno(), 0, size_bytes)  # A full disk shows here.
-        else:
-            file.truncate(size_bytes)
         yield path
         os.fsync(file.fileno())  # Or a crash of the machine leaves black images behind.
 

@@ -9,20 +9,24 @@ import subprocess
 import sys
 import threading
 import time
+from array import array
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
+from itertools import groupby
 from typing import IO, TYPE_CHECKING, Any
 
 from imgclf.data.pixels.decoder import DecodingLimits, ImageFacts
 from imgclf.data.pixels.signatures import can_sign_rows, sign_rows
+from imgclf.data.store.scan_results import ScannedFile, ScanResults
 from imgclf.errors import DataError
 from imgclf.machine.hardware import available_processors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from imgclf.data.pixels.input_policy import InputPolicy
+    from imgclf.data.reading.members import Span
 
 __all__ = ["ScanLimits", "ScannedFile", "facts_of", "scan_files"]
 
@@ -63,41 +67,21 @@ class ScanLimits:
     memory_bytes: int = 3 * 1024**3
 
 
-@dataclass(frozen=True, slots=True)
-class ScannedFile:
-    """The result of scanning one file.
-
-    Attributes:
-        sha256: Hash of its content; empty where it could not be read.
-        reason: Empty for an accepted image, otherwise a key of
-            `imgclf.data.pixels.decoder.REASONS`.
-        message: One line that says what is wrong.
-        facts: Format, mode and size of an accepted image.
-    """
-
-    sha256: str
-    reason: str = ""
-    message: str = ""
-    facts: ImageFacts | None = None
-
-    @property
-    def accepted(self) -> bool:
-        """Whether it is a usable image."""
-        return not self.reason
-
-
 def scan_files(
     paths: Sequence[str],
     policy: InputPolicy,
     *,
+    span_of: Callable[[int], Span | None] | None = None,
     pixel_file: str | None = None,
     signature_file: str | None = None,
     limits: DecodingLimits | None = None,
     scan_limits: ScanLimits | None = None,
     num_workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    known: ScanResults | None = None,
+    keep: Callable[[Iterable[tuple[int, ScannedFile]]], None] | None = None,
     worker_module: str = "imgclf.data.store.worker",
-) -> tuple[ScannedFile, ...]:
+) -> ScanResults:
     """Decode files in parallel worker processes.
 
     A worker that crashes, hangs or runs out of memory loses only the file that it was decoding; a
@@ -106,6 +90,8 @@ def scan_files(
     Args:
         paths: ``(num_files,)`` absolute paths.
         policy: What every image is turned into.
+        span_of: Tells where an image lies in its tar file, by its index in `paths`; None looks for
+            each one.
         pixel_file: An existing file of ``num_files * height * width * channels`` bytes; image i is
             written to its i-th row. None checks the files only.
         signature_file: An existing file of ``num_files * SIGNATURE_BYTES`` bytes for the
@@ -114,6 +100,9 @@ def scan_files(
         scan_limits: Caps on the time and memory that a file may take.
         num_workers: Processes; None takes one per processor.
         progress: Called now and then with the number of files done and in all.
+        known: Results of an interrupted scan of the same files, whose rows are filled already;
+            these files are not scanned again. It is filled with the others.
+        keep: Called with index and result of files whose rows are filled, by several threads.
         worker_module: The module that a worker runs; it must call `imgclf.data.store.worker.main`.
 
     Returns:
@@ -134,9 +123,16 @@ def scan_files(
         "signature_file": signature_file if sign is None else None,
         "memory_limit_bytes": scan_limits.memory_bytes,
     }
+    results = known or ScanResults(len(paths))
+    waiting = array("q", results.unscanned())
     wanted = num_workers or available_processors()
-    count = max(1, min(wanted, -(-len(paths) // FILES_PER_WORKER)))
-    scan = _RunningScan(paths, setup, scan_limits.time_s, worker_module, count, sign)
+    count = max(1, min(wanted, -(-len(waiting) // FILES_PER_WORKER)))
+    scan = _RunningScan(
+        *(paths, span_of, setup, scan_limits.time_s, worker_module, count, sign, keep),
+        results=results,
+        waiting=waiting,
+        num_done=len(paths) - len(waiting),
+    )
     threads = [threading.Thread(target=scan.work, daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()
@@ -181,6 +177,7 @@ class _RunningScan:
     """State shared by the threads of one scan; each owns one worker process at a time."""
 
     paths: Sequence[str]
+    span_of: Callable[[int], Span | None] | None
     setup: dict[str, Any]
     """The first message to every worker."""
     time_limit_s: float
@@ -188,23 +185,23 @@ class _RunningScan:
     num_workers: int
     sign: Callable[[range], None] | None
     """Writes the signatures of rows whose pixels are stored."""
-    results: list[ScannedFile | None] = field(init=False)
-    next_row: int = 0
-    num_done: int = 0
+    keep: Callable[[Iterable[tuple[int, ScannedFile]]], None] | None
+    """Keeps the results of rows that are whole."""
+    results: ScanResults
+    waiting: Sequence[int]
+    """The rows to be scanned."""
+    num_done: int
+    next_place: int = 0
     failure: str | None = None
     stopped: bool = False
     suspects: set[int] = field(default_factory=set)
     _running: dict[int, _WorkerProcess] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __post_init__(self) -> None:
-        self.results = [None] * len(self.paths)
-
-    def result(self) -> tuple[ScannedFile, ...]:
+    def result(self) -> ScanResults:
         """Return the results of a scan that has come to its end."""
-        files = tuple(result for result in self.results if result is not None)
-        assert len(files) == len(self.paths)  # A thread ends early only with a failure.
-        return files
+        assert next(self.results.unscanned(), None) is None  # Threads end early only with failures.
+        return self.results
 
     def work(self) -> None:
         """Scan chunks until none is left, with a fresh worker after each one that died."""
@@ -220,6 +217,8 @@ class _RunningScan:
                         worker = None
                 if self.sign is not None and not self.stopped:
                     self._sign_chunk(self.sign, chunk)
+                if self.keep is not None and not self.stopped:
+                    self.keep((row, self.results[row]) for row in chunk)
         except Exception as error:  # noqa: BLE001 - whatever it is must reach the caller
             self.fail(f"The decoding processes cannot work: {error}.")
         finally:
@@ -252,14 +251,14 @@ class _RunningScan:
     def _fail_to_store(self, why: str) -> None:
         self.fail(f"The pixels cannot be stored ({why}): free some disk space.")
 
-    def _take_chunk(self) -> range:
+    def _take_chunk(self) -> Sequence[int]:
         with self._lock:
             if self.stopped:
-                return range(0)
-            first = self.next_row
-            share = (len(self.paths) - first) // (SHARES * self.num_workers)
-            self.next_row = min(first + max(1, min(share, CHUNK_FILES)), len(self.paths))
-            return range(first, self.next_row)
+                return ()
+            first = self.next_place
+            share = (len(self.waiting) - first) // (SHARES * self.num_workers)
+            self.next_place = min(first + max(1, min(share, CHUNK_FILES)), len(self.waiting))
+            return self.waiting[first : self.next_place]
 
     def _start(self) -> _WorkerProcess:
         """Start a worker, again where it is killed before its first file."""
@@ -290,7 +289,7 @@ class _RunningScan:
 
     def _scan_chunk(self, worker: _WorkerProcess, rows: deque[int]) -> bool:
         """Scan the rows, removing each finished one; False when the worker died."""
-        if not self._send(worker, [(row, self.paths[row]) for row in rows]):
+        if not self._send(worker, [self._job(row) for row in rows]):
             return False
         answers = _stream(worker.process.stdout).fileno()
         unread, given, began_s = b"", len(rows), time.monotonic()
@@ -309,17 +308,24 @@ class _RunningScan:
                     self._fail_to_store(answer["fatal"])
                     return False
                 facts = facts_of(*answer.pop("facts")) if "facts" in answer else None
-                self.results[rows.popleft()] = ScannedFile(**answer, facts=facts)
+                self.results.put(rows.popleft(), ScannedFile(**answer, facts=facts))
             self._count(len(lines))
         self._expect(worker, None)
         return True
 
-    def _sign_chunk(self, sign: Callable[[range], None], chunk: range) -> None:
+    def _job(self, row: int) -> tuple[int | str, ...]:
+        """Return row and path, and where the image lies in its tar file, if that is known."""
+        span = self.span_of(row) if self.span_of else None
+        return row, self.paths[row], *(span or ())
+
+    def _sign_chunk(self, sign: Callable[[range], None], chunk: Sequence[int]) -> None:
         """Sign what was accepted: where nothing is stored there is nothing to read."""
-        accepted = [row for row in chunk if (found := self.results[row]) and found.accepted]
         try:
-            if accepted:
-                sign(range(accepted[0], accepted[-1] + 1))
+            # Run by run: what lies between them may be in the hands of another thread.
+            for _, run in groupby(enumerate(chunk), lambda item: item[1] - item[0]):
+                accepted = [row for _, row in run if self.results.is_accepted(row)]
+                if accepted:
+                    sign(range(accepted[0], accepted[-1] + 1))
         except OSError as error:
             self._fail_to_store(error.strerror or str(error))
 
@@ -358,7 +364,7 @@ class _RunningScan:
             self._give_up(rows.popleft(), "worker_died", message)
 
     def _give_up(self, row: int, reason: str, message: str) -> None:
-        self.results[row] = ScannedFile("", reason, message)
+        self.results.put(row, ScannedFile("", reason, message))
         self._count(1)
 
     def _count(self, done: int) -> None:

@@ -26,6 +26,7 @@ from imgclf.data.pixels.decoder import (
 )
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.pixels.signatures import sign
+from imgclf.data.reading.members import Span
 from imgclf.errors import ImageError
 
 __all__ = ["Decoder", "main"]
@@ -50,8 +51,8 @@ def main(decoder: Decoder = decode_with_facts) -> None:
         job = _Job(decoder, policy, limits, pixels, signatures)
         _answer(answers, {"ready": True})
         for line in jobs:
-            for row, path in json.loads(line):
-                _answer(answers, job.scan(row, path))
+            for row, path, *span in json.loads(line):
+                _answer(answers, job.scan(row, path, Span(*span) if span else None))
 
 
 def _tupled(value: Any) -> Any:
@@ -69,10 +70,10 @@ class _Job:
     pixels: IO[bytes] | None
     signatures: IO[bytes] | None
 
-    def scan(self, row: int, path: str) -> dict[str, Any]:
+    def scan(self, row: int, path: str, span: Span | None) -> dict[str, Any]:
         """Decode one file, and write its pixels and signature into their rows."""
         try:
-            content = read_content(path, self.limits)
+            content = read_content(path, self.limits, span)
         except ImageError as error:
             return {"sha256": "", "reason": error.reason, "message": str(error)}
         sha256 = hashlib.sha256(content).hexdigest()
