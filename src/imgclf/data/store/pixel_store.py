@@ -356,6 +356,6 @@ class _Scanner:
             limits=self.limits,
             scan_limits=self.scan_limits,
             progress=self.progress,
-            known=journal and journal.known,
-            keep=journal and journal.keep,
+            known=journal.known if journal else None,
+            keep=journal.keep if journal else None,
         )
