@@ -30,7 +30,7 @@ import numpy as np  # noqa: E402
 SCAN_IMAGES_PER_S = 690.0
 """Photos decoded to 150 x 150, hashed, signed and stored: benchmarks/loading.py."""
 LISTING_S = 12e-6
-"""Of one file in a folder; of one in a tar shard it is 40e-6: benchmarks/scale.py."""
+"""Of one file in a folder; of one in a tar shard it is 85e-6: benchmarks/scale.py."""
 COLUMN_BYTES = 150
 """Memory per image of the process that trains, counted from its columns."""
 STORED_BYTES = 150 * 150 * 3 + 768

@@ -42,8 +42,8 @@ def shard(
 ) -> None:
     """Write a folder of images as tar shards, divided into train, val and test.
 
-    A few hundred shards are copied, listed and read faster than a million files. The split is
-    recorded inside: every later training on them has the same test images.
+    A few hundred shards are copied and moved faster than a million files. The split is recorded
+    inside: every later training on them has the same test images.
 
     Example: `imgclf shard photos/ shards/`
     """

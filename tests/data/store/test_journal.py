@@ -16,7 +16,6 @@ import pytest
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.layout import read_folder
 from imgclf.data.store import cache, journal
-from imgclf.data.store.journal import JOURNAL
 from imgclf.data.store.pixel_store import PixelStore, open_store
 
 MakeFolder = Callable[..., Path]
@@ -55,7 +54,7 @@ def interrupted(root: Path, at_least: int) -> None:
 
 def journals() -> list[Path]:
     """Return the journals in the cache."""
-    return list(cache.cache_folder().glob(f"*/{JOURNAL}"))
+    return list(cache.cache_folder().glob(f"*/{cache.JOURNAL}"))
 
 
 def assert_as_if_whole(store: PixelStore) -> None:
@@ -150,3 +149,19 @@ def test_a_changed_folder_begins_anew(make_folder: MakeFolder) -> None:
     store, num_known = rest(root)
     assert num_known < 200
     assert_as_if_whole(store)
+
+
+def test_clearing_the_cache_ends_what_was_interrupted(make_folder: MakeFolder) -> None:
+    """Half-filled rows go with the rest; those that a process is filling stay."""
+    root = make_folder(a=100, b=100)
+
+    def progress(_done: int, _total: int) -> None:
+        cache.clear_cache()
+        assert len(journals()) == 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_store(read_folder(root), POLICY, mode="disk", progress=progress)
+    assert len(journals()) == 1
+    cache.clear_cache()
+    assert not list(cache.cache_folder().iterdir())

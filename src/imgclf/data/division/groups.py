@@ -93,7 +93,8 @@ def _same_content(samples: Sequence[Sample]) -> NDArray[np.int64]:
         (hashes[rows[part[:, 0]]] == hashes[rows[part[:, 1]]]).all(axis=1)
         for part in np.array_split(pairs, len(pairs) // 65_536 + 1)
     ]
-    return pairs[np.concatenate(kept)]
+    same: NDArray[np.int64] = pairs[np.concatenate(kept)]
+    return same
 
 
 def _links(names: Sequence[str | None]) -> NDArray[np.int64]:

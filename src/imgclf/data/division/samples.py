@@ -104,7 +104,7 @@ class Samples(Sequence[Sample]):
     @property
     def labels(self) -> NDArray[np.int64]:
         """``(num_samples,)`` class indices."""
-        return np.frombuffer(self._files.labels, np.int32)[self.rows].astype(np.int64)  # type: ignore[call-overload]
+        return np.frombuffer(self._files.labels, np.int32)[self.rows].astype(np.int64)
 
     @property
     def has_groups(self) -> bool:

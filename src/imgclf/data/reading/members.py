@@ -71,6 +71,9 @@ class Archive(Protocol):
     def left_out(self) -> Sequence[tuple[str, str]]:
         """Members that are not used, and why."""
 
+    def __hash__(self) -> int:
+        """Return what tells it from other open archives."""
+
     def names(self) -> Iterable[str]:
         """Return the plain names of its files, and of folders, which end in ``/``."""
 

@@ -77,7 +77,8 @@ def read_shards(root: Path, names: Sequence[str]) -> ImageFolder:
     if len(endings) > 1:
         raise DataError(f"{root} has both .tar and .parquet files: give one of them.")
     is_tar = endings == {".tar"}
-    files, left_out = FileList(), []
+    files = FileList()
+    left_out: list[LeftOut] = []
     for name in names:
         try:
             samples = _tar_samples(root, name, left_out) if is_tar else _parquet_samples(root, name)
@@ -172,9 +173,9 @@ def _tar_samples(root: Path, name: str, left_out: list[LeftOut]) -> Iterator[Sam
     status = path.stat()
     with path.open("rb", buffering=0) as file:
         for image, labels in _grouped(name, path, left_out):
-            facts = _read_labels(file, labels, numbered)
+            class_name, split, group = _read_labels(file, labels, numbered)
             times = MemberStatus(image.span.size, status.st_mtime_ns, status.st_ctime_ns)
-            yield Sample(image.name, *facts[:1], version_of(times), *facts[1:], span=image.span)
+            yield Sample(image.name, class_name, version_of(times), split, group, image.span)
 
 
 class _Image(NamedTuple):

@@ -82,7 +82,7 @@ def _list_from(file: _Guarded, start: int, size: int) -> Generator[Listed, None,
         file.seek(start)
         with tarfile.open(fileobj=file, mode="r:") as opened:
             while (info := opened.next()) is not None:
-                opened.members.clear()  # Or it remembers all of them.
+                opened.members.clear()  # type: ignore[attr-defined]  # or it remembers all of them
                 if info.size < 0 or info.offset < end or info.offset_data <= info.offset:
                     return None  # It would lead back, and never end.
                 end = info.offset_data

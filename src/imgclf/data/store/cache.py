@@ -17,6 +17,9 @@ __all__ = [
 MAX_CACHE_BYTES = 20 * 1024**3
 """Largest size of the cache; the least recently used entries are evicted first."""
 
+JOURNAL = "journal.jsonl"
+"""In a half-written entry: what was scanned; see `imgclf.data.store.journal`."""
+
 ABANDONED_S = 24 * 3600
 """Age from which a half-written entry counts as left by a killed process."""
 
@@ -83,6 +86,9 @@ def clear_cache() -> int:
     for entry in entries:
         shutil.rmtree(entry.path, ignore_errors=True)
     _remove_abandoned()
+    for path in _folders():
+        if PARTIAL in path.name and _is_interrupted(path):
+            shutil.rmtree(path, ignore_errors=True)
     return sum(entry.size_bytes for entry in entries if not entry.path.exists())
 
 
@@ -138,11 +144,25 @@ def _source(entry: Path) -> str:
         return ""
 
 
+def _is_interrupted(partial: Path) -> bool:
+    """Tell whether a scan was interrupted that nobody goes on with at this moment."""
+    try:
+        import fcntl
+
+        with (partial / JOURNAL).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):  # In use, or without a journal.
+        return False
+    return True
+
+
 def _remove_abandoned() -> None:
     """Remove half-written entries of killed processes."""
     for path in _folders():
         try:
-            abandoned = time.time() - path.stat().st_mtime > ABANDONED_S
+            # A scan of many millions takes longer than a day, and writes its journal all the time.
+            written = max(one.stat().st_mtime for one in (path, *path.glob(JOURNAL)))
+            abandoned = time.time() - written > ABANDONED_S
         except FileNotFoundError:
             continue
         if PARTIAL in path.name and abandoned:

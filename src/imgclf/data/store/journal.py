@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from imgclf.data.store.cache import JOURNAL
 from imgclf.data.store.index import index_line, read_line
 from imgclf.data.store.scan_results import ScannedFile, ScanResults
 
-__all__ = ["JOURNAL", "Journal", "open_journal"]
-
-JOURNAL = "journal.jsonl"
+__all__ = ["Journal", "open_journal"]
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 

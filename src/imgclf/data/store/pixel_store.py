@@ -25,7 +25,7 @@ from imgclf.data.pixels.decoder import (
 from imgclf.data.pixels.signatures import SIGNATURE_BYTES
 from imgclf.data.store import cache
 from imgclf.data.store.index import read_index, write_index
-from imgclf.data.store.journal import JOURNAL, Journal, open_journal
+from imgclf.data.store.journal import Journal, open_journal
 from imgclf.data.store.row_files import memory_file, new_file
 from imgclf.data.store.scan import ScanLimits, scan_files
 from imgclf.data.store.scan_results import ScanResults
@@ -266,7 +266,7 @@ class _Scanner:
                 try:
                     cache.note_source(partial, str(self.folder.root))
                     self._fill(partial, size_bytes, journal)
-                    (partial / JOURNAL).unlink(missing_ok=True)
+                    (partial / cache.JOURNAL).unlink(missing_ok=True)
                     self._publish(partial, place)
                     shutil.rmtree(partial, ignore_errors=True)  # Another process was faster.
                 except BaseException as error:
@@ -356,6 +356,6 @@ class _Scanner:
             limits=self.limits,
             scan_limits=self.scan_limits,
             progress=self.progress,
-            known=journal and journal.known,
-            keep=journal and journal.keep,
+            known=journal.known if journal else None,
+            keep=journal.keep if journal else None,
         )
