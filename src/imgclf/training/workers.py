@@ -129,7 +129,9 @@ class Workers:
         found = [np.asarray(value) for value in values]
         for kind in sorted({value.dtype.str for value in found}):  # An exchange has one type.
             places = [place for place, value in enumerate(found) if value.dtype.str == kind]
-            sent = [found[place] if self.is_first else np.zeros_like(found[place]) for place in places]
+            sent = [
+                found[place] if self.is_first else np.zeros_like(found[place]) for place in places
+            ]
             sums = self._sum_eagerly([tf.constant(value) for value in sent])
             for place, value in zip(places, sums, strict=True):
                 found[place] = value.numpy()
