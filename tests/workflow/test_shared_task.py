@@ -61,7 +61,7 @@ def test_a_named_network_may_be_shared() -> None:
 
 def test_workers_share_the_processors() -> None:
     """Workers get GPUs where all have one, and else as many processors as fit."""
-    from imgclf.workflow.cluster_training import fair_share
+    from imgclf.workflow.worker_crew import fair_share
 
     def nodes(*sizes: tuple[float, float]) -> list[Node]:
         return [Node(str(n), str(n), cpus, gpus, 0) for n, (cpus, gpus) in enumerate(sizes)]

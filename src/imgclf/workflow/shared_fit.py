@@ -5,25 +5,22 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from imgclf.data.batches.image_data import build_data
-from imgclf.errors import DataError, ImgclfError, OutOfMemoryError
+from imgclf.errors import DataError, ImgclfError, OutOfMemoryError, TrainingError
 from imgclf.runs.folder import split_csv, split_rows
 from imgclf.training.checkpoints import INTERVAL_S
 from imgclf.training.shared_steps import shared_steps
 from imgclf.training.two_phase import frozen_averages
 from imgclf.training.workers import Workers, join_workers
 from imgclf.workflow.learner import fit_by_settings
-from imgclf.workflow.shared_task import Event, Outcome, SharedTask
+from imgclf.workflow.shared_task import Event, Listener, Outcome, SharedTask
 from imgclf.workflow.transfer import frozen_convolutions
 from imgclf.zoo.builder import build_unloaded
-
-if TYPE_CHECKING:
-    from imgclf.workflow.training_worker import TrainingWorker
 
 __all__ = ["fit_share"]
 
@@ -31,9 +28,7 @@ NEVER_S = 1e9
 """Between two checkpoints within an epoch: the first worker alone writes those."""
 
 
-def fit_share(
-    task: SharedTask, addresses: Sequence[str], index: int, worker: TrainingWorker
-) -> Outcome:
+def fit_share(task: SharedTask, addresses: Sequence[str], index: int, worker: Listener) -> Outcome:
     """Join the other workers and fit the network together with them.
 
     Args:
@@ -46,7 +41,11 @@ def fit_share(
         The weights of the best epoch, or why there are none.
     """
     try:
-        return _fit(task, join_workers(addresses, index), worker)
+        workers = join_workers(addresses, index)
+    except TrainingError as error:
+        return Outcome(lost=str(error))
+    try:
+        return _fit(task, workers, worker)
     except tf.errors.ResourceExhaustedError:
         size = task.settings.batch_size
         return Outcome(
@@ -61,7 +60,7 @@ def fit_share(
         return Outcome(error=error)
 
 
-def _fit(task: SharedTask, workers: Workers, worker: TrainingWorker) -> Outcome:
+def _fit(task: SharedTask, workers: Workers, worker: Listener) -> Outcome:
     data = build_data(task.plan)
     if split_csv(split_rows(data))[1] != task.split_sha256:
         raise DataError(
@@ -104,7 +103,7 @@ def _fit(task: SharedTask, workers: Workers, worker: TrainingWorker) -> Outcome:
 class _Reporter(keras.callbacks.Callback):
     """Notes what happens, for the driver."""
 
-    def __init__(self, worker: TrainingWorker) -> None:
+    def __init__(self, worker: Listener) -> None:
         super().__init__()
         self._worker = worker
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from imgclf.arguments import whole_number
 from imgclf.clusters.address import parse_address
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from imgclf.training.fit_result import FitResult
 
 __all__ = [
-    "ClusterRequest", "Event", "Outcome", "SharedTask", "make_request", "require_shareable",
+    "ClusterRequest", "Event", "Listener", "Outcome", "Report", "SharedTask", "make_request",
+    "require_shareable",
 ]  # fmt: skip
 
 
@@ -75,6 +77,34 @@ class Event:
     number: int = 0
     logs: Mapping[str, float] | None = None
     params: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a worker goes on.
+
+    Attributes:
+        num_batches: Batches that it has computed so far.
+        events: What happened since the last report.
+        checkpoint: Name and content of a checkpoint that is new since then; None without one.
+    """
+
+    num_batches: int
+    events: Sequence[Event]
+    checkpoint: tuple[str, bytes] | None
+
+
+class Listener(Protocol):
+    """Who is told how a worker goes on."""
+
+    folder: Path
+    """For its checkpoints."""
+
+    def note(self, event: Event | None = None) -> None:
+        """Hear of an event, or of a batch."""
+
+    def is_stop_requested(self) -> bool:
+        """Tell whether to stop after the current step."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

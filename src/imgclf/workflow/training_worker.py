@@ -14,12 +14,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from imgclf.workflow.shared_task import Event, Outcome, SharedTask
+from imgclf.workflow.shared_task import Event, Outcome, Report, SharedTask
 
-__all__ = ["Report", "TrainingWorker"]
-
-Report = tuple[int, list[Event], "tuple[str, bytes] | None"]
-"""Batches that were computed, what happened since the last report, and the newest checkpoint."""
+__all__ = ["TrainingWorker"]
 
 
 class TrainingWorker:
@@ -68,7 +65,7 @@ class TrainingWorker:
         self._stop_requested = stop_requested
         with self._lock:
             events, self._events = self._events, []
-        return self._num_batches, events, self._new_checkpoint()
+        return Report(self._num_batches, events, self._new_checkpoint())
 
     def clean(self) -> None:
         """Remove the worker's files."""
