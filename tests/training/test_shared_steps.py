@@ -10,12 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from shared_worker import train_small
 
+import shared_worker
 from imgclf.errors import ArgumentError
 from imgclf.training.kernels.shared_normalisation import shared_normalisation
 
-SCRIPT = Path(__file__).with_name("shared_worker.py")
+SCRIPT = Path(shared_worker.__file__)
 ADDRESSES = "127.0.0.1:4711,127.0.0.1:4712"
 WAIT_S = 180
 
@@ -33,7 +33,7 @@ def test_two_workers_learn_what_one_process_learns(
         for index in range(2)
     ]  # fmt: skip
     try:
-        train_small(str(two_classes), str(tmp_path / "one.npz"), [], 0)
+        shared_worker.train_small(str(two_classes), str(tmp_path / "one.npz"), [], 0)
         for process in processes:
             printed, _ = process.communicate(timeout=WAIT_S)
             assert process.returncode == 0, printed

@@ -67,6 +67,9 @@ def learn_on_cluster(
         batch_size = divisible_batch_size(task.settings.batch_size, counts, count)
         if batch_size != task.plan.batch_size:
             task, data = in_batches_of(batch_size, task)
+        if task.settings.precision == "auto":  # Each machine would choose another one.
+            task = replace(task, settings=replace(task.settings, precision="float32"))
+            task.record()
         model = build_network(task.settings, data, start_from)
         if in_two_phases(model, task.settings.two_phase):
             raise ArgumentError(
