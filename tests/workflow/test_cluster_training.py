@@ -20,7 +20,7 @@ from ray_nodes import RayNodes
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 40
+EPOCHS = 16
 TRAINING = ("--arch", "resnet9", "--set", "filters=8", "--image-size", "24", "--batch-size", "16",
             "--optimizer", "sgd", "--learning-rate", "0.01", "--augment", "none")  # fmt: skip
 WAIT_S = 300

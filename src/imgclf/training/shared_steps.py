@@ -60,7 +60,9 @@ def _maker(
 
     def make(force: bool = False) -> None:
         if force or getattr(model, name) is None:
-            compiled = tf.function(lambda data: step(model, data), reduce_retracing=True)
+            compiled = tf.function(
+                lambda data: step(model, data), reduce_retracing=True, autograph=False
+            )
             setattr(model, name, lambda iterator: compiled(next(iterator)))
 
     return make

@@ -137,7 +137,7 @@ class Workers:
                 found[place] = value.numpy()
         return found
 
-    @tf.function
+    @tf.function(autograph=False)
     def _sum_eagerly(self, tensors: list[tf.Tensor]) -> Any:
         return self.run(self.sum, tensors)
 
