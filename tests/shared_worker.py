@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import nullcontext
 
 import numpy as np
 
 IMAGES = {"image_size": 24, "batch_size": 13, "augment": "light", "seed": 3}
-FIT = {"epochs": 4, "optimizer": "sgd", "learning_rate": 0.01, "precision": "float32"}
+FIT = {"epochs": 4, "optimizer": "sgd", "learning_rate": 0.001, "precision": "float32"}
 
 
 def train_small(directory: str, result: str, addresses: list[str], index: int) -> None:
@@ -32,5 +31,4 @@ def train_small(directory: str, result: str, addresses: list[str], index: int) -
 
 
 if __name__ == "__main__":
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     train_small(sys.argv[3], sys.argv[4], sys.argv[1].split(","), int(sys.argv[2]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -24,7 +25,8 @@ def shared_steps(
     """Let Keras' `fit` take each step together with the other workers.
 
     Gradients are means over the whole batch, and so are the figures: every worker sees those of
-    all. So each step is that of one machine with the whole batch, up to the order of sums.
+    all. So each step is that of one machine with the whole batch, up to the order of sums. Every
+    worker needs an image of every batch: convolutions of no image fail with oneDNN.
 
     Args:
         model: A built network, with the same weights on every worker.
@@ -39,33 +41,14 @@ def shared_steps(
     """
     with shared_normalisation(model, workers):
         steps = _SharedSteps(workers)
-        model.make_train_function = _maker(model, "train_function", steps.train)
-        model.make_test_function = _maker(model, "test_function", steps.test)
+        model.train_step = types.MethodType(steps.train, model)
+        model.test_step = types.MethodType(steps.test, model)
         try:
             yield SharedCourse(steps, stop_requested)
         finally:
-            for name in ("make_train_function", "make_test_function"):
+            for name in ("train_step", "test_step"):
                 vars(model).pop(name, None)
             forget_traces(model)
-
-
-def _maker(
-    model: keras.Model, name: str, step: Callable[[keras.Model, Any], dict[str, Any]]
-) -> Callable[..., None]:
-    """Return what Keras calls to make the function that takes a step with the next batch.
-
-    Keras' own reads the batch and computes the step in one graph; with oneDNN, TensorFlow 2.21 then
-    gives some layers wrong inputs as soon as the graph exchanges anything with other workers.
-    """
-
-    def make(force: bool = False) -> None:
-        if force or getattr(model, name) is None:
-            compiled = tf.function(
-                lambda data: step(model, data), reduce_retracing=True, autograph=False
-            )
-            setattr(model, name, lambda iterator: compiled(next(iterator)))
-
-    return make
 
 
 class SharedCourse(keras.callbacks.Callback):
@@ -163,11 +146,12 @@ class _SharedSteps:
         own_gradients = tape.gradient(loss, variables)
         used = [place for place, one in enumerate(own_gradients) if one is not None]
         dense = [tf.convert_to_tensor(own_gradients[place]) for place in used]
-        *means, agreed = self.workers.mean([*dense, self.asked.read_value()])
+        # Keras has divided the loss by the number of replicas, as it does in any strategy's `run`.
+        *sums, agreed = self.workers.sum([*dense, self.asked.read_value()])
         self.agreed.assign(agreed)
         gradients: list[tf.Tensor | None] = [None] * len(variables)
-        for place, mean in zip(used, means, strict=True):
-            gradients[place] = mean
+        for place, gradient in zip(used, sums, strict=True):
+            gradients[place] = gradient
         return gradients, *batch
 
     def _joined(self, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor | None) -> Any:

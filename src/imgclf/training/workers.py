@@ -90,7 +90,7 @@ class Workers:
         """Call a function that computes together with the others; part of a graph.
 
         Args:
-            function: May call `sum`, `mean` and `joined`.
+            function: May call `sum` and `joined`.
             *arguments: Tensors.
 
         Returns:
@@ -100,11 +100,7 @@ class Workers:
 
     def sum(self, values: Any) -> Any:
         """Return sums over the workers, through which gradients flow; inside of `run`."""
-        return _reduced(tf.distribute.ReduceOp.SUM, values)
-
-    def mean(self, values: Any) -> Any:
-        """Return means over the workers; inside of `run`."""
-        return _reduced(tf.distribute.ReduceOp.MEAN, values)
+        return _sum(values)
 
     def joined(self, values: tf.Tensor) -> tf.Tensor:
         """Return the rows of all workers, in their order; inside of `run`.
@@ -142,7 +138,7 @@ class Workers:
         return self.run(self.sum, tensors)
 
 
-def _reduced(how: tf.distribute.ReduceOp, values: Any) -> Any:
+def _sum(values: Any) -> Any:
     # A tensor that was made outside has no device, which the exchange needs.
     here = tf.nest.map_structure(tf.identity, values)
-    return tf.distribute.get_replica_context().all_reduce(how, here)
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, here)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from imgclf.machine.startup import prepare_tensorflow
 from imgclf.workflow.shared_task import Event, Outcome, Report, SharedTask
 
 __all__ = ["TrainingWorker"]
@@ -27,10 +28,7 @@ class TrainingWorker:
 
     def __init__(self, num_threads: int) -> None:
         """Prepare the process; TensorFlow is not imported yet."""
-        # With oneDNN, TensorFlow 2.21 gives some layers wrong inputs as soon as a graph exchanges
-        # anything with other workers; on GPUs it is not used.
-        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        prepare_tensorflow()
         os.environ["TF_NUM_INTRAOP_THREADS"] = str(num_threads)
         self.folder = Path(tempfile.mkdtemp(prefix="imgclf-worker-"))
         self._lock = threading.Lock()
