@@ -80,6 +80,7 @@ class Workers:
         self._strategy = strategy
         self.index = index
         self.count = count
+        self._sum_outside = tf.function(lambda tensors: self.run(_sum, tensors), autograph=False)
 
     @property
     def is_first(self) -> bool:
@@ -128,14 +129,10 @@ class Workers:
             sent = [
                 found[place] if self.is_first else np.zeros_like(found[place]) for place in places
             ]
-            sums = self._sum_eagerly([tf.constant(value) for value in sent])
+            sums = self._sum_outside([tf.constant(value) for value in sent])
             for place, value in zip(places, sums, strict=True):
                 found[place] = value.numpy()
         return found
-
-    @tf.function(autograph=False)
-    def _sum_eagerly(self, tensors: list[tf.Tensor]) -> Any:
-        return self.run(self.sum, tensors)
 
 
 def _sum(values: Any) -> Any:

@@ -141,7 +141,7 @@ class Crew:
             self._cluster.require_answer()
             ray = require_ray()
             done, pending = ray.wait(pending, num_returns=1, timeout=POLL_S)
-            outcomes = {runs.index(one): self._all_of([one])[0] for one in done}
+            outcomes: dict[int, Outcome] = {runs.index(one): self._all_of([one])[0] for one in done}
             if outcomes.keys() != {0}:  # The files of a first worker that is done are there still.
                 self._ask(workers, watch)
             for outcome in outcomes.values():
