@@ -17,6 +17,7 @@ from imgclf.arguments import checked_path
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
+from imgclf.clusters.connection import require_ray
 from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.division.samples import left_out_lines
 from imgclf.data.reading.image_folder import Folders
@@ -234,6 +235,7 @@ def run_training(
     observer = observer or TrainingObserver()
     if request is not None:
         require_shareable(settings, has_callbacks=bool(observer.callbacks))
+        require_ray()
     folders = folders or read_folders(directory, settings.val_dir, settings.test_dir)
     resolve_for_folder(settings, folders["train"])
     place = run_dir() if callable(run_dir) else run_dir
