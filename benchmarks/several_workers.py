@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/several_workers.py DIR [--workers 1 2] [--epochs 4] [--here]
 
-The same training in this machine's usual way and on a cluster of this machine (`--cluster local`) with each
-number of workers. Printed is the median time of an epoch after the first one, and its ratio to that
-of the usual way. On one machine the workers share its processors, so the ratio is what exchanging
+The same training in this machine's usual way and on a cluster of this machine (`--cluster local`)
+with each number of workers. Printed is the median time of an epoch after the first one, and its
+ratio to that of the usual way. On one machine the workers share its processors, so the ratio is what exchanging
 gradients and figures costs; what several machines gain has to be measured on several machines.
 
 TensorFlow's workers listen on every interface: the trainings run in a network namespace that has
@@ -48,10 +48,10 @@ def measure(directory: Path, epochs: int, cluster: list[str], here: bool) -> flo
     """Return the median time of an epoch after the first one, in seconds."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            sys.executable, "-m", "imgclf", "train", str(directory), *TRAINING, "--epochs", str(epochs),
-            "--run-dir", f"{folder}/run", *cluster,
+            sys.executable, "-m", "imgclf", "train", str(directory), *TRAINING,
+            "--epochs", str(epochs), "--run-dir", f"{folder}/run", *cluster,
         ]  # fmt: skip
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - our own arguments
             command if here else [*ALONE, *command], capture_output=True, text=True, check=False
         )
     if done.returncode:
