@@ -28,12 +28,15 @@ from imgclf.cli._signals import StopSwitch
 from imgclf.cli._training import finish, load_tensorflow, shown_training
 from imgclf.options import WITHOUT_WEIGHTS, Weights
 from imgclf.runs.settings import AUTOMATIC, Settings
+from imgclf.workflow.shared_task import ClusterRequest, make_request, require_shareable
 from imgclf.zoo.registry import load_architecture
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from imgclf.workflow.training import TrainingRun
+
+MACHINES = "Several machines"
 
 FIXED_BY_CLASSIFIER = (
     "options", "image_size", "channels", "resize", "data_format",
@@ -79,6 +82,30 @@ def train(
             rich_help_panel=RETRAINING,
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Train on a Ray cluster: HOST:PORT, auto or local; needs imgclf[ray] and --arch.",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
+    train_workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Workers that share each batch. Default: one for each machine.",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
+    allow_unauthenticated: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unauthenticated",
+            help="Accept a cluster without a token, on which whoever reaches it runs code.",
+            rich_help_panel=MACHINES,
+        ),
+    ] = False,
     as_json: JsonFlag = False,
     help_all: HelpAllFlag = False,  # noqa: ARG001 - it has done its work when it is read
 ) -> None:
@@ -97,12 +124,13 @@ def train(
 
     Example: `imgclf train photos/`
     """
+    request = make_request(cluster, train_workers, allow_unauthenticated=allow_unauthenticated)
     if resume is not None:
         others = {"run_dir": run_dir, "settings": settings_file, "start_from": start_from}
         named = {*given, *(name for name, value in others.items() if value)}
         _refuse("--resume", named - {"architecture"})
         function = parse_architecture_file(given.get("architecture"))
-        finish(*_resume(resume, function), as_json)
+        finish(*_resume(resume, function, request), as_json)
         return
     from imgclf.data.reading.layout import read_folders
 
@@ -113,6 +141,8 @@ def train(
         function = parse_architecture_file(given.pop("architecture", None))
     given = read_settings_file(settings_file, given)
     settings = Settings(**given)
+    if request is not None and start_from is None:
+        require_shareable(settings)  # before TensorFlow is loaded
     bundle = None
     if start_from:
         from imgclf.classifiers.bundle import read_bundle
@@ -142,6 +172,7 @@ def train(
             run_dir=run_dir or partial(make_run_folder, name),
             start_from=earlier,
             observer=observer,
+            request=request,
         )
     finish(run, switch, as_json)
 
@@ -171,7 +202,7 @@ def _mention_weights(
 
 
 def _resume(
-    run_dir: Path, architecture: Callable[..., Any] | None
+    run_dir: Path, architecture: Callable[..., Any] | None, request: ClusterRequest | None
 ) -> tuple[TrainingRun, StopSwitch]:
     """Resume a run."""
     from imgclf.runs.folder import read_config
@@ -183,5 +214,7 @@ def _resume(
 
     switch = StopSwitch()
     with shown_training(console, switch) as observer:
-        run = resume_training(run_dir, architecture=architecture, observer=observer)
+        run = resume_training(
+            run_dir, architecture=architecture, observer=observer, request=request
+        )
     return run, switch

@@ -33,6 +33,8 @@ __all__ = [
     "CheckpointWriter",
     "TrainingState",
     "capture",
+    "keep_checkpoint",
+    "newest_checkpoint",
     "newest_state",
     "remove_states",
     "restore",
@@ -172,9 +174,34 @@ def save_state(folder: Path, state: TrainingState) -> Path:
             f"The checkpoint {target} cannot be written ({error.strerror}): free some space and "
             "continue with --resume; the earlier checkpoints are whole."
         ) from error
-    for old in _files(folder)[NUM_KEPT:]:
-        old.unlink(missing_ok=True)
+    _remove_oldest(folder)
     return target
+
+
+def keep_checkpoint(folder: Path, name: str, content: bytes) -> None:
+    """Write a checkpoint that another machine made, then remove the oldest ones.
+
+    Args:
+        folder: The folder of the checkpoints; it is made where it is missing.
+        name: The file's name there.
+        content: What `newest_checkpoint` returned there.
+
+    Raises:
+        OSError: The disk is full or not writable; earlier checkpoints are as they were.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"{name!r} is no name of a checkpoint.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / name, content)
+    _remove_oldest(folder)
+
+
+def newest_checkpoint(folder: Path) -> tuple[str, bytes] | None:
+    """Return name and content of the newest whole checkpoint, to be sent to another machine."""
+    for file in _files(folder):
+        if _read(file) is not None:
+            return file.name, file.read_bytes()
+    return None
 
 
 def newest_state(folder: Path) -> TrainingState | None:
@@ -283,6 +310,11 @@ def _variables(model: keras.Model) -> list[Any]:
     """List weights and dropout seeds, without the running means of metrics."""
     metrics = {id(variable) for variable in model.metrics_variables}
     return [variable for variable in model.variables if id(variable) not in metrics]
+
+
+def _remove_oldest(folder: Path) -> None:
+    for old in _files(folder)[NUM_KEPT:]:
+        old.unlink(missing_ok=True)
 
 
 def _files(folder: Path) -> list[Path]:

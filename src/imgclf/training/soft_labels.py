@@ -70,7 +70,7 @@ def choose_accuracy(model: keras.Model, train: tf.data.Dataset) -> Any:
 
 def _may_be_soft(train: tf.data.Dataset) -> bool:
     if isinstance(train, Batches):
-        return bool(train.plan.augmentation.mixup or train.plan.augmentation.cutmix)
+        return train.plan.augmentation.mixes
     return not train.element_spec[1].dtype.is_integer
 
 

@@ -45,7 +45,10 @@ from imgclf.workflow.time_budget import budget_of, size_of_photos
 from imgclf.workflow.transfer import copy_weights, frozen_convolutions
 from imgclf.zoo.builder import build_model, build_unloaded, origin_of
 
-__all__ = ["Learned", "Task", "TrainingObserver", "fit_by_settings", "learn", "plan_task"]
+__all__ = [
+    "Learned", "Task", "TrainingObserver", "build_network", "fit_by_settings", "in_batches_of",
+    "learn", "plan_task", "with_optimizer",
+]  # fmt: skip
 
 _logger = logging.getLogger(__name__)
 
@@ -195,7 +198,7 @@ def learn(
         counts = [batches.num_samples for batches in splits if batches is not None]
         wanted = divisible_batch_size(wanted, counts, strategy.num_replicas_in_sync)
         if wanted != task.plan.batch_size:
-            task, data = _in_batches_of(wanted, task)
+            task, data = in_batches_of(wanted, task)
         try:
             with strategy.scope():
                 return _attempt(task, data, observer, stopping, start_from)
@@ -210,7 +213,7 @@ def learn(
                 remove_states(task.folder / "checkpoints")
 
 
-def _in_batches_of(batch_size: int, task: Task) -> tuple[Task, ImageData]:
+def in_batches_of(batch_size: int, task: Task) -> tuple[Task, ImageData]:
     """Make other batches of the same images; their pixels are in the store already."""
     plan = replace(task.plan, batch_size=batch_size)
     task = replace(task, plan=plan, settings=replace(task.settings, batch_size=batch_size))
@@ -225,8 +228,8 @@ def _attempt(
     stopping: StopOnRequest,
     start_from: Classifier | None,
 ) -> Learned:
-    model = _build(task.settings, data, start_from)
-    task = _with_optimizer(task, model)
+    model = build_network(task.settings, data, start_from)
+    task = with_optimizer(task, model)
     settings = task.settings
     trackers = make_trackers(task.folder, tensorboard=settings.tensorboard, mlflow=settings.mlflow)
     callbacks = [*observer.callbacks, *trackers, stopping]
@@ -246,7 +249,10 @@ def _attempt(
     return Learned(model, data, fitted, task.settings)
 
 
-def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -> keras.Model:
+def build_network(
+    settings: Settings, data: ImageData, start_from: Classifier | None
+) -> keras.Model:
+    """Build the network that settings name, with the weights that it begins with."""
     options: dict[str, Any] = dict(settings.options)
     if start_from is None:
         return build_model(
@@ -271,7 +277,7 @@ def _build(settings: Settings, data: ImageData, start_from: Classifier | None) -
     return model
 
 
-def _with_optimizer(task: Task, model: keras.Model) -> Task:
+def with_optimizer(task: Task, model: keras.Model) -> Task:
     """Choose what the settings leave to the network: its optimizer and that one's usual rate."""
     settings = task.settings
     optimizer: str = settings.optimizer

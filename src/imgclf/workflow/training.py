@@ -17,6 +17,7 @@ from imgclf.arguments import checked_path
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
+from imgclf.clusters.connection import require_ray
 from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.division.samples import left_out_lines
 from imgclf.data.reading.image_folder import Folders
@@ -64,10 +65,12 @@ from imgclf.training.fit_result import FitResult
 from imgclf.training.preconditions import checked_callbacks
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.workflow.changed_images import keeping_best_epoch
+from imgclf.workflow.cluster_training import learn_on_cluster
 from imgclf.workflow.improvement import improve
 from imgclf.workflow.learner import Learned, TrainingObserver, learn, plan_task
 from imgclf.workflow.measurement import make_answer, measure_held_out
 from imgclf.workflow.narration import narrated, result_lines
+from imgclf.workflow.shared_task import ClusterRequest, make_request, require_shareable
 from imgclf.workflow.situation import Situation
 from imgclf.workflow.training_run import TrainingRun, recorded_fit, save_run
 from imgclf.workflow.transfer import measure_before
@@ -92,12 +95,18 @@ class TrainKeywords(Settings):
         start_from: A classifier to go on from.
         callbacks: Keras callbacks.
         verbose: What is shown of the progress.
+        cluster: The address of a Ray cluster that computes the training.
+        train_workers: Number of workers there.
+        allow_unauthenticated: Whether a cluster without a token is accepted.
     """
 
     run_dir: str | os.PathLike[str] | None = "auto"
     start_from: Classifier | str | os.PathLike[str] | None = None
     callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = ()
     verbose: int | bool | Literal["auto"] = "auto"
+    cluster: str | None = None
+    train_workers: int | None = None
+    allow_unauthenticated: bool = False
 
 
 @keywords_of(TrainKeywords)
@@ -109,6 +118,9 @@ def train(
     start_from: Classifier | str | os.PathLike[str] | None = None,
     callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
     verbose: int | bool | Literal["auto"] = "auto",
+    cluster: str | None = None,
+    train_workers: int | None = None,
+    allow_unauthenticated: bool = False,
     **given: Any,
 ) -> Classifier:
     """Train a classifier on a folder of images: the whole way, with good defaults.
@@ -129,6 +141,11 @@ def train(
         callbacks: Any Keras callbacks, or one.
         verbose: ``"auto"`` or 1 shows the progress, and what came of it: in a terminal, in a
             notebook, or as lines on standard error. 2 shows the lines alone, 0 nothing.
+        cluster: Train on a Ray cluster, each batch shared by its workers: ``"HOST:PORT"``,
+            ``"auto"`` or ``"local"``. Needs the extra ``ray``, a named architecture, and the
+            folder under the same path on every machine.
+        train_workers: Workers there, 1 or more; None is one for each machine.
+        allow_unauthenticated: Whether a cluster without a token is accepted.
         **given: The settings.
 
     Returns:
@@ -142,6 +159,7 @@ def train(
         UnknownArchitectureError: The architecture is not installed.
         ArgumentError: A setting is unknown or not accepted.
         RunFolderError: `run_dir` is in use or holds a run already.
+        ClusterError: The cluster cannot be reached, has no room, or lost workers too often.
 
     Example:
         >>> clf = imgclf.train("photos/", epochs=20)            # doctest: +SKIP
@@ -156,11 +174,17 @@ def train(
         )
     settings = make_settings(given, start_from)
     given_callbacks = checked_callbacks(callbacks)
+    request = make_request(cluster, train_workers, allow_unauthenticated=allow_unauthenticated)
     place = partial(make_run_folder, _name_of(settings)) if run_dir == "auto" else run_dir
     with open_display(verbose) as display:
         observer = narrated(display, callbacks=given_callbacks)
         run = run_training(
-            directory, settings, run_dir=place, start_from=start_from, observer=observer
+            directory,
+            settings,
+            run_dir=place,
+            start_from=start_from,
+            observer=observer,
+            request=request,
         )
         if display is None:
             warn_of(left_out_lines(run.data.quarantined))
@@ -185,6 +209,7 @@ def run_training(
     run_dir: str | os.PathLike[str] | Callable[[], Path] | None = None,
     start_from: Classifier | None = None,
     observer: TrainingObserver | None = None,
+    request: ClusterRequest | None = None,
 ) -> TrainingRun:
     """Train as `train` does, and return all that was learned on the way.
 
@@ -196,6 +221,7 @@ def run_training(
             refused; None writes nothing.
         start_from: A classifier to go on from; `settings` are those that `make_settings` gave.
         observer: Told how it goes on.
+        request: The cluster that computes the training; None trains in this process.
 
     Returns:
         The classifier with figures, history and durations.
@@ -206,13 +232,19 @@ def run_training(
         RunFolderError: `run_dir` is in use or holds a run already.
     """
     make_plan(directory, settings)  # A mistake is refused before the folder is read.
+    observer = observer or TrainingObserver()
+    if request is not None:
+        require_shareable(settings, has_callbacks=bool(observer.callbacks))
+        require_ray()
     folders = folders or read_folders(directory, settings.val_dir, settings.test_dir)
     resolve_for_folder(settings, folders["train"])
-    observer = observer or TrainingObserver()
     place = run_dir() if callable(run_dir) else run_dir
     with open_run_folder(place) if place is not None else nullcontext() as folder:
         try:
-            return _train(directory, folders, settings, folder, observer, start_from=start_from)
+            return _train(
+                directory, folders, settings, folder, observer,
+                start_from=start_from, request=request,
+            )  # fmt: skip
         except (WriteError, TrainingError) as error:
             # Once there is room, it goes on; what needs too much memory never does.
             if isinstance(error, OutOfMemoryError):
@@ -237,6 +269,7 @@ def resume_training(
     *,
     architecture: Callable[..., keras.Model] | None = None,
     observer: TrainingObserver | None = None,
+    request: ClusterRequest | None = None,
 ) -> TrainingRun:
     """Go on with a run that was stopped or killed, from its newest checkpoint.
 
@@ -248,6 +281,8 @@ def resume_training(
         architecture: The architecture function, where no package provides it: a run folder names
             it and is never trusted to run it.
         observer: Who is told how it goes on.
+        request: The cluster that computes the rest; None trains in this process, wherever the run
+            began.
 
     Returns:
         What the uncut training would have returned.
@@ -259,7 +294,9 @@ def resume_training(
     """
     with open_run_folder(run_dir, resume=True) as folder:
         directory, settings = from_config(read_config(folder), architecture)
-        go_on = _complete if is_trained(folder) else _train
+        if request is not None:
+            require_shareable(settings)
+        go_on = _complete if is_trained(folder) else partial(_train, request=request)
         return go_on(
             directory,
             read_folders(directory, settings.val_dir, settings.test_dir),
@@ -280,11 +317,12 @@ def _train(
     *,
     start_from: Classifier | None = None,
     recorded_split: bytes | None = None,
+    request: ClusterRequest | None = None,
 ) -> TrainingRun:
     """Go the whole way, in a run folder that is held, or in none."""
     began_s = time.monotonic()
     require_determinism(given.deterministic)
-    kind = improvement_of(given, goes_on=start_from is not None)
+    kind = improvement_of(given, goes_on=start_from is not None) if request is None else None
     settings = resolve_for_folder(given, folders["train"])
     if kind is not None:  # The first answer: a head on frozen features.
         settings = replace(settings, budget=None, two_phase=True, fine_tune_epochs=0)
@@ -305,7 +343,12 @@ def _train(
     stopping = StopOnRequest(observer.stop_requested)
     course = None
     if kind is None:
-        learned = learn(task, data, observer, stopping, start_from)
+        if request is None:
+            learned = learn(task, data, observer, stopping, start_from)
+        else:
+            learned = learn_on_cluster(
+                task, data, observer, stopping, start_from, request, split_sha256
+            )
         with keeping_best_epoch(learned.model, data, folder, mirrored=settings.mirrored_prediction):
             answer = make_answer(learned, split_sha256)
     else:
@@ -330,7 +373,7 @@ def _train(
         headline_split=held_out.split,
         data=learned.data,
         fitted=learned.fitted,
-        precision=precision,
+        precision=choose_precision(learned.settings.precision),
         images_per_s=num_seen / (fitted_s - scanned_s),
         predict_images_per_s=held_out.images_per_s,
         val_probabilities=answer.val_probabilities,

@@ -83,6 +83,11 @@ class Augmentation:
             )
 
     @property
+    def mixes(self) -> bool:
+        """Whether images of a batch are mixed with each other."""
+        return bool(self.mixup or self.cutmix)
+
+    @property
     def changes_images(self) -> bool:
         """Whether single images are changed; MixUp and CutMix change whole batches."""
         return any(getattr(self, name) for name in _OF_SINGLE_IMAGES)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from imgclf.data.pixels.input_policy import DataFormat
     from imgclf.data.store.pixel_store import PixelSource
 
-__all__ = ["BatchSource", "encode_labels"]
+__all__ = ["BatchSource", "encode_labels", "part_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +37,7 @@ class BatchSource:
         varied_once: Whether every epoch is augmented alike, as for validation.
         oversampled: Whether images of rare classes come several times in an epoch, each time varied
             in another way, so that all classes are equally frequent. Only with `shuffled`.
+        share: Index and number of the workers that share each batch; this one makes its part.
     """
 
     pixels: PixelSource
@@ -50,6 +51,7 @@ class BatchSource:
     seed: int
     varied_once: bool = False
     oversampled: bool = False
+    share: tuple[int, int] = (0, 1)
     members: tuple[NDArray[np.int64], ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,7 +93,7 @@ class BatchSource:
         return self._images_at(place, int(epoch))[0]
 
     def load(self, epoch: int, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Make one batch.
+        """Make one batch, or the worker's part of it.
 
         Args:
             epoch: Counted from 0.
@@ -107,6 +109,9 @@ class BatchSource:
             place = _epoch_order(self.images_per_epoch, self.seed, epoch)[places]
         else:
             place = np.arange(self.num_samples)[places]
+        ours = part_of(len(place), *self.share)
+        if not self.augmentation.mixes:  # An image is mixed with any other of the whole batch.
+            place, ours = place[ours], slice(None)
         chosen, turn = self._images_at(place, epoch)
         epoch = 0 if self.varied_once else epoch
         images = augment(
@@ -120,6 +125,7 @@ class BatchSource:
         images, targets = mix(
             images, targets, self.augmentation, seed=self.seed, epoch=epoch, step=step
         )
+        images, targets = images[ours], targets[ours]
         if self.data_format == "channels_first":
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         return images, targets
@@ -143,6 +149,24 @@ class BatchSource:
 
 _NEXT_TURN = 2**40
 """Added to an image's index each time it comes again in an epoch, so that it is augmented anew."""
+
+
+def part_of(batch_size: int, worker: int, num_workers: int) -> slice:
+    """Return a worker's part of a batch; the parts differ by one image at the most.
+
+    Args:
+        batch_size: Images of the batch.
+        worker: Counted from 0.
+        num_workers: 1 or more.
+
+    Returns:
+        Consecutive places in the batch.
+
+    Example:
+        >>> part_of(5, 0, 2), part_of(5, 1, 2)
+        (slice(0, 2, None), slice(2, 5, None))
+    """
+    return slice(batch_size * worker // num_workers, batch_size * (worker + 1) // num_workers)
 
 
 def encode_labels(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.float32]:

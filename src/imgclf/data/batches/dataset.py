@@ -183,6 +183,19 @@ class Batches(tf.data.Dataset):
         for first in range(0, self.num_samples, self.batch_size):
             yield self._source.pixels.rows(self._source.rows[first : first + self.batch_size])
 
+    def share(self, worker: int, num_workers: int) -> Batches:
+        """Return the same batches, of each of which only a worker's part is made.
+
+        Args:
+            worker: Counted from 0.
+            num_workers: Workers that share each batch.
+
+        Returns:
+            Batches with the same counts, classes and samples.
+        """
+        source = replace(self._source, share=(worker, num_workers))
+        return Batches(source, self._class_names, self._samples, self._plan)
+
     def some(self, most: int) -> Batches:
         """Return batches of a part of the images, each class with its share.
 

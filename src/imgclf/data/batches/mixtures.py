@@ -43,7 +43,7 @@ def mix(
     Returns:
         New arrays like `images` and `targets`; the targets of a pair are mixed by its share.
     """
-    if not (augmentation.mixup or augmentation.cutmix) or len(images) < 2:
+    if not augmentation.mixes or len(images) < 2:
         return images, targets
     draw = np.random.default_rng((_MIXING, seed % 2**63, epoch, step))
     blends = bool(augmentation.mixup) and (not augmentation.cutmix or draw.random() < CHANCE)
