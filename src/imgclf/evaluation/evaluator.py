@@ -146,7 +146,8 @@ def evaluate_silently(
         )
     files, warning = match_classes(folder, classifier.class_names)
     store = open_store(folder, classifier.policy, progress=progress)
-    samples, quarantined = collect_samples(store, files)
+    found, quarantined = collect_samples(store, files)
+    samples: Sequence[Sample] = found
     warnings = [warning] if warning else []
     if split_file is not None:
         samples, remark = keep_held_out(samples, split_file, otherwise=otherwise)

@@ -80,13 +80,15 @@ def _delay_signals(service: Service) -> None:
         signal.signal(number, stop)
 
 
-def _stop_listening(server: uvicorn.Server) -> None:
+def _stop_listening(server: uvicorn.Server | None) -> None:
     """Take the connections that are made already, and refuse others from this moment on."""
+    if server is None:
+        return
     loop, config = asyncio.get_running_loop(), server.config
 
     def protocol() -> asyncio.Protocol:
         made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
-            config=config,  # type: ignore[arg-type]
+            config=config,
             server_state=server.server_state,
             app_state=server.lifespan.state,
             _loop=loop,

@@ -53,7 +53,8 @@ def page_routes(service: Service, collect_dir: Path | None = None) -> list[Route
         known: dict[tuple[str, str], dict[str, Any]] = {}
         for served in service.classifiers:
             key = served.name, served.version
-            known[key] = cards.get(key) or await service.compute(partial(card_of, served))
+            card = cards.get(key)
+            known[key] = card if card else await service.compute(partial(card_of, served))
         cards.clear()
         cards.update(known)
         features = {"explains": can_explain(), "collects": collection is not None}

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from imgclf.data.batches.batch_source import encode_labels
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.pixels.decoder import DECODER_VERSION
 from imgclf.data.pixels.input_policy import DataFormat
@@ -197,7 +198,8 @@ def feature_batches(batches: Batches, features: NDArray[np.float32]) -> tf.data.
         return places
 
     # Python is asked once an epoch: per batch it would cost more than the head itself.
-    rows, targets = tf.constant(features), tf.constant(source.targets)
+    rows = tf.constant(features)
+    targets = tf.constant(encode_labels(source.labels, source.num_classes))
     options = tf.data.Options()
     options.autotune.enabled = False  # as in `Batches`
     return (

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from imgclf.data.batches.batch_source import encode_labels
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.store.pixel_store import StoreMode
 from imgclf.errors import ArgumentError
@@ -256,7 +257,8 @@ def _solve_head(
 
 def _in_one_batch(features: NDArray[np.float32], images: Batches) -> tf.data.Dataset:
     """Return all features of a split as one batch; they are small."""
-    return tf.data.Dataset.from_tensors((features, images.source.targets))
+    targets = encode_labels(images.labels, images.num_classes)
+    return tf.data.Dataset.from_tensors((features, targets))
 
 
 def _was_stopped(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
