@@ -4,8 +4,8 @@ Usage: python benchmarks/several_workers.py DIR [--workers 1 2] [--epochs 4] [--
 
 The same training in this machine's usual way and on a cluster of this machine (`--cluster local`)
 with each number of workers. Printed is the median time of an epoch after the first one, and its
-ratio to that of the usual way. On one machine the workers share its processors, so the ratio is what exchanging
-gradients and figures costs; what several machines gain has to be measured on several machines.
+ratio to that of the usual way. On one machine the workers share its processors, so the ratio is
+what exchanging gradients and figures costs; what several machines gain has to be measured there.
 
 TensorFlow's workers listen on every interface: the trainings run in a network namespace that has
 nothing but loopback, for which `unshare` needs root; --here runs them in the network as it is.
