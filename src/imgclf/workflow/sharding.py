@@ -84,10 +84,10 @@ def write_shards(
 
     Use it for large collections: a few hundred files are copied and moved faster than a million,
     and network disks read them faster. The images are divided as `imgclf.train` would divide them,
-    and each one's split is recorded inside, so that every later training has the same test images. Files are copied byte by
-    byte. Beside ``00000012.jpg`` lies ``00000012.json`` with ``class_name``, ``label`` (the number
-    of the class), ``split``, ``path`` (where it was) and, if it has one, ``group``. Within a split,
-    the images are in a random order.
+    and each one's split is recorded inside, so that every later training has the same test images.
+    Files are copied byte by byte. Beside ``00000012.jpg`` lies ``00000012.json`` with
+    ``class_name``, ``label`` (the number of the class), ``split``, ``path`` (where it was) and, if
+    it has one, ``group``. Within a split, the images are in a random order.
 
     Args:
         directory: The folder, or a file or shards in its place, as for `imgclf.train`.
