@@ -73,7 +73,8 @@ def _delay_signals(service: Service) -> None:
 
     def start_last_call(handler: Handler, *signalled: Any) -> None:
         # The handler is a method of the server that runs here, in worker processes, too.
-        loop.call_later(LAST_CALL_S, _stop_listening, getattr(handler, "__self__", None))
+        server: Any = getattr(handler, "__self__", None)
+        loop.call_later(LAST_CALL_S, _stop_listening, server)
         loop.call_later(LAST_CALL_S + LAST_REQUESTS_S, handler, *signalled)
 
     for number in handlers:
@@ -87,8 +88,8 @@ def _stop_listening(server: uvicorn.Server | None) -> None:
     loop, config = asyncio.get_running_loop(), server.config
 
     def protocol() -> asyncio.Protocol:
-        made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
-            config=config,
+        made: asyncio.Protocol = config.http_protocol_class(
+            config=config,  # type: ignore[arg-type]
             server_state=server.server_state,
             app_state=server.lifespan.state,
             _loop=loop,

@@ -53,8 +53,9 @@ def page_routes(service: Service, collect_dir: Path | None = None) -> list[Route
         known: dict[tuple[str, str], dict[str, Any]] = {}
         for served in service.classifiers:
             key = served.name, served.version
-            card = cards.get(key)
-            known[key] = card if card else await service.compute(partial(card_of, served))
+            if key not in cards:
+                cards[key] = await service.compute(partial(card_of, served))
+            known[key] = cards[key]
         cards.clear()
         cards.update(known)
         features = {"explains": can_explain(), "collects": collection is not None}
