@@ -63,7 +63,7 @@ def test_the_pages_lines_answer_like_predict(
     imgclf.export(classifier, tmp_path / f"pets{suffix.get(name, '.' + name)}", format=name)
     if name != "litert":  # Whose file with the names the page uses.
         imgclf.export(classifier, tmp_path / "pets.tflite")
-    preparing = lines_of("from pathlib").replace("(96, 96)", "(24, 24)")
+    preparing = lines_of("from pathlib").replace("96, 96", "24, 24")
     code = preparing.replace('"new.jpg"', "photo")
     if name != "litert":
         running = lines_of(first_import)

@@ -99,7 +99,9 @@ def test_a_full_memory_names_a_smaller_batch(two_classes: Path) -> None:
     """Without leave to change it, the batch size to try is in the message."""
     from imgclf.workflow.learner import TrainingObserver
 
-    with pytest.raises(OutOfMemoryError, match="step of 32 images: try --batch-size 16"):
+    with pytest.raises(
+        OutOfMemoryError, match="step of 32 images does not fit into memory: try --batch-size 16"
+    ):
         run_training(
             two_classes, small_settings(), observer=TrainingObserver(callbacks=[FullMemory()])
         )

@@ -138,6 +138,8 @@ def test_nothing_is_printed_past_the_terminal() -> None:
         calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
         names = {ast.unparse(call) for call in calls}
         forbidden = {"Console", "rich.print", "logging.StreamHandler", "typer.echo"}
+        if name == "serving/log.py":  # Each line is JSON, or printable.
+            forbidden -= {"logging.StreamHandler"}
         if name not in own_doors:
             forbidden |= {"print", "sys.stdout.write", "sys.stderr.write", "rich.markup.escape"}
         assert not names & forbidden, name

@@ -214,7 +214,7 @@ def test_a_network_without_a_cut_is_refused() -> None:
 @pytest.mark.parametrize("epochs", [-1, 1.5, True])
 def test_fine_tuning_epochs_are_a_whole_number(weights: str, batches: Any, epochs: Any) -> None:
     """The message says what is accepted."""
-    with pytest.raises(ArgumentError, match=r"fine_tune_epochs=.* from 0 on"):
+    with pytest.raises(ArgumentError, match=r"fine_tune_epochs=.* at least 0"):
         fit_two_phase(build(weights), batches[0], epochs=1, fine_tune_epochs=epochs)
 
 

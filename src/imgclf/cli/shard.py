@@ -36,7 +36,7 @@ def shard(
         Path, typer.Argument(metavar="OUT", help="A new folder; nothing in DIR is changed.")
     ],
     images_per_shard: Annotated[
-        int, typer.Option(min=1, help="Most images of one tar file.")
+        int, typer.Option(min=1, metavar="N", help="Most images of one tar file.")
     ] = 10_000,
     as_json: JsonFlag = False,
 ) -> None:

@@ -110,7 +110,7 @@ class HeatMapProcess:
         if self._process is None or self._process.poll() is not None:
             self._end()
             self._process = subprocess.Popen(  # noqa: S603 - this very Python
-                [sys.executable, "-m", MODULE],
+                [sys.executable, "-P", "-m", MODULE],
                 stdin=subprocess.PIPE,  # It ends with the server, however that ends.
                 stdout=subprocess.PIPE,
                 # TensorFlow would take all memory of a GPU.

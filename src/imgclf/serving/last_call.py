@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+import struct
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -24,6 +27,8 @@ LAST_CALL_S = 0.5
 LAST_REQUESTS_S = 0.3
 """Seconds in which connections that were just made may send their request."""
 PARENT_POLL_S = 0.5
+SO_ATTACH_FILTER = 26
+"""Linux' number, for which `socket` has no name."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -74,40 +79,62 @@ def _delay_signals(service: Service) -> None:
     def start_last_call(handler: Handler, *signalled: Any) -> None:
         # The handler is a method of the server that runs here, in worker processes, too.
         server: Any = getattr(handler, "__self__", None)
-        loop.call_later(LAST_CALL_S, _stop_listening, server)
-        loop.call_later(LAST_CALL_S + LAST_REQUESTS_S, handler, *signalled)
+        task = loop.create_task(_call(server, lambda: handler(*signalled)))
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
 
     for number in handlers:
         signal.signal(number, stop)
 
 
-def _stop_listening(server: uvicorn.Server | None) -> None:
+async def _call(server: uvicorn.Server, stop: Callable[[], object]) -> None:
+    await asyncio.sleep(LAST_CALL_S)
+    await asyncio.gather(*_stop_listening(server))
+    await asyncio.sleep(LAST_REQUESTS_S)
+    stop()
+
+
+def _stop_listening(server: uvicorn.Server) -> list[Coroutine[Any, Any, Any]]:
     """Take the connections that are made already, and refuse others from this moment on."""
-    if server is None:
-        return
     loop, config = asyncio.get_running_loop(), server.config
 
     def protocol() -> asyncio.Protocol:
-        made: asyncio.Protocol = config.http_protocol_class(
-            config=config,  # type: ignore[arg-type]
+        make: Any = config.http_protocol_class  # Typed as any protocol; it is uvicorn's own.
+        made: asyncio.Protocol = make(
+            config=config,
             server_state=server.server_state,
             app_state=server.lifespan.state,
             _loop=loop,
         )
         return made
 
+    accepted = []
     for listening in server.servers:
         for transport_socket in listening.sockets:
             with socket.socket(fileno=os.dup(transport_socket.fileno())) as listener:
+                _ignore_newcomers(listener)
                 listener.setblocking(False)
                 with contextlib.suppress(BlockingIOError):
                     while True:
                         connection, _ = listener.accept()
                         connection.setblocking(False)
-                        task = loop.create_task(loop.connect_accepted_socket(protocol, connection))
-                        _tasks.add(task)
-                        task.add_done_callback(_tasks.discard)
-                listening.close()  # At once: what came in between would be lost.
+                        accepted.append(loop.connect_accepted_socket(protocol, connection))
+        listening.close()
+    return accepted
+
+
+def _ignore_newcomers(listener: socket.socket) -> None:
+    """Let the system drop new connections before they are made: their clients try again, in vain.
+
+    Otherwise one that is made after the last `accept` would be reset, and its request lost.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    # A filter for packets of one instruction, "return 0 bytes"; see socket(7), SO_ATTACH_FILTER.
+    instruction = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    program = struct.pack("HP", 1, ctypes.addressof(instruction))
+    with contextlib.suppress(OSError):  # A sandbox may forbid it.
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 async def _end_with_parent() -> None:

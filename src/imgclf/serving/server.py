@@ -140,10 +140,15 @@ def run_server(
         return
     with tempfile.TemporaryDirectory(prefix="imgclf-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # Read by the workers.
+        # They import nothing of the current folder.
+        before = os.environ.get("PYTHONSAFEPATH")
+        os.environ["PYTHONSAFEPATH"] = "1"
         try:
             _Supervisor(config, listener, on_ready).run()
         finally:
             del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+            if before is None:
+                del os.environ["PYTHONSAFEPATH"]
 
 
 class _Server(uvicorn.Server):

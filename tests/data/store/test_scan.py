@@ -210,7 +210,7 @@ def test_any_file_name_is_scanned(tmp_path: Path, make_image: MakeImage) -> None
 
 def test_no_files_are_no_problem() -> None:
     """An empty list gives an empty result."""
-    assert scan_paths([]) == ()
+    assert list(scan_paths([])) == []
 
 
 def test_progress_reaches_the_end(photos: list[Path]) -> None:

@@ -83,7 +83,7 @@ LEFT_OUT_REASONS: dict[str, tuple[str, str]] = {
     ),
     "no_label": (
         "images in shards without a label beside them",
-        "Add a .cls or .json file of the same name, or remove them.",
+        "Add a .cls or .json file of the same name to each.",
     ),
     "unreadable": (
         "files, folders or links that cannot be read",
