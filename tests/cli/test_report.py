@@ -157,9 +157,8 @@ def test_two_runs_are_compared(trained: Any, tmp_path: Path) -> None:
     run = trained.bundle.parent
     done = invoke("report", "--compare", run, run, "--output", tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size > 10_000
-    assert (
-        "differ by no more than chance explains (McNemar's exact test, p = 1)"
-        in done.stdout.replace("\n", " ")
+    assert "differ by no more than chance explains (McNemar's exact test, p = 1)" in " ".join(
+        done.stdout.split()
     )
     found = json.loads(invoke("report", "--compare", run, run, "--json").stdout)
     assert found["accuracies"][0] == found["accuracies"][1] == trained.evaluation.accuracy
