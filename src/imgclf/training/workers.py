@@ -112,7 +112,9 @@ class Workers:
         Returns:
             ``(rows of all, columns)``.
         """
-        return tf.distribute.get_replica_context().all_gather(tf.identity(values), axis=0)
+        rows = tf.distribute.get_replica_context().all_gather(tf.identity(values), axis=0)
+        # The exchange forgets the number of columns, from which Keras chooses its accuracy.
+        return tf.ensure_shape(rows, (None, values.shape[1]))
 
     def first(self, values: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """Return the first worker's values, bit for bit; outside of graphs.
