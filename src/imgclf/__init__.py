@@ -16,8 +16,9 @@ from imgclf.machine.startup import prepare_tensorflow, without_notes
 __version__: str
 
 if TYPE_CHECKING:
-    from imgclf.classifiers.classifier import Classifier, Prediction
+    from imgclf.classifiers.classifier import Classifier
     from imgclf.classifiers.loader import load
+    from imgclf.classifiers.prediction import Prediction
     from imgclf.data.batches.augmentation import Augmentation
     from imgclf.data.batches.dataset import Batches
     from imgclf.data.batches.generators import make_generators
@@ -72,7 +73,8 @@ if TYPE_CHECKING:
     )
 
 _ROOMS = {
-    "imgclf.classifiers.classifier": ("Classifier", "Prediction"),
+    "imgclf.classifiers.classifier": ("Classifier",),
+    "imgclf.classifiers.prediction": ("Prediction",),
     "imgclf.classifiers.loader": ("load",),
     "imgclf.data.batches.augmentation": ("Augmentation",),
     "imgclf.data.checks.data_report": ("DataReport", "check"),

@@ -37,7 +37,8 @@ from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
-    from imgclf.classifiers.classifier import Classifier, Prediction
+    from imgclf.classifiers.classifier import Classifier
+    from imgclf.classifiers.prediction import Prediction
 
 BAR_CELLS = 10
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from imgclf.classifiers.classifier import Prediction
+from imgclf.classifiers.prediction import Prediction
 from imgclf.data.pixels.decoder import decode
 from imgclf.serving.prediction_routes import note_answer
 from imgclf.serving.problems import Problem

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from imgclf.classifiers.classifier import Prediction
+from imgclf.classifiers.prediction import Prediction
 from imgclf.data.pixels.decoder import decode
 from imgclf.errors import ArgumentError, ImageError
 from imgclf.serving.limits import Limits
