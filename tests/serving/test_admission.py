@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+import event_loop
 from imgclf.errors import ArgumentError
 from imgclf.serving.guard import HostGuard, TokenGuard
 from imgclf.serving.json_bodies import MOST_BYTES, read_json
@@ -87,7 +88,7 @@ def test_no_more_requests_wait_than_agreed() -> None:
             after = await client.post("/", content=b"x")
             return [done.pop().result(), *(task.result() for task in asked), after]
 
-    refused, *others = asyncio.run(scenario())
+    refused, *others = event_loop.run(scenario())
     assert refused.status_code == 503
     assert refused.json()["code"] == "busy"
     assert refused.headers["retry-after"] == "1"
@@ -115,7 +116,7 @@ def test_bodies_wait_for_room_in_memory() -> None:
                 *(client.post("/", content=slowly(*parts)) for _ in range(12))
             )
 
-    assert [answer.text for answer in asyncio.run(scenario())] == ["900"] * 12
+    assert [answer.text for answer in event_loop.run(scenario())] == ["900"] * 12
     assert most <= limits.max_buffered_bytes + limits.max_bytes
 
 
@@ -136,7 +137,7 @@ def test_an_upload_never_touches_the_disk(monkeypatch: pytest.MonkeyPatch) -> No
         async with client_of(admitting(limits, endpoint)) as client:
             return await client.post("/", files={"image": ("cat.jpg", bytes(5_000_000))})
 
-    assert asyncio.run(scenario()).text == "cat.jpg 5000000"
+    assert event_loop.run(scenario()).text == "cat.jpg 5000000"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_a_header_is_enough_to_be_refused(headers: dict[str, str], body: bytes, 
         async with client_of(admitting(limits, endpoint)) as client:
             return await client.post("/", content=body, headers=headers)
 
-    answer = asyncio.run(scenario())
+    answer = event_loop.run(scenario())
     assert answer.json()["code"] == code
     assert answer.status_code == CODES[code][0]
 
@@ -172,7 +173,7 @@ def test_a_body_arrives_whole_or_is_refused(parts: list[bytes]) -> None:
         async with client_of(admitting(limits, answer_length)) as client:
             return await client.post("/", content=slowly(*parts, pause_s=0))
 
-    answer, length = asyncio.run(scenario()), sum(map(len, parts))
+    answer, length = event_loop.run(scenario()), sum(map(len, parts))
     if length <= 1000:
         assert answer.text == str(length)
     else:
@@ -201,7 +202,7 @@ def test_the_token_is_asked_for_but_by_probes() -> None:
                         statuses[path, method, given_token] = answer.status_code
         return statuses
 
-    for (path, method, given_token), status in asyncio.run(scenario()).items():
+    for (path, method, given_token), status in event_loop.run(scenario()).items():
         is_open = method == "GET" and path in ("/healthz", "/docs")
         assert status == (200 if is_open or given_token == TOKEN else 401)
 
@@ -228,7 +229,7 @@ def test_any_host_header_is_accepted_or_refused(host: str) -> None:
         await HostGuard(app, {"localhost"})(scope, send, send)
         return sent[0]["status"]
 
-    assert asyncio.run(scenario()) in (200, 403)
+    assert event_loop.run(scenario()) in (200, 403)
 
 
 def test_threads_decode_no_more_pixels_than_agreed_together() -> None:

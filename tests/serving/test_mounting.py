@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 import runpy
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+import event_loop
 import imgclf
 import imgclf.serving
 from imgclf.cli.serve import serve
@@ -29,7 +29,7 @@ def ask(app: Any, method: str, path: str, **content: Any) -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://pets.example") as client:
             return await client.request(method, path, **content)
 
-    return asyncio.run(scenario())
+    return event_loop.run(scenario())
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from starlette.applications import Starlette
 
+import event_loop
 from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
@@ -176,7 +177,7 @@ def test_few_heat_maps_wait(
             release.set()
             return await asyncio.gather(*asked)
 
-    answers = asyncio.run(ask())
+    answers = event_loop.run(ask())
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses == [200] * MOST_AT_A_TIME + [503] * 2
     refused = next(answer for answer in answers if answer.status_code == 503)

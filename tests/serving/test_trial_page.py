@@ -96,7 +96,7 @@ def test_it_shows_what_predict_answers(visit: Visit, trained: Any, photos: list[
     assert status.startswith(f"{len(photos)} photos classified, ")
     assert f"{sum(one.unfamiliar for one in expected)} unfamiliar" in status
     pictures = visit.page.locator(".frame img")
-    pictures.last.wait_for()
+    pictures.nth(len(photos) - 1).wait_for()
     assert pictures.count() == len(photos)
 
 
