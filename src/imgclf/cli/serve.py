@@ -81,7 +81,7 @@ def serve(
         bool, typer.Option("--log-json", help="Write the log as lines of JSON.")
     ] = False,
 ) -> None:
-    """Answer over HTTP: a page to try it on, and addresses for programs.
+    """Serve classifiers: a page to try them on, and an HTTP API.
 
     `POST /predict` takes images as a form, as they are, or as JSON; `/docs` describes it and the
     other addresses. Changed files are loaded again by themselves. Ctrl-C answers what is on its
