@@ -57,7 +57,7 @@ class WrittenShards:
         left_out: Other files and folders that were not used.
 
     Example:
-        >>> done = imgclf.write_shards("photos/", "shards/")         # doctest: +SKIP
+        >>> done = imgclf.write_shards("photos/", "archives/")       # doctest: +SKIP
         >>> done.num_images["train"], done.num_shards                # doctest: +SKIP
     """
 
