@@ -134,6 +134,9 @@ def run() -> None:
         _discard_output()
         sys.exit(EXIT_EXPECTED_ERROR)
     except Exception as error:  # noqa: BLE001 - what is not the machine's fault is a bug of ours
+        if isinstance(error.__cause__, Stopped):  # The signal came while C code waited: Ray's.
+            print_line(error_console(), "Stopped.")
+            sys.exit(error.__cause__.exit_code)
         if fault := _fault_of_machine(error):
             _discard_output()
             print_line(error_console(), fault, before="[bold red]Error:[/] ")
