@@ -157,3 +157,21 @@ def test_colours_only_where_they_are_wanted() -> None:
         plain = in_terminal(*arguments, NO_COLOR="1")
         colours = re.findall(r"\x1b\[[0-9;]*\b(?:3[0-7]|9[0-7]|38)(?=[;m])[0-9;]*m", plain)
         assert colours == []
+
+
+def test_a_signal_that_c_code_met_stops_in_good_order(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Extension modules wrap what a signal's handler raises: it is no bug, and keeps its code."""
+    from imgclf.cli import main
+    from imgclf.cli._signals import Stopped
+
+    def interrupted(**_: object) -> None:
+        raise SystemError("returned a result with an exception set") from Stopped(130)
+
+    monkeypatch.setattr(main, "make_app", lambda _verbs: interrupted)
+    monkeypatch.setattr(main, "install_handlers", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip() == "Stopped."
