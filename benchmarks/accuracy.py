@@ -56,7 +56,7 @@ ROWS = {
     "cats-dogs-3m": Row("3m", 0.80),
     "cats-dogs-10m": Row("10m", 0.85),
     "fashion-mnist-10m": Row(
-        "10m", 0.94, (*AIRNET, *LARGE_BATCHES, *NARROW, "--channels 1", "--image-size", "28")
+        "10m", 0.94, (*AIRNET, *LARGE_BATCHES, *NARROW, "--channels", "1", "--image-size", "28")
     ),
     "cifar10-9m": Row("9m", 0.904, (*AIRNET, *LARGE_BATCHES, *NARROW, "--image-size", "32")),
     "cifar10-30m": Row("30m", 0.915, (*AIRNET, *LARGE_BATCHES, *WIDER, "--image-size", "32")),

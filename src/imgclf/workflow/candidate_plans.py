@@ -7,7 +7,7 @@ from typing import Any
 
 from imgclf.runs.resolution import make_plan, resolve_settings
 from imgclf.runs.settings import BY_RECIPE, Settings
-from imgclf.training.budget import RESERVE_S, BudgetPlan
+from imgclf.training.budget import IMAGE_SIZES, RESERVE_S, BudgetPlan
 from imgclf.training.speed import StepCost, measure_step_cost
 from imgclf.training.two_phase import frozen_averages
 from imgclf.workflow.measurement import Answer
@@ -15,7 +15,7 @@ from imgclf.workflow.situation import Situation
 from imgclf.workflow.time_budget import budget_of, typical_side
 from imgclf.zoo.builder import build_unloaded, origin_of
 
-__all__ = ["plan_fine_tuning", "plan_from_scratch"]
+__all__ = ["for_a_trial", "plan_fine_tuning", "plan_from_scratch"]
 
 FINE_TUNING_RATE = 3e-4
 """Highest learning rate of AdamW; at 2e-3 a pretrained network forgets what it knew."""
@@ -39,6 +39,21 @@ MANY_SMALL_IMAGES = 20_000
 """Training images from which a narrow network learns more from small images than a wide one."""
 
 SMALL_SIDE = 48
+"""Median side, in pixels, up to which images are small."""
+
+LEAST_SIDE = 16
+
+AIRNET_WIDTHS = (32, 48, 64, 96)
+"""Filters of `airnet` to choose from: multiples of 16, as matrix units like them best."""
+
+AIRNET_EPOCHS = 8
+"""Epochs that a wider network must leave time for: it learns more from as many."""
+
+WIDER_COST = 1.4
+"""What the next width costs at least, as a multiple."""
+
+AIRNET_BATCH, AIRNET_RATE = 256, 0.2
+"""Of Muon, chosen on validation images of two sets: see `docs/performance.md`."""
 
 
 def plan_fine_tuning(
@@ -124,14 +139,58 @@ def plan_from_scratch(situation: Situation, time_s: float) -> tuple[Settings, Bu
         Every choice, and the plan of the time.
     """
     num_images = situation.data.train.num_samples
-    narrow = num_images >= MANY_SMALL_IMAGES and _are_small(situation)
+    if num_images >= MANY_SMALL_IMAGES and (side := _side(situation)) <= SMALL_SIDE:
+        return _plan_widest(situation, time_s, side)
+    return _plan_with_budget(situation, replace(situation.settings, architecture="resnet9"), time_s)
+
+
+def _plan_widest(situation: Situation, time_s: float, side: float) -> tuple[Settings, BudgetPlan]:
+    """Plan `airnet`, as wide as leaves time for enough epochs."""
+    given = situation.settings
     settings = replace(
-        situation.settings,
-        architecture="airnet" if narrow else "resnet9",
-        budget=time_s,
-        two_phase=False,
+        given,
+        architecture="airnet",
+        recipe="best",
+        augment=_or(given.augment, "light"),
+        batch_size=_or(given.batch_size, AIRNET_BATCH),
     )
-    settings = resolve_settings(settings, num_images)
+    if given.optimizer is BY_RECIPE and given.learning_rate is BY_RECIPE:
+        settings = replace(settings, optimizer="muon", learning_rate=AIRNET_RATE)
+    if given.image_size is BY_RECIPE and side < IMAGE_SIZES[0]:
+        settings = replace(settings, image_size=(max(round(side), LEAST_SIDE),) * 2)
+    best: tuple[Settings, BudgetPlan] | None = None
+    for filters in AIRNET_WIDTHS:
+        wider = replace(settings, options={**given.options, "filters": filters})
+        found = _plan_with_budget(situation, wider, time_s)
+        if best is not None and found[1].epochs < AIRNET_EPOCHS:
+            break
+        best = found
+        if found[1].epochs < WIDER_COST * AIRNET_EPOCHS:
+            break
+    assert best is not None
+    return best
+
+
+def for_a_trial(settings: Settings) -> Settings:
+    """Narrow the network for a trial, which a wide one would hardly begin.
+
+    Args:
+        settings: Those of the whole training.
+
+    Returns:
+        The same, but for the width of `airnet`.
+    """
+    if settings.architecture != "airnet":
+        return settings
+    return replace(settings, options={**settings.options, "filters": AIRNET_WIDTHS[0]})
+
+
+def _plan_with_budget(
+    situation: Situation, settings: Settings, time_s: float
+) -> tuple[Settings, BudgetPlan]:
+    """Let a budget choose what is open."""
+    settings = replace(settings, budget=time_s, two_phase=False)
+    settings = resolve_settings(settings, situation.data.train.num_samples)
     plan = make_plan(situation.directory, settings)
     budget = budget_of(plan, situation.folders, settings, time_s)
     settings = replace(
@@ -140,6 +199,5 @@ def plan_from_scratch(situation: Situation, time_s: float) -> tuple[Settings, Bu
     return settings, budget
 
 
-def _are_small(situation: Situation) -> bool:
-    side = typical_side(situation.folders["train"], situation.data.train.plan)
-    return side <= SMALL_SIDE
+def _side(situation: Situation) -> float:
+    return typical_side(situation.folders["train"], situation.data.train.plan)

@@ -23,13 +23,21 @@ from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.errors import DataError, OutOfMemoryError, TrainingError
 from imgclf.evaluation.results import figures_of
 from imgclf.figures.metrics import measure
-from imgclf.runs.config import plain_settings
-from imgclf.runs.folder import BUNDLE_NAME, SPLIT_NAME, mark_stopped, split_csv, split_rows
+from imgclf.runs.config import from_config, plain_settings
+from imgclf.runs.folder import (
+    BUNDLE_NAME,
+    CONFIG_NAME,
+    SPLIT_NAME,
+    mark_stopped,
+    read_config,
+    split_csv,
+    split_rows,
+)
 from imgclf.runs.resolution import make_plan
 from imgclf.runs.settings import Settings
 from imgclf.training.budget import RESERVE_S, BudgetPlan
 from imgclf.training.stop_request import AbandonedError, AbandonOnRequest, StopOnRequest
-from imgclf.workflow.candidate_plans import plan_fine_tuning, plan_from_scratch
+from imgclf.workflow.candidate_plans import for_a_trial, plan_fine_tuning, plan_from_scratch
 from imgclf.workflow.candidate_results import (
     CandidateName,
     CandidateResult,
@@ -337,10 +345,19 @@ def _candidates(
 
     @cache
     def from_scratch() -> _Candidate:
-        settings, plan = plan_from_scratch(situation, time_s)
+        begun = _begun(workspace / "from_scratch")
+        settings, plan = begun or plan_from_scratch(situation, time_s)
         return _Candidate("from_scratch", settings, plan, images(settings), None)
 
     return {"fine_tuned": fine_tuned, "from_scratch": from_scratch}
+
+
+def _begun(folder: Path) -> tuple[Settings, BudgetPlan] | None:
+    """Return how a resumed run has begun: its weights fit no network of another width."""
+    if not (folder / CONFIG_NAME).exists():
+        return None
+    _, settings = from_config(read_config(folder))
+    return settings, BudgetPlan(settings.height_and_width, settings.epochs, RESERVE_S)
 
 
 def _split_file(situation: Situation, workspace: Path) -> Path:
@@ -367,6 +384,7 @@ def _try_out(
         val = candidate.data.val.some(MOST_TRIAL_VAL)
         short = replace(
             candidate,
+            settings=for_a_trial(candidate.settings),
             plan=replace(candidate.plan, after_s=0.0),
             data=replace(candidate.data, val=val),
         )
