@@ -1,11 +1,11 @@
 """Every architecture in every format: whether it is written, how it agrees, how fast it answers.
 
-Usage: python benchmarks/exports.py IMAGES [--side 96] [--images 500] [--names three_conv,...]
-           [--formats litert,onnx,...] [--write]
+Usage: python benchmarks/exports.py IMAGES [--side 96] [--images 500] [--epochs 2]
+           [--names three_conv,...] [--formats litert,onnx,...] [--write]
 
-IMAGES is a folder of photos, whatever they show. Each architecture of the zoo is built with its
-default options for ten classes and exported with its first weights: what is measured is whether an
-export computes the same, not whether it is right. One column is Keras itself, as the classifier
+IMAGES is a folder of photos, one sub-folder per class. Each architecture of the zoo is built with
+its default options, trained for a few epochs and exported: what is measured is whether an export
+computes the same, not whether it is right. One column is Keras itself, as the classifier
 answers without LiteRT. A format that refuses a network says why. With --write the table replaces
 the one in docs/how-to/take-it-with-you.md.
 """
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--side", type=int, default=96)
     parser.add_argument("--images", dest="count", type=int, default=500)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--names", default=",".join(imgclf.list_architectures()))
     parser.add_argument("--formats", default="litert,onnx,openvino,savedmodel,keras")
     parser.add_argument("--write", action="store_true")
@@ -54,25 +55,36 @@ def main() -> None:
     pixels = np.stack([decode(path, policy) for path in paths[::step][: arguments.count]])
     rows = []
     for name in arguments.names.split(","):
-        rows += rows_of(name, policy, pixels, arguments.images, arguments.formats.split(","))
+        classifier = trained(name, policy, arguments.images, arguments.epochs)
+        if classifier is not None:
+            rows += rows_of(
+                name, classifier, pixels, arguments.images, arguments.formats.split(",")
+            )
     if arguments.write:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
         after = rest.partition(END)[2]
         PAGE.write_text(f"{before}{BEGIN}{HEADER}{''.join(rows)}{END}{after}", encoding="utf-8")
 
 
-def rows_of(
-    name: str, policy: InputPolicy, pixels: NDArray[np.uint8], photos: Path, formats: list[str]
-) -> list[str]:
-    """Return the table's rows for one architecture."""
+def trained(name: str, policy: InputPolicy, photos: Path, epochs: int) -> Classifier | None:
+    """Train a network for a little; None where it cannot be built here."""
     try:
-        model = imgclf.build_model(name, policy.input_shape, 10, seed=0)
+        train, val = imgclf.make_generators(photos, image_size=policy.image_size)
+        model = imgclf.build_model(name, train.input_shape, train.num_classes, seed=0)
     except imgclf.ImgclfError as error:
         print(f"{name}: {error}", flush=True)
-        return []
-    classes = [f"class {index}" for index in range(10)]
-    record = ClassifierRecord(network=LazyModel(model), class_names=classes, policy=policy)
-    by_keras = Classifier.of(record)
+        return None
+    imgclf.fit(model, train, val, epochs=epochs, verbose=0)
+    network = LazyModel(model)
+    return Classifier.of(
+        ClassifierRecord(network=network, class_names=train.class_names, policy=policy)
+    )
+
+
+def rows_of(
+    name: str, by_keras: Classifier, pixels: NDArray[np.uint8], photos: Path, formats: list[str]
+) -> list[str]:
+    """Return the table's rows for one architecture."""
     expected = by_keras.predict_pixels([pixels])
     began_s = time.perf_counter()
     by_keras.predict_pixels([pixels[:64]])
