@@ -46,7 +46,7 @@ LEAST_SIDE = 16
 AIRNET_WIDTHS = (32, 48, 64, 96)
 """Filters of `airnet` to choose from: multiples of 16, as matrix units like them best."""
 
-AIRNET_EPOCHS = 8
+AIRNET_EPOCHS = 10
 """Epochs that a wider network must leave time for: it learns more from as many."""
 
 WIDER_COST = 1.4
