@@ -7,7 +7,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -21,12 +21,19 @@ from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import ArgumentError, EngineError, ExportError, WriteError
 from imgclf.exports import litert_file, onnx_file
 from imgclf.exports.export_model import export_model
+from imgclf.exports.formats import FORMATS, FormatName
+from imgclf.exports.writers import WRITERS
 
 
 @pytest.fixture(scope="module")
 def classifier(trained: Any) -> Classifier:
     """The classifier of the shared run, in whose folder the division of its images lies."""
     return imgclf.load(trained.bundle)
+
+
+def test_every_format_has_its_writer() -> None:
+    """What can be asked for can be written: the tables of formats name the same."""
+    assert list(WRITERS) == list(FORMATS) == list(get_args(FormatName))
 
 
 @pytest.mark.parametrize(
