@@ -38,7 +38,7 @@ def narrated(
     Returns:
         The observer.
     """
-    asked = stop_requested or (lambda: False)
+    asked = _telling_once(stop_requested, display) if stop_requested else lambda: False
     if display is None:
         return TrainingObserver(
             callbacks=callbacks, scanned=lambda _: scanned(), stop_requested=asked
@@ -71,6 +71,23 @@ def narrated(
         verbose=display,
         stop_requested=asked,
     )
+
+
+def _telling_once(
+    stop_requested: Callable[[], bool], display: Display | None
+) -> Callable[[], bool]:
+    """Say once that a stop was requested: keeping what there is takes a moment."""
+    is_told = display is None
+
+    def asked() -> bool:
+        nonlocal is_told
+        requested = stop_requested()
+        if requested and not is_told and display is not None:
+            is_told = True
+            display.say("Stopping: the best classifier so far is kept.", "yellow")
+        return requested
+
+    return asked
 
 
 def data_lines(data: ImageData) -> Iterator[tuple[str, Tone]]:
