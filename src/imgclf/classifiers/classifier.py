@@ -21,6 +21,7 @@ from imgclf.classifiers.lazy_model import LazyModel
 from imgclf.classifiers.record import ClassifierRecord, ConvertedNetwork
 from imgclf.engines.litert import LiteRtNetwork
 from imgclf.errors import ArgumentError, EngineError
+from imgclf.figures.shares import shown_share
 from imgclf.machine.startup import without_notes
 from imgclf.zoo.builder import origin_of
 
@@ -215,12 +216,10 @@ class Classifier(ImageClassifier):
     def __repr__(self) -> str:
         """Show classes, input and accuracy."""
         height, width = self.policy.image_size
-        figures = self.figures
-        accuracy = (
-            ""
-            if figures is None
-            else f", {figures.accuracy:.1%} of {figures.num_images} {figures.split} images right"
-        )
+        accuracy, figures = "", self.figures
+        if figures is not None:
+            share = shown_share(figures.accuracy, figures.num_images)
+            accuracy = f", {share} of {figures.num_images} {figures.split} images right"
         classes = shown_classes(self.class_names, most=5)
         return f"<Classifier of {classes}; {height} x {width} pixels, {self.engine}{accuracy}>"
 

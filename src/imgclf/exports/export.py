@@ -22,6 +22,7 @@ from imgclf.exports.formats import (
 from imgclf.exports.proof import Proof, ProofImages, prove
 from imgclf.exports.proof_images import proof_images
 from imgclf.exports.writers import WRITERS, Job
+from imgclf.figures.shares import shown_share
 
 if TYPE_CHECKING:
     from imgclf.classifiers.classifier import Classifier
@@ -128,9 +129,9 @@ def _require_agreement(proof: Proof, min_agreement: float | None) -> None:
     least = least if min_agreement is None else min_agreement
     if proof.agreement < least:
         raise ExportError(
-            f"The export answers {1 - proof.agreement:.1%} of {proof.num_images} images with "
-            f"another class, more than the {1 - least:.1%} that are accepted: give another "
-            "quantization, or a lower --min-agreement (min_agreement=)."
+            f"The export answers {shown_share(1 - proof.agreement)} of {proof.num_images} images "
+            f"with another class, more than the {shown_share(1 - least)} that are accepted: give "
+            "another quantization, or a lower --min-agreement (min_agreement=)."
         )
     if largest is not None and proof.largest_difference > largest:
         raise ExportError(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgclf.figures.shares import shown_share
 from imgclf.machine.plain_text import printable
 from imgclf.pictures.drawing import Box, Drawing, Text, Tone
 from imgclf.pictures.lettering import shortened, text_width
@@ -82,7 +83,7 @@ def draw_confusion_matrix(
     heading = [Text(title, MARGIN, MARGIN + 16, size=18, weight=600)]
     if (total := int(counts.sum())) and not part:
         right = int(np.trace(counts))
-        share = f"{right:,} of {total:,} images right ({100 * right / total:.1f} %)"
+        share = f"{right:,} of {total:,} images right ({shown_share(right / total, total)})"
         heading.append(Text(share, MARGIN, MARGIN + 36, tone="soft"))
     ends = (MARGIN + text_width(text.text, size=text.size, weight=text.weight) for text in heading)
     drawing = Drawing(title, max(left + side, *ends) + MARGIN, top + side + MARGIN)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from imgclf.errors import ArgumentError
-from imgclf.pictures.drawing import Dot, Drawing, Line, Point, Text, Tone
+from imgclf.pictures.drawing import Anchor, Dot, Drawing, Line, Point, Text, Tone
 from imgclf.pictures.lettering import text_width
 from imgclf.pictures.picture import Picture
 
@@ -145,7 +145,8 @@ def _draw_plot(drawing: Drawing, left: float, plot: Plot, best_epoch: int | None
     if best_epoch is not None and min(epochs) <= best_epoch <= max(epochs):
         x = place(best_epoch, low)[0]
         is_far = x > left + 0.7 * PLOT_WIDTH
-        beside, anchor = (x - 5, "end") if is_far else (x + 5, "start")
+        anchor: Anchor = "end" if is_far else "start"
+        beside = x - 5 if is_far else x + 5
         drawing.add(Line([(x, top), (x, bottom)], "soft", is_dashed=True))
         drawing.add(Text(f"best: {best_epoch}", beside, top + 4, 11, "soft", anchor=anchor))
     at = left - LEFT

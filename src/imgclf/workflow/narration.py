@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from imgclf.figures.shares import shown_share
 from imgclf.machine.display import Display, Tone, when_shown
 from imgclf.workflow.learner import TrainingObserver
 
@@ -56,7 +57,7 @@ def narrated(
 
     def answered(accuracy: float, seconds: float) -> None:
         display.say(
-            f"First answer after {seconds:.0f} s: {100 * accuracy:.1f} % of the validation images "
+            f"First answer after {seconds:.0f} s: {shown_share(accuracy)} of the validation images "
             "are right." + (" It is saved: Ctrl-C keeps it." if stop_requested else "")
         )
 
