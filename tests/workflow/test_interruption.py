@@ -35,6 +35,16 @@ print("RESTORED", signal.getsignal(signal.SIGINT) is signal.default_int_handler)
 """
 
 
+def interrupt(python: ForkedPython, code: str, *arguments: object) -> tuple[str, str]:
+    """Run a script, send it Ctrl-C after the first epoch, and return what it wrote."""
+    process = python.start(code, *arguments)
+    assert any(line.startswith("Epoch") for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, errors
+    return output, errors
+
+
 def require_kept(run_dir: Path, told: str) -> None:
     """Require a classifier with figures in the run folder, and that its path was said."""
     kept = imgclf.load(run_dir / "model.imgclf")
@@ -48,13 +58,7 @@ def test_ctrl_c_keeps_the_best_classifier_and_raises(
 ) -> None:
     """A script that trains meets `KeyboardInterrupt`, which says where the classifier is."""
     run_dir = tmp_path / "run"
-    process = forked_python.start(SCRIPT, two_classes, run_dir)
-    for line in process.stderr:
-        if line.startswith("Epoch"):
-            break
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=WAIT_S)
-    assert process.returncode == 0, errors
+    output, errors = interrupt(forked_python, SCRIPT, two_classes, run_dir)
     (interrupted,) = [line for line in output.splitlines() if line.startswith("INTERRUPTED")]
     require_kept(run_dir, interrupted)
     assert "Stopping: the best classifier so far is kept." in errors
@@ -66,13 +70,7 @@ def test_without_a_run_folder_ctrl_c_interrupts_at_once(
 ) -> None:
     """Where nothing can be kept, nobody waits."""
     code = SCRIPT.replace("sys.argv[2]", "None")
-    process = forked_python.start(code, two_classes)
-    for line in process.stderr:
-        if line.startswith("Epoch"):
-            break
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=WAIT_S)
-    assert process.returncode == 0, errors
+    output, errors = interrupt(forked_python, code, two_classes)
     assert "INTERRUPTED \n" in output
     assert "Stopping" not in errors
 
