@@ -82,7 +82,8 @@ def test_the_stop_button_of_a_notebook_keeps_it_too(two_classes: Path, tmp_path:
     run_dir = tmp_path / "run"
     manager, client = jupyter.manager.start_new_kernel(startup_timeout=WAIT_S)
     try:
-        client.execute(f"{TRAINING}\ntrain({str(two_classes)!r}, {str(run_dir)!r}, verbose=2)")
+        cell = f"{TRAINING}\ntrain({str(two_classes)!r}, {str(run_dir)!r}, verbose=2)"
+        client.execute(cell, stop_on_error=False)  # or the kernel refuses what comes right after
         wait_for(client, "Epoch ", ("display_data", "update_display_data", "stream"))
         manager.interrupt_kernel()
         told = wait_for(client, "KeyboardInterrupt", ("error",))
