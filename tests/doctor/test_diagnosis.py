@@ -89,6 +89,16 @@ def test_what_a_person_sees_fits_80_columns(
     assert max(map(len, [*ill.splitlines(), *well.splitlines()])) <= 80
 
 
+def test_a_package_of_several_extras_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """ONNX belongs to two extras: each package stands once in what a person reads."""
+    print_diagnosis(diagnose_with())
+    shown = " ".join(capsys.readouterr().out.split())
+    extras = shown[shown.index("extras ") : shown.index("processor ")].removeprefix("extras ")
+    names = [entry.split()[0] for entry in extras.strip(" ").split(", ")]
+    assert len(set(names)) == len(names)
+    assert {"onnx", "openvino", "tf2onnx"} <= set(names)
+
+
 @pytest.mark.parametrize(
     ("probes", "severity", "text", "remedy"),
     [

@@ -195,6 +195,11 @@ def test_a_classifier_shows_itself(trained: Any) -> None:
     """The card names classes, accuracy and file; a name of a class is never markup."""
     loaded = imgclf.load(trained.bundle)
     html = loaded._repr_html_()
-    for part in ("dark, light", "24 x 24 pixels", f"{loaded.figures.accuracy:.1%}", "model.imgclf"):
+    for part in (
+        "dark, light",
+        "24 x 24 pixels",
+        f"{100 * loaded.figures.accuracy:.1f} %",
+        "model.imgclf",
+    ):
         assert part in html
     assert "dark, light" in repr(loaded)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -21,12 +21,19 @@ from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import ArgumentError, EngineError, ExportError, WriteError
 from imgclf.exports import litert_file, onnx_file
 from imgclf.exports.export_model import export_model
+from imgclf.exports.formats import FORMATS, FormatName
+from imgclf.exports.writers import WRITERS
 
 
 @pytest.fixture(scope="module")
 def classifier(trained: Any) -> Classifier:
     """The classifier of the shared run, in whose folder the division of its images lies."""
     return imgclf.load(trained.bundle)
+
+
+def test_every_format_has_its_writer() -> None:
+    """What can be asked for can be written: the tables of formats name the same."""
+    assert list(WRITERS) == list(FORMATS) == list(get_args(FormatName))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +90,7 @@ def test_an_export_that_answers_differently_leaves_nothing(
     earlier = tmp_path / "pets.tflite"
     earlier.write_bytes(b"earlier")
     monkeypatch.setattr(litert_file, "convert_export", another_network)
-    with pytest.raises(ExportError, match=r"with another class, more than the 0\.0%"):
+    with pytest.raises(ExportError, match=r"with another class, more than the 0\.0 %"):
         imgclf.export(classifier, earlier)
     with pytest.raises(ExportError, match="probabilities differ by up to"):
         imgclf.export(classifier, earlier, min_agreement=0.0)
@@ -239,7 +246,7 @@ def test_the_command_prints_the_proof(bundle: Path, imgclf_command: Any, tmp_pat
     """A table, or JSON; a file that is not there and a wrong format are one line."""
     done = imgclf_command("export", bundle, "-o", tmp_path / "pets.tflite")
     assert done.returncode == 0, done.stderr
-    assert "100.0%" in done.stdout
+    assert "100.0 %" in done.stdout
     assert "pets.tflite" in done.stdout
     again = imgclf_command("export", bundle, "-o", tmp_path / "pets.tflite", "--json")
     assert json.loads(again.stdout)[0]["agreement"] == 1.0

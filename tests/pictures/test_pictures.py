@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from imgclf.errors import ArgumentError
 from imgclf.pictures.confusion_matrix import MOST_CLASSES, confusion_picture
 from imgclf.pictures.curves import curves_picture
 from imgclf.pictures.gallery import GalleryItem, gallery
-from imgclf.pictures.markup import as_text, card, facts_table, figures_table, remarks
+from imgclf.pictures.markup import ACCENT, WRONG, as_text, card, facts_table, figures_table, remarks
 from imgclf.pictures.picture import Picture
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e\"'&"
@@ -57,6 +60,7 @@ def test_a_large_matrix_keeps_the_classes_with_the_most_mistakes() -> None:
     assert "class 150" in picture.html
     assert "class 77" in picture.html
     assert picture.html.count("<rect") == MOST_CLASSES**2
+    assert "images right" not in picture.html, "of a part of the images it would not be true"
 
 
 def test_curves_show_both_splits_and_the_best_epoch() -> None:
@@ -65,9 +69,10 @@ def test_curves_show_both_splits_and_the_best_epoch() -> None:
         "loss": [2.0, 1.0, float("nan")], "val_loss": [2.1, 1.4, 1.5],
         "accuracy": [0.2, 0.6, 0.7], "val_accuracy": [0.2, 0.5, 0.5],
     }  # fmt: skip
-    html = curves_picture(history, 1).html
-    assert html.count("<polyline") == 4
-    assert html.count("stroke-dasharray") == 2
+    html = curves_picture(history, 2).html
+    assert html.count(f'stroke="{ACCENT}" stroke-width="2"') == 2
+    assert html.count(f'stroke="{WRONG}" stroke-width="2"') == 2
+    assert html.count("best: 2") == html.count("stroke-dasharray") == 2
     assert "nan" not in html
     ElementTree.fromstring(html)  # noqa: S314 - our own drawing
     one_epoch = curves_picture({"loss": [0.4], "accuracy": [0.9]}, None).html
@@ -88,14 +93,34 @@ def test_a_picture_is_saved_as_a_page(tmp_path: Path) -> None:
     assert repr(picture).startswith("<Picture: a <title>;")
 
 
-def test_plots_become_figures_of_matplotlib(tmp_path: Path) -> None:
-    """Where matplotlib is installed, a plot is its figure too, and a PNG."""
+def test_plots_are_saved_as_image_files(tmp_path: Path) -> None:
+    """A plot becomes a PNG or SVG file where matplotlib is not installed; both are whole."""
+    script = (
+        "import sys, numpy as np; sys.modules['matplotlib'] = None\n"
+        "from imgclf.pictures.confusion_matrix import confusion_picture\n"
+        "matrix = confusion_picture(np.array([[3, 1], [0, 2]]), ['cat', 'dog'])\n"
+        "print(matrix.save('matrix.png'), matrix.save('matrix.svg'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["matrix.png", "matrix.svg"], done.stderr
+    with Image.open(tmp_path / "matrix.png") as image:
+        assert image.width > 400
+        assert len(image.convert("RGB").getcolors(100_000)) > 10
+    ElementTree.parse(tmp_path / "matrix.svg")  # noqa: S314 - our own drawing
+    matrix = confusion_picture(np.array([[3, 1], [0, 2]]), ["cat", "dog"])
+    with pytest.raises(ArgumentError, match=r"saved as \.png, \.svg or \.html"):
+        matrix.save(tmp_path / "matrix.pdf")
+
+
+def test_plots_become_figures_of_matplotlib() -> None:
+    """Where matplotlib is installed, a plot is its figure too."""
     pytest.importorskip("matplotlib")
     matrix = confusion_picture(np.array([[3, 1], [0, 2]]), ["cat", "dog"])
     assert len(matrix.to_matplotlib().axes) == 1
     curves = curves_picture({"loss": [0.4, 0.2], "accuracy": [0.9, 0.95]}, 1)
-    assert [axes.get_title() for axes in curves.to_matplotlib().axes] == ["loss", "accuracy"]
-    assert matrix.save(tmp_path / "matrix.png").read_bytes().startswith(b"\x89PNG")
+    assert [axes.get_title() for axes in curves.to_matplotlib().axes] == ["Loss", "Accuracy"]
 
 
 def test_small_images_keep_every_pixel() -> None:

@@ -310,7 +310,7 @@ def test_the_model_card_states_the_same(odd_run: Path) -> None:
     card = (odd_run / "model_card.md").read_text(encoding="utf-8")
     rows = predictions(odd_run)
     right = sum(row["true"] == row["predicted"] for row in rows)
-    assert f"**{right / len(rows):.2%}**" in card
+    assert f"**{100 * right / len(rows):.1f} %**" in card
     assert "\\<img src=x onerror=alert\\(1\\)\\>" in card
     assert ODD_CLASS not in card
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from imgclf.figures.shares import shown_range, shown_share
 from imgclf.pictures.markup import card, facts_table
 
 if TYPE_CHECKING:
@@ -38,11 +39,12 @@ def classifier_card(record: ClassifierRecord, engine: str) -> str:
             )
         )
     if figures is not None:
+        of = figures.num_images
         chosen = "" if figures.split == "test" else ", which also chose the epoch"
         accuracy = (
-            f"{figures.accuracy:.1%} of {figures.num_images:,} {figures.split} images{chosen} "
-            f"(95 % interval {figures.accuracy_low:.1%} to {figures.accuracy_high:.1%}); always "
-            f"answering the most frequent class: {figures.majority_accuracy:.1%}"
+            f"{shown_share(figures.accuracy, of)} of {of:,} {figures.split} images{chosen} (95 % "
+            f"interval {shown_range(figures.accuracy_low, figures.accuracy_high, of)}); always "
+            f"answering the most frequent class: {shown_share(figures.majority_accuracy, of)}"
         )
         facts.append(("accuracy", accuracy))
     flags = "flagged" if record.familiarity is not None else "not flagged"

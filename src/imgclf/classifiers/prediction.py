@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW
+from imgclf.figures.shares import shown_share
 
 __all__ = ["Prediction"]
 
@@ -50,7 +51,7 @@ class Prediction:
     def __repr__(self) -> str:
         """Show the answer, the runners-up where it is unsure, and the image."""
         answers = [(self.label, self.probability), *self.runners_up]
-        shown = " or ".join(f"{name} {probability:.1%}" for name, probability in answers)
+        shown = " or ".join(f"{name} {shown_share(probability)}" for name, probability in answers)
         flags = "".join(
             f", {flag}"
             for flag, is_set in (("unsure", not self.accepted), ("unfamiliar", self.unfamiliar))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from imgclf.figures.shares import shown_range, shown_share
 from imgclf.machine.plain_text import printable
 from imgclf.machine.terminal import IN_PLAIN_TEXT, Terminal, escape, shell_word
 
@@ -158,20 +159,22 @@ def print_verdict(console: Console, evaluation: Evaluation) -> None:
 def accuracy_line(evaluation: Evaluation) -> str:
     """Write the headline: accuracy, its interval, number of images, and the baselines."""
     metrics = evaluation.metrics
-    low, high = metrics.accuracy_interval.low, metrics.accuracy_interval.high
+    interval, of = metrics.accuracy_interval, metrics.num_images
     usual = evaluation.class_names[metrics.majority.class_index]
     return (
-        f"[bold]Accuracy {metrics.accuracy:.2%}[/]  (95 % interval {low:.1%} to {high:.1%}, "
-        f"{metrics.num_correct} of {metrics.num_images} images)\n"
+        f"[bold]Accuracy {shown_share(metrics.accuracy, of)}[/]  (95 % interval "
+        f"{shown_range(interval.low, interval.high, of)}, {metrics.num_correct} of {of} images)\n"
         f"For comparison: always answering {escape(usual)} is right for "
-        f"{metrics.majority.accuracy:.1%}" + _nearest_mean(evaluation.nearest_mean_accuracy)
+        f"{shown_share(metrics.majority.accuracy, of)}"
+        + _nearest_mean(evaluation.nearest_mean_accuracy, of)
     )
 
 
-def _nearest_mean(accuracy: float | None) -> str:
+def _nearest_mean(accuracy: float | None, of: int) -> str:
     if accuracy is None:
         return "."
-    return f";\nthe class whose average image (8 x 8 pixels) is nearest, for {accuracy:.1%}."
+    share = shown_share(accuracy, of)
+    return f";\nthe class whose average image (8 x 8 pixels) is nearest, for {share}."
 
 
 def class_table(metrics: ClassificationMetrics, most: int = 50) -> Table:
@@ -185,10 +188,10 @@ def class_table(metrics: ClassificationMetrics, most: int = 50) -> Table:
         classes = tuple(sorted(classes, key=lambda item: (item.recall, item.class_name))[:most])
         table.title = f"The {most} classes of lowest recall"
     for item in classes:
-        recall = f"{item.recall:.1%}" if item.support else "-"
+        recall = shown_share(item.recall) if item.support else "-"
         f1 = f"{item.f1:.3f}" if item.f1 == item.f1 else "-"
         table.add_row(
-            escape(item.class_name), recall, f"{item.precision:.1%}", f1, str(item.support)
+            escape(item.class_name), recall, shown_share(item.precision), f1, str(item.support)
         )
     return table
 
@@ -202,8 +205,8 @@ def comparison_table(before: ClassificationMetrics, after: ClassificationMetrics
     recalls = {item.class_name: item.recall for item in after.classes}
     for item in before.classes:
         if item.support:
-            now = f"{recalls[item.class_name]:.1%}"
-            table.add_row(escape(item.class_name), f"{item.recall:.1%}", now)
+            now = shown_share(recalls[item.class_name])
+            table.add_row(escape(item.class_name), shown_share(item.recall), now)
     return table
 
 

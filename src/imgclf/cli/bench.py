@@ -19,6 +19,7 @@ from imgclf.cli._console import (
 from imgclf.cli._parameters import JsonFlag
 from imgclf.cli._settings import read_settings_file, with_settings
 from imgclf.cli._training import load_tensorflow
+from imgclf.figures.shares import shown_share
 from imgclf.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _print_speeds(console: Console, result: Throughput) -> None:
     table.add_row("training on one batch in memory", f"{result.step:,.0f}")
     table.add_row("training on loaded batches", f"{result.training:,.0f}")
     console.print(table)
-    cost = f"loading adds {max(0.0, result.loading_cost):.0%} to a training step"
+    cost = f"loading adds {shown_share(max(0.0, result.loading_cost), digits=0)} to a training step"
     if result.limit == "model":
         console.print(f"The network is the bottleneck: {cost}.")
     else:

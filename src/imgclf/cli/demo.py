@@ -10,6 +10,7 @@ import typer
 from imgclf.cli._console import error_console, result_console, shown_path
 from imgclf.cli._signals import StopSwitch
 from imgclf.cli._training import load_tensorflow, print_summary, shown_training
+from imgclf.figures.shares import shown_share
 from imgclf.machine.terminal import escape
 
 IMAGE_SIZE = (28, 28)
@@ -68,11 +69,13 @@ def demo(
     again = evaluate(reloaded, images / "test")
     results = result_console()
     results.print(
-        f"\nReloaded from its file, its accuracy is {again.accuracy:.2%} on the same images."
+        "\nReloaded from its file, its accuracy is "
+        f"{shown_share(again.accuracy, again.metrics.num_images)} on the same images."
     )
     photo = sorted((images / "test" / "ankle-boot").iterdir())[0]
     prediction = reloaded.predict(photo)[0]
     results.print(
-        f"{escape(shown_path(photo))} is: {escape(prediction.label)} ({prediction.probability:.1%})"
+        f"{escape(shown_path(photo))} is: {escape(prediction.label)} "
+        f"({shown_share(prediction.probability)})"
     )
     results.print("Next: imgclf train FOLDER, with your own images in one sub-folder per class")

@@ -30,6 +30,7 @@ from imgclf.cli._parameters import (
     parse_architecture_file,
 )
 from imgclf.errors import AccuracyError
+from imgclf.figures.shares import shown_share
 from imgclf.machine.startup import silenced_stderr
 
 if TYPE_CHECKING:
@@ -114,15 +115,19 @@ def evaluate(
 
 def print_figures(console: Console, result: Evaluation) -> None:
     """Print accuracy, further figures, the classes and the confusion matrix."""
-    metrics = result.metrics
+    metrics, of = result.metrics, result.metrics.num_images
     print_verdict(console, result)
     console.print(accuracy_line(result))
     console.print(
-        f"\nBalanced accuracy {metrics.balanced_accuracy:.1%}, macro F1 {metrics.macro_f1:.3f}, "
-        f"ROC AUC {metrics.roc_auc:.3f}, average precision {metrics.average_precision:.3f}"
+        f"\nBalanced accuracy {shown_share(metrics.balanced_accuracy, of)}, "
+        f"macro F1 {metrics.macro_f1:.3f}, ROC AUC {metrics.roc_auc:.3f}, "
+        f"average precision {metrics.average_precision:.3f}"
     )
     if metrics.top_3_accuracy == metrics.top_3_accuracy:
-        console.print(f"Top-3 {metrics.top_3_accuracy:.1%}, top-5 {metrics.top_5_accuracy:.1%}")
+        console.print(
+            f"Top-3 {shown_share(metrics.top_3_accuracy, of)}, "
+            f"top-5 {shown_share(metrics.top_5_accuracy, of)}"
+        )
     console.print(
         f"Log loss {metrics.log_loss:.3f}, Brier score {metrics.brier_score:.3f}, "
         f"calibration error {metrics.expected_calibration_error:.3f}"
@@ -130,13 +135,14 @@ def print_figures(console: Console, result: Evaluation) -> None:
     if result.selective is not None:
         chosen = result.selective
         console.print(
-            f"Abstaining below {chosen.threshold:.1%}: coverage {chosen.coverage:.1%}, "
-            f"precision {chosen.precision:.1%}"
+            f"Abstaining below {shown_share(chosen.threshold)}: "
+            f"coverage {shown_share(chosen.coverage, of)}, "
+            f"precision {shown_share(chosen.precision, of)}"
         )
     if result.num_unfamiliar is not None:
+        unfamiliar = shown_share(result.num_unfamiliar / of, of)
         console.print(
-            f"Unfamiliar (out of distribution): {result.num_unfamiliar / metrics.num_images:.1%} "
-            "of the images (5 % is usual)"
+            f"Unfamiliar (out of distribution): {unfamiliar} of the images (5 % is usual)"
         )
     console.print()
     console.print(class_table(metrics))

@@ -18,6 +18,7 @@ from imgclf.cli._parameters import (
 from imgclf.cli._training import load_tensorflow
 from imgclf.errors import EngineError, ExportError, ImgclfError
 from imgclf.exports.formats import FORMATS, require_format
+from imgclf.figures.shares import shown_share
 from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
@@ -144,21 +145,25 @@ def _print_proofs(proofs: Sequence[Proof]) -> None:
     for name in ("format", "quantized", "MB", "same class", "largest", "accuracy", "1 / 32 img/s"):
         table.add_column(name, justify="left" if name in ("format", "quantized") else "right")
     for proof in proofs:
-        accuracy = "" if proof.accuracy_after is None else f"{proof.accuracy_after:.1%}"
+        of, after = proof.num_images, proof.accuracy_after
         table.add_row(
             proof.format,
             "" if proof.quantize == "none" else proof.quantize,
             f"{proof.size_bytes / 1e6:.1f}",
-            f"{proof.agreement:.1%}",
+            shown_share(proof.agreement, of),
             f"{proof.largest_difference:.0e}",
-            accuracy,
+            "" if after is None else shown_share(after, of),
             f"{proof.alone_per_s:,.0f} / {proof.batched_per_s:,.0f}",
         )
     console = result_console()
     console.print(table)
     if proofs:
         first = proofs[0]
-        before = "" if first.accuracy_before is None else f", accuracy {first.accuracy_before:.1%}"
+        before = (
+            ""
+            if first.accuracy_before is None
+            else f", accuracy {shown_share(first.accuracy_before, first.num_images)}"
+        )
         console.print(
             f"\nProven on {first.num_images} images ({escape(first.source)}); the classifier "
             f"itself{before}. largest: difference of a probability."

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from imgclf.cli._console import print_json, result_console
 from imgclf.cli._parameters import ClassifierFile, JsonFlag
+from imgclf.figures.shares import shown_range, shown_share
 from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
@@ -53,9 +54,16 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if figures is not None:
         chosen = "" if figures.split == "test" else ", which also chose the epoch"
-        interval = f"95 % interval {figures.accuracy_low:.1%} to {figures.accuracy_high:.1%}"
-        images = f"{figures.num_images} {figures.split} images{chosen}"
-        rows.append(("accuracy", f"{figures.accuracy:.2%} ({interval}) on {images}"))
+        of = figures.num_images
+        accuracy = shown_share(figures.accuracy, of)
+        interval = f"95 % interval {shown_range(figures.accuracy_low, figures.accuracy_high, of)}"
+        images = f"{of} {figures.split} images{chosen}"
+        rows.append(
+            (
+                "accuracy",
+                f"{accuracy} ({interval}) on {images}",
+            )
+        )
     if manifest.calibration is not None:
         fitted = manifest.calibration
         error = f"calibration error {fitted.ece_before:.3f} -> {fitted.ece_after:.3f}"

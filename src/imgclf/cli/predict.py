@@ -33,6 +33,7 @@ from imgclf.cli._parameters import (
 from imgclf.data.reading.archives import find_archive
 from imgclf.data.reading.shard_names import is_pattern
 from imgclf.errors import ArgumentError, DataError, DataNotFoundError
+from imgclf.figures.shares import shown_share
 from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape
 
@@ -157,7 +158,7 @@ def _print_csv(predictions: Sequence[Prediction]) -> None:
 def _answer(item: Prediction) -> str:
     """Write the class, what else it may be, and the flags, apart from each other."""
     names = [escape(item.label)]
-    names += [f"{escape(name)} {share:.0%}" for name, share in item.runners_up]
+    names += [f"{escape(name)} {shown_share(share, digits=0)}" for name, share in item.runners_up]
     also = f" [dim]or {', '.join(names[1:])}[/]" if item.runners_up else ""
     parts = [names[0] + also] if item.accepted else ["unsure", f"[dim]{names[0]}[/]{also}"]
     if item.unfamiliar:
@@ -172,7 +173,7 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
     table.add_column("probability", justify="right", no_wrap=True)
     for item in predictions:
         bar = "█" * round(item.probability * BAR_CELLS)
-        shown = f"{bar} {item.probability:.1%}"
+        shown = f"{bar} {shown_share(item.probability)}"
         table.add_row(escape(shown_path(item.path or "")), _answer(item), shown)
     console = result_console()
     console.print(table)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from imgclf.cli._console import print_json, result_console, shown_path
 from imgclf.cli._parameters import JsonFlag, require_path
+from imgclf.figures.shares import shown_range, shown_share
 from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape
 
@@ -93,8 +94,10 @@ def print_comparison(found: Comparison, runs: tuple[Path, Path], page: Path) -> 
     for run, accuracy, interval, only in zip(
         runs, found.accuracies, found.intervals, alone, strict=True
     ):
-        shown = f"{interval.low:.1%} to {interval.high:.1%}"
-        table.add_row(escape(shown_path(run)), f"{accuracy:.2%}", shown, str(only))
+        shown = shown_range(interval.low, interval.high, found.num_images)
+        table.add_row(
+            escape(shown_path(run)), shown_share(accuracy, found.num_images), shown, str(only)
+        )
     console = result_console()
     console.print(table)
     console.print(f"\n{verdict(found)}")

@@ -30,6 +30,7 @@ from imgclf.cli._parameters import (
 )
 from imgclf.cli._settings import COMMON, with_settings
 from imgclf.cli._training import load_tensorflow, print_data
+from imgclf.figures.shares import shown_share
 from imgclf.machine.terminal import escape
 from imgclf.runs.config import plain_value
 from imgclf.runs.settings import AUTOMATIC
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 MOST_LISTED = 10
 """Trials in the table at the end; all of them are in trials.csv."""
 
-FIXED_WIDTH = len("trial  100.00%  100.00%  99% to 100%  ")
+FIXED_WIDTH = len("trial  100.00 %  100.00 %  99 % to 100 %  ")
 """Characters of the columns that are always there."""
 
 SEARCH = "Search"
@@ -341,7 +342,9 @@ def print_summary(result: TuningResult, directory: Path) -> None:
     if failed:
         console.print(f"[yellow]{failed} trial(s) failed; the reasons are in trials.csv[/]")
     if result.importance:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
+        shares = ", ".join(
+            f"{name} {shown_share(share, digits=0)}" for name, share in result.importance.items()
+        )
         console.print(f"\nImportance of each option: {escape(shares)}")
     console.print(f"\n{accuracy_line(result.evaluation)}")
     if result.split == "val":
@@ -371,7 +374,7 @@ def _ranking(result: TuningResult, console: Console) -> Table:
     names = [name for name in result.table[0] if name not in fixed]
     rows = result.table[:MOST_LISTED]
     several = any(row["deviation"] is not None for row in rows)
-    fixed_width = FIXED_WIDTH + (len(" +- 10.0%") if several else 0)
+    fixed_width = FIXED_WIDTH + (len(" +- 10.0 %") if several else 0)
     names, left_out = fitting_names(names, rows, console.width - fixed_width)
     for name in ("trial", "mean", "file", "95 %", *names):
         table.add_column(name, no_wrap=True)
@@ -382,12 +385,15 @@ def _ranking(result: TuningResult, console: Console) -> Table:
         if row["status"] != "completed":
             table.add_row(str(row["trial"]), escape(row["status"]), "", "", *values, style="dim")
             continue
-        spread = "" if row["deviation"] is None else f" +- {row['deviation']:.1%}"
-        interval = f"{row['low']:.0%} to {row['high']:.0%}"
+        spread = "" if row["deviation"] is None else f" +- {shown_share(row['deviation'])}"
+        interval = f"{shown_share(row['low'], digits=0)} to {shown_share(row['high'], digits=0)}"
         table.add_row(
-            str(row["trial"]), f"{row['accuracy']:.2%}{spread}", f"{row['bundle_accuracy']:.2%}",
-            interval, *values,
-        )  # fmt: skip
+            str(row["trial"]),
+            f"{shown_share(row['accuracy'], digits=2)}{spread}",
+            shown_share(row["bundle_accuracy"], digits=2),
+            interval,
+            *values,
+        )
     table.title = "Accuracy on the validation images"
     return table
 
@@ -404,8 +410,10 @@ def _gain_line(gain: Gain | None) -> str:
 
 def _refit_line(accuracies: Sequence[float]) -> str:
     mean = statistics.fmean(accuracies)
-    spread = f" +- {statistics.stdev(accuracies):.2%}" if len(accuracies) > 1 else ""
+    spread = (
+        f" +- {shown_share(statistics.stdev(accuracies), digits=2)}" if len(accuracies) > 1 else ""
+    )
     return (
         f"Trained again on training and validation images, {len(accuracies)} time(s): "
-        f"{mean:.2%}{spread} on the test images; the first is refit.imgclf"
+        f"{shown_share(mean, digits=2)}{spread} on the test images; the first is refit.imgclf"
     )

@@ -11,6 +11,7 @@ from imgclf.data.pixels.decoder import decode
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import ImageError
 from imgclf.figures.predictions import predicted_classes
+from imgclf.figures.shares import shown_range, shown_share
 from imgclf.pictures.confusion_matrix import confusion_picture
 from imgclf.pictures.gallery import GalleryItem, gallery
 from imgclf.pictures.markup import as_text, card, figures_table, remarks
@@ -47,13 +48,19 @@ def evaluation_card(
         HTML; names are escaped.
     """
     first, *others = verdict
+    interval, of = metrics.accuracy_interval, metrics.num_images
     accuracy = (
-        f"{metrics.num_correct} of {metrics.num_images} images right: {metrics.accuracy:.1%}, 95 % "
-        f"interval {metrics.accuracy_interval.low:.1%} to {metrics.accuracy_interval.high:.1%}"
+        f"{metrics.num_correct} of {of} images right: {shown_share(metrics.accuracy, of)}, 95 % "
+        f"interval {shown_range(interval.low, interval.high, of)}"
     )
     classes = sorted(metrics.classes, key=lambda item: item.recall)[:MOST_CLASSES]
     rows = [
-        (item.class_name, f"{item.recall:.1%}", f"{item.precision:.1%}", f"{item.support:,}")
+        (
+            item.class_name,
+            shown_share(item.recall),
+            shown_share(item.precision),
+            f"{item.support:,}",
+        )
         for item in (metrics.classes if len(metrics.classes) <= MOST_CLASSES else classes)
     ]
     return card(
@@ -97,7 +104,7 @@ def mistakes_picture(
     items = []
     for index in chosen:
         true, answered = names[labels[index]], names[predicted[index]]
-        caption = f"{true}, answered {answered} {sureness[index]:.0%}"
+        caption = f"{true}, answered {answered} {shown_share(sureness[index], digits=0)}"
         items.append(GalleryItem(_thumbnail(paths[index]), caption, paths[index]))
     return Picture(title, card(title, [gallery(items)]))
 

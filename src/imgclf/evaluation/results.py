@@ -20,6 +20,7 @@ from imgclf.figures.confusion import most_confused_pairs
 from imgclf.figures.intervals import Interval
 from imgclf.figures.metrics import ClassificationMetrics
 from imgclf.figures.predictions import predicted_classes
+from imgclf.figures.shares import shown_range, shown_share
 from imgclf.pictures.confusion_matrix import confusion_picture
 from imgclf.pictures.picture import Picture
 
@@ -67,11 +68,11 @@ class Evaluation:
 
     def __repr__(self) -> str:
         """Show the accuracy, its interval, and the remarks in full: they change what it means."""
-        remarks = "".join(f"; {text}" for text in self.warnings)
+        remarks, of = "".join(f"; {text}" for text in self.warnings), self.metrics.num_images
         return (
-            f"<Evaluation: {self.metrics.num_correct} of {self.metrics.num_images} images right, "
-            f"{self.accuracy:.1%} (95 % interval {self.interval.low:.1%} to "
-            f"{self.interval.high:.1%}){remarks}>"
+            f"<Evaluation: {self.metrics.num_correct} of {of} images right, "
+            f"{shown_share(self.accuracy, of)} (95 % interval "
+            f"{shown_range(self.interval.low, self.interval.high, of)}){remarks}>"
         )
 
     @property

@@ -11,11 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from imgclf.atomic import write_text_atomically
-from imgclf.classifiers.answers import all_classes
-from imgclf.classifiers.calibration import apply_temperature
 from imgclf.errors import ExportError, WriteError
 from imgclf.exports.formats import (
     FormatName,
@@ -23,14 +19,12 @@ from imgclf.exports.formats import (
     require_format,
     tolerance_of,
 )
-from imgclf.exports.metadata import metadata_of
 from imgclf.exports.proof import Proof, ProofImages, prove
-from imgclf.exports.proof_images import calibration_images, proof_images
-from imgclf.zoo.builder import origin_of
+from imgclf.exports.proof_images import proof_images
+from imgclf.exports.writers import WRITERS, Job
+from imgclf.figures.shares import shown_share
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from imgclf.classifiers.classifier import Classifier
     from imgclf.classifiers.record import ClassifierRecord
 
@@ -94,19 +88,19 @@ def export(
     folder = calibrate_on
     if folder is None and not isinstance(images, ProofImages):
         folder = images
-    remarks: dict[str, Any] = {}
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as temporary:
             made = Path(temporary) / target.name
-            if name == "web":
-                proof = _write_web(classifier, made, way, known, min_agreement)
-            else:
-                remarks = _write(classifier, made, name, way, folder)
-                proof = _prove(made, name, way, known)
-                _require_agreement(proof, min_agreement)
+            job = Job(classifier, made, way, folder, _source_sha256(classifier.record))
+            written = WRITERS[name](job)
+            size = sum(one.stat().st_size for one in _files_of(written.network))
+            proof = prove(name, way, written.network, size, known, written.finish)
+            _require_agreement(proof, min_agreement)
+            if written.complete is not None:
+                written.complete(proof)
+                proof = replace(proof, size_bytes=made.stat().st_size)
             _move(Path(temporary), target)
-        made_from = {"classifier_sha256": _source_sha256(classifier.record)}
-        _record(target, proof, {**remarks, **made_from})
+        _record(target, proof, {**written.remarks, "classifier_sha256": job.source_sha256})
     except OSError as error:
         raise WriteError(f"{target} cannot be written ({error.strerror}).") from error
     return proof
@@ -124,81 +118,6 @@ def _is_saved_model(folder: Path) -> bool:
     return (folder / "saved_model.pb").is_file() or not any(folder.iterdir())
 
 
-def _write(
-    classifier: Classifier,
-    made: Path,
-    name: FormatName,
-    quantize: Quantization,
-    images: str | os.PathLike[str] | None,
-) -> dict[str, Any]:
-    """Write the files; returns what the record says of them."""
-    record = classifier.record
-    metadata = metadata_of(record, _source_sha256(record), _licences(record))
-    if name == "imgclf":
-        classifier.save(made)
-    elif name == "litert":
-        from imgclf.exports.litert_file import write_litert
-
-        calibration = np.zeros((0, *record.policy.pixel_shape), np.uint8)
-        if quantize == "int8":
-            known = calibration_images(classifier, images)
-            if not len(known.pixels):
-                raise ExportError(
-                    "int8 is calibrated on photos, and the run's training images are not there: "
-                    "give some with --images (images=)."
-                )
-            write_litert(record, made, quantize, known.pixels, metadata)
-            return {"calibrated_on": list(known.names)}
-        write_litert(record, made, quantize, calibration, metadata)
-    elif name == "onnx":
-        from imgclf.exports.onnx_file import write_onnx
-
-        write_onnx(record, made, quantize, metadata)
-    elif name == "openvino":
-        from imgclf.exports.openvino_file import write_openvino
-
-        write_openvino(record, made, quantize, metadata)
-    elif name == "keras":
-        from imgclf.exports.keras_file import write_keras
-
-        write_keras(record, made, metadata)
-    else:
-        from imgclf.exports.keras_file import write_saved_model
-
-        write_saved_model(record, made, metadata)
-    return {}
-
-
-def _write_web(
-    classifier: Classifier,
-    made: Path,
-    quantize: Quantization,
-    images: ProofImages,
-    min_agreement: float | None,
-) -> Proof:
-    """Prove the network of the page, then write the page with what was found in it."""
-    from imgclf.exports.web_file import write_web, write_web_network
-
-    record, calibration = classifier.record, classifier.calibration
-    temperature = 1.0 if calibration is None else calibration.temperature
-
-    def finish(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        return apply_temperature(all_classes(outputs.astype(np.float32)), temperature)
-
-    network = made.with_suffix(".tflite")
-    write_web_network(record, network, quantize)
-    proof = prove("web", quantize, network, network.stat().st_size, images, finish)
-    _require_agreement(proof, min_agreement)
-    write_web(record, made, network, proof, _licences(record))
-    network.unlink()
-    return replace(proof, size_bytes=made.stat().st_size)
-
-
-def _prove(made: Path, name: FormatName, quantize: Quantization, images: ProofImages) -> Proof:
-    size = sum(one.stat().st_size for one in _files_of(made))
-    return prove(name, quantize, made, size, images)
-
-
 def _files_of(made: Path) -> list[Path]:
     if made.is_dir():
         return [one for one in made.rglob("*") if one.is_file()]
@@ -210,9 +129,9 @@ def _require_agreement(proof: Proof, min_agreement: float | None) -> None:
     least = least if min_agreement is None else min_agreement
     if proof.agreement < least:
         raise ExportError(
-            f"The export answers {1 - proof.agreement:.1%} of {proof.num_images} images with "
-            f"another class, more than the {1 - least:.1%} that are accepted: give another "
-            "quantization, or a lower --min-agreement (min_agreement=)."
+            f"The export answers {shown_share(1 - proof.agreement)} of {proof.num_images} images "
+            f"with another class, more than the {shown_share(1 - least)} that are accepted: give "
+            "another quantization, or a lower --min-agreement (min_agreement=)."
         )
     if largest is not None and proof.largest_difference > largest:
         raise ExportError(
@@ -256,10 +175,3 @@ def _source_sha256(record: ClassifierRecord) -> str:
     from imgclf.engines.fingerprint import network_fingerprint
 
     return network_fingerprint(record.model)
-
-
-def _licences(record: ClassifierRecord) -> tuple[str, ...]:
-    """Return a line for each file that the first weights came from, with its licence."""
-    origin = origin_of(record.model)
-    files = origin.weights_files.values() if origin is not None else ()
-    return tuple(f"{file.licence} (weights of {file.package})" for file in files if file.licence)

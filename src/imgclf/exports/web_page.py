@@ -12,7 +12,8 @@ from imgclf.classifiers.class_gaussian import ClassGaussian
 from imgclf.classifiers.familiarity import HEAD, UNFAMILIAR_BELOW
 from imgclf.errors import ArgumentError
 from imgclf.figures.reliability import LOG_FLOOR
-from imgclf.reports.page import fill_page, script_hash, shown_share
+from imgclf.figures.shares import shown_range, shown_share
+from imgclf.reports.page import fill_page, script_hash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,11 +172,11 @@ def _values(card: PageCard) -> dict[str, str]:
     more = f" and {rest:,} more" if rest > 0 else ""
     accuracy, interval = "", "Its accuracy was not measured."
     if (figures := card.figures) is not None:
-        accuracy = shown_share(figures.accuracy)
+        of = figures.num_images
+        accuracy = shown_share(figures.accuracy, of)
         interval = (
-            f"of {figures.num_images:,} {SPLITS[figures.split]} images right "
-            f"(95 % interval: {shown_share(figures.accuracy_low)} to "
-            f"{shown_share(figures.accuracy_high)})"
+            f"of {of:,} {SPLITS[figures.split]} images right "
+            f"(95 % interval: {shown_range(figures.accuracy_low, figures.accuracy_high, of)})"
         )
     return {
         "title": card.title,
@@ -221,7 +222,12 @@ def _facts(card: PageCard, runtime: WebRuntime) -> list[tuple[str, str]]:
     colours = "grey" if policy.channels == 1 else "colour"
     facts = [("Classes", f"{len(card.class_names):,}")]
     if figures is not None:
-        facts.append(("Guessing the commonest class", shown_share(figures.majority_accuracy)))
+        facts.append(
+            (
+                "Guessing the commonest class",
+                shown_share(figures.majority_accuracy, figures.num_images),
+            )
+        )
     if card.created:
         facts.append(("Made", card.created))
     facts += [
@@ -239,7 +245,7 @@ def _notes(card: PageCard) -> list[str]:
     if card.familiarity is not None:
         notes[0] += (
             " A photo is called unfamiliar if it lies farther from the training images than "
-            f"{100 * (1 - UNFAMILIAR_BELOW):.0f} % of the validation images do."
+            f"{shown_share(1 - UNFAMILIAR_BELOW, digits=0)} of the validation images do."
         )
     else:
         notes[0] += " This one cannot tell which photos are unfamiliar to it."

@@ -1,1 +1,1 @@
-"""Pictures and cards that objects show in a notebook: HTML and SVG, without a plotting library."""
+"""Figures and cards as pictures: for notebooks, pages and files."""

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgclf.atomic import write_atomically
-from imgclf.drawing.confusion_picture import draw_confusion_matrix
-from imgclf.drawing.history_picture import draw_history
+from imgclf.pictures.confusion_matrix import draw_confusion_matrix
+from imgclf.pictures.curves import draw_curves
+from imgclf.pictures.raster import write_png
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from PIL import Image
-
     from imgclf.runs.record import RunRecord
 
 __all__ = ["CONFUSION_NAME", "CURVES_NAME", "write_figures"]
@@ -34,12 +29,6 @@ def write_figures(run: RunRecord) -> None:
         WriteError: A file cannot be written.
     """
     confusion = np.array(run.record["evaluation"]["confusion"], np.int64)
-    _write(draw_confusion_matrix(confusion, run.class_names), run.folder / CONFUSION_NAME)
+    write_png(draw_confusion_matrix(confusion, run.class_names), run.folder / CONFUSION_NAME)
     if len(run.history["epoch"]) > 1:
-        _write(draw_history(run.history, run.record["best_epoch"]), run.folder / CURVES_NAME)
-
-
-def _write(image: Image.Image, target: Path) -> None:
-    content = io.BytesIO()
-    image.save(content, "PNG", optimize=True, dpi=image.info["dpi"])
-    write_atomically(target, content.getvalue())
+        write_png(draw_curves(run.history, run.record["best_epoch"]), run.folder / CURVES_NAME)

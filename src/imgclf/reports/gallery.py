@@ -15,8 +15,9 @@ from imgclf.classifiers.explanation import overlay
 from imgclf.classifiers.familiarity import UNFAMILIAR_BELOW
 from imgclf.data.pixels.decoder import decode
 from imgclf.errors import ImgclfError
+from imgclf.figures.shares import shown_share
 from imgclf.reports.label_issues import label_issues_of
-from imgclf.reports.page import shown_name, shown_share
+from imgclf.reports.page import shown_name
 from imgclf.reports.thumbnails import (
     MOST_PICTURES,
     choose_for_cells,

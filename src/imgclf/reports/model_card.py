@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imgclf.atomic import write_text_atomically
 from imgclf.classifiers.bundle import Manifest, read_bundle
+from imgclf.figures.shares import shown_range, shown_share
 from imgclf.machine.plain_text import printable
 from imgclf.runs.folder import BUNDLE_NAME
 from imgclf.runs.record import RunRecord
@@ -64,18 +65,18 @@ def _summary(run: RunRecord, manifest: Manifest) -> list[str]:
 def _figures(run: RunRecord, manifest: Manifest) -> list[str]:
     figures = run.record["evaluation"]
     interval = figures["accuracy_interval"]
-    majority = figures["majority"]
+    majority, of = figures["majority"], figures["num_images"]
     lines = [
         "## How good it is",
         "",
         (
-            f"Accuracy **{figures['accuracy']:.2%}** (95 % interval {interval['low']:.1%} to "
-            f"{interval['high']:.1%}) on {figures['num_images']} {_escaped(run.record['split'])} "
-            "images that it did not learn from."
+            f"Accuracy **{shown_share(figures['accuracy'], of)}** (95 % interval "
+            f"{shown_range(interval['low'], interval['high'], of)}) on {of} "
+            f"{_escaped(run.record['split'])} images that it did not learn from."
         ),
         (
             f"Always answering {_escaped(run.class_names[majority['class_index']])} would give "
-            f"{majority['accuracy']:.1%}."
+            f"{shown_share(majority['accuracy'], of)}."
         ),
     ]
     if run.record["split"] == "val":
@@ -137,14 +138,14 @@ def _familiarity(run: RunRecord) -> list[str]:
     return [
         (
             "- It flags images that are unlike its training images as unfamiliar: "
-            f"{flagged / len(run.paths):.1%} of the images above. Not every image of anything else "
-            "is flagged."
+            f"{shown_share(flagged / len(run.paths))} of the images above. Not every image of "
+            "anything else is flagged."
         )
     ]
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+    return "-" if value is None else shown_share(value)
 
 
 def _escaped(text: str) -> str:

@@ -15,7 +15,7 @@ from imgclf.machine.plain_text import printable
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["fill_page", "script_hash", "shown_name", "shown_share"]
+__all__ = ["fill_page", "script_hash", "shown_name"]
 
 
 def fill_page(
@@ -79,11 +79,6 @@ def script_hash(script: str) -> str:
 def shown_name(name: str) -> str:
     """Return a file name as text; bytes that are none, and what steers, are shown as escapes."""
     return printable(name, is_name=True)
-
-
-def shown_share(share: float, digits: int = 1) -> str:
-    """Return a share, 0 to 1, as per cent, as the page's script writes it."""
-    return f"{100 * share:.{digits}f} %"
 
 
 def _printable(value: Any) -> Any:

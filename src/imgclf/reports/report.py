@@ -13,9 +13,10 @@ from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
 from imgclf.evaluation.verdict import verdict
+from imgclf.figures.shares import shown_range, shown_share
 from imgclf.reports import sections
 from imgclf.reports.gallery import pictures
-from imgclf.reports.page import fill_page, shown_name, shown_share
+from imgclf.reports.page import fill_page, shown_name
 from imgclf.reports.reproduction import reproduction
 from imgclf.runs.folder import BUNDLE_NAME
 from imgclf.runs.record import RunRecord, read_run
@@ -93,15 +94,15 @@ def render(content: dict[str, Any]) -> str:
         The whole page.
     """
     head = content["headline"]
-    is_test = head["split"] == "test"
+    is_test, of = head["split"] == "test", head["num_images"]
     images = "test images" if is_test else "validation images, which also chose the epoch"
     values = {
         "title": shown_name(content["title"]),
         "run": content["run"],
-        "accuracy": shown_share(head["accuracy"]),
+        "accuracy": shown_share(head["accuracy"], of),
         "interval": (
-            f"{head['num_correct']:,} of {head['num_images']:,} {images} right; "
-            f"95 % interval {shown_share(head['low'])} to {shown_share(head['high'])}"
+            f"{head['num_correct']:,} of {of:,} {images} right; "
+            f"95 % interval {shown_range(head['low'], head['high'], of)}"
         ),
         "verdict": content["verdict"],
         "footer": f"Made by imgclf {dict(content['reproduce']['facts'])['imgclf']}",

@@ -11,8 +11,9 @@ from imgclf.classifiers.bundle import Manifest
 from imgclf.classifiers.classifier import Classifier
 from imgclf.figures.predictions import FloatArray, ratio
 from imgclf.figures.ranking import precision_recall_curve, roc_curve
+from imgclf.figures.shares import shown_share
 from imgclf.reports.export_proofs import export_proofs
-from imgclf.reports.page import shown_name, shown_share
+from imgclf.reports.page import shown_name
 from imgclf.runs.record import RunRecord
 
 __all__ = [
@@ -213,9 +214,11 @@ def exports(run: RunRecord) -> dict[str, Any]:
             shown_name(name),
             f"{proof.format}{'' if proof.quantize == 'none' else ', ' + proof.quantize}",
             f"{proof.size_bytes / 1e6:.1f} MB",
-            shown_share(proof.agreement),
+            shown_share(proof.agreement, proof.num_images),
             f"{proof.largest_difference:.0e}",
-            "–" if proof.accuracy_after is None else shown_share(proof.accuracy_after),
+            "–"
+            if proof.accuracy_after is None
+            else shown_share(proof.accuracy_after, proof.num_images),
             f"{proof.alone_per_s:,.0f} / {proof.batched_per_s:,.0f}",
         )
         for name, proof in proofs.items()

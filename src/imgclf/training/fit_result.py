@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from imgclf.errors import ArgumentError
 from imgclf.pictures.curves import curves_picture
 from imgclf.pictures.markup import card
 from imgclf.pictures.picture import Picture
@@ -42,7 +43,11 @@ class FitResult:
 
     def _repr_html_(self) -> str:
         best = "" if self.best_epoch is None else f", the best one is number {self.best_epoch + 1}"
-        return card(f"{self.epochs} epochs{best}", [self.plot_history().html])
+        try:
+            curves = [self.plot_history().html]
+        except ArgumentError:  # A cell shows what there is, even of a training that went wrong.
+            curves = []
+        return card(f"{self.epochs} epochs{best}", curves)
 
     def plot_history(self) -> Picture:
         """Draw the learning curves: loss and accuracy of each epoch, the best one marked.
@@ -50,12 +55,17 @@ class FitResult:
         Returns:
             A picture, which a notebook shows; ``.save(path)`` and ``.to_matplotlib()`` keep it.
 
+        Raises:
+            ArgumentError: There is no loss and no accuracy in the history.
+
         Example:
             >>> result = FitResult({"loss": [0.9, 0.4], "val_loss": [0.8, 0.5]}, best_epoch=1)
             >>> result.plot_history()
             <Picture: Learning curves; a notebook shows it, .save('picture.html') keeps it>
         """
-        return curves_picture(self.history, self.best_epoch)
+        return curves_picture(
+            self.history, None if self.best_epoch is None else self.best_epoch + 1
+        )
 
     @property
     def epochs(self) -> int:

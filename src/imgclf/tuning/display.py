@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from imgclf.figures.shares import shown_share
 from imgclf.machine.terminal import Terminal, escape
 from imgclf.tuning.candidates import Candidate
 from imgclf.tuning.search import SearchCallbacks
@@ -31,7 +32,7 @@ MOST_OF_A_NODE = 20
 GAP = 2
 """Spaces between columns."""
 
-FIXED_WIDTH = len("trial") + len("epoch 10/10 99.9%") + 2 * GAP
+FIXED_WIDTH = len("trial") + len("epoch 10/10 99.9 %") + 2 * GAP
 """Characters of the columns that are always shown."""
 
 
@@ -119,7 +120,9 @@ class SearchDisplay:
             table.caption = f"no room for {escape(', '.join(left_out))}"
         best = best_trial(self._trials)
         for trial in shown:
-            score = f"{trial.score:.2%}" if trial.status == "completed" else trial.status
+            score = (
+                shown_share(trial.score, digits=2) if trial.status == "completed" else trial.status
+            )
             style = "green" if trial is best else "dim" if trial.status != "completed" else ""
             cells = [escape(shown_value(trial.candidate.shown(name))) for name in names]
             table.add_row(str(trial.number), score, *("" for _ in nodes), *cells, style=style)
@@ -127,7 +130,7 @@ class SearchDisplay:
             epochs = progress.candidate.epochs * self._spec.settings.executions
             score = f"epoch {progress.epoch}/{epochs}"
             if progress.val_accuracy is not None:
-                score += f" {progress.val_accuracy:.1%}"
+                score += f" {shown_share(progress.val_accuracy)}"
             cells = [escape(shown_value(progress.candidate.shown(name))) for name in names]
             own = (escape(column[row]) for column in nodes)
             table.add_row(str(number), score, *own, *cells, style="cyan")
@@ -144,7 +147,7 @@ class SearchDisplay:
         parts = [f"{len(self._trials)} of at most {limits.max_trials} trials"]
         best = best_trial(self._trials)
         if best is not None:
-            parts.append(f"best {best.score:.2%} (trial {best.number})")
+            parts.append(f"best {shown_share(best.score, digits=2)} (trial {best.number})")
         durations = [trial.duration_s for trial in completed(self._trials)]
         if durations:
             left = max(0, limits.max_trials - len(self._trials))
@@ -162,10 +165,10 @@ def trial_line(trial: Trial, trials: tuple[Trial, ...], space: Space) -> str:
         return f"Trial {trial.number} {trial.status}: {trial.reason}  ({what})"
     best = best_trial(trials)
     assert best is not None
-    spread = "" if trial.deviation is None else f" +- {trial.deviation:.2%}"
+    spread = "" if trial.deviation is None else f" +- {shown_share(trial.deviation, digits=2)}"
     return (
-        f"Trial {trial.number}: {trial.score:.2%}{spread}  ({what}; {trial.duration_s:.1f} s; "
-        f"best {best.score:.2%}, trial {best.number})"
+        f"Trial {trial.number}: {shown_share(trial.score, digits=2)}{spread}  ({what}; "
+        f"{trial.duration_s:.1f} s; best {shown_share(best.score, digits=2)}, trial {best.number})"
     )
 
 

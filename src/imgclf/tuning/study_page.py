@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from imgclf.figures.shares import shown_share
 from imgclf.machine.plain_text import printable
-from imgclf.reports.page import fill_page, shown_share
+from imgclf.reports.page import fill_page
 from imgclf.tuning.space import Space
 from imgclf.tuning.trials import Trial, best_trial, completed
 
@@ -78,7 +79,8 @@ def _section(title: str, note: str, content: str) -> str:
 
 def _bars(shares: Mapping[str, float]) -> str:
     rows = "".join(
-        f"<tr><th scope='row'>{_text(name)}</th><td class='number'>{100 * share:.0f} %</td>"
+        f"<tr><th scope='row'>{_text(name)}</th>"
+        f"<td class='number'>{shown_share(share, digits=0)}</td>"
         f"<td class='wide'><div class='bar' style='width:{100 * share:.0f}%'></div></td></tr>"
         for name, share in shares.items()
     )
@@ -110,12 +112,15 @@ def _over_time(trials: Sequence[Trial]) -> str:
     line = f"<polyline class='line s0' points='{' '.join(steps)}'/>"
     marks = (
         f"<line class='axis' x1='{MARGIN}' x2='{WIDTH - MARGIN}' y1='{HEIGHT - MARGIN / 4}' "
-        f"y2='{HEIGHT - MARGIN / 4}'/><text x='4' y='{place_y(high):.0f}'>{high:.1%}</text>"
-        f"<text x='4' y='{place_y(low):.0f}'>{low:.1%}</text>"
+        f"y2='{HEIGHT - MARGIN / 4}'/>"
+        f"<text x='4' y='{place_y(high):.0f}'>{shown_share(high)}</text>"
+        f"<text x='4' y='{place_y(low):.0f}'>{shown_share(low)}</text>"
         f"<text x='{MARGIN}' y='{HEIGHT - 2}'>0</text>"
         f"<text x='{WIDTH - 2 * MARGIN}' y='{HEIGHT - 2}'>{elapsed / 60:.1f} minutes</text>"
     )
-    summary = f"Accuracy of {len(ordered)} trials over time, {low:.1%} to {high:.1%}"
+    summary = (
+        f"Accuracy of {len(ordered)} trials over time, {shown_share(low)} to {shown_share(high)}"
+    )
     return _svg(line + "".join(points) + marks, summary)
 
 
@@ -190,7 +195,7 @@ class _Axis:
 
     def _shown(self, value: Any) -> str:
         if self.name == "accuracy":
-            return f"{value:.1%}"
+            return shown_share(value)
         return _text(f"{value:.3g}" if isinstance(value, float) else str(value))
 
 
@@ -204,7 +209,7 @@ def _value(trial: Trial, name: str) -> Any:
 
 
 def _label(trial: Trial) -> str:
-    return _text(f"trial {trial.number}: {trial.score:.2%}")
+    return _text(f"trial {trial.number}: {shown_share(trial.score, digits=2)}")
 
 
 def _limits(scores: Sequence[float]) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.errors import DataError, OutOfMemoryError, TrainingError
 from imgclf.evaluation.results import figures_of
 from imgclf.figures.metrics import measure
+from imgclf.figures.shares import shown_share
 from imgclf.runs.config import from_config, plain_settings
 from imgclf.runs.folder import (
     BUNDLE_NAME,
@@ -184,7 +185,7 @@ def improve(
         except AbandonedError:
             return first
         answer = make_answer(learned, situation.split_sha256)
-        observer.decided(f"All images: {100 * answer.val_accuracy:.1f} % of validation images.")
+        observer.decided(f"All images: {shown_share(answer.val_accuracy)} of validation images.")
         if is_new:
             _save_answer(situation, answer)
         return answer
@@ -394,7 +395,7 @@ def _try_out(
             continue
         accuracy = learned.fitted.history["val_accuracy"][learned.fitted.best_epoch or 0]
         duration_s = time.monotonic() - began_s
-        observer.decided(f"{candidate}: {100 * accuracy:.1f} % of validation images.")
+        observer.decided(f"{candidate}: {shown_share(accuracy)} of validation images.")
         yield CandidateResult(candidate.name, candidate.plan.image_size, duration_s, accuracy)
 
 

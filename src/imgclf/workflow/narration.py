@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from imgclf.figures.shares import shown_share
 from imgclf.machine.display import Display, Tone, when_shown
 from imgclf.workflow.learner import TrainingObserver
 
@@ -38,7 +39,7 @@ def narrated(
     Returns:
         The observer.
     """
-    asked = stop_requested or (lambda: False)
+    asked = _telling_once(stop_requested, display) if stop_requested else lambda: False
     if display is None:
         return TrainingObserver(
             callbacks=callbacks, scanned=lambda _: scanned(), stop_requested=asked
@@ -56,7 +57,7 @@ def narrated(
 
     def answered(accuracy: float, seconds: float) -> None:
         display.say(
-            f"First answer after {seconds:.0f} s: {100 * accuracy:.1f} % of the validation images "
+            f"First answer after {seconds:.0f} s: {shown_share(accuracy)} of the validation images "
             "are right." + (" It is saved: Ctrl-C keeps it." if stop_requested else "")
         )
 
@@ -71,6 +72,23 @@ def narrated(
         verbose=display,
         stop_requested=asked,
     )
+
+
+def _telling_once(
+    stop_requested: Callable[[], bool], display: Display | None
+) -> Callable[[], bool]:
+    """Say once that a stop was requested: keeping what there is takes a moment."""
+    is_told = display is None
+
+    def asked() -> bool:
+        nonlocal is_told
+        requested = stop_requested()
+        if requested and not is_told and display is not None:
+            is_told = True
+            display.say("Stopping: the best classifier so far is kept.", "yellow")
+        return requested
+
+    return asked
 
 
 def data_lines(data: ImageData) -> Iterator[tuple[str, Tone]]:

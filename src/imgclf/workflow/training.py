@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ from imgclf.evaluation.evaluator import evaluate
 from imgclf.machine.determinism import enable_determinism, require_determinism
 from imgclf.machine.display import open_display
 from imgclf.machine.precision import choose_precision
+from imgclf.machine.terminal import shell_word
 from imgclf.reports.documents import write_documents
 from imgclf.runs.config import from_config, to_config
 from imgclf.runs.folder import (
@@ -67,6 +69,7 @@ from imgclf.training.stop_request import StopOnRequest
 from imgclf.workflow.changed_images import keeping_best_epoch
 from imgclf.workflow.cluster_training import learn_on_cluster
 from imgclf.workflow.improvement import improve
+from imgclf.workflow.interruption import held_interruption
 from imgclf.workflow.learner import Learned, TrainingObserver, learn, plan_task
 from imgclf.workflow.measurement import make_answer, measure_held_out
 from imgclf.workflow.narration import narrated, result_lines
@@ -84,6 +87,9 @@ __all__ = [
     "run_training",
     "train",
 ]
+
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +166,8 @@ def train(
         ArgumentError: A setting is unknown or not accepted.
         RunFolderError: `run_dir` is in use or holds a run already.
         ClusterError: The cluster cannot be reached, has no room, or lost workers too often.
+        KeyboardInterrupt: Ctrl-C; with a run folder, the best classifier so far is in it then, with
+            its figures, and the message says where. A second Ctrl-C does not wait for that.
 
     Example:
         >>> clf = imgclf.train("photos/", epochs=20)            # doctest: +SKIP
@@ -176,8 +184,14 @@ def train(
     given_callbacks = checked_callbacks(callbacks)
     request = make_request(cluster, train_workers, allow_unauthenticated=allow_unauthenticated)
     place = partial(make_run_folder, _name_of(settings)) if run_dir == "auto" else run_dir
-    with open_display(verbose) as display:
-        observer = narrated(display, callbacks=given_callbacks)
+    keeps = place is not None
+    with open_display(verbose) as display, held_interruption() as interruption:
+        observer = narrated(
+            display,
+            callbacks=given_callbacks,
+            scanned=interruption.arm if keeps else lambda: None,
+            stop_requested=interruption.has_come if keeps else None,
+        )
         run = run_training(
             directory,
             settings,
@@ -192,7 +206,19 @@ def train(
             display.clear()
             for text, tone in result_lines(run):
                 display.say(text, tone)
+    if interruption.has_come():
+        raise _interrupted(run)
     return run.classifier
+
+
+def _interrupted(run: TrainingRun) -> KeyboardInterrupt:
+    """Make the error of a training that Ctrl-C has ended, which says where its classifier is."""
+    assert run.bundle is not None
+    text = f"The best classifier so far is {run.bundle}."
+    if run.stopped:
+        text += f" To go on: imgclf train --resume {shell_word(str(run.bundle.parent))}"
+    _logger.info("%s", text)
+    return KeyboardInterrupt(text)
 
 
 def _name_of(settings: Settings) -> str:

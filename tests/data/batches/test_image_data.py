@@ -84,7 +84,7 @@ def test_few_held_out_images_are_a_warning(make_folder: MakeFolder, held_out: Pa
     """Who measures on a handful of images reads how many would do."""
     data = build_data(plan_of(make_folder(a=4, b=4), held_out))
     (warning,) = data.warnings
-    assert warning.startswith("Only 4 images to measure with")
+    assert warning.startswith("Only 4 images to measure with, 2 of them of 'a':")
     assert "140 make it narrower" in warning
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgclf.figures.shares import shown_share
 from imgclf.pictures.gallery import GalleryItem, gallery
 from imgclf.pictures.markup import card, facts_table
 from imgclf.pictures.picture import Picture
@@ -83,4 +84,4 @@ def _caption(label: NDArray[np.float32], names: Sequence[str]) -> str:
     named = [(name, share) for name, share in zip(names, shares, strict=True) if share >= PARTLY]
     if len(named) == 1:
         return named[0][0]
-    return " + ".join(f"{name} {share:.0%}" for name, share in named)
+    return " + ".join(f"{name} {shown_share(share, digits=0)}" for name, share in named)

@@ -127,7 +127,7 @@ def build_data(
                 raise DataError(
                     f"Every {split} image is also a training image: give other images for {split}."
                 )
-    builder.warn_of_few(divided["test"] or divided["val"])
+    builder.warn_of_few(divided["test"] or divided["val"], class_names)
     batches = {
         split: builder.batches(sources[split], divided[split], class_names, split)
         for split in divided
@@ -196,12 +196,15 @@ class _Builder:
                 f"file, such as {unplaced[0]!r}: keep the copies in one of them."
             )
 
-    def warn_of_few(self, held_out: Sequence[Sample]) -> None:
-        """Warn of held-out images that are too few to measure with."""
+    def warn_of_few(self, held_out: Sequence[Sample], class_names: Sequence[str]) -> None:
+        """Warn of held-out images that are too few to measure with, and of the rarest class."""
         if 0 < len(held_out) < MIN_MEASURED:
+            counts = np.bincount(labels_of(held_out), minlength=len(class_names))
+            rarest = class_names[int(counts.argmin())]
             self.warnings.append(
-                f"Only {len(held_out)} images to measure with: the 95 % interval of the accuracy "
-                f"will be wider than 10 points; {MIN_MEASURED} make it narrower."
+                f"Only {len(held_out)} images to measure with, {counts.min()} of them of "
+                f"{rarest!r}: the 95 % interval of the accuracy will be wider than 10 points; "
+                f"{MIN_MEASURED} make it narrower."
             )
 
     def batches(

@@ -6,7 +6,7 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imgclf.data.reading.parquet_files import open_parquet
 from imgclf.data.reading.tar_files import open_tar
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Place", "find_archive", "open_archive", "read_member"]
 
-_READERS: dict[str, Callable[[Path], Archive]] = {
+_READERS: dict[str, Callable[[Path], Archive[Any]]] = {
     ".zip": open_zip,
     ".tar": open_tar,
     ".parquet": open_parquet,
@@ -67,7 +67,7 @@ def _path_of(archive: str) -> Path:
     return Path(archive)
 
 
-def open_archive(path: Path) -> Archive:
+def open_archive(path: Path) -> Archive[Any]:
     """Open an archive, or find it open: each process reads its list of members once.
 
     Args:

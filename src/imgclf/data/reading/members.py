@@ -1,16 +1,16 @@
-"""The members of an archive: what their names may be, and the folders that these tell of."""
+"""What archives have in common, and the folders that the names of their members tell of."""
 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
-from imgclf.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from imgclf.errors import DataError, ImageError
 
 __all__ = [
     "MAX_DEPTH",
@@ -41,6 +41,10 @@ Folder: TypeAlias = "dict[str, Folder | str]"
 """A folder in an archive: what lies in it by name; of a file, its member's name."""
 
 
+Member = TypeVar("Member")
+"""What an archive keeps of one of its files."""
+
+
 class Span(NamedTuple):
     """The bytes of an uncompressed archive that are one of its files."""
 
@@ -56,36 +60,36 @@ class MemberStatus(NamedTuple):
     st_ctime_ns: int
 
 
-class Archive(Protocol):
-    """An open archive; threads may read from it at the same time."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Archive(ABC, Generic[Member]):
+    """An open archive; threads may read from it at the same time.
 
-    @property
-    def path(self) -> Path:
-        """The file."""
+    A format says how large a member is and what it contains; all else is the same for each.
 
-    @property
-    def kind(self) -> Literal["zip", "tar", "parquet"]:
-        """Its format."""
+    Attributes:
+        kind: Its format.
+        path: The file.
+        members: What it knows of its files, and of folders, which end in ``/``, by plain name.
+        left_out: Members that are not used, and why: see `imgclf.data.reading.left_out`.
+        times_ns: Of the last change to the file's content and to its entry.
+    """
 
-    @property
-    def left_out(self) -> Sequence[tuple[str, str]]:
-        """Members that are not used, and why."""
-
-    def __hash__(self) -> int:
-        """Return what tells it from other open archives."""
-
-    def names(self) -> Iterable[str]:
-        """Return the plain names of its files, and of folders, which end in ``/``."""
+    kind: ClassVar[Literal["zip", "tar", "parquet"]]
+    path: Path
+    members: Mapping[str, Member]
+    left_out: Sequence[tuple[str, str]]
+    times_ns: tuple[int, int]
 
     def status(self, name: str) -> MemberStatus:
         """Return size and times of a member; `KeyError` where there is none."""
+        return MemberStatus(self._size(self.members[name]), *self.times_ns)
 
     def read(self, name: str, max_bytes: int) -> bytes:
         """Read a member whole.
 
         Args:
             name: Its plain name.
-            max_bytes: Most bytes that it may have.
+            max_bytes: Most bytes that it may have, as stated and in truth.
 
         Returns:
             Its content.
@@ -93,6 +97,18 @@ class Archive(Protocol):
         Raises:
             ImageError: It is not there, encrypted, too large or damaged.
         """
+        member = self.members.get(name)
+        if member is None:
+            raise ImageError("not_found", f"it is not in {self.path.name}")
+        return self._content(member, max_bytes)
+
+    @abstractmethod
+    def _size(self, member: Member) -> int:
+        """Return how many bytes a member has."""
+
+    @abstractmethod
+    def _content(self, member: Member, max_bytes: int) -> bytes:
+        """Read a member, as `read` says."""
 
 
 def plain_name(name: str) -> str | None:
@@ -113,7 +129,7 @@ def is_too_deep(name: str) -> bool:
 
 
 @lru_cache(maxsize=4)
-def sort_members(archive: Archive) -> tuple[Folder, tuple[str, ...]]:
+def sort_members(archive: Archive[Any]) -> tuple[Folder, tuple[str, ...]]:
     """Put the members of an archive into the folders that their names tell of.
 
     Args:
@@ -129,7 +145,7 @@ def sort_members(archive: Archive) -> tuple[Folder, tuple[str, ...]]:
     top: Folder = {}
     clashes = []
     num_folders = 0
-    for name in archive.names():
+    for name in archive.members:
         *folders, last = name.split("/")  # The name of a folder ends with /: nothing is last.
         inner: Folder | str = top
         for folder in folders:

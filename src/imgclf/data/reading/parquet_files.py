@@ -12,13 +12,13 @@ import json
 import os
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from imgclf.data.reading.members import MemberStatus
+from imgclf.data.reading.members import Archive
 from imgclf.errors import DataError, ImageError
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def _open(path: Path, size: int, mtime_ns: int, ctime_ns: int, _process: int) ->
     if min(lengths, default=0) < 0 or sum(lengths) > size:
         raise DataError(f"{path} states {sum(lengths):,} rows in {size:,} bytes: it is damaged.")
     rows = _Rows(file, *_image_column(path, schema), tuple(accumulate(lengths, initial=0)))
-    return ParquetArchive(path, rows, MemberStatus(size, mtime_ns, ctime_ns))
+    numbers = _RowNumbers(rows.starts[-1])
+    return ParquetArchive(path, numbers, (), (mtime_ns, ctime_ns), rows, size)
 
 
 def _image_column(path: Path, schema: Any) -> tuple[str, bool]:
@@ -147,34 +148,37 @@ def _class_names(schema: Any, column: str) -> list[str]:
     return names if all_texts else []
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ParquetArchive:
-    """A Parquet file; its members are its rows, by number.
+class _RowNumbers(Mapping[str, int]):
+    """The rows by their numbers as texts; there may be millions, so none is kept."""
 
-    Attributes:
-        path: The file.
-    """
+    def __init__(self, num_rows: int) -> None:
+        self._rows = range(num_rows)
+
+    def __getitem__(self, name: str) -> int:
+        is_number = name.isascii() and name.isdecimal() and len(name) < 19
+        if not is_number or int(name) not in self._rows or str(int(name)) != name:
+            raise KeyError(name)
+        return int(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(str, self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ParquetArchive(Archive[int]):
+    """A Parquet file; its members are its rows, by number, each said to be as large as the file."""
 
     kind: ClassVar[Literal["parquet"]] = "parquet"
-    left_out: ClassVar[tuple[tuple[str, str], ...]] = ()
-    path: Path
     _rows: _Rows
-    _status: MemberStatus
+    _file_size: int
 
     @property
     def num_rows(self) -> int:
         """The number of its images."""
-        return self._rows.starts[-1]
-
-    def names(self) -> Iterable[str]:
-        """Return the numbers of its rows, as texts."""
-        return map(str, range(self.num_rows))
-
-    def status(self, name: str) -> MemberStatus:
-        """Return size and times of the file; `KeyError` where there is no such row."""
-        if self._number(name) is None:
-            raise KeyError(name)
-        return self._status
+        return len(self.members)
 
     def labels(self) -> Iterator[str | None]:
         """Yield the name of each row's class; None where it has none.
@@ -198,24 +202,12 @@ class ParquetArchive:
             reason = " ".join(str(error).split())
             raise DataError(f"The labels in {self.path} are damaged ({reason}).") from error
 
-    def read(self, name: str, max_bytes: int) -> bytes:
-        """Read the content of a row's image.
+    def _size(self, row: int) -> int:  # noqa: ARG002 - to know it, the row would have to be read
+        return self._file_size
 
-        Args:
-            name: The number of the row.
-            max_bytes: Most bytes that it may have.
-
-        Returns:
-            Its content.
-
-        Raises:
-            ImageError: There is no such row, it is too large or damaged.
-        """
+    def _content(self, row: int, max_bytes: int) -> bytes:
         from pyarrow import ArrowException
 
-        row = self._number(name)
-        if row is None:
-            raise ImageError("not_found", f"{self.path.name} has {self.num_rows:,} rows")
         try:
             content = self._rows.content(row)
         except MemoryError as error:
@@ -227,11 +219,6 @@ class ParquetArchive:
         if content.size > max_bytes:
             raise ImageError("too_many_bytes", f"{content.size:,} > {max_bytes:,} bytes")
         return bytes(content)
-
-    def _number(self, name: str) -> int | None:
-        is_number = name.isascii() and name.isdecimal() and len(name) < 19
-        row = int(name) if is_number else -1
-        return row if 0 <= row < self.num_rows and str(row) == name else None
 
     def _require_small(self, column: str) -> None:
         metadata = self._rows.file.metadata

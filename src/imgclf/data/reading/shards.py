@@ -114,7 +114,7 @@ def list_shard_images(root: Path, names: Sequence[str]) -> Iterator[str]:
     """
     for name in names:
         if name.lower().endswith(".parquet"):
-            for row in open_parquet(root / name).names():
+            for row in open_parquet(root / name).members:
                 yield f"{name}/{row}"
             continue
         try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from imgclf.data.reading.members import (
     MAX_MEMBERS,
-    MemberStatus,
+    Archive,
     Span,
     is_too_deep,
     plain_name,
@@ -24,7 +24,7 @@ from imgclf.data.reading.members import (
 from imgclf.errors import DataError, ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 __all__ = ["DAMAGED", "Listed", "TarArchive", "list_tar", "open_tar", "read_span"]
@@ -187,49 +187,19 @@ def _open(path: Path, _size: int, mtime_ns: int, ctime_ns: int) -> TarArchive:
             f"{path} is no tar file, a compressed or a damaged one: decompress it, or copy or "
             "download it again."
         )
-    return TarArchive(path, members, tuple(left_out), (mtime_ns, ctime_ns))
+    return TarArchive(path, members, left_out, (mtime_ns, ctime_ns))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TarArchive:
-    """A tar file and its members; threads may read from it at the same time.
-
-    Attributes:
-        path: The file.
-        members: Where the files lie in it, by plain name.
-        left_out: Members that are not used, and why: see `imgclf.data.reading.left_out`.
-    """
+class TarArchive(Archive[Span]):
+    """A tar file; each member is a piece of it."""
 
     kind: ClassVar[Literal["tar"]] = "tar"
-    path: Path
-    members: dict[str, Span]
-    left_out: tuple[tuple[str, str], ...]
-    _times_ns: tuple[int, int]
 
-    def names(self) -> Iterable[str]:
-        """Return the plain names of its files."""
-        return self.members
+    def _size(self, span: Span) -> int:
+        return span.size
 
-    def status(self, name: str) -> MemberStatus:
-        """Return size and times of a member; `KeyError` where there is none."""
-        return MemberStatus(self.members[name].size, *self._times_ns)
-
-    def read(self, name: str, max_bytes: int) -> bytes:
-        """Read a member whole.
-
-        Args:
-            name: Its plain name.
-            max_bytes: Most bytes that it may have.
-
-        Returns:
-            Its content.
-
-        Raises:
-            ImageError: It is not there, too large or cut off.
-        """
-        span = self.members.get(name)
-        if span is None:
-            raise ImageError("not_found", f"it is not in {self.path.name}")
+    def _content(self, span: Span, max_bytes: int) -> bytes:
         return read_span(self.path, span, max_bytes)
 
 

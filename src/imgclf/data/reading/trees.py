@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from imgclf.data.reading.archives import find_archive, open_archive
 from imgclf.data.reading.left_out import why_missing
@@ -121,7 +121,7 @@ class DiskTree:
 class ArchiveTree:
     """The members of an archive, as if they lay in folders; nothing is unpacked."""
 
-    def __init__(self, archive: Archive, inner: str) -> None:
+    def __init__(self, archive: Archive[Any], inner: str) -> None:
         self.root = archive.path / inner
         self.kind = archive.kind
         self._archive = archive
@@ -196,7 +196,7 @@ class _Member:
     name: str
     full_name: str
     """From the top of the archive; empty for a folder."""
-    archive: Archive
+    archive: Archive[Any]
 
     def is_dir(self) -> bool:
         """Tell whether it is a folder."""

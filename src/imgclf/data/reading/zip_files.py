@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from imgclf.data.reading.members import MAX_MEMBERS, MemberStatus, is_too_deep, plain_name
+from imgclf.data.reading.members import MAX_MEMBERS, Archive, is_too_deep, plain_name
 from imgclf.errors import DataError, ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 __all__ = ["ZipArchive", "open_zip"]
@@ -82,7 +81,7 @@ def _open(path: Path, size: int, mtime_ns: int, ctime_ns: int, _process: int) ->
         elif name not in ("", "/"):
             members[name] = info
     _refuse_bombs(path, size, members)
-    return ZipArchive(path, members, tuple(left_out), opened, (mtime_ns, ctime_ns))
+    return ZipArchive(path, members, left_out, (mtime_ns, ctime_ns), opened)
 
 
 class _File(io.FileIO):
@@ -114,47 +113,16 @@ def _refuse_bombs(path: Path, size: int, members: dict[str, zipfile.ZipInfo]) ->
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ZipArchive:
-    """An open ZIP file; threads may read from it at the same time.
-
-    Attributes:
-        path: The file.
-        members: Files, and folders whose names end in ``/``, by plain name.
-        left_out: Members that are not used, and why: ``"unsafe_path"``, ``"link_in_archive"``,
-            ``"too_deep"`` or ``"stored_twice"``.
-    """
+class ZipArchive(Archive[zipfile.ZipInfo]):
+    """An open ZIP file."""
 
     kind: ClassVar[Literal["zip"]] = "zip"
-    path: Path
-    members: dict[str, zipfile.ZipInfo]
-    left_out: tuple[tuple[str, str], ...]
     _opened: zipfile.ZipFile
-    _times_ns: tuple[int, int]
 
-    def names(self) -> Iterable[str]:
-        """Return the plain names of its files and folders."""
-        return self.members
+    def _size(self, info: zipfile.ZipInfo) -> int:
+        return info.file_size
 
-    def status(self, name: str) -> MemberStatus:
-        """Return size and times of a member; `KeyError` where there is none."""
-        return MemberStatus(self.members[name].file_size, *self._times_ns)
-
-    def read(self, name: str, max_bytes: int) -> bytes:
-        """Read a member whole.
-
-        Args:
-            name: Its plain name.
-            max_bytes: Most bytes that it may have.
-
-        Returns:
-            Its content.
-
-        Raises:
-            ImageError: It is not there, encrypted, too large or damaged.
-        """
-        info = self.members.get(name)
-        if info is None:
-            raise ImageError("not_found", f"it is not in {self.path.name}")
+    def _content(self, info: zipfile.ZipInfo, max_bytes: int) -> bytes:
         if info.flag_bits & 0x1:
             raise ImageError("encrypted", "")
         if info.compress_type not in ACCEPTED_COMPRESSIONS:

@@ -6,15 +6,15 @@ function showSides() {
     const { low, high } = comparison.intervals[at];
     place("sides").append(make("div", {},
       make("p", { class: "title" }, make("i", { class: `s${at}${at ? " dashed" : ""}` }), name),
-      make("p", { class: "headline" }, make("strong", {}, percent(comparison.accuracies[at], 2)), " ",
-        make("span", {}, `95 % interval ${percent(low)} to ${percent(high)}`)),
+      make("p", { class: "headline" }, make("strong", {}, percentOf(comparison.accuracies[at], comparison.num_images)), " ",
+        make("span", {}, `95 % interval ${percentOf(low, comparison.num_images)} to ${percentOf(high, comparison.num_images)}`)),
       ...(data.folders[at] === name ? [] : [make("p", { class: "note" }, data.folders[at])])));
   });
   // The part of the scale on which the two intervals lie, so that they can be told apart.
   const low = Math.max(0, Math.min(...comparison.intervals.map((item) => item.low)) - 0.05);
   const high = Math.min(1, Math.max(...comparison.intervals.map((item) => item.high)) + 0.05);
   const x = (share) => 12 + (736 * (share - low)) / (high - low);
-  const summary = names.map((name, at) => `${name} ${percent(comparison.accuracies[at])}`).join(", ");
+  const summary = names.map((name, at) => `${name} ${percentOf(comparison.accuracies[at], comparison.num_images)}`).join(", ");
   const svg = draw("svg", { viewBox: "0 0 760 76", role: "img", "aria-label": `Accuracies with intervals: ${summary}` });
   comparison.accuracies.forEach((accuracy, at) => {
     const [top, interval] = [6 + 24 * at, comparison.intervals[at]];

@@ -4,6 +4,8 @@ const data = JSON.parse(document.getElementById("page-data").textContent);
 const place = (id) => document.getElementById(id);
 const percent = (value, digits = 1) =>
   value === null || value === undefined || Number.isNaN(value) ? "–" : (100 * value).toFixed(digits) + " %";
+// With as many digits as tell one image more or less, as shown_share in Python writes it.
+const percentOf = (value, numImages) => percent(value, numImages > 1000 ? 2 : 1);
 const decimal = (value, digits = 3) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 const count = (value) => value.toLocaleString("en");
 

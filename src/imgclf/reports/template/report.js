@@ -19,6 +19,8 @@ function pictureOf(index, doubted) {
 
 // ------------------------------------------------------------------ sections
 
+const ofImages = (share) => percentOf(share, data.headline.num_images);
+
 function showSummary() {
   const head = data.headline;
   for (const text of data.warnings) place("warnings").append(make("p", { class: "warning" }, text));
@@ -30,31 +32,31 @@ function showSummary() {
   band.style.width = `${100 * (head.high - head.low)}%`;
   at(mark, head.accuracy);
   at(guess, guessing);
-  const label = make("span", { class: "label" }, `always “${head.majority.name}”: ${percent(guessing)}`);
+  const label = make("span", { class: "label" }, `always “${head.majority.name}”: ${ofImages(guessing)}`);
   // Beside its mark, on the side where there is room.
   if (guessing > 0.5) label.style.right = `${100 * (1 - guessing)}%`;
   else at(label, guessing);
   place("ruler").append(make("div", { class: "track", role: "img",
-    "aria-label": `Accuracy ${percent(head.accuracy)}, interval ${percent(head.low)} to ${percent(head.high)}; always answering ${head.majority.name} gives ${percent(guessing)}` },
+    "aria-label": `Accuracy ${ofImages(head.accuracy)}, interval ${ofImages(head.low)} to ${ofImages(head.high)}; always answering ${head.majority.name} gives ${ofImages(guessing)}` },
     band, guess, mark, label));
 }
 
 function showFigures() {
   const head = data.headline;
   const rows = [
-    ["Balanced accuracy", percent(head.balanced_accuracy)],
+    ["Balanced accuracy", ofImages(head.balanced_accuracy)],
     ["Macro F1", decimal(head.macro_f1)],
-    ["Top-3", head.top_3_accuracy === null ? null : percent(head.top_3_accuracy)],
-    ["Top-5", head.top_5_accuracy === null ? null : percent(head.top_5_accuracy)],
+    ["Top-3", head.top_3_accuracy === null ? null : ofImages(head.top_3_accuracy)],
+    ["Top-5", head.top_5_accuracy === null ? null : ofImages(head.top_5_accuracy)],
     ["ROC AUC", decimal(head.roc_auc)],
     ["Average precision", decimal(head.average_precision)],
     ["Log loss", decimal(head.log_loss)],
     ["Brier score", decimal(head.brier_score)],
     ["Calibration error", decimal(head.ece)],
-    ["Comparing tiny thumbnails only", head.nearest_mean_accuracy === null ? null : percent(head.nearest_mean_accuracy)],
+    ["Comparing tiny thumbnails only", head.nearest_mean_accuracy === null ? null : ofImages(head.nearest_mean_accuracy)],
   ].filter(([, value]) => value !== null);
   place("figures").append(pairsTable(rows));
-  gist("figures", `balanced accuracy ${percent(head.balanced_accuracy)}, macro F1 ${decimal(head.macro_f1)}`);
+  gist("figures", `balanced accuracy ${ofImages(head.balanced_accuracy)}, macro F1 ${decimal(head.macro_f1)}`);
 }
 
 function showLearning() {

@@ -26,15 +26,15 @@ function showClassifier() {
 }
 
 function showAccuracy(figures) {
-  place("accuracy").textContent = figures ? percent(figures.accuracy) : "";
+  place("accuracy").textContent = figures ? percentOf(figures.accuracy, figures.num_images) : "";
   place("interval").textContent = figures
-    ? `of ${count(figures.num_images)} ${SPLITS[figures.split]} images right (95 % interval: ${percent(figures.accuracy_low)} to ${percent(figures.accuracy_high)})`
+    ? `of ${count(figures.num_images)} ${SPLITS[figures.split]} images right (95 % interval: ${percentOf(figures.accuracy_low, figures.num_images)} to ${percentOf(figures.accuracy_high, figures.num_images)})`
     : "Its accuracy was not measured.";
 }
 
 function factsOf({ name, version, classes, input, accuracy, trained_on: trained, created, architecture, engine }) {
   const facts = [["Name", name], ["Classes", count(classes.length)]];
-  if (accuracy) facts.push(["Guessing the commonest class", percent(accuracy.majority_accuracy)]);
+  if (accuracy) facts.push(["Guessing the commonest class", percentOf(accuracy.majority_accuracy, accuracy.num_images)]);
   if (trained)
     facts.push(["Trained on", `${plural(trained.num_train, "image")}; ${count(trained.num_val)} for validation, ${count(trained.num_test)} for the test`]);
   if (created) facts.push(["Made", created.slice(0, 10)]);

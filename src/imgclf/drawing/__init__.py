@@ -1,1 +1,0 @@
-"""Figures as pictures: the confusion matrix and the curves of a training."""
