@@ -411,7 +411,7 @@ class Classifier:
         return self._predictions(paths, threshold, *self.judge_pixels([pixels]))
 
     def explain(self, image: Source, *, label: str | None = None) -> Explanation:
-        """Show which parts of an image spoke for a class.
+        """Show which parts of an image led to a class.
 
         Grad-CAM, or occlusion for networks without convolutions.
 
@@ -450,7 +450,7 @@ class Classifier:
     def draw_heatmaps(
         self, pixels: NDArray[np.uint8], classes: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], Literal["grad_cam", "occlusion"]]:
-        """Show which parts of decoded images spoke for a class, for a few images in one pass.
+        """Show which parts of decoded images led to a class, for a few images in one pass.
 
         Args:
             pixels: uint8 ``(batch, height, width, channels)``, as for `predict_pixels`.

@@ -75,4 +75,4 @@ def demo(
     results.print(
         f"{escape(shown_path(photo))} is: {escape(prediction.label)} ({prediction.probability:.1%})"
     )
-    results.print("Next: imgclf train FOLDER, with your own images in one sub-folder per class")
+    results.print("Next: imgclf train FOLDER (your own photos, one sub-folder per class)")

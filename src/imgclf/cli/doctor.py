@@ -70,7 +70,7 @@ def _rows(found: Diagnosis) -> list[tuple[str, str]]:
         *_device_rows(found),
         ("decoders", ", ".join(_decoders(found))),
         ("cache", _cache(found)),
-        ("networks", f"{found.architectures} built in, {len(found.plugins)} of plugins"),
+        ("networks", f"{found.architectures} built in, {len(found.plugins)} from plugins"),
     ]
     rows += [
         (f"  {item['name']}", f"{item['package']}: {'broken' if item['fault'] else 'works'}")

@@ -72,7 +72,7 @@ def evaluate(
     On the folder that it was trained on, only the test images of that run are used: the
     `split.csv` beside the classifier's file lists them.
 
-    Example: `imgclf evaluate pets.imgclf photos/test --assert-accuracy 0.9`
+    Example: `imgclf evaluate runs/last other-photos/`
     """
     from imgclf.classifiers.bundle import read_bundle
     from imgclf.data.reading.layout import read_folder

@@ -68,7 +68,7 @@ def export(
     The export is run in its own runtime, in a fresh process, on real images. If it answers
     differently, nothing is kept and the command exits with 1.
 
-    Example: `imgclf export pets.imgclf --format onnx -o pets.onnx`
+    Example: `imgclf export runs/last --format web -o pets.html`
     """
     from imgclf.classifiers.bundle import read_bundle
 

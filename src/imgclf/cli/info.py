@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def info(file: ClassifierFile, as_json: JsonFlag = False) -> None:
     """Show a classifier's classes, network, input, figures and versions.
 
-    Example: `imgclf info pets.imgclf`
+    Example: `imgclf info runs/last`
     """
     from imgclf.classifiers.bundle import read_bundle
 

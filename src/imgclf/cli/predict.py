@@ -66,7 +66,7 @@ def predict(
     Folders are searched recursively. Images that cannot be decoded are left out and named on
     standard error.
 
-    Example: `imgclf predict pets.imgclf holiday/ cat.jpg --csv > labels.csv`
+    Example: `imgclf predict runs/last holiday/ cat.jpg`
     """
     from imgclf.classifiers.bundle import read_bundle
 

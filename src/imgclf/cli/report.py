@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="A folder that `train` made.")
+        list[Path], typer.Argument(metavar="RUN...", help="Run folder, such as runs/last.")
     ],
     compare: Annotated[
         bool, typer.Option("--compare", help="Compare two runs on their common held-out images.")

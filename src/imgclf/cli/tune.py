@@ -231,7 +231,7 @@ def tune(
     rate and the options that the network declares, 10 epochs a trial. The first trial is always the
     defaults. The validation images choose the best trial; it is evaluated on the test images.
 
-    Example: `imgclf tune photos/ --arch three_conv --max-trials 10 --space filters=16,32`
+    Example: `imgclf tune photos/ --arch three_conv --max-trials 10`
     """
     from imgclf.tuning.folder_search import search_folder
     from imgclf.tuning.request import SearchObserver, SearchRequest

@@ -12,7 +12,7 @@ from imgclf.atomic import write_text_atomically
 from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
-from imgclf.evaluation.verdict import verdict
+from imgclf.evaluation.verdict import TrainingFacts, verdict
 from imgclf.reports import sections
 from imgclf.reports.gallery import pictures
 from imgclf.reports.page import fill_page, shown_name, shown_share
@@ -52,12 +52,16 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
     """Collect all that the report shows, as plain values."""
     manifest = read_bundle(bundle_path).manifest
     confusion = np.array(run.record["evaluation"]["confusion"], np.int64)
+    facts = TrainingFacts(
+        num_train=None if manifest.data is None else manifest.data.num_train,
+        is_pretrained=bool(manifest.architecture.origins()),
+    )
     return {
         "title": _title(Path(run.config["train_dir"])),
         "run": shown_name(run.folder.resolve().name),
         "classes": run.class_names,
         "headline": sections.headline(run),
-        "verdict": " ".join(verdict(confusion, run.class_names)),
+        "verdict": " ".join(verdict(confusion, run.class_names, facts)),
         "warnings": run.record["warnings"],
         "course": sections.course(run),
         "history": sections.history(run),
