@@ -41,7 +41,7 @@ def classifier_card(record: ClassifierRecord, engine: str) -> str:
         chosen = "" if figures.split == "test" else ", which also chose the epoch"
         accuracy = (
             f"{figures.accuracy:.1%} of {figures.num_images:,} {figures.split} images{chosen} "
-            f"(95 % interval {figures.accuracy_low:.1%} to {figures.accuracy_high:.1%}); always "
+            f"(95% interval {figures.accuracy_low:.1%} to {figures.accuracy_high:.1%}); always "
             f"answering the most frequent class: {figures.majority_accuracy:.1%}"
         )
         facts.append(("accuracy", accuracy))

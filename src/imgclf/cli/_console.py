@@ -161,7 +161,7 @@ def accuracy_line(evaluation: Evaluation) -> str:
     low, high = metrics.accuracy_interval.low, metrics.accuracy_interval.high
     usual = evaluation.class_names[metrics.majority.class_index]
     return (
-        f"[bold]Accuracy {metrics.accuracy:.2%}[/]  (95 % interval {low:.1%} to {high:.1%}, "
+        f"[bold]Accuracy {metrics.accuracy:.2%}[/]  (95% interval {low:.1%} to {high:.1%}, "
         f"{metrics.num_correct} of {metrics.num_images} images)\n"
         f"For comparison: always answering {escape(usual)} is right for "
         f"{metrics.majority.accuracy:.1%}" + _nearest_mean(evaluation.nearest_mean_accuracy)
@@ -171,7 +171,7 @@ def accuracy_line(evaluation: Evaluation) -> str:
 def _nearest_mean(accuracy: float | None) -> str:
     if accuracy is None:
         return "."
-    return f";\nthe class whose average image (8 x 8 pixels) is nearest, for {accuracy:.1%}."
+    return f",\ncomparing tiny thumbnails for {accuracy:.1%}."
 
 
 def class_table(metrics: ClassificationMetrics, most: int = 50) -> Table:

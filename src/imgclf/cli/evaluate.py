@@ -136,7 +136,7 @@ def print_figures(console: Console, result: Evaluation) -> None:
     if result.num_unfamiliar is not None:
         console.print(
             f"Unfamiliar (out of distribution): {result.num_unfamiliar / metrics.num_images:.1%} "
-            "of the images (5 % is usual)"
+            "of the images (5% is usual)"
         )
     console.print()
     console.print(class_table(metrics))

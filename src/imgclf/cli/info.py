@@ -53,7 +53,7 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if figures is not None:
         chosen = "" if figures.split == "test" else ", which also chose the epoch"
-        interval = f"95 % interval {figures.accuracy_low:.1%} to {figures.accuracy_high:.1%}"
+        interval = f"95% interval {figures.accuracy_low:.1%} to {figures.accuracy_high:.1%}"
         images = f"{figures.num_images} {figures.split} images{chosen}"
         rows.append(("accuracy", f"{figures.accuracy:.2%} ({interval}) on {images}"))
     if manifest.calibration is not None:

@@ -179,6 +179,6 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
     num_unfamiliar = sum(item.unfamiliar for item in predictions)
     if num_unfamiliar:
         console.print(
-            f"\n{num_unfamiliar} unfamiliar: unlike the training images, perhaps of no class; 5 % "
+            f"\n{num_unfamiliar} unfamiliar: unlike the training images, perhaps of no class; 5% "
             "of usual images are flagged too."
         )

@@ -87,7 +87,7 @@ def print_comparison(found: Comparison, runs: tuple[Path, Path], page: Path) -> 
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold")
-    for name in ("accuracy", "95 % interval", "only this one right"):
+    for name in ("accuracy", "95% interval", "only this one right"):
         table.add_column(name, justify="right")
     alone = (found.only_first, found.only_second)
     for run, accuracy, interval, only in zip(

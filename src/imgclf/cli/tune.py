@@ -373,7 +373,7 @@ def _ranking(result: TuningResult, console: Console) -> Table:
     several = any(row["deviation"] is not None for row in rows)
     fixed_width = FIXED_WIDTH + (len(" +- 10.0%") if several else 0)
     names, left_out = fitting_names(names, rows, console.width - fixed_width)
-    for name in ("trial", "mean", "file", "95 %", *names):
+    for name in ("trial", "mean", "file", "95%", *names):
         table.add_column(name, no_wrap=True)
     if left_out:
         table.caption = f"no room for {escape(', '.join(left_out))}: all are in trials.csv"
@@ -398,7 +398,7 @@ def _gain_line(gain: Gain | None) -> str:
     verdict = "beyond" if gain.beyond_noise else "within"
     return (
         f"Gain over the defaults on the {gain.split} images: {100 * gain.difference:+.1f} points "
-        f"(95 % band {100 * gain.low:+.1f} to {100 * gain.high:+.1f}: {verdict} the noise)"
+        f"(95% band {100 * gain.low:+.1f} to {100 * gain.high:+.1f}: {verdict} the noise)"
     )
 
 

@@ -48,7 +48,7 @@ def evaluation_card(
     """
     first, *others = verdict
     accuracy = (
-        f"{metrics.num_correct} of {metrics.num_images} images right: {metrics.accuracy:.1%}, 95 % "
+        f"{metrics.num_correct} of {metrics.num_images} images right: {metrics.accuracy:.1%}, 95% "
         f"interval {metrics.accuracy_interval.low:.1%} to {metrics.accuracy_interval.high:.1%}"
     )
     classes = sorted(metrics.classes, key=lambda item: item.recall)[:MOST_CLASSES]

@@ -70,7 +70,7 @@ class Evaluation:
         remarks = "".join(f"; {text}" for text in self.warnings)
         return (
             f"<Evaluation: {self.metrics.num_correct} of {self.metrics.num_images} images right, "
-            f"{self.accuracy:.1%} (95 % interval {self.interval.low:.1%} to "
+            f"{self.accuracy:.1%} (95% interval {self.interval.low:.1%} to "
             f"{self.interval.high:.1%}){remarks}>"
         )
 
@@ -129,7 +129,7 @@ class Evaluation:
 
     @property
     def interval(self) -> Interval:
-        """95 % Wilson interval of the accuracy."""
+        """95% Wilson interval of the accuracy."""
         return self.metrics.accuracy_interval
 
     @property
@@ -139,7 +139,7 @@ class Evaluation:
 
     @property
     def num_unfamiliar(self) -> int | None:
-        """Number of images flagged as out of distribution; 5 % of usual images are."""
+        """Number of images flagged as out of distribution; 5% of usual images are."""
         if self.familiarity is None:
             return None
         return int((self.familiarity < UNFAMILIAR_BELOW).sum())

@@ -69,7 +69,7 @@ def _figures(run: RunRecord, manifest: Manifest) -> list[str]:
         "## How good it is",
         "",
         (
-            f"Accuracy **{figures['accuracy']:.2%}** (95 % interval {interval['low']:.1%} to "
+            f"Accuracy **{figures['accuracy']:.2%}** (95% interval {interval['low']:.1%} to "
             f"{interval['high']:.1%}) on {figures['num_images']} {_escaped(run.record['split'])} "
             "images that it did not learn from."
         ),

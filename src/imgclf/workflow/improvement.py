@@ -66,7 +66,7 @@ SHORTEST_TRAINING_S = 30.0
 """Below it a fine-tuning is hardly begun when it has to end."""
 
 MOST_TRIAL_VAL = 1_000
-"""Validation images of a trial: they tell 90 % to one point."""
+"""Validation images of a trial: they tell 90% to one point."""
 
 LEAST_GAIN = 0.5
 """Share of the wrong answers that a better network is hoped to put right."""
@@ -176,7 +176,7 @@ def improve(
         except AbandonedError:
             return first
         answer = make_answer(learned, situation.split_sha256)
-        observer.decided(f"All images: {100 * answer.val_accuracy:.1f} % of validation images.")
+        observer.decided(f"All images: {100 * answer.val_accuracy:.1f}% of validation images.")
         if is_new:
             _save_answer(situation, answer)
         return answer
@@ -376,7 +376,7 @@ def _try_out(
             continue
         accuracy = learned.fitted.history["val_accuracy"][learned.fitted.best_epoch or 0]
         duration_s = time.monotonic() - began_s
-        observer.decided(f"{candidate}: {100 * accuracy:.1f} % of validation images.")
+        observer.decided(f"{candidate}: {100 * accuracy:.1f}% of validation images.")
         yield CandidateResult(candidate.name, candidate.plan.image_size, duration_s, accuracy)
 
 

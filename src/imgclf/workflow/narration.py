@@ -56,7 +56,7 @@ def narrated(
 
     def answered(accuracy: float, seconds: float) -> None:
         display.say(
-            f"First answer after {seconds:.0f} s: {100 * accuracy:.1f} % of the validation images "
+            f"First answer after {seconds:.0f} s: {100 * accuracy:.1f}% of the validation images "
             "are right." + (" It is saved: Ctrl-C keeps it." if stop_requested else "")
         )
 
