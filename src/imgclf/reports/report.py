@@ -24,6 +24,9 @@ __all__ = ["REPORT_NAME", "write_report"]
 
 REPORT_NAME = "report.html"
 
+SAYS_LITTLE = {"train", "images", "data"}
+"""Folder names that need their parent's beside them."""
+
 
 def write_report(folder: str | os.PathLike[str], classifier: Classifier | None = None) -> Path:
     """Write the report of a finished run into its folder.
@@ -82,8 +85,8 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
 
 def _title(directory: Path) -> str:
     """Name the images; a folder called ``train`` says less than the one that it lies in."""
-    if directory.name == "train" and directory.parent.name:
-        return f"{directory.parent.name}/train"
+    if directory.name in SAYS_LITTLE and directory.parent.name:
+        return f"{directory.parent.name}/{directory.name}"
     return directory.name or "images"
 
 
