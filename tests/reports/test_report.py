@@ -112,7 +112,7 @@ def test_the_headline_is_the_runs(visit: Visit, odd_run: Path) -> None:
     rows = predictions(odd_run)
     right = sum(row["true"] == row["predicted"] for row in rows)
     text = visit.page.locator(".headline").inner_text()
-    assert f"{100 * right / len(rows):.1f} %" in text
+    assert f"{100 * right / len(rows):.1f}%" in text
     assert f"{right} of {len(rows)} test images right" in text
 
 
@@ -186,9 +186,9 @@ def test_the_slider_counts_rightly(visit: Visit, odd_run: Path) -> None:
         right = sum(row["true"] == row["predicted"] for row in answered)
         text = visit.page.locator("#slider-figures").inner_text()
         assert f"{len(answered)} of {len(rows)} answered" in text
-        assert f"{100 * right / len(rows):.1f} %" in text
+        assert f"{100 * right / len(rows):.1f}%" in text
         if answered:
-            assert f"{100 * right / len(answered):.1f} %" in text
+            assert f"{100 * right / len(answered):.1f}%" in text
 
 
 def test_two_classes_have_their_curves(trained: Any) -> None:
@@ -501,9 +501,9 @@ def test_proofs_of_exports_are_shown(odd_run: Path, tmp_path: Path, browser: Any
         "<i>.tflite",
         "litert, float16",
         "2.3 MB",
-        "99.1 %",
+        "99.1%",
         "4e-04",
-        "90.0 %",
+        "90.0%",
         "210 / 900",
     ):
         assert part in rows[0]

@@ -248,7 +248,7 @@ def test_a_server_that_cannot_start_says_why(
     for arguments, words in (
         ([bundle, "--port", taken_port], "Address already in use"),
         ([bundle, "--host", "0.0.0.0"], "--allow-network"),  # noqa: S104 - it is refused
-        ([bundle, "--host", "no.such.host.invalid"], "is not known here"),
+        ([bundle, "--host", "no.such.host.invalid"], "is not an address of this machine"),
         ([damaged], "damaged"),
         ([damaged, "--workers", "2", "--port", "0"], "cannot start"),
         ([tmp_path / "missing.imgclf"], "does not exist"),

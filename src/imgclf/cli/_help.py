@@ -102,8 +102,7 @@ def help_of(command: Any, context: Any) -> CommandHelp:
     """
     summary, details, closing = _parts(command)
     panels = {
-        name: list(map(_row, items))
-        for name, items in _panels(command.get_params(context)).items()
+        name: list(map(_row, items)) for name, items in _panels(command.get_params(context)).items()
     }
     usage = _usage(command, context)
     return CommandHelp(usage, summary, details, panels, _verbs(command, context), closing)
@@ -132,9 +131,7 @@ def print_help(command: Any, context: Any, *, everything: bool) -> None:
         _print_rows(console, rows)
     if short:
         num_left = sum(map(len, content.panels.values())) - sum(map(len, panels.values()))
-        console.print(
-            f"\n{num_left} more options: {context.command_path} --help-all", style="dim"
-        )
+        console.print(f"\n{num_left} more options: {context.command_path} --help-all", style="dim")
     if content.closing:
         console.print()
         console.print(_in_style(content.closing))

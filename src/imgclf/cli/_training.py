@@ -23,6 +23,7 @@ from imgclf.cli._figures import print_confusion, print_learning_curve
 from imgclf.cli._parameters import architecture_flag
 from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape
+from imgclf.runs.folder import BUNDLE_NAME
 from imgclf.runs.run_names import NEWEST_NAME
 
 if TYPE_CHECKING:
@@ -154,10 +155,10 @@ def print_summary(run: TrainingRun) -> None:
 
 
 def _short_name(bundle: Path) -> Path:
-    """Return what is quickly typed for a run's classifier: ``runs/last`` where that leads to it."""
+    """Return what is quickly typed for a run: its folder, or ``runs/last`` if it is that."""
     newest = bundle.parent.parent / NEWEST_NAME
     is_newest = newest.exists() and newest.resolve() == bundle.parent.resolve()
-    return newest if is_newest else bundle
+    return newest if is_newest else bundle.parent if bundle.name == BUNDLE_NAME else bundle
 
 
 def _function_of(run: TrainingRun) -> Callable[..., Any] | None:

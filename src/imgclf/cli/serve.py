@@ -70,9 +70,12 @@ def serve(
     max_megapixels: Annotated[
         int, typer.Option(min=1, metavar="N", help="Largest image, in megapixels.")
     ] = 50,
-    max_images: Annotated[int, typer.Option(min=1, metavar="N", help="Most images in a request.")] = 64,
+    max_images: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Most images in a request.")
+    ] = 64,
     header_timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="Longest wait for a request's headers.")
+        float,
+        typer.Option(min=0.1, metavar="SECONDS", help="Longest wait for a request's headers."),
     ] = 10.0,
     body_timeout: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="Longest wait for a request's body.")

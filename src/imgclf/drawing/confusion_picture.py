@@ -80,7 +80,7 @@ def _draw_title(canvas: Canvas, confusion: NDArray[np.int64]) -> None:
     total, right = int(confusion.sum()), int(np.trace(confusion))
     canvas.text("Confusion matrix", MARGIN, MARGIN + 16, size=18, weight=600)
     if total:
-        share = f"{right:,} of {total:,} images right ({100 * right / total:.1f} %)"
+        share = f"{right:,} of {total:,} images right ({100 * right / total:.1f}%)"
         canvas.text(share, MARGIN, MARGIN + 36, colour=SOFT)
 
 

@@ -174,7 +174,7 @@ def _values(card: PageCard) -> dict[str, str]:
         accuracy = shown_share(figures.accuracy)
         interval = (
             f"of {figures.num_images:,} {SPLITS[figures.split]} images right "
-            f"(95 % interval: {shown_share(figures.accuracy_low)} to "
+            f"(95% interval: {shown_share(figures.accuracy_low)} to "
             f"{shown_share(figures.accuracy_high)})"
         )
     return {
@@ -239,7 +239,7 @@ def _notes(card: PageCard) -> list[str]:
     if card.familiarity is not None:
         notes[0] += (
             " A photo is called unfamiliar if it lies farther from the training images than "
-            f"{100 * (1 - UNFAMILIAR_BELOW):.0f} % of the validation images do."
+            f"{100 * (1 - UNFAMILIAR_BELOW):.0f}% of the validation images do."
         )
     else:
         notes[0] += " This one cannot tell which photos are unfamiliar to it."

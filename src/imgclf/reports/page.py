@@ -83,7 +83,7 @@ def shown_name(name: str) -> str:
 
 def shown_share(share: float, digits: int = 1) -> str:
     """Return a share, 0 to 1, as per cent, as the page's script writes it."""
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * share:.{digits}f}%"
 
 
 def _printable(value: Any) -> Any:

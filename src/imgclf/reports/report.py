@@ -108,7 +108,7 @@ def render(content: dict[str, Any]) -> str:
         "accuracy": shown_share(head["accuracy"]),
         "interval": (
             f"{head['num_correct']:,} of {head['num_images']:,} {images} right; "
-            f"95 % interval {shown_share(head['low'])} to {shown_share(head['high'])}"
+            f"95% interval {shown_share(head['low'])} to {shown_share(head['high'])}"
         ),
         "verdict": content["verdict"],
         "footer": f"Made by imgclf {dict(content['reproduce']['facts'])['imgclf']}",

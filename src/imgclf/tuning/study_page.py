@@ -78,7 +78,7 @@ def _section(title: str, note: str, content: str) -> str:
 
 def _bars(shares: Mapping[str, float]) -> str:
     rows = "".join(
-        f"<tr><th scope='row'>{_text(name)}</th><td class='number'>{100 * share:.0f} %</td>"
+        f"<tr><th scope='row'>{_text(name)}</th><td class='number'>{100 * share:.0f}%</td>"
         f"<td class='wide'><div class='bar' style='width:{100 * share:.0f}%'></div></td></tr>"
         for name, share in shares.items()
     )

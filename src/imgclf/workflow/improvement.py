@@ -176,7 +176,9 @@ def improve(
         except AbandonedError:
             return first
         answer = make_answer(learned, situation.split_sha256)
-        observer.decided(f"All images: {100 * answer.val_accuracy:.1f}% of validation images.")
+        observer.decided(
+            f"All images: {100 * answer.val_accuracy:.1f}% of the validation images right."
+        )
         if is_new:
             _save_answer(situation, answer)
         return answer
@@ -299,8 +301,9 @@ def _reason_to_stop(answer: Answer, situation: Situation) -> str:
     wrong = answer.num_wrong
     if LEAST_GAIN * wrong <= math.sqrt(wrong):
         return (
-            f"Done: {wrong} of {len(answer.val_probabilities)} validation images are "
-            "wrong, too few to tell whether another network is better."
+            f"Done: {wrong} of {len(answer.val_probabilities)} validation images "
+            f"{'is' if wrong == 1 else 'are'} wrong, too few to tell whether another network is "
+            "better."
         )
     if situation.left_s < SHORTEST_TRAINING_S:
         return "Done: too little time is left to train another network."
@@ -376,7 +379,7 @@ def _try_out(
             continue
         accuracy = learned.fitted.history["val_accuracy"][learned.fitted.best_epoch or 0]
         duration_s = time.monotonic() - began_s
-        observer.decided(f"{candidate}: {100 * accuracy:.1f}% of validation images.")
+        observer.decided(f"{candidate}: {100 * accuracy:.1f}% of the validation images right.")
         yield CandidateResult(candidate.name, candidate.plan.image_size, duration_s, accuracy)
 
 

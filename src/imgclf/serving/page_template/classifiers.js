@@ -28,7 +28,7 @@ function showClassifier() {
 function showAccuracy(figures) {
   place("accuracy").textContent = figures ? percent(figures.accuracy) : "";
   place("interval").textContent = figures
-    ? `of ${count(figures.num_images)} ${SPLITS[figures.split]} images right (95 % interval: ${percent(figures.accuracy_low)} to ${percent(figures.accuracy_high)})`
+    ? `of ${count(figures.num_images)} ${SPLITS[figures.split]} images right (95% interval: ${percent(figures.accuracy_low)} to ${percent(figures.accuracy_high)})`
     : "Its accuracy was not measured.";
 }
 
@@ -50,7 +50,7 @@ function factsOf({ name, version, classes, input, accuracy, trained_on: trained,
 
 function notesOf(card) {
   const notes = ["It always names one of its classes, also for a photo of something else. " + (card.tells_unfamiliar
-    ? "A photo is called unfamiliar if it lies farther from the training images than 95 % of the validation images do."
+    ? "A photo is called unfamiliar if it lies farther from the training images than 95% of the validation images do."
     : "This one cannot tell which photos are unfamiliar to it.")];
   if (card.unsure.length)
     notes.push("An answer is called unsure where its probability is below that of which the share that you choose was right, on the validation images.");
