@@ -34,7 +34,7 @@ def classifier_card(record: ClassifierRecord, engine: str) -> str:
         facts.append(
             (
                 "trained on",
-                f"{data.num_train:,} images; {data.num_val:,} validation images chose the epoch",
+                f"{data.num_train:,} images; {data.num_val:,} validation images chose its weights",
             )
         )
     if figures is not None:
