@@ -84,3 +84,12 @@ def test_every_matrix_has_a_verdict(counts: list[int]) -> None:
     sentences = told(np.reshape(counts, (3, 3)))
     assert 1 <= len(sentences) <= 3
     assert all(sentence.endswith(".") for sentence in sentences)
+
+
+def test_training_images_promise_nothing() -> None:
+    """Where training images were measured, no promise is made for new ones, and it is said why."""
+    counts = np.array([[30, 0], [0, 30]])
+    first, *others = verdict(counts, NAMES[:2], num_seen=42)
+    assert first.startswith("60 of 60 images are right, but 42 of them were training images")
+    assert not others
+    assert "they were training images" in verdict(counts, NAMES[:2], num_seen=60)[0]

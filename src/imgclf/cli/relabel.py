@@ -44,7 +44,9 @@ def relabel(
     Example: `imgclf relabel runs/last`
     """
     from imgclf.reports.corrected_labels import relabel as write_corrected
+    from imgclf.runs.folder import read_config
 
+    read_config(run)  # What is no run is refused as such.
     done = write_corrected(run, suspects, output=output)
     if as_json:
         print_json({**asdict(done), "path": str(done.path)})

@@ -82,7 +82,9 @@ class Evaluation:
             >>> print(*result.verdict)                               # doctest: +SKIP
             About 98 of 100 new images like these will be right, give or take 2.
         """
-        return verdict(self.metrics.confusion, self.class_names, self.training)
+        return verdict(
+            self.metrics.confusion, self.class_names, self.training, num_seen=self.num_seen
+        )
 
     def _repr_html_(self) -> str:
         return evaluation_card(self.metrics, self.class_names, self.verdict, self.warnings)
