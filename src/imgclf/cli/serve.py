@@ -208,7 +208,10 @@ def _print_ready(
     console = error_console()
     for name, file in files.items():
         print_line(console, f"{name}: {shown_path(file)}")
-    print_line(console, f"Serving at {address} (Ctrl-C stops); addresses: {address}/docs")
+    print_line(
+        console,
+        f"Serving at {address}: open it in a browser. For programs: {address}/docs. Ctrl-C stops.",
+    )
     cap = math.ceil(memory_cap(pid, list(files.values()), limits) / 1e8) / 10
     each = f" in each of {workers} processes" if workers > 1 else ""
     print_line(

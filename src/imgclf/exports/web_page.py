@@ -235,7 +235,7 @@ def _facts(card: PageCard, runtime: WebRuntime) -> list[tuple[str, str]]:
 
 def _notes(card: PageCard) -> list[str]:
     """Return sentences on what the answers mean."""
-    notes = ["It always names one of its classes, also for a photo of something else."]
+    notes = ["It always names one of its classes, even for a photo of something else."]
     if card.familiarity is not None:
         notes[0] += (
             " A photo is called unfamiliar if it lies farther from the training images than "
