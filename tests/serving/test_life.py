@@ -119,7 +119,7 @@ def require_reloads(bundle: Path, photo: bytes, folder: Path, times: int, answer
             change(bundle, file, f"night{number}", f"day{number}")
             await_condition(lambda n=number: bool({f"night{n}", f"day{n}"} & set(load.labels)))
         file.write_bytes(b"no classifier")
-        await_condition(lambda: any("goes on answering" in line for line in server.messages))
+        await_condition(lambda: any("still answers" in line for line in server.messages))
         load.await_answers(CLIENTS)
         ready = requests.get(f"{server.url}/readyz", timeout=60).json()
     assert set(load.answers) == {"200"}
