@@ -48,15 +48,15 @@ def test_few_images_never_make_a_good_classifier_a_bad_one() -> None:
     first, advice = told([[8, 0], [0, 2]])
     assert first == (
         "10 of 10 images are right, too few to tell how good it is: "
-        "always answering cat would get 8."
+        'always answering "cat" would get 8.'
     )
     assert advice == "Measure on more images, of dog above all."
 
 
 def test_who_has_learned_nothing_hears_so() -> None:
     """One answer to everything, or no better than guessing, is said plainly."""
-    assert told([[50, 0], [50, 0]])[0] == "It has learned nothing: it always answers cat."
-    assert told([[50, 0], [48, 2]])[0] == "It has learned nothing: it nearly always answers cat."
+    assert told([[50, 0], [50, 0]])[0] == 'It has learned nothing: it always answers "cat".'
+    assert told([[50, 0], [48, 2]])[0] == 'It has learned nothing: it nearly always answers "cat".'
     assert told([[26, 24], [25, 25]])[0].startswith("It is no better than guessing")
 
 

@@ -163,7 +163,7 @@ def accuracy_line(evaluation: Evaluation) -> str:
     return (
         f"[bold]Accuracy {metrics.accuracy:.2%}[/]  (95% interval {low:.1%} to {high:.1%}, "
         f"{metrics.num_correct} of {metrics.num_images} images)\n"
-        f"For comparison: always answering {escape(usual)} is right for "
+        f'For comparison: always answering "{escape(usual)}" is right for '
         f"{metrics.majority.accuracy:.1%}" + _nearest_mean(evaluation.nearest_mean_accuracy)
     )
 

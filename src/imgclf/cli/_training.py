@@ -112,9 +112,9 @@ def _effort(run: TrainingRun) -> str:
     seconds, fitted = sum(run.durations_s.values()), run.fitted
     if fitted.head_epochs == fitted.epochs == 1:
         return f"{seconds:.0f} s. The pretrained network is unchanged, only its head was fitted."
-    line = f"{seconds:.0f} s, {run.images_per_s:,.0f} images/s in training in {run.precision}"
+    line = f"{seconds:.0f} s; training at {run.images_per_s:,.0f} images/s in {run.precision}"
     if fitted.best_epoch is not None:
-        line += f", best epoch {fitted.best_epoch + 1} of {fitted.epochs}"
+        line += f"; best epoch {fitted.best_epoch + 1} of {fitted.epochs}"
     return line + (
         f" (the first {fitted.head_epochs}: the head only)" if fitted.head_epochs else ""
     )

@@ -62,7 +62,10 @@ def _rows(found: Diagnosis) -> list[tuple[str, str]]:
     rows = [
         ("imgclf", ", ".join([found.versions["imgclf"], *versions])),
         ("packages", ", ".join(f"{item.name} {item.installed or 'missing'}" for item in needed)),
-        ("extras", ", ".join(f"{item.name} {item.installed or 'no'}" for item in extras)),
+        (
+            "extras",
+            ", ".join(dict.fromkeys(f"{item.name} {item.installed or 'no'}" for item in extras)),
+        ),
         ("processor", f"{found.processor.name}, {found.processor.num_cores} cores"),
         ("features", "unknown" if features is None else ", ".join(features) or "none"),
         ("oneDNN", "on" if found.onednn else "off"),

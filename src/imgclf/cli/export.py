@@ -110,6 +110,8 @@ def export(
             result_console().print(
                 f"\nThe export is [bold]{escape(shown_path(path))}[/]", soft_wrap=True
             )
+            if format_ == "web":
+                result_console().print("Open it in a browser, or send it to your phone.")
     if not proofs:
         raise ExportError("Nothing could be exported.")
     if (output or file).parent.resolve() == file.parent.resolve():
@@ -141,7 +143,7 @@ def _beside(file: Path, output: Path | None, name: str, way: str) -> Path:
 
 def _print_proofs(proofs: Sequence[Proof]) -> None:
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    for name in ("format", "quantized", "MB", "same class", "largest", "accuracy", "1 / 32 img/s"):
+    for name in ("format", "quantized", "MB", "same class", "difference", "accuracy", "img/s"):
         table.add_column(name, justify="left" if name in ("format", "quantized") else "right")
     for proof in proofs:
         accuracy = "" if proof.accuracy_after is None else f"{proof.accuracy_after:.1%}"
@@ -158,8 +160,13 @@ def _print_proofs(proofs: Sequence[Proof]) -> None:
     console.print(table)
     if proofs:
         first = proofs[0]
-        before = "" if first.accuracy_before is None else f", accuracy {first.accuracy_before:.1%}"
+        before = (
+            " has no accuracy on them"
+            if first.accuracy_before is None
+            else f": accuracy {first.accuracy_before:.1%}"
+        )
         console.print(
-            f"\nProven on {first.num_images} images ({escape(first.source)}); the classifier "
-            f"itself{before}. largest: difference of a probability."
+            f"\nCompared on {first.num_images} images, {escape(first.source)}. The classifier "
+            f"itself{before}.\ndifference: the largest one of a probability. img/s: one image at a "
+            "time, and 32."
         )

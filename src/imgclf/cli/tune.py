@@ -356,10 +356,13 @@ def print_summary(result: TuningResult, directory: Path) -> None:
     flag = escape(architecture_flag(result.settings["architecture"]))
     best = escape(typed_path(result.study_dir / "best.json"))
     console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
-    console.print(
-        f"Next: imgclf train {escape(typed_path(directory))} --settings {best} --epochs 30{flag}",
-        soft_wrap=True,
-    )
+    if result.table[0].keys() & {"head_penalty", "head_copies"}:  # A longer training is no other.
+        following = f"imgclf predict {escape(typed_path(result.bundle))} PHOTO.jpg"
+    else:
+        following = (
+            f"imgclf train {escape(typed_path(directory))} --settings {best} --epochs 30{flag}"
+        )
+    console.print(f"Next: {following}", soft_wrap=True)
 
 
 def _ranking(result: TuningResult, console: Console) -> Table:

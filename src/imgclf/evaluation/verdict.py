@@ -105,7 +105,7 @@ def _too_few(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[
     supports = confusion.sum(axis=1)
     usual, rarest = class_names[int(supports.argmax())], class_names[int(supports.argmin())]
     right = f"{np.trace(confusion)} of {confusion.sum()} images are right, too few to tell how good"
-    guessed = f"it is: always answering {usual} would get {supports.max()}."
+    guessed = f'it is: always answering "{usual}" would get {supports.max()}.'
     return (f"{right} {guessed}", f"Measure on more images, of {rarest} above all.")
 
 
@@ -137,23 +137,25 @@ def _nothing_learned(confusion: NDArray[np.int64], class_names: Sequence[str]) -
     answered = confusion.sum(axis=0)
     most = int(answered.argmax())
     if answered[most] == confusion.sum():
-        return f"It has learned nothing: it always answers {class_names[most]}."
+        return f'It has learned nothing: it always answers "{class_names[most]}".'
     if answered[most] >= ONE_SIDED * confusion.sum():
-        return f"It has learned nothing: it nearly always answers {class_names[most]}."
+        return f'It has learned nothing: it nearly always answers "{class_names[most]}".'
     usual = class_names[int(confusion.sum(axis=1).argmax())]
-    return f"It is no better than guessing: always answering {usual} does as well."
+    return f'It is no better than guessing: always answering "{usual}" does as well.'
 
 
 def _what_to_try(supports: NDArray[np.int64], training: TrainingFacts) -> str:
     """Name what helps, by the facts; the likeliest first."""
     num_train, advice = training.num_train, []
     if num_train is not None and num_train < FEW_PER_CLASS * len(supports):
-        advice.append(f"more images ({num_train} to learn from are few; {FEW_PER_CLASS} a class)")
+        advice.append(
+            f"more images ({num_train} to learn from are few, {FEW_PER_CLASS} per class are better)"
+        )
     if training.is_pretrained is False:
-        advice.append("a pretrained network (leave the architecture out)")
+        advice.append("a pretrained network (name no architecture)")
     if supports.max() > UNEQUAL * max(1, supports.min()):
         advice.append("class_weight balanced, because some classes are rare")
-    advice.append("labels that are right (`imgclf check` looks at them)")
+    advice.append("checking the labels (`imgclf check`)")
     if training.is_pretrained is False or len(advice) < MOST_ADVICE:
         advice.append("more epochs")
     return f"Try {_either(advice[:MOST_ADVICE])}."
