@@ -155,7 +155,7 @@ def _what_to_try(supports: NDArray[np.int64], training: TrainingFacts) -> str:
         advice.append("a pretrained network (name no architecture)")
     if supports.max() > UNEQUAL * max(1, supports.min()):
         advice.append("class_weight balanced, because some classes are rare")
-    advice.append("checking the labels (`imgclf check`)")
+    advice.append("checking the labels (imgclf check)")
     if training.is_pretrained is False or len(advice) < MOST_ADVICE:
         advice.append("more epochs")
     return f"Try {_either(advice[:MOST_ADVICE])}."

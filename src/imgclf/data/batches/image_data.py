@@ -200,8 +200,8 @@ class _Builder:
         """Warn of held-out images that are too few to measure with."""
         if 0 < len(held_out) < MIN_MEASURED:
             self.warnings.append(
-                f"Only {len(held_out)} images to measure with: the 95% interval of the accuracy "
-                f"will be wider than 10 points; {MIN_MEASURED} make it narrower."
+                f"Only {len(held_out)} images to measure with: the accuracy is known to no better "
+                f"than 10 points. {MIN_MEASURED} would do."
             )
 
     def batches(

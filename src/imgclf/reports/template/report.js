@@ -210,6 +210,7 @@ function showThreshold() {
   const figures = place("slider-figures");
   const sure = chosen.find((row) => row.coverage < 1) || chosen[chosen.length - 1];
   if (sure) gist("threshold", `${percent(sure.min_precision, 0)} right without the ${percent(1 - sure.coverage, 0)} that it is least sure of`);
+  else gist("threshold", "it is never sure enough");
   const entry = (name, value, small) => make("div", {}, make("dt", {}, name), make("dd", {}, value, " ", make("small", {}, small)));
   const update = () => {
     const at = Number(input.value);
@@ -250,7 +251,7 @@ function showCurves() {
 function showClasses() {
   const columns = [{ name: "class", value: (row) => row.class_name, text: (row) => row.class_name }];
   for (const name of ["precision", "recall", "f1"])
-    columns.push({ name: name === "f1" ? "F1" : name, value: (row) => row[name], text: (row) => percent(row[name]) });
+    columns.push({ name: name === "f1" ? "F1" : name, value: (row) => row[name], text: (row) => (name === "f1" ? decimal : percent)(row[name]) });
   columns.push({ name: "images", value: (row) => row.support, text: (row) => count(row.support) });
   place("class-table").append(sortableTable(columns, data.class_figures, 2, false, CLASSES_SHOWN));
 }
@@ -267,7 +268,7 @@ function showData() {
   section.append(make("p", {}, leaked ? `${count(leaked)} held-out images were left out because training images have the same content.` : "No held-out image has the same content as a training image."));
   const others = Object.entries(left).map(([reason, size]) => `${count(size)} ${reason.replaceAll("_", " ")}`);
   if (others.length) section.append(make("p", {}, `Not used: ${others.join(", ")}.`));
-  section.append(make("h4", {}, `Unusable files: ${count(total)}`));
+  section.append(total ? make("h4", {}, `Unusable files: ${count(total)}`) : make("p", {}, "Every file could be used."));
   if (total) section.append(plainTable(["file", "reason", "what is wrong"], quarantined.map((item) => [item.path, item.reason, item.message]), 9));
 }
 
