@@ -147,7 +147,7 @@ function showMatrix() {
         title: `${count(value)} of ${count(sum)} ${data.classes[row]} predicted as ${data.classes[column]} (${percent(value / sum)})`,
         "aria-label": `${data.classes[row]} predicted as ${data.classes[column]}: ${value}` }, String(value));
       if (size <= WITH_SHARES) button.append(make("small", {}, percent(value / sum)));
-      const strength = (row === column ? 0.1 : 0.14) + 0.34 * Math.sqrt(value / sum);
+      const strength = row === column ? 0.08 + 0.46 * (value / sum) ** 1.5 : 0.12 + 0.38 * Math.sqrt(value / sum);
       button.style.background = `rgba(var(--${row === column ? "good" : "bad"}), ${strength.toFixed(2)})`;
       button.addEventListener("click", () => showCell(button, row, column));
       line.append(make("td", {}, button));
