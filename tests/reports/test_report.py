@@ -117,7 +117,7 @@ def test_the_headline_is_the_runs(visit: Visit, odd_run: Path) -> None:
 
 
 def test_a_cell_shows_its_images(visit: Visit, odd_run: Path) -> None:
-    """Choosing a cell of the matrix shows the images of that cell and no others."""
+    """A cell of the matrix has the count and share of its images; choosing it shows them alone."""
     rows = predictions(odd_run)
     names = read_run(odd_run).class_names
     checked = 0
@@ -126,7 +126,9 @@ def test_a_cell_shows_its_images(visit: Visit, odd_run: Path) -> None:
             names[int(button.get_attribute(f"data-{axis}") or "")] for axis in ("row", "column")
         )
         expected = {r["path"] for r in rows if (r["true"], r["predicted"]) == (true, predicted)}
-        assert int(button.inner_text()) == len(expected)
+        count, share = button.inner_text().split()
+        assert int(count) == len(expected)
+        assert share == f"{100 * len(expected) / sum(r['true'] == true for r in rows):.1f}%"
         button.click()
         shown = shown_paths(visit)
         assert set(shown) <= expected
@@ -208,7 +210,7 @@ def test_the_class_table_sorts(visit: Visit) -> None:
 
     def column() -> list[float]:
         cells = page.locator("#class-table tbody td:nth-child(2)").all_inner_texts()
-        return [float(cell.removesuffix(" %")) for cell in cells]
+        return [float(cell.removesuffix("%")) for cell in cells]
 
     heading.click()
     assert column() == sorted(column(), reverse=True)
