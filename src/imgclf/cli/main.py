@@ -116,7 +116,7 @@ def run() -> None:
     install_handlers()
     _show_plugin_warnings()
     try:
-        exit_code = make_app(_needed_verbs(sys.argv[1:]))(standalone_mode=False)
+        exit_code = make_app(_needed_verbs(sys.argv[1:]))(prog_name="imgclf", standalone_mode=False)
         sys.stdout.flush()  # Or a full disk would be met when Python has ended already.
         sys.exit(exit_code)
     except _USAGE_ERRORS as error:
