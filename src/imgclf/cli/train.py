@@ -102,7 +102,7 @@ def train(
         bool,
         typer.Option(
             "--allow-unauthenticated",
-            help="Accept a cluster without a token, on which whoever reaches it runs code.",
+            help="Accept a cluster without a token: anyone who reaches it can run code on it.",
             rich_help_panel=MACHINES,
         ),
     ] = False,

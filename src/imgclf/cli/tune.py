@@ -217,7 +217,7 @@ def tune(
         bool,
         typer.Option(
             "--allow-unauthenticated",
-            help="Connect without a token: whoever reaches such a cluster runs code on it.",
+            help="Accept a cluster without a token: anyone who reaches it can run code on it.",
             rich_help_panel=CLUSTER,
         ),
     ] = False,
