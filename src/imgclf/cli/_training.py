@@ -143,7 +143,8 @@ def print_summary(run: TrainingRun) -> None:
     if run.bundle is not None:
         file = escape(shown_path(run.bundle))
         console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
-        console.print("The report is in the same folder: open report.html in a browser.")
+        page = escape(shown_path(run.bundle.parent / "report.html"))
+        console.print(f"The report is [bold]{page}[/]: open it in a browser.", soft_wrap=True)
         from imgclf.reports.label_issues import count_written_issues
 
         if suspects := count_written_issues(run.bundle.parent):
