@@ -59,6 +59,18 @@ def test_alone_it_says_what_to_do_next(imgclf_command: Run) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+def test_a_mistyped_command_is_told_in_one_line_with_its_usage(imgclf_command: Run) -> None:
+    """What is wrong stands in one line, below it the usage as the help has it; exit code 2."""
+    done = imgclf_command("tune", "photos", "--strategy", "guess")
+    assert done.returncode == 2
+    error, usage, more = done.stderr.splitlines()
+    assert error == (
+        "Error: --strategy: 'guess' is not one of 'random', 'bayesian', 'hyperband', 'grid'."
+    )
+    assert usage == "Usage: imgclf tune DIR [OPTIONS]"
+    assert more == "Help: imgclf tune --help"
+
+
 @pytest.mark.parametrize("path", [path for path in VERBS if path], ids=" ".join)
 def test_every_verb_has_a_summary_and_an_example(path: tuple[str, ...]) -> None:
     """`--help` of each command says in one line what it does, and shows one that can be typed."""

@@ -30,7 +30,7 @@ def test_evaluate_prints_every_figure(bundle: Path, two_classes: Path) -> None:
     """Accuracy, both baselines, calibration, matrix and the training images are all there."""
     done = invoke("evaluate", bundle, two_classes, "--all", "--min-precision", "0.9")
     assert done.exit_code == 0
-    for part in ("95 % interval", "always answering", "average image", "macro F1",
+    for part in ("95% interval", "always answering", "tiny thumbnails", "macro F1",
                  "calibration error", "of the images", "recall"):  # fmt: skip
         assert part in done.stdout
     assert "were training images" in done.stderr

@@ -198,7 +198,7 @@ def test_a_classifier_shows_itself(trained: Any) -> None:
     for part in (
         "dark, light",
         "24 x 24 pixels",
-        f"{100 * loaded.figures.accuracy:.1f} %",
+        f"{100 * loaded.figures.accuracy:.1f}%",
         "model.imgclf",
     ):
         assert part in html

@@ -48,15 +48,15 @@ def test_few_images_never_make_a_good_classifier_a_bad_one() -> None:
     first, advice = told([[8, 0], [0, 2]])
     assert first == (
         "10 of 10 images are right, too few to tell how good it is: "
-        "always answering cat would get 8."
+        'always answering "cat" would get 8.'
     )
     assert advice == "Measure on more images, of dog above all."
 
 
 def test_who_has_learned_nothing_hears_so() -> None:
     """One answer to everything, or no better than guessing, is said plainly."""
-    assert told([[50, 0], [50, 0]])[0] == "It has learned nothing: it always answers cat."
-    assert told([[50, 0], [48, 2]])[0] == "It has learned nothing: it nearly always answers cat."
+    assert told([[50, 0], [50, 0]])[0] == 'It has learned nothing: it always answers "cat".'
+    assert told([[50, 0], [48, 2]])[0] == 'It has learned nothing: it nearly always answers "cat".'
     assert told([[26, 24], [25, 25]])[0].startswith("It is no better than guessing")
 
 
@@ -84,3 +84,12 @@ def test_every_matrix_has_a_verdict(counts: list[int]) -> None:
     sentences = told(np.reshape(counts, (3, 3)))
     assert 1 <= len(sentences) <= 3
     assert all(sentence.endswith(".") for sentence in sentences)
+
+
+def test_training_images_promise_nothing() -> None:
+    """Where training images were measured, no promise is made for new ones, and it is said why."""
+    counts = np.array([[30, 0], [0, 30]])
+    first, *others = verdict(counts, NAMES[:2], num_seen=42)
+    assert first.startswith("60 of 60 images are right, but 42 of them were training images")
+    assert not others
+    assert "they were training images" in verdict(counts, NAMES[:2], num_seen=60)[0]

@@ -90,7 +90,7 @@ def test_an_export_that_answers_differently_leaves_nothing(
     earlier = tmp_path / "pets.tflite"
     earlier.write_bytes(b"earlier")
     monkeypatch.setattr(litert_file, "convert_export", another_network)
-    with pytest.raises(ExportError, match=r"with another class, more than the 0\.0 %"):
+    with pytest.raises(ExportError, match=r"with another class, more than the 0\.0%"):
         imgclf.export(classifier, earlier)
     with pytest.raises(ExportError, match="probabilities differ by up to"):
         imgclf.export(classifier, earlier, min_agreement=0.0)
@@ -246,7 +246,7 @@ def test_the_command_prints_the_proof(bundle: Path, imgclf_command: Any, tmp_pat
     """A table, or JSON; a file that is not there and a wrong format are one line."""
     done = imgclf_command("export", bundle, "-o", tmp_path / "pets.tflite")
     assert done.returncode == 0, done.stderr
-    assert "100.0 %" in done.stdout
+    assert "100.0%" in done.stdout
     assert "pets.tflite" in done.stdout
     again = imgclf_command("export", bundle, "-o", tmp_path / "pets.tflite", "--json")
     assert json.loads(again.stdout)[0]["agreement"] == 1.0

@@ -137,7 +137,7 @@ def test_it_answers_as_python_does(
         assert probabilities == pytest.approx(list(theirs.probabilities.values()), abs=tolerance)
         assert float(ours["familiarity"]) == pytest.approx(theirs.familiarity, abs=tolerance)
         assert ("Unfamiliar" in ours["text"]) == theirs.unfamiliar
-        assert f"{100 * probabilities.max():.1f} %" in ours["text"]
+        assert f"{100 * probabilities.max():.1f}%" in ours["text"]
     assert visit.page.locator("#status").inner_text() == f"{len(photos)} photos classified."
 
 
@@ -285,9 +285,9 @@ def test_the_card_is_stated(visit: Visit, card: PageCard) -> None:
     assert figures is not None
     text = visit.page.locator("main").inner_text()
     for expected in (
-        f"{100 * figures.accuracy:.1f} %",
+        f"{100 * figures.accuracy:.1f}%",
         f"of {figures.num_images} test images right",
-        f"{100 * figures.accuracy_low:.1f} % to {100 * figures.accuracy_high:.1f} %",
+        f"{100 * figures.accuracy_low:.1f}% to {100 * figures.accuracy_high:.1f}%",
         "2026-11-29",
         "weights of nobody, CC0-1.0",
         "the same class as imgclf in Python for 299 of them",

@@ -19,10 +19,10 @@ def test_one_image_more_shows(of: int) -> None:
 
 def test_few_images_get_no_digits_that_they_cannot_tell() -> None:
     """Of 300 images one digit says all; of 10,000 two are needed."""
-    assert shown_share(294 / 300, 300) == "98.0 %"
-    assert shown_share(0.9358, 10_000) == "93.58 %"
-    assert shown_share(0.31, digits=0) == "31 %"
-    assert shown_range(0.9, 1.0, 300) == "90.0 % to 100.0 %"
+    assert shown_share(294 / 300, 300) == "98.0%"
+    assert shown_share(0.9358, 10_000) == "93.58%"
+    assert shown_share(0.31, digits=0) == "31%"
+    assert shown_range(0.9, 1.0, 300) == "90.0% to 100.0%"
 
 
 def test_pages_write_shares_as_python_does(browser: Any) -> None:

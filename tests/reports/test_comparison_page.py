@@ -69,7 +69,7 @@ def test_it_states_the_comparison(visit: Visit, runs: tuple[Path, Path]) -> None
     found = compare_runs(*map(read_run, runs))
     sides = visit.page.locator("#sides").inner_text()
     for accuracy in found.accuracies:
-        assert f"{100 * accuracy:.1f} %" in sides
+        assert f"{100 * accuracy:.1f}%" in sides
     assert f"p = {found.p_value:.3g}" in visit.page.locator(".verdict").inner_text()
     rows = visit.page.locator("#settings tbody tr").all_inner_texts()
     assert rows[0].split()[:2] == ["batch", "size"]

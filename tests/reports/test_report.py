@@ -112,12 +112,12 @@ def test_the_headline_is_the_runs(visit: Visit, odd_run: Path) -> None:
     rows = predictions(odd_run)
     right = sum(row["true"] == row["predicted"] for row in rows)
     text = visit.page.locator(".headline").inner_text()
-    assert f"{100 * right / len(rows):.1f} %" in text
+    assert f"{100 * right / len(rows):.1f}%" in text
     assert f"{right} of {len(rows)} test images right" in text
 
 
 def test_a_cell_shows_its_images(visit: Visit, odd_run: Path) -> None:
-    """Choosing a cell of the matrix shows the images of that cell and no others."""
+    """A cell of the matrix has the count and share of its images; choosing it shows them alone."""
     rows = predictions(odd_run)
     names = read_run(odd_run).class_names
     checked = 0
@@ -126,7 +126,9 @@ def test_a_cell_shows_its_images(visit: Visit, odd_run: Path) -> None:
             names[int(button.get_attribute(f"data-{axis}") or "")] for axis in ("row", "column")
         )
         expected = {r["path"] for r in rows if (r["true"], r["predicted"]) == (true, predicted)}
-        assert int(button.inner_text()) == len(expected)
+        count, share = button.inner_text().split()
+        assert int(count) == len(expected)
+        assert share == f"{100 * len(expected) / sum(r['true'] == true for r in rows):.1f}%"
         button.click()
         shown = shown_paths(visit)
         assert set(shown) <= expected
@@ -186,9 +188,9 @@ def test_the_slider_counts_rightly(visit: Visit, odd_run: Path) -> None:
         right = sum(row["true"] == row["predicted"] for row in answered)
         text = visit.page.locator("#slider-figures").inner_text()
         assert f"{len(answered)} of {len(rows)} answered" in text
-        assert f"{100 * right / len(rows):.1f} %" in text
+        assert f"{100 * right / len(rows):.1f}%" in text
         if answered:
-            assert f"{100 * right / len(answered):.1f} %" in text
+            assert f"{100 * right / len(answered):.1f}%" in text
 
 
 def test_two_classes_have_their_curves(trained: Any) -> None:
@@ -208,7 +210,7 @@ def test_the_class_table_sorts(visit: Visit) -> None:
 
     def column() -> list[float]:
         cells = page.locator("#class-table tbody td:nth-child(2)").all_inner_texts()
-        return [float(cell.removesuffix(" %")) for cell in cells]
+        return [float(cell.removesuffix("%")) for cell in cells]
 
     heading.click()
     assert column() == sorted(column(), reverse=True)
@@ -310,7 +312,7 @@ def test_the_model_card_states_the_same(odd_run: Path) -> None:
     card = (odd_run / "model_card.md").read_text(encoding="utf-8")
     rows = predictions(odd_run)
     right = sum(row["true"] == row["predicted"] for row in rows)
-    assert f"**{100 * right / len(rows):.1f} %**" in card
+    assert f"**{100 * right / len(rows):.1f}%**" in card
     assert "\\<img src=x onerror=alert\\(1\\)\\>" in card
     assert ODD_CLASS not in card
 
@@ -501,9 +503,9 @@ def test_proofs_of_exports_are_shown(odd_run: Path, tmp_path: Path, browser: Any
         "<i>.tflite",
         "litert, float16",
         "2.3 MB",
-        "99.1 %",
+        "99.1%",
         "4e-04",
-        "90.0 %",
+        "90.0%",
         "210 / 900",
     ):
         assert part in rows[0]

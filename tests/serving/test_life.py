@@ -119,7 +119,7 @@ def require_reloads(bundle: Path, photo: bytes, folder: Path, times: int, answer
             change(bundle, file, f"night{number}", f"day{number}")
             await_condition(lambda n=number: bool({f"night{n}", f"day{n}"} & set(load.labels)))
         file.write_bytes(b"no classifier")
-        await_condition(lambda: any("goes on answering" in line for line in server.messages))
+        await_condition(lambda: any("still answers" in line for line in server.messages))
         load.await_answers(CLIENTS)
         ready = requests.get(f"{server.url}/readyz", timeout=60).json()
     assert set(load.answers) == {"200"}
@@ -248,7 +248,7 @@ def test_a_server_that_cannot_start_says_why(
     for arguments, words in (
         ([bundle, "--port", taken_port], "Address already in use"),
         ([bundle, "--host", "0.0.0.0"], "--allow-network"),  # noqa: S104 - it is refused
-        ([bundle, "--host", "no.such.host.invalid"], "is not known here"),
+        ([bundle, "--host", "no.such.host.invalid"], "is not an address of this machine"),
         ([damaged], "damaged"),
         ([damaged, "--workers", "2", "--port", "0"], "cannot start"),
         ([tmp_path / "missing.imgclf"], "does not exist"),

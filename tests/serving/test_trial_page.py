@@ -90,7 +90,7 @@ def test_it_shows_what_predict_answers(visit: Visit, trained: Any, photos: list[
     assert any(prediction.unfamiliar for prediction in expected)
     for ours, theirs in zip(found, expected, strict=True):
         assert ours["label"] == theirs.label
-        assert f"{100 * theirs.probability:.1f} %" in ours["text"]
+        assert f"{100 * theirs.probability:.1f}%" in ours["text"]
         assert ("Unfamiliar" in ours["text"]) == theirs.unfamiliar
     status = visit.page.locator("#status").inner_text()
     assert status.startswith(f"{len(photos)} photos classified, ")
@@ -124,9 +124,9 @@ def test_the_card_is_stated(visit: Visit, trained: Any) -> None:
     text = visit.page.locator("main").inner_text()
     figures, data = trained.classifier.figures, trained.classifier.data
     for expected in (
-        f"{100 * figures.accuracy:.1f} %",
+        f"{100 * figures.accuracy:.1f}%",
         f"of {figures.num_images} test images right",
-        f"{100 * figures.accuracy_low:.1f} % to {100 * figures.accuracy_high:.1f} %",
+        f"{100 * figures.accuracy_low:.1f}% to {100 * figures.accuracy_high:.1f}%",
         f"{data.num_train} images",
         "24 x 24 pixels in colour",
     ):

@@ -44,7 +44,7 @@ def test_the_live_table_keeps_within_80_columns() -> None:
     lines = capture.get().splitlines()
     assert len(lines) == 4
     assert max(map(len, lines)) <= 80
-    assert "epoch 3/10 25.0 %" in lines[2]
+    assert "epoch 3/10 25.0%" in lines[2]
     assert "no room for" in lines[3]
 
 

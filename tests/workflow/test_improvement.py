@@ -92,7 +92,7 @@ def test_the_report_tells_the_course(automatic: Any) -> None:
     run, _ = automatic
     recorded = read_run(run.bundle.parent)
     first, end = sections.course(recorded)
-    assert f"{run.course.first_accuracy:.1%}" in first.replace(" %", "%")
+    assert f"{run.course.first_accuracy:.1%}" in first
     assert end == run.course.reason
     assert end in (run.bundle.parent / "report.html").read_text(encoding="utf-8")
     trial = asdict(CandidateResult("fine_tuned", (96, 96), 12.0, 0.9))

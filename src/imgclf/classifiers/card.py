@@ -35,14 +35,14 @@ def classifier_card(record: ClassifierRecord, engine: str) -> str:
         facts.append(
             (
                 "trained on",
-                f"{data.num_train:,} images; {data.num_val:,} validation images chose the epoch",
+                f"{data.num_train:,} images; {data.num_val:,} validation images chose its weights",
             )
         )
     if figures is not None:
         of = figures.num_images
         chosen = "" if figures.split == "test" else ", which also chose the epoch"
         accuracy = (
-            f"{shown_share(figures.accuracy, of)} of {of:,} {figures.split} images{chosen} (95 % "
+            f"{shown_share(figures.accuracy, of)} of {of:,} {figures.split} images{chosen} (95% "
             f"interval {shown_range(figures.accuracy_low, figures.accuracy_high, of)}); always "
             f"answering the most frequent class: {shown_share(figures.majority_accuracy, of)}"
         )

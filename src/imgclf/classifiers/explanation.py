@@ -34,13 +34,13 @@ OVERLAY_SHARE = 0.6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """Which parts of an image spoke for a class.
+    """Which parts of an image led to a class.
 
     Attributes:
         label: The class.
         probability: Its probability, 0 to 1.
-        heatmap: float32 ``(height, width)``, 0 to 1; 1 where most spoke for the class. All 0 where
-            nothing did.
+        heatmap: float32 ``(height, width)``, 0 to 1; 1 where the network saw the
+            class most. All 0 where it saw it nowhere.
         pixels: uint8 ``(height, width, channels)``, the image as the network read it.
         method: ``"grad_cam"`` or ``"occlusion"``.
     """

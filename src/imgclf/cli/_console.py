@@ -162,9 +162,9 @@ def accuracy_line(evaluation: Evaluation) -> str:
     interval, of = metrics.accuracy_interval, metrics.num_images
     usual = evaluation.class_names[metrics.majority.class_index]
     return (
-        f"[bold]Accuracy {shown_share(metrics.accuracy, of)}[/]  (95 % interval "
+        f"[bold]Accuracy {shown_share(metrics.accuracy, of)}[/]  (95% interval "
         f"{shown_range(interval.low, interval.high, of)}, {metrics.num_correct} of {of} images)\n"
-        f"For comparison: always answering {escape(usual)} is right for "
+        f'For comparison: always answering "{escape(usual)}" is right for '
         f"{shown_share(metrics.majority.accuracy, of)}"
         + _nearest_mean(evaluation.nearest_mean_accuracy, of)
     )
@@ -173,8 +173,7 @@ def accuracy_line(evaluation: Evaluation) -> str:
 def _nearest_mean(accuracy: float | None, of: int) -> str:
     if accuracy is None:
         return "."
-    share = shown_share(accuracy, of)
-    return f";\nthe class whose average image (8 x 8 pixels) is nearest, for {share}."
+    return f",\ncomparing tiny thumbnails for {shown_share(accuracy, of)}."
 
 
 def class_table(metrics: ClassificationMetrics, most: int = 50) -> Table:

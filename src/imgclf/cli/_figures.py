@@ -41,6 +41,8 @@ def print_confusion(console: Console, evaluation: Evaluation) -> None:
     console.print()
     if len(evaluation.class_names) <= MOST_CLASSES:
         _print_matrix(console, evaluation)
+    if len(evaluation.class_names) == 2:  # The matrix says it all.
+        return
     console.print("[bold]Most confused[/]")
     for pair in pairs:
         true = escape(evaluation.class_names[pair.true_class])
@@ -50,43 +52,52 @@ def print_confusion(console: Console, evaluation: Evaluation) -> None:
 
 def _print_matrix(console: Console, evaluation: Evaluation) -> None:
     """Print the matrix, with shorter names where the terminal is narrow; never cut a count."""
-    for name_cells in NAME_CELLS:
-        table = confusion_table(evaluation, name_cells)
+    tables = [confusion_table(evaluation, cells) for cells in NAME_CELLS]
+    if not _has_numbers(evaluation.class_names):
+        tables.insert(0, confusion_table(evaluation, named=True))
+    for table in tables:
         if console.measure(table).minimum <= console.width:
             console.print("[bold]Confusion matrix[/]  (rows true, columns predicted)")
             console.print(table)
             return
 
 
-def confusion_table(evaluation: Evaluation, name_cells: int = NAME_CELLS[0]) -> Table:
+def confusion_table(
+    evaluation: Evaluation, name_cells: int = NAME_CELLS[0], *, named: bool = False
+) -> Table:
     """Draw the confusion matrix: a row for each true class, brighter where more images are.
 
     Args:
         evaluation: The evaluation.
         name_cells: Widest name of a class, its number included.
+        named: Whether columns have the classes' names, rather than numbers.
 
     Returns:
         The table.
     """
     names, counts = evaluation.class_names, evaluation.metrics.confusion
-    signs = _column_signs(names)
+    shown = [printable(name, is_name=True) for name in names]
+    signs = shown if named else _column_signs(names)
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("", overflow="ellipsis", no_wrap=True, max_width=name_cells)
     widest = max(map(len, signs))
     for sign in signs:
-        table.add_column(sign, justify="right", no_wrap=True)
-    for index, (name, row) in enumerate(zip(names, counts.tolist(), strict=True)):
+        table.add_column(Text(sign), justify="right", no_wrap=True)
+    for index, (name, row) in enumerate(zip(shown, counts.tolist(), strict=True)):
         cells = [_cell(count, sum(row), column == index) for column, count in enumerate(row)]
-        shown = printable(f"{signs[index]:>{widest}} {name}", is_name=True)
-        table.add_row(Text(shown), *cells)
+        table.add_row(Text(name if named else f"{signs[index]:>{widest}} {name}"), *cells)
     return table
 
 
 def _column_signs(names: Sequence[str]) -> list[str]:
     """Number the columns; letters where the classes are numbers, which nobody could tell apart."""
-    if any(name.strip().isdecimal() for name in names) and len(names) <= len(ascii_uppercase):
+    if _has_numbers(names) and len(names) <= len(ascii_uppercase):
         return list(ascii_uppercase[: len(names)])
     return [str(number) for number in range(1, len(names) + 1)]
+
+
+def _has_numbers(names: Sequence[str]) -> bool:
+    return any(name.strip().isdecimal() for name in names)
 
 
 def _cell(count: int, row_sum: int, is_right: bool) -> Text:

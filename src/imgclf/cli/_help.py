@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from imgclf.cli._console import result_console
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["HelpAllFlag", "VerbGroup", "VerbWithHelp"]
+__all__ = ["CommandHelp", "HelpAllFlag", "HelpRow", "VerbGroup", "VerbWithHelp", "help_of"]
 
 ARGUMENTS, OPTIONS = "Arguments", "Options"
 
@@ -53,6 +54,60 @@ HelpAllFlag = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class HelpRow:
+    """An argument, an option or a verb.
+
+    Attributes:
+        name: What is typed.
+        value: What follows it, such as ``N``; empty for a switch.
+        text: What it means; what is to be typed stands between backticks.
+    """
+
+    name: str
+    value: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandHelp:
+    """What there is to say of a command.
+
+    Attributes:
+        usage: Its form, in one line.
+        summary: What it does, in one sentence.
+        details: Further paragraphs.
+        panels: Arguments and options by panel.
+        verbs: The verbs of a group, likewise.
+        closing: An example, or what stands in its place.
+    """
+
+    usage: str
+    summary: str
+    details: list[str]
+    panels: dict[str, list[HelpRow]]
+    verbs: dict[str, list[HelpRow]]
+    closing: str
+
+
+def help_of(command: Any, context: Any) -> CommandHelp:
+    """Collect what help and reference say of a command.
+
+    Args:
+        command: A verb or a group.
+        context: Typer's context.
+
+    Returns:
+        All of it, in the order in which it is shown.
+    """
+    summary, details, closing = _parts(command)
+    panels = {
+        name: list(map(_row, items)) for name, items in _panels(command.get_params(context)).items()
+    }
+    usage = _usage(command, context)
+    return CommandHelp(usage, summary, details, panels, _verbs(command, context), closing)
+
+
 def print_help(command: Any, context: Any, *, everything: bool) -> None:
     """Print what a command does, what it takes, and an example.
 
@@ -61,33 +116,25 @@ def print_help(command: Any, context: Any, *, everything: bool) -> None:
         context: Typer's context.
         everything: Whether every panel is shown, where there is a short form.
     """
-    panels = _panels(command.get_params(context))
+    content = help_of(command, context)
     is_long = any(item.name == "help_all" for item in command.get_params(context))
-    summary, details, example = _parts(command)
-    console = result_console()
-    console.print(Text(_usage(command, context), style="bold"))
-    console.print()
-    console.print(_in_style(summary))
-    if not is_long or everything:
-        for paragraph in details:
-            console.print()
-            console.print(_in_style(paragraph))
     short = is_long and not everything
-    names = [name for name in _short_panels() if name in panels] if short else list(panels)
-    for name in names:
-        console.print(f"\n[bold]{name}[/]")
-        _print_rows(console, map(_row, panels[name]))
-    for name, verbs in _verbs(command, context).items():
-        console.print(f"\n[bold]{name}[/]")
-        _print_rows(console, verbs)
-    if short:
-        console.print(
-            f"\n{_num_left(panels, names)} more options: {context.command_path} --help-all",
-            style="dim",
-        )
-    if example:
+    console = result_console()
+    console.print(Text(f"Usage: {content.usage}", style="bold"))
+    for paragraph in (content.summary, *(() if short else content.details)):
         console.print()
-        console.print(_in_style(example))
+        console.print(_in_style(paragraph))
+    chosen = _short_panels() if short else content.panels
+    panels = {name: content.panels[name] for name in chosen if name in content.panels}
+    for name, rows in (*panels.items(), *content.verbs.items()):
+        console.print(f"\n[bold]{name}[/]")
+        _print_rows(console, rows)
+    if short:
+        num_left = sum(map(len, content.panels.values())) - sum(map(len, panels.values()))
+        console.print(f"\n{num_left} more options: {context.command_path} --help-all", style="dim")
+    if content.closing:
+        console.print()
+        console.print(_in_style(content.closing))
 
 
 def _short_panels() -> tuple[str, ...]:
@@ -117,11 +164,6 @@ def _panels(parameters: Iterable[Any]) -> dict[str, list[Any]]:
     return {**panels, OPTIONS: others} if others else panels
 
 
-def _num_left(panels: Mapping[str, Sequence[Any]], shown: Sequence[str]) -> int:
-    """Count the options of the panels that are not shown."""
-    return sum(len(items) for name, items in panels.items() if name not in shown)
-
-
 def _parts(command: Any) -> tuple[str, list[str], str]:
     """Return the summary, the other paragraphs, and the example or what stands in its place."""
     paragraphs = [" ".join(part.split()) for part in (command.help or "").split("\n\n")]
@@ -141,7 +183,7 @@ def _usage(command: Any, context: Any) -> str:
             name = item.metavar or item.name.upper()
             words.append(name if item.required else f"[{name}]")
     words.append("COMMAND" if isinstance(command, TyperGroup) else "[OPTIONS]")
-    return f"Usage: {' '.join(words)}"
+    return " ".join(words)
 
 
 def _in_style(text: str) -> Text:
@@ -152,18 +194,14 @@ def _in_style(text: str) -> Text:
     return shown
 
 
-def _row(item: Any) -> tuple[Text, Text]:
-    """Return what is typed, and what it means."""
-    if item.param_type_name == "argument":
-        left = Text(item.metavar or item.name.upper(), style="cyan")
-    else:
-        left = Text(", ".join(_flags(item)), style="cyan")
-        if not item.is_flag:
-            left.append(f" {item.metavar or 'X'}", style="yellow")
+def _row(item: Any) -> HelpRow:
+    is_argument = item.param_type_name == "argument"
+    name = (item.metavar or item.name.upper()) if is_argument else ", ".join(_flags(item))
+    value = "" if is_argument or item.is_flag else item.metavar or "X"
     sentences = [item.help or ""]
     if default := _default(item):
         sentences.append(f"Default: {default}.")
-    return left, _in_style(" ".join(sentences))
+    return HelpRow(name, value, " ".join(sentences))
 
 
 def _flags(item: Any) -> list[str]:
@@ -183,21 +221,20 @@ def _default(item: Any) -> str:
     return "" if value in (None, "", ()) or callable(value) else f"{value}"
 
 
-def _verbs(command: Any, context: Any) -> dict[str, list[tuple[Text, Text]]]:
+def _verbs(command: Any, context: Any) -> dict[str, list[HelpRow]]:
     """Return the verbs of a group by panel."""
-    panels: dict[str, list[tuple[Text, Text]]] = {}
+    panels: dict[str, list[HelpRow]] = {}
     for name in getattr(command, "commands", ()):
         verb = command.get_command(context, name)
         if verb is not None and not verb.hidden:
             panel = verb.rich_help_panel or "Commands"
-            row = Text(name, style="cyan"), _in_style(_parts(verb)[0])
-            panels.setdefault(panel, []).append(row)
+            panels.setdefault(panel, []).append(HelpRow(name, "", _parts(verb)[0]))
     return panels
 
 
-def _print_rows(console: Console, rows: Iterable[tuple[Text, Text]]) -> None:
+def _print_rows(console: Console, rows: Iterable[HelpRow]) -> None:
     """Print rows in two columns; what is too long for the left one has its own line."""
-    shown = list(rows)
+    shown = [(_left_column(row), _in_style(row.text)) for row in rows]
     fitting = [left.cell_len for left, _ in shown if left.cell_len <= WIDEST_FLAGS]
     indent = max(fitting, default=WIDEST_FLAGS) + 4
     for left, right in shown:
@@ -209,3 +246,8 @@ def _print_rows(console: Console, rows: Iterable[tuple[Text, Text]]) -> None:
         console.print(line)
         for rest in lines:
             console.print(Text(" " * indent) + rest)
+
+
+def _left_column(row: HelpRow) -> Text:
+    left = Text(row.name, style="cyan")
+    return left.append(f" {row.value}", style="yellow") if row.value else left

@@ -23,6 +23,7 @@ from imgclf.cli._figures import print_confusion, print_learning_curve
 from imgclf.cli._parameters import architecture_flag
 from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape
+from imgclf.runs.folder import BUNDLE_NAME
 from imgclf.runs.run_names import NEWEST_NAME
 
 if TYPE_CHECKING:
@@ -110,12 +111,12 @@ def _effort(run: TrainingRun) -> str:
     """Say in a line what the training took."""
     seconds, fitted = sum(run.durations_s.values()), run.fitted
     if fitted.head_epochs == fitted.epochs == 1:
-        return f"{seconds:.0f} s; the pretrained network was left as it is, its head solved for"
-    line = f"{seconds:.0f} s, {run.images_per_s:,.0f} images/s in training in {run.precision}"
+        return f"{seconds:.0f} s. The pretrained network is unchanged, only its head was fitted."
+    line = f"{seconds:.0f} s; training at {run.images_per_s:,.0f} images/s in {run.precision}"
     if fitted.best_epoch is not None:
-        line += f", best epoch {fitted.best_epoch + 1} of {fitted.epochs}"
+        line += f"; best epoch {fitted.best_epoch + 1} of {fitted.epochs}"
     return line + (
-        f", the first {fitted.head_epochs} of the head only" if fitted.head_epochs else ""
+        f" (the first {fitted.head_epochs}: the head only)" if fitted.head_epochs else ""
     )
 
 
@@ -142,7 +143,8 @@ def print_summary(run: TrainingRun) -> None:
     if run.bundle is not None:
         file = escape(shown_path(run.bundle))
         console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
-        console.print("The report is in the same folder: open report.html in a browser.")
+        page = escape(shown_path(run.bundle.parent / "report.html"))
+        console.print(f"The report is [bold]{page}[/]: open it in a browser.", soft_wrap=True)
         from imgclf.reports.label_issues import count_written_issues
 
         if suspects := count_written_issues(run.bundle.parent):
@@ -154,10 +156,10 @@ def print_summary(run: TrainingRun) -> None:
 
 
 def _short_name(bundle: Path) -> Path:
-    """Return what is quickly typed for a run's classifier: ``runs/last`` where that leads to it."""
+    """Return what is quickly typed for a run: its folder, or ``runs/last`` if it is that."""
     newest = bundle.parent.parent / NEWEST_NAME
     is_newest = newest.exists() and newest.resolve() == bundle.parent.resolve()
-    return newest if is_newest else bundle
+    return newest if is_newest else bundle.parent if bundle.name == BUNDLE_NAME else bundle
 
 
 def _function_of(run: TrainingRun) -> Callable[..., Any] | None:

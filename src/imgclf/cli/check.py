@@ -126,7 +126,7 @@ def _layout(report: DataReport) -> str:
 
 def _print_finding(console: Console, finding: Finding) -> None:
     style = STYLES[finding.severity]
-    console.print(f"[{style}]{finding.severity.capitalize()}[/] {escape(finding.what)}")
+    console.print(f"[{style}]{finding.severity.capitalize()}:[/] {escape(finding.what)}")
     console.print(Padding(escape(finding.remedy), (0, 0, 0, 2)))
     for example in finding.examples:
         console.print(Padding(f"[dim]{escape(example)}[/]", (0, 0, 0, 4)))

@@ -78,4 +78,4 @@ def demo(
         f"{escape(shown_path(photo))} is: {escape(prediction.label)} "
         f"({shown_share(prediction.probability)})"
     )
-    results.print("Next: imgclf train FOLDER, with your own images in one sub-folder per class")
+    results.print("Next: imgclf train FOLDER (your own photos, one sub-folder per class)")

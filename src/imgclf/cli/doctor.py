@@ -62,8 +62,10 @@ def _rows(found: Diagnosis) -> list[tuple[str, str]]:
     rows = [
         ("imgclf", ", ".join([found.versions["imgclf"], *versions])),
         ("packages", ", ".join(f"{item.name} {item.installed or 'missing'}" for item in needed)),
-        # Some packages are in several extras.
-        ("extras", ", ".join({f"{item.name} {item.installed or 'no'}": 0 for item in extras})),
+        (
+            "extras",  # Some packages are in several.
+            ", ".join(dict.fromkeys(f"{item.name} {item.installed or 'no'}" for item in extras)),
+        ),
         ("processor", f"{found.processor.name}, {found.processor.num_cores} cores"),
         ("features", "unknown" if features is None else ", ".join(features) or "none"),
         ("oneDNN", "on" if found.onednn else "off"),
@@ -71,7 +73,7 @@ def _rows(found: Diagnosis) -> list[tuple[str, str]]:
         *_device_rows(found),
         ("decoders", ", ".join(_decoders(found))),
         ("cache", _cache(found)),
-        ("networks", f"{found.architectures} built in, {len(found.plugins)} of plugins"),
+        ("networks", f"{found.architectures} built in, {len(found.plugins)} from plugins"),
     ]
     rows += [
         (f"  {item['name']}", f"{item['package']}: {'broken' if item['fault'] else 'works'}")

@@ -73,7 +73,7 @@ def evaluate(
     On the folder that it was trained on, only the test images of that run are used: the
     `split.csv` beside the classifier's file lists them.
 
-    Example: `imgclf evaluate pets.imgclf photos/test --assert-accuracy 0.9`
+    Example: `imgclf evaluate runs/last other-photos/`
     """
     from imgclf.classifiers.bundle import read_bundle
     from imgclf.data.reading.layout import read_folder
@@ -141,9 +141,7 @@ def print_figures(console: Console, result: Evaluation) -> None:
         )
     if result.num_unfamiliar is not None:
         unfamiliar = shown_share(result.num_unfamiliar / of, of)
-        console.print(
-            f"Unfamiliar (out of distribution): {unfamiliar} of the images (5 % is usual)"
-        )
+        console.print(f"Unfamiliar (out of distribution): {unfamiliar} of the images (5% is usual)")
     console.print()
     console.print(class_table(metrics))
     print_confusion(console, result)

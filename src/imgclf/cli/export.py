@@ -69,7 +69,7 @@ def export(
     The export is run in its own runtime, in a fresh process, on real images. If it answers
     differently, nothing is kept and the command exits with 1.
 
-    Example: `imgclf export pets.imgclf --format onnx -o pets.onnx`
+    Example: `imgclf export runs/last --format web -o pets.html`
     """
     from imgclf.classifiers.bundle import read_bundle
 
@@ -111,6 +111,8 @@ def export(
             result_console().print(
                 f"\nThe export is [bold]{escape(shown_path(path))}[/]", soft_wrap=True
             )
+            if format_ == "web":
+                result_console().print("Open it in a browser, or send it to your phone.")
     if not proofs:
         raise ExportError("Nothing could be exported.")
     if (output or file).parent.resolve() == file.parent.resolve():
@@ -142,7 +144,7 @@ def _beside(file: Path, output: Path | None, name: str, way: str) -> Path:
 
 def _print_proofs(proofs: Sequence[Proof]) -> None:
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    for name in ("format", "quantized", "MB", "same class", "largest", "accuracy", "1 / 32 img/s"):
+    for name in ("format", "quantized", "MB", "same class", "difference", "accuracy", "img/s"):
         table.add_column(name, justify="left" if name in ("format", "quantized") else "right")
     for proof in proofs:
         of, after = proof.num_images, proof.accuracy_after
@@ -160,11 +162,12 @@ def _print_proofs(proofs: Sequence[Proof]) -> None:
     if proofs:
         first = proofs[0]
         before = (
-            ""
+            " has no accuracy on them"
             if first.accuracy_before is None
-            else f", accuracy {shown_share(first.accuracy_before, first.num_images)}"
+            else f": accuracy {shown_share(first.accuracy_before, first.num_images)}"
         )
         console.print(
-            f"\nProven on {first.num_images} images ({escape(first.source)}); the classifier "
-            f"itself{before}. largest: difference of a probability."
+            f"\nCompared on {first.num_images} images, {escape(first.source)}. The classifier "
+            f"itself{before}.\ndifference: the largest one of a probability. img/s: one image at a "
+            "time, and 32."
         )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def info(file: ClassifierFile, as_json: JsonFlag = False) -> None:
     """Show a classifier's classes, network, input, figures and versions.
 
-    Example: `imgclf info pets.imgclf`
+    Example: `imgclf info runs/last`
     """
     from imgclf.classifiers.bundle import read_bundle
 
@@ -56,7 +56,7 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         chosen = "" if figures.split == "test" else ", which also chose the epoch"
         of = figures.num_images
         accuracy = shown_share(figures.accuracy, of)
-        interval = f"95 % interval {shown_range(figures.accuracy_low, figures.accuracy_high, of)}"
+        interval = f"95% interval {shown_range(figures.accuracy_low, figures.accuracy_high, of)}"
         images = f"{of} {figures.split} images{chosen}"
         rows.append(
             (

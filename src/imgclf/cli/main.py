@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
@@ -115,7 +116,7 @@ def run() -> None:
     install_handlers()
     _show_plugin_warnings()
     try:
-        exit_code = make_app(_needed_verbs(sys.argv[1:]))(standalone_mode=False)
+        exit_code = make_app(_needed_verbs(sys.argv[1:]))(prog_name="imgclf", standalone_mode=False)
         sys.stdout.flush()  # Or a full disk would be met when Python has ended already.
         sys.exit(exit_code)
     except _USAGE_ERRORS as error:
@@ -180,10 +181,23 @@ def _show_plugin_warnings() -> None:
 
 def _print_usage_error(error: Any) -> None:
     """Print what is wrong with a command line; a shell may have put names of files into it."""
-    from typer.rich_utils import rich_format_error
-
     error.message = printable(error.message or "", is_name=True)
-    rich_format_error(error)
+    text = re.sub(
+        r"^Invalid value(?: for '([^']*)')?: (?:Value error, )?", _place, error.format_message()
+    )
+    console = error_console()
+    print_line(console, text[:1].upper() + text[1:], before="[bold red]Error:[/] ")
+    if error.ctx is not None:
+        from imgclf.cli._help import help_of
+
+        usage = help_of(error.ctx.command, error.ctx).usage
+        print_line(console, f"Usage: {usage}")
+        print_line(console, f"Help: {error.ctx.command_path} --help")
+
+
+def _place(found: re.Match[str]) -> str:
+    """Return the option that a wrong value was given for, in front of what is wrong."""
+    return f"{found[1]}: " if found[1] else ""
 
 
 class _Warnings(logging.Handler):

@@ -67,7 +67,7 @@ def predict(
     Folders are searched recursively. Images that cannot be decoded are left out and named on
     standard error.
 
-    Example: `imgclf predict pets.imgclf holiday/ cat.jpg --csv > labels.csv`
+    Example: `imgclf predict runs/last holiday/ cat.jpg`
     """
     from imgclf.classifiers.bundle import read_bundle
 
@@ -180,6 +180,6 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
     num_unfamiliar = sum(item.unfamiliar for item in predictions)
     if num_unfamiliar:
         console.print(
-            f"\n{num_unfamiliar} unfamiliar: unlike the training images, perhaps of no class; 5 % "
+            f"\n{num_unfamiliar} unfamiliar: unlike the training images, perhaps of no class; 5% "
             "of usual images are flagged too."
         )

@@ -20,7 +20,7 @@ MOST_LISTED = 20
 
 
 def relabel(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `train` made.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, such as runs/last.")],
     suspects: Annotated[
         Path | None,
         typer.Argument(
@@ -41,10 +41,12 @@ def relabel(
     out; an empty entry keeps its label. The result is a CSV file that `imgclf train` reads. No
     image is moved or changed, and each stays in its split.
 
-    Example: `imgclf relabel runs/pets suspects.csv`
+    Example: `imgclf relabel runs/last`
     """
     from imgclf.reports.corrected_labels import relabel as write_corrected
+    from imgclf.runs.folder import read_config
 
+    read_config(run)  # What is no run is refused as such.
     done = write_corrected(run, suspects, output=output)
     if as_json:
         print_json({**asdict(done), "path": str(done.path)})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="A folder that `train` made.")
+        list[Path], typer.Argument(metavar="RUN...", help="Run folder, such as runs/last.")
     ],
     compare: Annotated[
         bool, typer.Option("--compare", help="Compare two runs on their common held-out images.")
@@ -88,7 +88,7 @@ def print_comparison(found: Comparison, runs: tuple[Path, Path], page: Path) -> 
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold")
-    for name in ("accuracy", "95 % interval", "only this one right"):
+    for name in ("accuracy", "95% interval", "only this one right"):
         table.add_column(name, justify="right")
     alone = (found.only_first, found.only_second)
     for run, accuracy, interval, only in zip(

@@ -43,7 +43,7 @@ def serve(
     ] = False,
     allowed_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A name under which it may be addressed; repeatable."),
+        typer.Option(metavar="NAME", help="Accept requests under this host name, too; repeatable."),
     ] = None,
     token_file: Annotated[
         Path | None,
@@ -53,29 +53,32 @@ def serve(
         Path | None,
         typer.Option(metavar="DIR", help="Keep images that users mark as wrong, to train on."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that answer.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes.")] = 1,
     concurrency: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="Requests computed at a time by each process. Default: by the number of cores.",
+            help="Requests that a process computes at a time. Default: one per core.",
         ),
     ] = None,
     queue: Annotated[
         int,
-        typer.Option(min=0, metavar="N", help="Requests that may wait; more are refused with 503."),
+        typer.Option(min=0, metavar="N", help="Waiting requests; more are refused (503)."),
     ] = 64,
-    max_mib: Annotated[int, typer.Option(min=1, metavar="N", help="MiB of a request.")] = 32,
+    max_mib: Annotated[int, typer.Option(min=1, metavar="N", help="Largest request, in MiB.")] = 32,
     max_megapixels: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Megapixels of an image.")
+        int, typer.Option(min=1, metavar="N", help="Largest image, in megapixels.")
     ] = 50,
-    max_images: Annotated[int, typer.Option(min=1, metavar="N", help="Images of a request.")] = 64,
+    max_images: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Most images in a request.")
+    ] = 64,
     header_timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="For a request's headers.")
+        float,
+        typer.Option(min=0.1, metavar="SECONDS", help="Longest wait for a request's headers."),
     ] = 10.0,
     body_timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="For a request's body.")
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Longest wait for a request's body.")
     ] = 30.0,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="Write the log as lines of JSON.")
@@ -83,9 +86,9 @@ def serve(
 ) -> None:
     """Serve classifiers: a page to try them on, and an HTTP API.
 
-    `POST /predict` takes images as a form, as they are, or as JSON; `/docs` describes it and the
-    other addresses. Changed files are loaded again by themselves. Ctrl-C answers what is on its
-    way, and stops.
+    Open the address that is printed in a browser. Programs send images to `POST /predict`; `/docs`
+    describes every address. A classifier's file that changes is loaded again. Ctrl-C finishes the
+    requests that have begun, then stops.
 
     Example: `imgclf serve runs/last`
     """
@@ -97,7 +100,7 @@ def serve(
     if token is None and not is_loopback(host):
         print_line(
             error_console(),
-            "Everyone who reaches this machine may ask: --token-file FILE asks for a token.",
+            "Anyone who can reach this machine may use it: --token-file FILE requires a token.",
         )
     require_extra()
     from imgclf.serving.guard import own_names
@@ -173,7 +176,7 @@ def is_loopback(host: str) -> bool:
         found = socket.getaddrinfo(host, None)
     except OSError as error:
         raise ServingError(
-            f"--host {host} is not known here: give a number of this machine."
+            f"--host {host} is not an address of this machine: give one, such as 127.0.0.1."
         ) from error
     return all(ipaddress.ip_address(address[4][0]).is_loopback for address in found)
 
@@ -205,7 +208,10 @@ def _print_ready(
     console = error_console()
     for name, file in files.items():
         print_line(console, f"{name}: {shown_path(file)}")
-    print_line(console, f"Serving at {address} (Ctrl-C stops); addresses: {address}/docs")
+    print_line(
+        console,
+        f"Serving at {address}: open it in a browser. For programs: {address}/docs. Ctrl-C stops.",
+    )
     cap = math.ceil(memory_cap(pid, list(files.values()), limits) / 1e8) / 10
     each = f" in each of {workers} processes" if workers > 1 else ""
     print_line(

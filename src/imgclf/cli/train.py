@@ -102,7 +102,7 @@ def train(
         bool,
         typer.Option(
             "--allow-unauthenticated",
-            help="Accept a cluster without a token, on which whoever reaches it runs code.",
+            help="Accept a cluster without a token: anyone who reaches it can run code on it.",
             rich_help_panel=MACHINES,
         ),
     ] = False,
@@ -113,7 +113,7 @@ def train(
 
     Without options it begins with a pretrained network, which gives a first answer within seconds,
     and goes on for five minutes at the most with what makes it better. One folder of class folders
-    is divided into 70 % training, 15 % validation and 15 % test images.
+    is divided into 70% training, 15% validation and 15% test images.
 
     Ctrl-C stops a training after its current step and keeps the best classifier so far; `--resume`
     continues it. `--from` trains an existing classifier on other images: classes are matched by

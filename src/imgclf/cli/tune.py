@@ -218,7 +218,7 @@ def tune(
         bool,
         typer.Option(
             "--allow-unauthenticated",
-            help="Connect without a token: whoever reaches such a cluster runs code on it.",
+            help="Accept a cluster without a token: anyone who reaches it can run code on it.",
             rich_help_panel=CLUSTER,
         ),
     ] = False,
@@ -232,7 +232,7 @@ def tune(
     rate and the options that the network declares, 10 epochs a trial. The first trial is always the
     defaults. The validation images choose the best trial; it is evaluated on the test images.
 
-    Example: `imgclf tune photos/ --arch three_conv --max-trials 10 --space filters=16,32`
+    Example: `imgclf tune photos/ --arch three_conv --max-trials 10`
     """
     from imgclf.tuning.folder_search import search_folder
     from imgclf.tuning.request import SearchObserver, SearchRequest
@@ -359,10 +359,13 @@ def print_summary(result: TuningResult, directory: Path) -> None:
     flag = escape(architecture_flag(result.settings["architecture"]))
     best = escape(typed_path(result.study_dir / "best.json"))
     console.print(f"The classifier is [bold]{file}[/]", soft_wrap=True)
-    console.print(
-        f"Next: imgclf train {escape(typed_path(directory))} --settings {best} --epochs 30{flag}",
-        soft_wrap=True,
-    )
+    if result.table[0].keys() & {"head_penalty", "head_copies"}:  # A longer training is no other.
+        following = f"imgclf predict {escape(typed_path(result.bundle))} PHOTO.jpg"
+    else:
+        following = (
+            f"imgclf train {escape(typed_path(directory))} --settings {best} --epochs 30{flag}"
+        )
+    console.print(f"Next: {following}", soft_wrap=True)
 
 
 def _ranking(result: TuningResult, console: Console) -> Table:
@@ -374,9 +377,9 @@ def _ranking(result: TuningResult, console: Console) -> Table:
     names = [name for name in result.table[0] if name not in fixed]
     rows = result.table[:MOST_LISTED]
     several = any(row["deviation"] is not None for row in rows)
-    fixed_width = FIXED_WIDTH + (len(" +- 10.0 %") if several else 0)
+    fixed_width = FIXED_WIDTH + (len(" +- 10.0%") if several else 0)
     names, left_out = fitting_names(names, rows, console.width - fixed_width)
-    for name in ("trial", "mean", "file", "95 %", *names):
+    for name in ("trial", "mean", "file", "95%", *names):
         table.add_column(name, no_wrap=True)
     if left_out:
         table.caption = f"no room for {escape(', '.join(left_out))}: all are in trials.csv"
@@ -404,7 +407,7 @@ def _gain_line(gain: Gain | None) -> str:
     verdict = "beyond" if gain.beyond_noise else "within"
     return (
         f"Gain over the defaults on the {gain.split} images: {100 * gain.difference:+.1f} points "
-        f"(95 % band {100 * gain.low:+.1f} to {100 * gain.high:+.1f}: {verdict} the noise)"
+        f"(95% band {100 * gain.low:+.1f} to {100 * gain.high:+.1f}: {verdict} the noise)"
     )
 
 

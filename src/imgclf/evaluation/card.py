@@ -50,7 +50,7 @@ def evaluation_card(
     first, *others = verdict
     interval, of = metrics.accuracy_interval, metrics.num_images
     accuracy = (
-        f"{metrics.num_correct} of {of} images right: {shown_share(metrics.accuracy, of)}, 95 % "
+        f"{metrics.num_correct} of {of} images right: {shown_share(metrics.accuracy, of)}, 95% "
         f"interval {shown_range(interval.low, interval.high, of)}"
     )
     classes = sorted(metrics.classes, key=lambda item: item.recall)[:MOST_CLASSES]

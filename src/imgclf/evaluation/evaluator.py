@@ -135,7 +135,7 @@ def evaluate_silently(
     otherwise = "or leave the split file out"
     if split_file is None and not all_images:
         split_file = _split_of_training(classifier, folder)
-        otherwise = "to measure them all the same, give all_images=True (--all)"
+        otherwise = "to measure them anyway, give all_images=True (--all)"
     if folder.layout == "splits" and split_file is None:
         example = f"{folder.root / sorted(folder.splits)[0]}"
         if folder.kind in ("shards", "parquet"):

@@ -71,7 +71,7 @@ class Evaluation:
         remarks, of = "".join(f"; {text}" for text in self.warnings), self.metrics.num_images
         return (
             f"<Evaluation: {self.metrics.num_correct} of {of} images right, "
-            f"{shown_share(self.accuracy, of)} (95 % interval "
+            f"{shown_share(self.accuracy, of)} (95% interval "
             f"{shown_range(self.interval.low, self.interval.high, of)}){remarks}>"
         )
 
@@ -83,7 +83,9 @@ class Evaluation:
             >>> print(*result.verdict)                               # doctest: +SKIP
             About 98 of 100 new images like these will be right, give or take 2.
         """
-        return verdict(self.metrics.confusion, self.class_names, self.training)
+        return verdict(
+            self.metrics.confusion, self.class_names, self.training, num_seen=self.num_seen
+        )
 
     def _repr_html_(self) -> str:
         return evaluation_card(self.metrics, self.class_names, self.verdict, self.warnings)
@@ -130,7 +132,7 @@ class Evaluation:
 
     @property
     def interval(self) -> Interval:
-        """95 % Wilson interval of the accuracy."""
+        """95% Wilson interval of the accuracy."""
         return self.metrics.accuracy_interval
 
     @property
@@ -140,7 +142,7 @@ class Evaluation:
 
     @property
     def num_unfamiliar(self) -> int | None:
-        """Number of images flagged as out of distribution; 5 % of usual images are."""
+        """Number of images flagged as out of distribution; 5% of usual images are."""
         if self.familiarity is None:
             return None
         return int((self.familiarity < UNFAMILIAR_BELOW).sum())

@@ -32,7 +32,7 @@ UNEQUAL = 3
 MOST_ADVICE = 4
 
 WIDE = 0.1
-"""Width of a 95 % interval from which on more test images are asked for."""
+"""Width of a 95% interval from which on more test images are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ def verdict(
     confusion: NDArray[np.int64],
     class_names: Sequence[str],
     training: TrainingFacts | None = None,
+    *,
+    num_seen: int = 0,
 ) -> tuple[str, ...]:
     """Say how good a classifier is, what it gets wrong, and what to do where it learned nothing.
 
@@ -61,6 +63,7 @@ def verdict(
             classes, columns predicted ones.
         class_names: Names of the classes.
         training: What is known of its training.
+        num_seen: Images that it has learned from all the same.
 
     Returns:
         One to three sentences.
@@ -78,7 +81,11 @@ def verdict(
             return _too_few(confusion, class_names)
         advice = _what_to_try(supports, training or TrainingFacts())
         return (_nothing_learned(confusion, class_names), advice)
-    sentences = [_how_good(num_correct, num_images, interval)]
+    sentences = [
+        _on_training_images(num_correct, num_images, num_seen)
+        if num_seen
+        else _how_good(num_correct, num_images, interval)
+    ]
     pairs = most_confused_pairs(confusion)
     if pairs and pairs[0].num_images >= FEWEST_MISTAKES:
         true, answered = pairs[0].true_class, pairs[0].predicted_class
@@ -88,7 +95,7 @@ def verdict(
             f"The most frequent mistake: {class_names[true]} is taken for {class_names[answered]} "
             f"({pairs[0].num_images} of {supports[true]}{also})."
         )
-    if interval.high - interval.low > WIDE:
+    if interval.high - interval.low > WIDE and not num_seen:
         sentences.append(f"{num_images} test images are few: with more, the figure is surer.")
     return tuple(sentences)
 
@@ -98,8 +105,17 @@ def _too_few(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[
     supports = confusion.sum(axis=1)
     usual, rarest = class_names[int(supports.argmax())], class_names[int(supports.argmin())]
     right = f"{np.trace(confusion)} of {confusion.sum()} images are right, too few to tell how good"
-    guessed = f"it is: always answering {usual} would get {supports.max()}."
+    guessed = f'it is: always answering "{usual}" would get {supports.max()}.'
     return (f"{right} {guessed}", f"Measure on more images, of {rarest} above all.")
+
+
+def _on_training_images(num_correct: int, num_images: int, num_seen: int) -> str:
+    """Say that the figure is of images that the classifier knows, in part or all."""
+    seen = "they" if num_seen == num_images else f"{num_seen:,} of them"
+    return (
+        f"{num_correct:,} of {num_images:,} images are right, but {seen} were training images: "
+        "of new ones fewer will be."
+    )
 
 
 def _how_good(num_correct: int, num_images: int, interval: Interval) -> str:
@@ -121,23 +137,25 @@ def _nothing_learned(confusion: NDArray[np.int64], class_names: Sequence[str]) -
     answered = confusion.sum(axis=0)
     most = int(answered.argmax())
     if answered[most] == confusion.sum():
-        return f"It has learned nothing: it always answers {class_names[most]}."
+        return f'It has learned nothing: it always answers "{class_names[most]}".'
     if answered[most] >= ONE_SIDED * confusion.sum():
-        return f"It has learned nothing: it nearly always answers {class_names[most]}."
+        return f'It has learned nothing: it nearly always answers "{class_names[most]}".'
     usual = class_names[int(confusion.sum(axis=1).argmax())]
-    return f"It is no better than guessing: always answering {usual} does as well."
+    return f'It is no better than guessing: always answering "{usual}" does as well.'
 
 
 def _what_to_try(supports: NDArray[np.int64], training: TrainingFacts) -> str:
     """Name what helps, by the facts; the likeliest first."""
     num_train, advice = training.num_train, []
     if num_train is not None and num_train < FEW_PER_CLASS * len(supports):
-        advice.append(f"more images ({num_train} to learn from are few; {FEW_PER_CLASS} a class)")
+        advice.append(
+            f"more images ({num_train} to learn from are few, {FEW_PER_CLASS} per class are better)"
+        )
     if training.is_pretrained is False:
-        advice.append("a pretrained network (leave the architecture out)")
+        advice.append("a pretrained network (name no architecture)")
     if supports.max() > UNEQUAL * max(1, supports.min()):
         advice.append("class_weight balanced, because some classes are rare")
-    advice.append("labels that are right (`imgclf check` looks at them)")
+    advice.append("checking the labels (imgclf check)")
     if training.is_pretrained is False or len(advice) < MOST_ADVICE:
         advice.append("more epochs")
     return f"Try {_either(advice[:MOST_ADVICE])}."

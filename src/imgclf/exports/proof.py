@@ -60,7 +60,7 @@ class Proof:
         mean_difference: Of the probabilities, in absolute value.
         accuracy_before: Of the classifier on these images; None where their classes are not known.
         accuracy_after: Of the export, likewise.
-        interval_after: Its 95 % interval.
+        interval_after: Its 95% interval.
         size_bytes: Of the file, or of all files of a folder.
         alone_per_s: Images per second, one at a time.
         batched_per_s: Images per second, 32 at a time.

@@ -176,7 +176,7 @@ def _values(card: PageCard) -> dict[str, str]:
         accuracy = shown_share(figures.accuracy, of)
         interval = (
             f"of {of:,} {SPLITS[figures.split]} images right "
-            f"(95 % interval: {shown_range(figures.accuracy_low, figures.accuracy_high, of)})"
+            f"(95% interval: {shown_range(figures.accuracy_low, figures.accuracy_high, of)})"
         )
     return {
         "title": card.title,
@@ -241,7 +241,7 @@ def _facts(card: PageCard, runtime: WebRuntime) -> list[tuple[str, str]]:
 
 def _notes(card: PageCard) -> list[str]:
     """Return sentences on what the answers mean."""
-    notes = ["It always names one of its classes, also for a photo of something else."]
+    notes = ["It always names one of its classes, even for a photo of something else."]
     if card.familiarity is not None:
         notes[0] += (
             " A photo is called unfamiliar if it lies farther from the training images than "

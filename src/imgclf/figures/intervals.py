@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MIN_MEASURED", "Interval", "PairedTest", "mcnemar", "wilson_interval"]
 
 MIN_MEASURED = 140
-"""Fewest images for a 95 % interval narrower than 10 points at 90 % accuracy (Wilson)."""
+"""Fewest images for a 95% interval narrower than 10 points at 90 % accuracy (Wilson)."""
 
 
 @dataclass(frozen=True, slots=True)

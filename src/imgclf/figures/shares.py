@@ -21,11 +21,11 @@ def shown_share(share: float, of: int = 0, *, digits: int | None = None) -> str:
 
     Example:
         >>> shown_share(294 / 300, of=300), shown_share(9_358 / 10_000, of=10_000)
-        ('98.0 %', '93.58 %')
+        ('98.0%', '93.58%')
     """
     if digits is None:
         digits = 1 if of <= TOLD_BY_ONE_DIGIT else 2
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * share:.{digits}f}%"
 
 
 def shown_range(low: float, high: float, of: int = 0) -> str:

@@ -67,7 +67,7 @@ def draw_confusion_matrix(
     Example:
         >>> drawing = draw_confusion_matrix(np.array([[145, 5], [1, 149]]), ["cat", "dog"])
         >>> [shape.text for shape in drawing.shapes if isinstance(shape, Text)][:2]
-        ['Confusion matrix', '294 of 300 images right (98.0 %)']
+        ['Confusion matrix', '294 of 300 images right (98.0%)']
     """
     cell = max(SMALLEST_CELL, min(LARGEST_CELL, PREFERRED_WIDTH // max(1, len(names))))
     name_size = min(13.0, 0.9 * cell)

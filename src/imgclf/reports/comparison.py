@@ -71,7 +71,8 @@ def common_images(first: RunRecord, second: RunRecord) -> NDArray[np.int64]:
     """
     if set(first.class_names) != set(second.class_names):
         raise DataError(
-            f"{first.folder} and {second.folder} have other classes: compare runs on the same data."
+            f"{first.folder} and {second.folder} have different classes: compare runs on the same "
+            "data."
         )
     left, right = _places_by_content(first), _places_by_content(second)
     common = [(place, right[content]) for content, place in left.items() if content in right]

@@ -140,7 +140,7 @@ def picture_groups(run: RunRecord) -> list[Group]:
 def _about_labels(run: RunRecord) -> str:
     also = "" if run.validation is None else ", validation images among them"
     return (
-        f"The classifier is at least 90 % sure of another class{also}: is the label right? "
+        f"The classifier is at least 90% sure of another class{also}: is the label right? "
         "suspects.csv lists them, to be corrected."
     )
 
@@ -164,7 +164,7 @@ def _unfamiliar(run: RunRecord, taken: NDArray[np.bool_]) -> list[Group]:
     note = (
         "Right answers to images that are least like the training images. Flagged as unfamiliar: "
         f"{flagged:,} of {run.labels.size:,} ({shown_share(flagged / run.labels.size)}), where "
-        "5 % is usual."
+        "5% is usual."
     )
     return [Group("unfamiliar", "Unfamiliar", note, chosen.tolist(), chosen.size)]
 

@@ -70,7 +70,7 @@ def _figures(run: RunRecord, manifest: Manifest) -> list[str]:
         "## How good it is",
         "",
         (
-            f"Accuracy **{shown_share(figures['accuracy'], of)}** (95 % interval "
+            f"Accuracy **{shown_share(figures['accuracy'], of)}** (95% interval "
             f"{shown_range(interval['low'], interval['high'], of)}) on {of} "
             f"{_escaped(run.record['split'])} images that it did not learn from."
         ),

@@ -12,7 +12,7 @@ from imgclf.atomic import write_text_atomically
 from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
-from imgclf.evaluation.verdict import verdict
+from imgclf.evaluation.verdict import TrainingFacts, verdict
 from imgclf.figures.shares import shown_range, shown_share
 from imgclf.reports import sections
 from imgclf.reports.gallery import pictures
@@ -24,6 +24,9 @@ from imgclf.runs.record import RunRecord, read_run
 __all__ = ["REPORT_NAME", "write_report"]
 
 REPORT_NAME = "report.html"
+
+SAYS_LITTLE = {"train", "images", "data"}
+"""Folder names that need their parent's beside them."""
 
 
 def write_report(folder: str | os.PathLike[str], classifier: Classifier | None = None) -> Path:
@@ -53,12 +56,16 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
     """Collect all that the report shows, as plain values."""
     manifest = read_bundle(bundle_path).manifest
     confusion = np.array(run.record["evaluation"]["confusion"], np.int64)
+    facts = TrainingFacts(
+        num_train=None if manifest.data is None else manifest.data.num_train,
+        is_pretrained=bool(manifest.architecture.origins()),
+    )
     return {
         "title": _title(Path(run.config["train_dir"])),
         "run": shown_name(run.folder.resolve().name),
         "classes": run.class_names,
         "headline": sections.headline(run),
-        "verdict": " ".join(verdict(confusion, run.class_names)),
+        "verdict": " ".join(verdict(confusion, run.class_names, facts)),
         "warnings": run.record["warnings"],
         "course": sections.course(run),
         "history": sections.history(run),
@@ -79,8 +86,8 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
 
 def _title(directory: Path) -> str:
     """Name the images; a folder called ``train`` says less than the one that it lies in."""
-    if directory.name == "train" and directory.parent.name:
-        return f"{directory.parent.name}/train"
+    if directory.name in SAYS_LITTLE and directory.parent.name:
+        return f"{directory.parent.name}/{directory.name}"
     return directory.name or "images"
 
 
@@ -102,7 +109,7 @@ def render(content: dict[str, Any]) -> str:
         "accuracy": shown_share(head["accuracy"], of),
         "interval": (
             f"{head['num_correct']:,} of {of:,} {images} right; "
-            f"95 % interval {shown_range(head['low'], head['high'], of)}"
+            f"95% interval {shown_range(head['low'], head['high'], of)}"
         ),
         "verdict": content["verdict"],
         "footer": f"Made by imgclf {dict(content['reproduce']['facts'])['imgclf']}",

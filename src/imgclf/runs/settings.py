@@ -176,7 +176,7 @@ class Settings:
             COMMON,
             "Pixels a side, or HEIGHTxWIDTH such as 96x128.",
             ImageSizeKind(),
-            default_text="96; with auto the photos' own, up to 224",
+            default_text="96; without --arch the photos' own, up to 224",
             metavar="SIZE",
         ),
     ] = BY_RECIPE

@@ -63,7 +63,7 @@ def _reload(classifiers: ServedClassifiers, served: Served, concurrency: int) ->
     try:
         loaded = load_served(served.name, served.path, concurrency)
     except ImgclfError as error:
-        _logger.warning("%s The classifier before, %s, goes on answering.", error, served.version)
+        _logger.warning("%s Version %s still answers.", error, served.version)
         return "failed"
     classifiers.replace(loaded)
     _logger.warning("%s was loaded again: %s.", served.path, loaded.version)

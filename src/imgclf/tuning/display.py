@@ -32,7 +32,7 @@ MOST_OF_A_NODE = 20
 GAP = 2
 """Spaces between columns."""
 
-FIXED_WIDTH = len("trial") + len("epoch 10/10 99.9 %") + 2 * GAP
+FIXED_WIDTH = len("trial") + len("epoch 10/10 99.9%") + 2 * GAP
 """Characters of the columns that are always shown."""
 
 

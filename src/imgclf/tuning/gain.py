@@ -23,7 +23,7 @@ class Gain:
         split: ``"test"``, or ``"val"``: images that also chose the trial, which biases the gain.
         best_accuracy: Accuracy of the best trial.
         defaults_accuracy: Accuracy of its architecture's defaults.
-        low: Lower end of the 95 % interval of the difference.
+        low: Lower end of the 95% interval of the difference.
         high: Upper end.
         num_images: Images on which both were measured.
     """

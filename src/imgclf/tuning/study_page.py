@@ -51,7 +51,10 @@ def study_page(
         "title": title,
         "kicker": "imgclf hyperparameter search",
         "accuracy": "" if best is None else shown_share(best.score),
-        "counts": f"{len(done)} of {len(trials)} trials came to a result",
+        "counts": (
+            ("" if best is None else "of the validation images right in the best trial; ")
+            + f"{len(done)} of {len(trials)} trials completed"
+        ),
         "verdict": "" if best is None else _about(best),
     }
     return fill_page(
@@ -67,8 +70,8 @@ def study_page(
 
 def _about(best: Trial) -> str:
     return (
-        f"The best is trial {best.number}. Its accuracy is that on the validation images, which "
-        "chose it; the figure to quote is the one on the test images."
+        f"The best is trial {best.number}. The validation images chose it, so this figure is a "
+        "little too good: quote the one on the test images, which the search printed at its end."
     )
 
 

@@ -75,7 +75,7 @@ SHORTEST_TRAINING_S = 30.0
 """Below it a fine-tuning is hardly begun when it has to end."""
 
 MOST_TRIAL_VAL = 1_000
-"""Validation images of a trial: they tell 90 % to one point."""
+"""Validation images of a trial: they tell 90% to one point."""
 
 LEAST_GAIN = 0.5
 """Share of the wrong answers that a better network is hoped to put right."""
@@ -185,7 +185,9 @@ def improve(
         except AbandonedError:
             return first
         answer = make_answer(learned, situation.split_sha256)
-        observer.decided(f"All images: {shown_share(answer.val_accuracy)} of validation images.")
+        observer.decided(
+            f"All images: {shown_share(answer.val_accuracy)} of the validation images right."
+        )
         if is_new:
             _save_answer(situation, answer)
         return answer
@@ -308,8 +310,9 @@ def _reason_to_stop(answer: Answer, situation: Situation) -> str:
     wrong = answer.num_wrong
     if LEAST_GAIN * wrong <= math.sqrt(wrong):
         return (
-            f"Done: {wrong} of {len(answer.val_probabilities)} validation images are "
-            "wrong, too few to tell whether another network is better."
+            f"Done: {wrong} of {len(answer.val_probabilities)} validation images "
+            f"{'is' if wrong == 1 else 'are'} wrong, too few to tell whether another network is "
+            "better."
         )
     if situation.left_s < SHORTEST_TRAINING_S:
         return "Done: too little time is left to train another network."
@@ -395,7 +398,7 @@ def _try_out(
             continue
         accuracy = learned.fitted.history["val_accuracy"][learned.fitted.best_epoch or 0]
         duration_s = time.monotonic() - began_s
-        observer.decided(f"{candidate}: {shown_share(accuracy)} of validation images.")
+        observer.decided(f"{candidate}: {shown_share(accuracy)} of the validation images right.")
         yield CandidateResult(candidate.name, candidate.plan.image_size, duration_s, accuracy)
 
 

@@ -243,7 +243,7 @@ class _Writer:
         except ImageError as error:
             raise DataError(f"{error} It was readable a moment ago.") from error
         if hashlib.sha256(content).hexdigest() != sample.sha256:
-            raise DataError(f"{sample.path!r} has changed meanwhile: leave the images as they are.")
+            raise DataError(f"{sample.path!r} has changed since the scan: leave the images alone.")
         return content
 
     def _ending(self, sample: Sample) -> str:

@@ -85,7 +85,7 @@ def test_few_held_out_images_are_a_warning(make_folder: MakeFolder, held_out: Pa
     data = build_data(plan_of(make_folder(a=4, b=4), held_out))
     (warning,) = data.warnings
     assert warning.startswith("Only 4 images to measure with, 2 of them of 'a':")
-    assert "140 make it narrower" in warning
+    assert "140 would do" in warning
 
 
 @pytest.mark.slow

@@ -203,8 +203,8 @@ class _Builder:
             rarest = class_names[int(counts.argmin())]
             self.warnings.append(
                 f"Only {len(held_out)} images to measure with, {counts.min()} of them of "
-                f"{rarest!r}: the 95 % interval of the accuracy will be wider than 10 points; "
-                f"{MIN_MEASURED} make it narrower."
+                f"{rarest!r}: the accuracy is known to no better than 10 points. "
+                f"{MIN_MEASURED} would do."
             )
 
     def batches(

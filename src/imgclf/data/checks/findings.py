@@ -246,7 +246,7 @@ def _small_classes(inspected: Inspected) -> Iterator[Finding]:
             "few_images",
             "warning",
             f"{_count(few, 'class', 'classes')} with fewer than {FEW_PICTURES} different pictures.",
-            "Add images: so few can hardly be learned, or measured.",
+            "Add images: so few are hard to learn from and to measure on.",
             _some(few),
         )
 
@@ -315,7 +315,7 @@ def _copies(inspected: Inspected) -> Iterator[Finding]:
             "conflicting_labels",
             "warning",
             f"{_count(conflicting, 'picture')} in more than one class.",
-            "Keep each picture in its right class alone: the copies teach and measure nonsense.",
+            "Keep each picture in its right class only: the other copies teach a wrong label.",
             _some(map(_equation, conflicting)),
         )
     if leaking:

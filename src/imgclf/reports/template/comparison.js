@@ -7,7 +7,7 @@ function showSides() {
     place("sides").append(make("div", {},
       make("p", { class: "title" }, make("i", { class: `s${at}${at ? " dashed" : ""}` }), name),
       make("p", { class: "headline" }, make("strong", {}, percentOf(comparison.accuracies[at], comparison.num_images)), " ",
-        make("span", {}, `95 % interval ${percentOf(low, comparison.num_images)} to ${percentOf(high, comparison.num_images)}`)),
+        make("span", {}, `95% interval ${percentOf(low, comparison.num_images)} to ${percentOf(high, comparison.num_images)}`)),
       ...(data.folders[at] === name ? [] : [make("p", { class: "note" }, data.folders[at])])));
   });
   // The part of the scale on which the two intervals lie, so that they can be told apart.

@@ -3,7 +3,7 @@
 const data = JSON.parse(document.getElementById("page-data").textContent);
 const place = (id) => document.getElementById(id);
 const percent = (value, digits = 1) =>
-  value === null || value === undefined || Number.isNaN(value) ? "–" : (100 * value).toFixed(digits) + " %";
+  value === null || value === undefined || Number.isNaN(value) ? "–" : (100 * value).toFixed(digits) + "%";
 // With as many digits as tell one image more or less, as shown_share in Python writes it.
 const percentOf = (value, numImages) => percent(value, numImages > 1000 ? 2 : 1);
 const decimal = (value, digits = 3) => (value === null || value === undefined ? "–" : value.toFixed(digits));
@@ -38,6 +38,21 @@ const shortNumber = (value) => {
   return Math.abs(value) < 0.001 ? value.toExponential(0) : String(Number(value.toPrecision(4)));
 };
 
+// Strips over a chart that show a line and tell the figures there while the pointer is on them.
+function hoverBands(series, xLabel, x, top, floor) {
+  const xs = series[0].x;
+  if (xs.length < 2 || series.some((line) => line.x.length !== xs.length)) return [];
+  return xs.map((value, at) => {
+    const [before, after] = [xs[Math.max(at - 1, 0)], xs[Math.min(at + 1, xs.length - 1)]];
+    const [start, end] = [x((before + value) / 2), x((value + after) / 2)];
+    const figures = series.filter((line) => line.y[at] !== null).map((line) => `${line.name}: ${shortNumber(line.y[at])}`);
+    return draw("g", { class: "band" },
+      draw("title", {}, [`${xLabel} ${shortNumber(value)}`, ...figures].join("\n")),
+      draw("rect", { x: start, width: Math.max(0, end - start), y: top, height: floor - top }),
+      draw("line", { x1: x(value), x2: x(value), y1: top, y2: floor }));
+  });
+}
+
 // A chart of lines over one x; `series` is [{name, x, y, dashed}], `mark` an x with a label.
 function lineChart({ title, series, xLabel, xRange, yRange, mark, summary, extra }) {
   const [width, height, left, bottom, top, right] = [460, 270, 52, 40, 24, 14];
@@ -64,6 +79,7 @@ function lineChart({ title, series, xLabel, xRange, yRange, mark, summary, extra
     svg.append(draw("text", { x: x(mark.x), y: top - 8, "text-anchor": atEnd ? "end" : "start" }, mark.label));
   }
   if (extra) extra(svg, x, y);
+  svg.append(...hoverBands(series, xLabel, x, top, height - bottom));
   series.forEach((line, index) => {
     const points = line.y.map((value, at) => (value === null ? null : `${x(line.x[at]).toFixed(1)},${y(value).toFixed(1)}`));
     const attributes = { class: `line s${index}`, points: points.filter(Boolean).join(" ") };

@@ -75,7 +75,7 @@ const viewer = {
     };
     this.place.textContent = `${this.at + 1} of ${this.items.length}`;
     this.stage.replaceChildren(view(item.src, item.alt, item.overlay ? "The image" : ""));
-    if (item.overlay) this.stage.append(view(item.overlay, item.overlayAlt, "What spoke for the answer: red most, blue least"));
+    if (item.overlay) this.stage.append(view(item.overlay, item.overlayAlt, "Where the network looked: red most, blue least"));
     this.words.replaceChildren(make("p", {}, ...item.caption()), make("p", { class: "note" }, item.path));
   },
 };

@@ -1,6 +1,8 @@
 // The sections of a run's report; it stands behind drawing.js and pictures.js in the page.
 const IN_FULL = 20; // Larger matrices scroll in a box.
+const WITH_SHARES = 4; // Smaller ones also show the share of each row.
 const CLASSES_SHOWN = 12;
+const FEWEST_OF_A_DOT = 5; // The share of fewer images says nothing.
 
 // Writes what a folded part holds beside its title.
 const gist = (id, text) => (place(id).querySelector("summary span").textContent = text);
@@ -12,7 +14,7 @@ function pictureOf(index, doubted) {
   return {
     path: image.path, src: image.src, alt: `${baseName(image.path)}, ${doubted ? "labelled" : "a"} ${truth}`,
     overlay: image.overlay, overlayAlt: `Where the network saw ${answer}`,
-    caption: () => [...answered(answer, image.probability), ...(wrong ? [make("br"), `${doubted ? "labelled" : "is"} ${truth}`] : []),
+    caption: () => [...answered(answer, image.probability), ...(wrong ? [make("br"), `${doubted ? "labelled" : "actually"} ${truth}`] : []),
       ...(doubted && image.held_out === "validation" ? [" (validation)"] : [])],
   };
 }
@@ -32,7 +34,7 @@ function showSummary() {
   band.style.width = `${100 * (head.high - head.low)}%`;
   at(mark, head.accuracy);
   at(guess, guessing);
-  const label = make("span", { class: "label" }, `always “${head.majority.name}”: ${ofImages(guessing)}`);
+  const label = make("span", { class: "label" }, `guessing: ${ofImages(guessing)}`);
   // Beside its mark, on the side where there is room.
   if (guessing > 0.5) label.style.right = `${100 * (1 - guessing)}%`;
   else at(label, guessing);
@@ -44,6 +46,8 @@ function showSummary() {
 function showFigures() {
   const head = data.headline;
   const rows = [
+    [`Always answering ${head.majority.name}`, ofImages(head.majority.accuracy)],
+    ["Comparing tiny thumbnails only", head.nearest_mean_accuracy === null ? null : ofImages(head.nearest_mean_accuracy)],
     ["Balanced accuracy", ofImages(head.balanced_accuracy)],
     ["Macro F1", decimal(head.macro_f1)],
     ["Top-3", head.top_3_accuracy === null ? null : ofImages(head.top_3_accuracy)],
@@ -53,7 +57,6 @@ function showFigures() {
     ["Log loss", decimal(head.log_loss)],
     ["Brier score", decimal(head.brier_score)],
     ["Calibration error", decimal(head.ece)],
-    ["Comparing tiny thumbnails only", head.nearest_mean_accuracy === null ? null : ofImages(head.nearest_mean_accuracy)],
   ].filter(([, value]) => value !== null);
   place("figures").append(pairsTable(rows));
   gist("figures", `balanced accuracy ${ofImages(head.balanced_accuracy)}, macro F1 ${decimal(head.macro_f1)}`);
@@ -64,10 +67,11 @@ function showLearning() {
   const mark = best ? { x: best, label: `best: ${best}` } : null;
   const last = (values) => shortNumber(values[values.length - 1]);
   for (const sentence of data.course) place("learning").insertBefore(make("p", {}, sentence), place("curves"));
-  gist("learning", best ? `best epoch ${best} of ${epochs.length}` : `${epochs.length} epoch${epochs.length === 1 ? "" : "s"}`);
+  const once = data.course.length ? "the head of a pretrained network" : "1 epoch";
+  gist("learning", epochs.length < 2 ? once : best ? `best epoch ${best} of ${epochs.length}` : `${epochs.length} epochs`);
   if (epochs.length < 2) {
     const figures = Object.entries(columns).filter(([, values]) => values[0] !== null && values[0] !== undefined);
-    place("learning").append(make("p", {}, figures.map(([name, values]) => `${name.replace("val_", "validation ")} ${shortNumber(values[0])}`).join(", ") + "."));
+    place("learning").append(make("p", { class: "note" }, "Figures: " + figures.map(([name, values]) => `${name.replace("val_", "validation ")} ${shortNumber(values[0])}`).join(", ") + "."));
     return;
   }
   for (const name of ["loss", "accuracy"]) {
@@ -133,7 +137,8 @@ function moveFocus(event) {
 
 function showMatrix() {
   const size = data.classes.length;
-  const head = make("tr", {}, make("td"), ...data.classes.map((name) => make("th", { scope: "col", title: name }, make("div", {}, name))));
+  const axis = make("tr", {}, make("td"), make("th", { class: "axis", scope: "colgroup", colspan: size }, "predicted"));
+  const head = make("tr", {}, make("td", { class: "axis" }, "true"), ...data.classes.map((name) => make("th", { scope: "col", title: name }, make("div", {}, name))));
   const body = make("tbody");
   data.confusion.forEach((counts, row) => {
     const sum = counts.reduce((total, value) => total + value, 0);
@@ -141,8 +146,10 @@ function showMatrix() {
     counts.forEach((value, column) => {
       if (!value) return line.append(make("td", {}, make("span", { class: "none" })));
       const button = make("button", { type: "button", "aria-pressed": "false", "data-row": row, "data-column": column,
+        title: `${count(value)} of ${count(sum)} ${data.classes[row]} predicted as ${data.classes[column]} (${percent(value / sum)})`,
         "aria-label": `${data.classes[row]} predicted as ${data.classes[column]}: ${value}` }, String(value));
-      const strength = (row === column ? 0.1 : 0.14) + 0.34 * Math.sqrt(value / sum);
+      if (size <= WITH_SHARES) button.append(make("small", {}, percent(value / sum)));
+      const strength = row === column ? 0.08 + 0.46 * (value / sum) ** 1.5 : 0.12 + 0.38 * Math.sqrt(value / sum);
       button.style.background = `rgba(var(--${row === column ? "good" : "bad"}), ${strength.toFixed(2)})`;
       button.addEventListener("click", () => showCell(button, row, column));
       line.append(make("td", {}, button));
@@ -150,8 +157,13 @@ function showMatrix() {
     body.append(line);
   });
   const isShort = Math.max(...data.classes.map((name) => name.length)) <= 8 && size <= 4; // Such names need no turning.
-  const table = make("table", { class: `matrix${size > IN_FULL ? " many" : ""}${isShort ? " short" : ""}` }, make("thead", {}, head), body);
-  place("matrix").parentElement.style.setProperty("--classes", Math.min(size, IN_FULL));
+  const table = make("table", { class: `matrix${size > IN_FULL ? " many" : ""}${isShort ? " short" : ""}` }, make("thead", {}, axis, head), body);
+  const style = place("matrix").parentElement.style;
+  style.setProperty("--classes", Math.min(size, IN_FULL));
+  style.setProperty("--largest", `${size <= WITH_SHARES ? 88 : 64}px`);
+  const names = Math.max(64, Math.min(130, 16 + 8 * Math.max(...data.classes.map((name) => name.length))));
+  style.setProperty("--longest", `${names}px`);
+  style.setProperty("--matrix-width", `${names + 24 + size * (size <= WITH_SHARES ? 90 : 50)}px`);
   table.addEventListener("keydown", moveFocus);
   if (size > IN_FULL) place("matrix").classList.add("tall");
   place("matrix").append(table);
@@ -159,7 +171,8 @@ function showMatrix() {
 
 function showReliability() {
   const { confidence, accuracy, num_images: sizes } = data.reliability;
-  const filled = sizes.map((size, at) => at).filter((at) => sizes[at]);
+  const enough = sizes.map((size, at) => at).filter((at) => sizes[at] >= FEWEST_OF_A_DOT);
+  const filled = enough.length ? enough : sizes.map((size, at) => at).filter((at) => sizes[at]);
   const largest = Math.max(...sizes);
   gist("trust", `calibration error ${decimal(data.headline.ece)}, 0 is perfect`);
   const bars = (svg, x, y) => {
@@ -181,7 +194,7 @@ function showReliability() {
       { name: "perfectly calibrated", x: [0, 1], y: [0, 1], dashed: true },
     ],
   }));
-  const side = make("div", {}, make("p", {}, `Calibration error here: ${decimal(data.headline.ece)} (0 is perfect). Bars show how many images state such a probability.`));
+  const side = make("div", {}, make("p", {}, `Calibration error here: ${decimal(data.headline.ece)} (0 is perfect). Bars show how many images state such a probability; a dot stands for ${FEWEST_OF_A_DOT} images or more.`));
   const fitted = data.calibration;
   if (fitted) {
     side.append(make("p", {}, `A temperature of ${shortNumber(fitted.temperature)} was fitted on ${count(fitted.num_images)} validation images; it changes no answer. What it did there:`));
@@ -197,13 +210,14 @@ function showThreshold() {
   const { answered, correct, total, chosen } = data.slider;
   const input = place("slider");
   const figures = place("slider-figures");
-  const sure = chosen.find((row) => row.min_precision === 0.98) || chosen[0];
-  if (sure) gist("threshold", `on validation images ${percent(sure.min_precision, 0)} right where ${percent(sure.coverage, 0)} are answered`);
+  const sure = chosen.find((row) => row.coverage < 1) || chosen[chosen.length - 1];
+  if (sure) gist("threshold", `${percent(sure.min_precision, 0)} right without the ${percent(1 - sure.coverage, 0)} that it is least sure of`);
+  else gist("threshold", "it is never sure enough");
   const entry = (name, value, small) => make("div", {}, make("dt", {}, name), make("dd", {}, value, " ", make("small", {}, small)));
   const update = () => {
     const at = Number(input.value);
-    place("slider-value").textContent = at + " %";
-    input.setAttribute("aria-valuetext", at + " %");
+    place("slider-value").textContent = at + "%";
+    input.setAttribute("aria-valuetext", at + "%");
     figures.replaceChildren(
       entry("Precision", percent(answered[at] ? correct[at] / answered[at] : null), "of the answers are right"),
       entry("Coverage", percent(answered[at] / total), `${count(answered[at])} of ${count(total)} answered`),
@@ -219,7 +233,7 @@ function showThreshold() {
   }));
   if (chosen.length)
     place("tradeoff").append(make("div", {}, make("p", { class: "hint" }, "Thresholds in the classifier's file, found on the validation images, for --min-precision:"),
-      plainTable(["precision asked", "threshold", "answered"], chosen.map((row) => [percent(row.min_precision), percent(row.value), percent(row.coverage)]))));
+      plainTable(["precision asked", "threshold", "answered"], chosen.filter((row, at) => chosen[at + 1]?.value !== row.value).map((row) => [percent(row.min_precision), percent(row.value), percent(row.coverage)]))));
 }
 
 function showCurves() {
@@ -239,7 +253,7 @@ function showCurves() {
 function showClasses() {
   const columns = [{ name: "class", value: (row) => row.class_name, text: (row) => row.class_name }];
   for (const name of ["precision", "recall", "f1"])
-    columns.push({ name: name === "f1" ? "F1" : name, value: (row) => row[name], text: (row) => percent(row[name]) });
+    columns.push({ name: name === "f1" ? "F1" : name, value: (row) => row[name], text: (row) => (name === "f1" ? decimal : percent)(row[name]) });
   columns.push({ name: "images", value: (row) => row.support, text: (row) => count(row.support) });
   place("class-table").append(sortableTable(columns, data.class_figures, 2, false, CLASSES_SHOWN));
 }
@@ -256,7 +270,7 @@ function showData() {
   section.append(make("p", {}, leaked ? `${count(leaked)} held-out images were left out because training images have the same content.` : "No held-out image has the same content as a training image."));
   const others = Object.entries(left).map(([reason, size]) => `${count(size)} ${reason.replaceAll("_", " ")}`);
   if (others.length) section.append(make("p", {}, `Not used: ${others.join(", ")}.`));
-  section.append(make("h4", {}, `Unusable files: ${count(total)}`));
+  section.append(total ? make("h4", {}, `Unusable files: ${count(total)}`) : make("p", {}, "Every file could be used."));
   if (total) section.append(plainTable(["file", "reason", "what is wrong"], quarantined.map((item) => [item.path, item.reason, item.message]), 9));
 }
 

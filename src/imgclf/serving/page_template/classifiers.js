@@ -28,7 +28,7 @@ function showClassifier() {
 function showAccuracy(figures) {
   place("accuracy").textContent = figures ? percentOf(figures.accuracy, figures.num_images) : "";
   place("interval").textContent = figures
-    ? `of ${count(figures.num_images)} ${SPLITS[figures.split]} images right (95 % interval: ${percentOf(figures.accuracy_low, figures.num_images)} to ${percentOf(figures.accuracy_high, figures.num_images)})`
+    ? `of ${count(figures.num_images)} ${SPLITS[figures.split]} images right (95% interval: ${percentOf(figures.accuracy_low, figures.num_images)} to ${percentOf(figures.accuracy_high, figures.num_images)})`
     : "Its accuracy was not measured.";
 }
 
@@ -49,11 +49,11 @@ function factsOf({ name, version, classes, input, accuracy, trained_on: trained,
 }
 
 function notesOf(card) {
-  const notes = ["It always names one of its classes, also for a photo of something else. " + (card.tells_unfamiliar
-    ? "A photo is called unfamiliar if it lies farther from the training images than 95 % of the validation images do."
+  const notes = ["It always names one of its classes, even for a photo of something else. " + (card.tells_unfamiliar
+    ? "A photo is called unfamiliar if it lies farther from the training images than 95% of the validation images do."
     : "This one cannot tell which photos are unfamiliar to it.")];
   if (card.unsure.length)
-    notes.push("An answer is called unsure where its probability is below that of which the share that you choose was right, on the validation images.");
+    notes.push("You choose how many answers must be right. Those below the probability at which that held on the validation images are called unsure.");
   if (!features.explains) notes.push("Heat maps of where it looked need TensorFlow, which is not installed beside this server.");
   if (features.collects)
     notes.push("Photos that you correct are kept on the server, in a folder for each class. Train again with them: imgclf train FOLDER.");

@@ -53,7 +53,7 @@ function showHeat(photo, label, blob, method) {
   if (photo.heat) URL.revokeObjectURL(photo.heat);
   photo.frame.querySelector(".heat")?.remove();
   photo.heat = URL.createObjectURL(blob);
-  photo.frame.append(make("img", { class: "heat", src: photo.heat, alt: `Heat map: what spoke for ${label}` }));
+  photo.frame.append(make("img", { class: "heat", src: photo.heat, alt: `Heat map for ${label}` }));
   const choice = make("select", { "aria-label": "Class to explain" });
   for (const name of Object.keys(photo.answer.probabilities)) {
     const option = make("option", { value: name }, name);
@@ -62,7 +62,7 @@ function showHeat(photo, label, blob, method) {
   }
   choice.addEventListener("change", () => drawHeat(photo, choice.value));
   photo.panel.replaceChildren(make("div", { class: "panel" },
-    make("div", { class: "row" }, make("label", { class: "field" }, "What spoke for ", choice)),
+    make("div", { class: "row" }, make("label", { class: "field" }, "Heat map for ", choice)),
     make("div", { class: "row", "aria-hidden": "true" }, "little", make("span", { class: "legend-bar" }), "most")));
   say(`${photo.name}: heat map for ${label} drawn${method === "occlusion" ? " by covering parts of the photo" : ""}.`);
 }
