@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import stat
 import struct
@@ -31,8 +32,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from pydantic import ValidationError
-
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.manifest import (
     FORMAT,
@@ -42,7 +41,7 @@ from imgclf.classifiers.manifest import (
     Manifest,
     ManifestError,
     ThresholdRecord,
-    first_fault,
+    as_plain,
     parse_manifest,
 )
 from imgclf.classifiers.stored_tensors import Tensors, load_tensors, save_tensors
@@ -158,12 +157,9 @@ def write_bundle(
         for name, content in members.items()
     }
     try:
-        checked = Manifest.model_validate({"format": FORMAT, **manifest, "members": records})
-        text = checked.model_dump_json(indent=2).encode()
-        parse_manifest(text)  # What is written can be read again.
-    except ValidationError as error:
-        raise _unwritable(path, first_fault(error)) from error
-    except ValueError as error:
+        text = _as_json({"format": FORMAT, **manifest, "members": records})
+        checked = parse_manifest(text)  # What is written can be read again.
+    except (TypeError, ValueError) as error:
         raise _unwritable(path, str(error)) from error
     members = {MANIFEST: text, **members}
     for name, content in members.items():
@@ -171,6 +167,11 @@ def write_bundle(
             raise _unwritable(path, f"{name} is larger than {LARGEST[name]:,} bytes")
     _write_atomically(Path(path), members)
     return checked
+
+
+def _as_json(manifest: Mapping[str, Any]) -> bytes:
+    text = json.dumps(as_plain(manifest), indent=2, allow_nan=False, ensure_ascii=False)
+    return text.encode()
 
 
 def _unwritable(path: str | os.PathLike[str], detail: str) -> BundleError:
