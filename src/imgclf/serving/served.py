@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.lazy_model import LazyModel
-from imgclf.classifiers.loader import load
+from imgclf.classifiers.loader import build_classifier, load
 from imgclf.errors import BundleError, DataNotFoundError
 from imgclf.machine.memory import release_memory
 
@@ -57,7 +58,10 @@ def load_served(name: str, path: Path, concurrency: int) -> Served:
         BundleError: It cannot be used, or was changed while it was read.
     """
     stamp = read_stamp(path)
-    classifier, version = load(path, num_threads=1), _version_of_file(path)
+    bundle = read_bundle(path)
+    version = f"sha256:{bundle.sha256}"
+    classifier = build_classifier(bundle, path, num_threads=1)
+    del bundle  # Its weights are read again, should somebody ask for the Keras network.
     if stamp is None or read_stamp(path) != stamp:
         raise BundleError(f"The classifier {path} was changed while it was read: try again.")
     if classifier.engine == "litert":
