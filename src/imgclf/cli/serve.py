@@ -14,6 +14,7 @@ from imgclf.cli._console import error_console, print_line, shown_path
 from imgclf.cli._parameters import find_classifier, require_path
 from imgclf.errors import ArgumentError, ServingError
 from imgclf.machine.hardware import available_processors
+from imgclf.machine.memory import return_large_blocks
 from imgclf.machine.plain_text import is_plain_text
 
 if TYPE_CHECKING:
@@ -100,9 +101,8 @@ def serve(
             "Everyone who reaches this machine may ask: --token-file FILE asks for a token.",
         )
     require_extra()
-    from imgclf.serving.guard import own_names
     from imgclf.serving.limits import Limits
-    from imgclf.serving.server import ServerSettings, bind, run_server
+    from imgclf.serving.listener import bind
 
     limits = Limits(
         max_bytes=max_mib * MIB,
@@ -114,16 +114,25 @@ def serve(
         concurrency=concurrency or max(1, available_processors() // workers),
         queue=queue,
     )
-    settings = ServerSettings(
-        files=files,
-        limits=limits,
-        host_names=own_names(host) | {name.lower() for name in allowed_host or ()},
-        token=token,
-        collect_dir=collect,
-        workers=workers,
-        log_json=log_json,
-    )
     with bind(host, port) as listener:
+        from imgclf.serving.loading import Loading
+
+        return_large_blocks()
+        # Worker processes load for themselves. Meanwhile the server's packages are imported.
+        loading = Loading(files, limits.concurrency) if workers == 1 else None
+        from imgclf.serving.guard import own_names
+        from imgclf.serving.server import ServerSettings, run_server
+
+        settings = ServerSettings(
+            files=files,
+            limits=limits,
+            host_names=own_names(host) | {name.lower() for name in allowed_host or ()},
+            token=token,
+            collect_dir=collect,
+            workers=workers,
+            log_json=log_json,
+            loading=loading,
+        )
         address = f"http://{_shown_host(host)}:{listener.getsockname()[1]}"
         run_server(
             settings,

@@ -1,0 +1,54 @@
+"""Classifiers that are loaded while the rest of a server is imported."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from imgclf.errors import ImgclfError
+from imgclf.serving.served import Served, load_served
+
+__all__ = ["Loading"]
+
+
+class Loading:
+    """Loads classifiers in a thread: hashing, and the first answers of a network, wait for nobody.
+
+    Args:
+        files: Their files, by name.
+        concurrency: How many requests each answers at a time.
+    """
+
+    def __init__(self, files: Mapping[str, Path], concurrency: int) -> None:
+        self._files, self._concurrency = dict(files), concurrency
+        self._loaded: list[Served] | None = None
+        self._error: ImgclfError | None = None
+        self._thread = threading.Thread(target=self._run, name="imgclf-load")
+        self._thread.start()
+
+    def result(self) -> list[Served]:
+        """Wait for the classifiers.
+
+        Raises:
+            DataNotFoundError: A file does not exist.
+            BundleError: A file cannot be used.
+        """
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        if self._loaded is None:  # Something that is no error of a file: it is met once more here.
+            self._load()
+        assert self._loaded is not None
+        return self._loaded
+
+    def _run(self) -> None:
+        try:
+            self._load()
+        except ImgclfError as error:
+            self._error = error
+
+    def _load(self) -> None:
+        self._loaded = [
+            load_served(name, file, self._concurrency) for name, file in self._files.items()
+        ]
