@@ -69,6 +69,7 @@ MEMBERS = {
 """The members of a bundle, and the largest size of each in bytes."""
 
 NETWORK = "network.tflite"
+WEIGHTS = "weights.safetensors"
 
 OPTIONAL_MEMBERS = {
     "training.safetensors": 1024**3,
@@ -108,7 +109,7 @@ class Bundle:
 
     Attributes:
         manifest: What it says about itself.
-        weights: Tensors by ``layer/variable``.
+        weights: Tensors by ``layer/variable``; None where they were verified, but not kept.
         probe: ``image``, uint8 ``(batch, ...)``, and ``output``, float32 ``(batch, num_classes)``.
         size_bytes: Size of the file.
         training: What is remembered of the training images; None where nothing is.
@@ -118,7 +119,7 @@ class Bundle:
     """
 
     manifest: Manifest
-    weights: Tensors
+    weights: Tensors | None
     probe: Tensors
     size_bytes: int
     sha256: str
@@ -188,11 +189,12 @@ def _unwritable(path: str | os.PathLike[str], detail: str) -> BundleError:
     return BundleError(f"The classifier cannot be saved as {path} ({detail}): change that first.")
 
 
-def read_bundle(path: str | os.PathLike[str]) -> Bundle:
+def read_bundle(path: str | os.PathLike[str], *, keep_weights: bool = True) -> Bundle:
     """Read a bundle and verify it: size caps, hash of the whole file, schema, hashes, values.
 
     Args:
         path: The file.
+        keep_weights: Whether its weights stay in memory, for the Keras network: LiteRT has its own.
 
     Returns:
         Its content; the network is not built yet.
@@ -207,7 +209,7 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
         _verify_end(stream, size, file)
         whole = _WholeFile(stream.fileno(), size)
         try:
-            content = _read_content(stream, size, file)
+            content = _read_content(stream, size, file, keep_weights=keep_weights)
         except BundleError:
             whole.verify(file)  # Whatever was damaged, it is said in the same words.
             raise
@@ -216,7 +218,9 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
         return Bundle(size_bytes=size, sha256=whole.verify(file), **content)
 
 
-def _read_content(stream: IO[bytes], size: int, file: Path) -> dict[str, Any]:
+def _read_content(
+    stream: IO[bytes], size: int, file: Path, *, keep_weights: bool
+) -> dict[str, Any]:
     """Read the members and check each by its hash; returns the fields of a `Bundle`."""
     with _open_zip(stream, file) as archive:
         places = _verify_places(archive, size, file)
@@ -230,7 +234,10 @@ def _read_content(stream: IO[bytes], size: int, file: Path) -> dict[str, Any]:
         if name == NETWORK:
             found["network"] = content
         else:
-            found[name.removesuffix(".safetensors")] = _load_tensors(name, content, file)
+            tensors = _load_tensors(name, content, file)
+            kept = keep_weights or name != WEIGHTS
+            found[name.removesuffix(".safetensors")] = tensors if kept else None
+        del content
     return found
 
 

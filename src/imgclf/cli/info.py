@@ -22,6 +22,7 @@ def info(file: ClassifierFile, as_json: JsonFlag = False) -> None:
     from imgclf.classifiers.bundle import read_bundle
 
     content = read_bundle(file)
+    assert content.weights is not None
     num_parameters = sum(tensor.size for tensor in content.weights.values())
     if as_json:
         facts = {"size_bytes": content.size_bytes, "num_parameters": num_parameters}

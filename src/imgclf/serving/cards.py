@@ -61,7 +61,7 @@ def _manifest_of(served: Served) -> Manifest | None:
     if served.path is None:
         return None
     try:
-        manifest = read_bundle(served.path).manifest
+        manifest = read_bundle(served.path, keep_weights=False).manifest
         with served.path.open("rb") as file:
             version = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     except (BundleError, DataNotFoundError, OSError):  # It is being replaced: a reload follows.

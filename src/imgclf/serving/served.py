@@ -5,17 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
-from imgclf.classifiers.lazy_model import LazyModel
-from imgclf.classifiers.loader import build_classifier, load
+from imgclf.classifiers.loader import build_classifier
 from imgclf.errors import BundleError, DataNotFoundError
 from imgclf.machine.memory import release_memory
-
-if TYPE_CHECKING:
-    import keras
 
 __all__ = ["FileStamp", "Served", "load_served", "read_stamp", "serve_object"]
 
@@ -58,16 +53,13 @@ def load_served(name: str, path: Path, concurrency: int) -> Served:
         BundleError: It cannot be used, or was changed while it was read.
     """
     stamp = read_stamp(path)
-    bundle = read_bundle(path)
-    version = f"sha256:{bundle.sha256}"
+    # The Keras network, which most servers never need, is built from the file.
+    bundle = read_bundle(path, keep_weights=False)
     classifier = build_classifier(bundle, path, num_threads=1)
-    del bundle  # Its weights are read again, should somebody ask for the Keras network.
     if stamp is None or read_stamp(path) != stamp:
         raise BundleError(f"The classifier {path} was changed while it was read: try again.")
-    if classifier.engine == "litert":
-        classifier = classifier.with_changes(network=_network_of_file(path, version))
     classifier = classifier.for_calls_at_once(concurrency)
-    served = Served(name, path, version, classifier, stamp)
+    served = Served(name, path, f"sha256:{bundle.sha256}", classifier, stamp)
     release_memory()  # What was read, and verified.
     return served
 
@@ -98,18 +90,6 @@ def read_stamp(path: Path) -> FileStamp | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _network_of_file(path: Path, version: str) -> LazyModel:
-    """Read the Keras network from the file when it is needed: most servers never do."""
-
-    def build() -> keras.Model:
-        model = load(path, engine="keras").model
-        if _version_of_file(path) != version:
-            raise BundleError(f"The classifier {path} was changed: it is being loaded again.")
-        return model
-
-    return LazyModel(build=build)
 
 
 def _version_of_file(path: Path) -> str:
