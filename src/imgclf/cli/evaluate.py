@@ -30,7 +30,6 @@ from imgclf.cli._parameters import (
     parse_architecture_file,
 )
 from imgclf.errors import AccuracyError
-from imgclf.machine.memory import return_large_blocks
 from imgclf.machine.startup import silenced_stderr
 
 if TYPE_CHECKING:
@@ -82,7 +81,6 @@ def evaluate(
         raise typer.BadParameter("give --json or --csv, not both.")
     if split_file is not None and all_images:
         raise typer.BadParameter("give --split-file or --all, not both.")
-    return_large_blocks()
     bundle = read_bundle(file, keep_weights=False)  # Both are refused before TensorFlow is loaded.
     read_folder(directory, min_classes=1)
     architecture = parse_architecture_file(arch)

@@ -33,7 +33,6 @@ from imgclf.cli._parameters import (
 from imgclf.data.reading.archives import find_archive
 from imgclf.data.reading.shard_names import is_pattern
 from imgclf.errors import ArgumentError, DataError, DataNotFoundError
-from imgclf.machine.memory import return_large_blocks
 from imgclf.machine.startup import silenced_stderr
 from imgclf.machine.terminal import escape
 
@@ -74,7 +73,6 @@ def predict(
     if as_json and as_csv:
         raise typer.BadParameter("give --json or --csv, not both.")
     sources = expand_paths(paths)
-    return_large_blocks()
     bundle = read_bundle(file, keep_weights=False)  # Refused before TensorFlow is loaded.
     architecture = parse_architecture_file(arch)
     with silenced_stderr():

@@ -14,7 +14,6 @@ from imgclf.cli._console import error_console, print_line, shown_path
 from imgclf.cli._parameters import find_classifier, require_path
 from imgclf.errors import ArgumentError, ServingError
 from imgclf.machine.hardware import available_processors
-from imgclf.machine.memory import return_large_blocks
 from imgclf.machine.plain_text import is_plain_text
 
 if TYPE_CHECKING:
@@ -117,7 +116,6 @@ def serve(
     with bind(host, port) as listener:
         from imgclf.serving.loading import Loading
 
-        return_large_blocks()
         # Worker processes load for themselves. Meanwhile the server's packages are imported.
         loading = Loading(files, limits.concurrency) if workers == 1 else None
         from imgclf.serving.guard import own_names

@@ -10,7 +10,6 @@ from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import build_classifier
 from imgclf.errors import BundleError, DataNotFoundError
-from imgclf.machine.memory import release_memory
 
 __all__ = ["FileStamp", "Served", "load_served", "read_stamp", "serve_object"]
 
@@ -59,9 +58,7 @@ def load_served(name: str, path: Path, concurrency: int) -> Served:
     if stamp is None or read_stamp(path) != stamp:
         raise BundleError(f"The classifier {path} was changed while it was read: try again.")
     classifier = classifier.for_calls_at_once(concurrency)
-    served = Served(name, path, f"sha256:{bundle.sha256}", classifier, stamp)
-    release_memory()  # What was read, and verified.
-    return served
+    return Served(name, path, f"sha256:{bundle.sha256}", classifier, stamp)
 
 
 def serve_object(name: str, classifier: Classifier, concurrency: int) -> Served:

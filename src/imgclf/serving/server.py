@@ -17,7 +17,6 @@ from starlette.applications import Starlette
 from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess
 
 from imgclf.errors import ImgclfError, ServingError
-from imgclf.machine.memory import return_large_blocks
 from imgclf.serving.connection import TimedConnection
 from imgclf.serving.last_call import LastCall
 from imgclf.serving.limits import Limits
@@ -64,7 +63,6 @@ class ServerSettings:
     def __call__(self) -> Starlette:
         """Make the application, in the process that is going to answer."""
         write_log(as_json=self.log_json)
-        return_large_blocks()
         try:
             app = application(
                 dict(self.files) if self.loading is None else _loaded(self.loading),
