@@ -6,7 +6,6 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from imgclf.errors import ImgclfError
 from imgclf.serving.served import Served, load_served
 
 __all__ = ["Loading"]
@@ -22,8 +21,8 @@ class Loading:
 
     def __init__(self, files: Mapping[str, Path], concurrency: int) -> None:
         self._files, self._concurrency = dict(files), concurrency
-        self._loaded: list[Served] | None = None
-        self._error: ImgclfError | None = None
+        self._loaded: list[Served] = []
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="imgclf-load")
         self._thread.start()
 
@@ -37,18 +36,12 @@ class Loading:
         self._thread.join()
         if self._error is not None:
             raise self._error
-        if self._loaded is None:  # Something that is no error of a file: it is met once more here.
-            self._load()
-        assert self._loaded is not None
         return self._loaded
 
     def _run(self) -> None:
         try:
-            self._load()
-        except ImgclfError as error:
+            self._loaded = [
+                load_served(name, file, self._concurrency) for name, file in self._files.items()
+            ]
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
             self._error = error
-
-    def _load(self) -> None:
-        self._loaded = [
-            load_served(name, file, self._concurrency) for name, file in self._files.items()
-        ]
