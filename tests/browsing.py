@@ -15,6 +15,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--use-fake-device-for-media-stream",  # a camera that shows a moving pattern,
+    "--use-fake-ui-for-media-stream",  # and a user who allows it
 ]
 
 

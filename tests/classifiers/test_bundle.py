@@ -22,7 +22,8 @@ from imgclf.errors import BundleError, DataNotFoundError
 def rewrite(source: Path, target: Path, change: object) -> Path:
     """Write a bundle again, with valid hashes, after `change(manifest, weights, probe)`."""
     content = read_bundle(source)
-    manifest = content.manifest.model_dump(exclude={"format", "members"})
+    manifest = content.manifest.as_dict()
+    del manifest["format"], manifest["members"]
     weights, probe = dict(content.weights), dict(content.probe)
     change(manifest, weights, probe)
     bundles.write_bundle(target, manifest, weights, probe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import struct
 import sys
 import time
@@ -21,7 +22,7 @@ import imgclf
 from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.familiarity import fit_familiarity
-from imgclf.classifiers.loader import load
+from imgclf.classifiers.loader import build_classifier, load
 from imgclf.conformance.reload import save_bundle
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.errors import BundleError
@@ -524,3 +525,22 @@ def test_a_published_plugin_may_change_in_safe_ways(
             imgclf.load(tmp_path / "own.imgclf", engine="keras")
         return
     assert imgclf.load(tmp_path / "own.imgclf").model.get_layer("conv").filters == 8
+
+
+def test_weights_that_were_not_kept_are_read_again(bundle: Path, tmp_path: Path) -> None:
+    """The Keras network of the very file is built when it is asked for; of another, none is."""
+    file = tmp_path / "own.imgclf"
+    shutil.copy(bundle, file)
+    read = read_bundle(file, keep_weights=False)
+    assert read.weights is None
+    classifier = build_classifier(read, file)
+    assert classifier.engine == "litert"
+    image = np.full((1, *classifier.policy.pixel_shape), 90, np.uint8)
+    expected = load(file, engine="keras").predict_pixels([image])
+    found = build_classifier(read, file, engine="keras").predict_pixels([image])
+    assert np.array_equal(found, expected)
+    assert classifier.model.count_params() > 0
+    other = build_classifier(read_bundle(file, keep_weights=False), file)
+    forge(bundle, file, change=lambda manifest: manifest.update(created="another day"))
+    with pytest.raises(BundleError, match="was changed since"):
+        _ = other.model

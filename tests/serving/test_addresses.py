@@ -219,6 +219,7 @@ def test_every_address_is_described(server: ServedProcess) -> None:
     page = requests.get(f"{server.url}/docs", timeout=60)
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", page.text)
+    assert f"{server.url}/predict" in page.text  # the examples are of this very address
     for path, methods in described["paths"].items():
         assert path.replace("<", "&lt;") in page.text
         if "get" in methods:

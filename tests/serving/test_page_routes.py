@@ -76,8 +76,8 @@ def test_the_card_says_what_is_known(bundle: Path) -> None:
     assert card["name"] == "two"
     assert card["version"].startswith("sha256:")
     assert card["classes"] == ["dark", "light"]
-    assert card["accuracy"] == manifest.figures.model_dump()
-    assert card["trained_on"] == manifest.data.model_dump()
+    assert card["accuracy"] == manifest.figures.as_dict()
+    assert card["trained_on"] == manifest.data.as_dict()
     assert card["created"] == manifest.created
     assert card["architecture"]["name"] == "three_conv"
     assert card["architecture"]["options"]["filters"] == 8

@@ -100,6 +100,28 @@ def test_it_shows_what_predict_answers(visit: Visit, trained: Any, photos: list[
     assert pictures.count() == len(photos)
 
 
+def test_a_photo_is_taken_with_the_camera(visit: Visit, trained: Any) -> None:
+    """The page shows the camera's picture; what is taken is answered, and the camera let go."""
+    page = visit.page
+    page.locator("#open-camera").click()
+    page.locator("#take:focus").wait_for()  # the picture moves
+    size = page.evaluate("(({videoWidth, videoHeight}) => [videoWidth, videoHeight])(video)")
+    stream = page.evaluate_handle("video.srcObject")
+    page.locator("#take").click()
+    page.locator(DONE).locator(".photo").wait_for()
+    assert page.locator(".photo").get_attribute("data-label") in trained.classifier.class_names
+    picture = page.locator(".frame img")
+    picture.wait_for()
+    assert min(size) > 100
+    shown = picture.evaluate(
+        "async (one) => (await one.decode(), one.naturalWidth / one.naturalHeight)"
+    )
+    assert shown == pytest.approx(size[0] / size[1], rel=0.02)
+    page.locator("#close-camera").click()
+    assert page.locator("#open-camera").is_visible()
+    assert stream.evaluate("(one) => one.getTracks().every((track) => track.readyState == 'ended')")
+
+
 def test_unsure_answers_are_marked_and_found(
     visit: Visit, trained: Any, photos: list[Path]
 ) -> None:

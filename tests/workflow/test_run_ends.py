@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from forked_python import ForkedPython
@@ -112,7 +113,7 @@ def test_a_stop_never_mixes_two_parts_of_a_training(
 ) -> None:
     """Where an earlier, stopped part left a classifier, no report shows it with later figures."""
     folder = without_end(trained.bundle.parent, tmp_path / "run")
-    figures_then = trained.classifier.figures.model_copy(update={"accuracy": 0.5})
+    figures_then = msgspec.structs.replace(trained.classifier.figures, accuracy=0.5)
     other = trained.classifier.with_changes(figures=figures_then)
     worse = trained.evaluation.metrics
     earlier = replace(

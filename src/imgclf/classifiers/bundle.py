@@ -21,17 +21,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import stat
 import struct
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-
-from pydantic import ValidationError
 
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.manifest import (
@@ -42,7 +42,7 @@ from imgclf.classifiers.manifest import (
     Manifest,
     ManifestError,
     ThresholdRecord,
-    first_fault,
+    as_plain,
     parse_manifest,
 )
 from imgclf.classifiers.stored_tensors import Tensors, load_tensors, save_tensors
@@ -69,6 +69,7 @@ MEMBERS = {
 """The members of a bundle, and the largest size of each in bytes."""
 
 NETWORK = "network.tflite"
+WEIGHTS = "weights.safetensors"
 
 OPTIONAL_MEMBERS = {
     "training.safetensors": 1024**3,
@@ -84,8 +85,15 @@ MAX_FILE_BYTES = sum(LARGEST.values()) + 1024**2
 MAX_DIRECTORY_BYTES = 4096
 """Of the list of members at the end of the ZIP; six take 500 bytes."""
 
+BLOCK_BYTES = 1024**2
+"""Read and hashed at a time."""
+
 COMMENT_PREFIX = b"imgclf sha256 "
 COMMENT_BYTES = len(COMMENT_PREFIX) + 64
+
+LOCAL_HEADER = struct.Struct("<4s22x2H")
+"""Before each member: signature, lengths of the name and of what follows it; the rest stands in
+the list at the end, too (4.3.7)."""
 
 END_RECORD = struct.Struct("<4s4H2LH")
 """The record before the comment: signature, disks, numbers of members, directory, comment."""
@@ -101,18 +109,20 @@ class Bundle:
 
     Attributes:
         manifest: What it says about itself.
-        weights: Tensors by ``layer/variable``.
+        weights: Tensors by ``layer/variable``; None where they were verified, but not kept.
         probe: ``image``, uint8 ``(batch, ...)``, and ``output``, float32 ``(batch, num_classes)``.
         size_bytes: Size of the file.
         training: What is remembered of the training images; None where nothing is.
         familiarity: How training images look to the network; None where that is not known.
         network: The network for LiteRT; None where the file has none.
+        sha256: Of the file.
     """
 
     manifest: Manifest
-    weights: Tensors
+    weights: Tensors | None
     probe: Tensors
     size_bytes: int
+    sha256: str
     training: Tensors | None = None
     familiarity: Tensors | None = None
     network: bytes | None = None
@@ -158,12 +168,9 @@ def write_bundle(
         for name, content in members.items()
     }
     try:
-        checked = Manifest.model_validate({"format": FORMAT, **manifest, "members": records})
-        text = checked.model_dump_json(indent=2).encode()
-        parse_manifest(text)  # What is written can be read again.
-    except ValidationError as error:
-        raise _unwritable(path, first_fault(error)) from error
-    except ValueError as error:
+        text = _as_json({"format": FORMAT, **manifest, "members": records})
+        checked = parse_manifest(text)  # What is written can be read again.
+    except (TypeError, ValueError) as error:
         raise _unwritable(path, str(error)) from error
     members = {MANIFEST: text, **members}
     for name, content in members.items():
@@ -173,15 +180,21 @@ def write_bundle(
     return checked
 
 
+def _as_json(manifest: Mapping[str, Any]) -> bytes:
+    text = json.dumps(as_plain(manifest), indent=2, allow_nan=False, ensure_ascii=False)
+    return text.encode()
+
+
 def _unwritable(path: str | os.PathLike[str], detail: str) -> BundleError:
     return BundleError(f"The classifier cannot be saved as {path} ({detail}): change that first.")
 
 
-def read_bundle(path: str | os.PathLike[str]) -> Bundle:
+def read_bundle(path: str | os.PathLike[str], *, keep_weights: bool = True) -> Bundle:
     """Read a bundle and verify it: size caps, hash of the whole file, schema, hashes, values.
 
     Args:
         path: The file.
+        keep_weights: Whether its weights stay in memory, for the Keras network: LiteRT has its own.
 
     Returns:
         Its content; the network is not built yet.
@@ -194,22 +207,38 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     with _open_file(file) as stream:
         size = os.fstat(stream.fileno()).st_size
         _verify_end(stream, size, file)
-        _verify_whole(stream, size, file)
-        with _open_zip(stream, file) as archive:
-            places = _verify_places(archive, size, file)
-            manifest = _read_manifest(_read_member(archive, places[MANIFEST], file), file)
-            _verify_names(manifest, places, file)
-            tensors: dict[str, Tensors] = {}
-            network = None
-            for name, record in manifest.members.items():
-                content = _read_member(archive, places[name], file)
-                if (record.size_bytes, record.sha256) != (len(content), _sha256(content)):
-                    raise _damaged(file, f"{name} is not the one that the manifest names")
-                if name == NETWORK:
-                    network = content
-                else:
-                    tensors[name.removesuffix(".safetensors")] = _load_tensors(name, content, file)
-    return Bundle(manifest, size_bytes=size, network=network, **tensors)
+        whole = _WholeFile(stream.fileno(), size)
+        try:
+            content = _read_content(stream, size, file, keep_weights=keep_weights)
+        except BundleError:
+            whole.verify(file)  # Whatever was damaged, it is said in the same words.
+            raise
+        finally:
+            whole.end()
+        return Bundle(size_bytes=size, sha256=whole.verify(file), **content)
+
+
+def _read_content(
+    stream: IO[bytes], size: int, file: Path, *, keep_weights: bool
+) -> dict[str, Any]:
+    """Read the members and check each by its hash; returns the fields of a `Bundle`."""
+    with _open_zip(stream, file) as archive:
+        places = _verify_places(archive, size, file)
+    manifest = _read_manifest(_read_member(stream, places[MANIFEST], file), file)
+    _verify_names(manifest, places, file)
+    found: dict[str, Any] = {"manifest": manifest}
+    for name, record in manifest.members.items():
+        content = _read_member(stream, places[name], file)
+        if (record.size_bytes, record.sha256) != (len(content), _sha256(content)):
+            raise _damaged(file, f"{name} is not the one that the manifest names")
+        if name == NETWORK:
+            found["network"] = content
+        else:
+            tensors = _load_tensors(name, content, file)
+            kept = keep_weights or name != WEIGHTS
+            found[name.removesuffix(".safetensors")] = tensors if kept else None
+        del content
+    return found
 
 
 def _write_atomically(path: Path, members: Mapping[str, bytes]) -> None:
@@ -293,23 +322,64 @@ def _directory_bytes_64(stream: IO[bytes], end: int, file: Path) -> int | None:
     return int(directory_bytes)
 
 
-def _verify_whole(stream: IO[bytes], size: int, file: Path) -> None:
-    """Compare the hash of all bytes with the one in the comment."""
-    stated_at = size - COMMENT_BYTES + len(COMMENT_PREFIX)
-    found = _hash_until(stream, size - COMMENT_BYTES)
-    stream.seek(stated_at)
-    if stream.read() != found.encode():
-        raise _damaged(file, "its bytes are not those that were written")
+class _WholeFile:
+    """Hashes all bytes of a file while its members are read: each takes half of the time.
 
+    Args:
+        file: Its descriptor, which stays open until `end`; it is read at places of its own.
+        size: In bytes.
+    """
 
-def _hash_until(stream: IO[bytes], end: int) -> str:
-    digest = hashlib.sha256()
-    stream.seek(0)
-    left = end
-    while left > 0 and (block := stream.read(min(left, 1024**2))):
-        digest.update(block)
-        left -= len(block)
-    return digest.hexdigest()
+    def __init__(self, file: int, size: int) -> None:
+        self._file, self._size = file, size
+        self._found = self._stated = self._sha256 = ""
+        self._error: Exception | None = None
+        self._thread: threading.Thread | None = None
+        if size > BLOCK_BYTES:
+            self._thread = threading.Thread(target=self._run, name="imgclf-hash", daemon=True)
+            self._thread.start()
+        else:
+            self._run()
+
+    def end(self) -> None:
+        """Wait until the file is read."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def verify(self, path: Path) -> str:
+        """Compare the hash with the one in the comment; returns that of the whole file.
+
+        Raises:
+            BundleError: It is another one.
+        """
+        self.end()
+        if self._error is not None:
+            raise self._error
+        if self._stated != self._found:
+            raise _damaged(path, "its bytes are not those that were written")
+        return self._sha256
+
+    def _run(self) -> None:
+        try:
+            self._hash()
+        except (OSError, MemoryError) as error:
+            self._error = error
+
+    def _hash(self) -> None:
+        digest = hashlib.sha256()
+        place, end = 0, self._size - COMMENT_BYTES
+        block = memoryview(bytearray(min(BLOCK_BYTES, self._size)))
+        while place < end:
+            length = os.preadv(self._file, [block[: end - place]], place)
+            if not length:
+                break  # It has become shorter meanwhile.
+            digest.update(block[:length])
+            place += length
+        self._found = digest.hexdigest()
+        comment = os.pread(self._file, COMMENT_BYTES + 1, end)
+        self._stated = comment[len(COMMENT_PREFIX) :].decode("ascii", "replace")
+        digest.update(comment)
+        self._sha256 = digest.hexdigest()
 
 
 @contextmanager
@@ -341,6 +411,7 @@ def _verify_places(archive: zipfile.ZipFile, size: int, file: Path) -> dict[str,
         raise _damaged(file, f"{missing[0]} is missing")
     for name, info in places.items():
         stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size
+        stored = stored and not info.flag_bits  # neither encrypted nor named in another encoding
         if info.file_size > LARGEST[name] or not stored:
             raise _damaged(file, f"{name} is larger than {LARGEST[name]:,} bytes or compressed")
     if sum(info.file_size for info in places.values()) > size:
@@ -348,9 +419,19 @@ def _verify_places(archive: zipfile.ZipFile, size: int, file: Path) -> dict[str,
     return places
 
 
-def _read_member(archive: zipfile.ZipFile, place: zipfile.ZipInfo, file: Path) -> bytes:
+def _read_member(stream: IO[bytes], place: zipfile.ZipInfo, file: Path) -> bytes:
+    """Read a member as it is stored: its sha256 says more than the CRC that `zipfile` computes."""
     with _refusing_damage(file, f"{place.filename} is unreadable"):
-        return archive.read(place)
+        stream.seek(place.header_offset)
+        signature, name_bytes, extra_bytes = LOCAL_HEADER.unpack(stream.read(LOCAL_HEADER.size))
+        name = stream.read(name_bytes)
+        stream.seek(extra_bytes, os.SEEK_CUR)
+        content = stream.read(place.file_size)
+        if (signature, name) != (b"PK\3\4", place.filename.encode()):
+            raise ValueError("another member lies there")
+        if len(content) != place.file_size:
+            raise ValueError("it is cut off")
+    return content
 
 
 def _read_manifest(text: bytes, file: Path) -> Manifest:

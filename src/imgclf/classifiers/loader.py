@@ -33,6 +33,8 @@ from imgclf.zoo.registry import installed_version, load_architecture
 if TYPE_CHECKING:
     import keras
 
+    from imgclf.classifiers.stored_tensors import Tensors
+
 __all__ = ["EngineName", "build_classifier", "load"]
 
 EngineName = Literal["auto", "litert", "keras"]
@@ -96,7 +98,8 @@ def build_classifier(
     """Build the classifier of a file that was read already; `load` does both.
 
     Args:
-        bundle: What `read_bundle` returned.
+        bundle: What `read_bundle` returned. Weights that it has not kept are read from the file
+            again when the Keras network is asked for.
         path: The file, for messages and for what lies beside it.
         architecture: As for `load`.
         engine: As for `load`.
@@ -217,14 +220,16 @@ def _build_model(
     changed: str,
 ) -> keras.Model:
     """Build the Keras network with the weights of the file."""
-    manifest = bundle.manifest
+    manifest, weights = bundle.manifest, bundle.weights
+    if weights is None:
+        weights = _weights_again(bundle, path)
     try:
         return rebuild_model(
             architecture or manifest.architecture.name,
             manifest.input.to_policy(),
             len(manifest.class_names),
             manifest.architecture.options,
-            bundle.weights,
+            weights,
             {name: file.to_file() for name, file in manifest.architecture.weights_files.items()},
         )
     except (UnknownArchitectureError, PluginError) as error:
@@ -233,6 +238,14 @@ def _build_model(
         raise BundleError(f"The classifier {path} needs more memory than is free.") from error
     except ImgclfError as error:
         raise BundleError(f"The classifier {path} cannot be built: {error}{changed}") from error
+
+
+def _weights_again(bundle: Bundle, path: str | os.PathLike[str]) -> Tensors:
+    again = read_bundle(path)
+    if again.sha256 != bundle.sha256:
+        raise BundleError(f"The classifier {path} was changed since it was loaded: load it again.")
+    assert again.weights is not None
+    return again.weights
 
 
 def _source_change(manifest: Manifest, architecture: Callable[..., keras.Model] | None) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from msgspec import DecodeError, Meta, Struct, ValidationError, structs, to_builtins
+from msgspec.json import Decoder
 
 from imgclf.classifiers.strict_json import parse_json
 from imgclf.data.pixels.input_policy import MAX_IMAGE_SIDE, InputPolicy
@@ -20,6 +23,7 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "ThresholdRecord",
+    "as_plain",
     "parse_manifest",
 ]
 
@@ -28,6 +32,9 @@ FORMAT = 2
 
 LICENCE = r"^[A-Za-z0-9][A-Za-z0-9 .+()-]{0,99}$"
 """What a licence may look like: an expression of SPDX."""
+
+MAX_FORMAT = 1_000
+"""A number above it is no format of a later imgclf, but damage."""
 
 MAX_CLASSES = 100_000
 MAX_OPTIONS = 1_000
@@ -47,49 +54,57 @@ class ManifestError(ValueError):
         self.found_format = found_format
 
 
-def _plain(text: str) -> str:
-    if not is_plain_text(text):
-        raise ValueError("has control characters or line breaks")
-    return text
+def _whole(pattern: str) -> str:
+    """Return a pattern whose ``$`` is the end: Python's would let a line break follow."""
+    return pattern.removesuffix("$") + r"\Z"
 
 
-def _without_twins(names: list[str]) -> list[str]:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ValueError(f"{name[:100]!r} is given twice")
-        seen.add(name)
-    return names
+Line = Annotated[str, Meta(max_length=1_000)]
+"""A text that is shown; each record refuses one with line breaks or control characters."""
+Name = Annotated[str, Meta(min_length=1, max_length=1_000)]
+ArchitectureName = Annotated[str, Meta(pattern=_whole(ARCHITECTURE_NAME))]
+Distribution = Annotated[str, Meta(pattern=_whole(DISTRIBUTION_NAME))]
+Version = Annotated[str, Meta(pattern=_whole(VERSION))]
+Licence = Annotated[str, Meta(pattern=_whole(LICENCE))]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Number = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Level = Annotated[int, Meta(ge=0, le=255)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Loss = Annotated[float, Meta(ge=0)]
+Side = Annotated[int, Meta(ge=1, le=MAX_IMAGE_SIDE)]
+OptionValue = bool | Whole | float | Annotated[str, Meta(max_length=4_096)] | None
 
 
-Line = Annotated[str, Field(max_length=1_000), AfterValidator(_plain)]
-Name = Annotated[Line, Field(min_length=1)]
-ArchitectureName = Annotated[str, Field(pattern=ARCHITECTURE_NAME)]
-Distribution = Annotated[str, Field(pattern=DISTRIBUTION_NAME)]
-Version = Annotated[str, Field(pattern=VERSION)]
-Licence = Annotated[str, Field(pattern=LICENCE)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-Count = Annotated[Whole, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Side = Annotated[int, Field(ge=1, le=MAX_IMAGE_SIDE)]
-OptionValue = bool | Whole | float | Annotated[str, Field(max_length=4_096)] | None
+def as_plain(value: Any) -> Any:
+    """Return records, and what holds them, as JSON would."""
+    return to_builtins(value, enc_hook=_plain_number)
 
 
-class _Strict(BaseModel):
-    """A record of the manifest: unknown keys and wrong types are errors."""
+def _plain_number(value: object) -> float:
+    if isinstance(value, float):  # NumPy's float64 is one, but of another class.
+        return float(value)
+    raise TypeError(f"a {type(value).__name__} cannot be written")
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+class _Record(Struct, frozen=True, forbid_unknown_fields=True):
+    """A record of the manifest: unknown keys and wrong types are errors where it is read."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as JSON would hold it."""
+        plain: dict[str, Any] = as_plain(self)
+        return plain
 
 
-class MemberRecord(_Strict):
+class MemberRecord(_Record, kw_only=True):
     """Hash and size of one member."""
 
     sha256: Sha256
     size_bytes: Count
 
 
-class WeightsFileRecord(_Strict):
+class WeightsFileRecord(_Record, kw_only=True):
     """A file that the first weights came from; see `imgclf.zoo.provenance.WeightsFile`."""
 
     name: Line
@@ -100,10 +115,14 @@ class WeightsFileRecord(_Strict):
 
     def to_file(self) -> WeightsFile:
         """Return the record as `zoo` knows it."""
-        return WeightsFile(**self.model_dump())
+        return WeightsFile(**structs.asdict(self))
+
+    def __post_init__(self) -> None:
+        """Refuse what does not show itself."""
+        _require_plain("name", [self.name])
 
 
-class ArchitectureRecord(_Strict):
+class ArchitectureRecord(_Record, kw_only=True):
     """Which architecture the network is, and the package that provides it.
 
     A function that no package provides has the hash of the file that it stood in instead. The
@@ -114,15 +133,20 @@ class ArchitectureRecord(_Strict):
     distribution: Distribution | None
     version: Version | None
     source_sha256: Sha256 | None = None
-    options: dict[Name, OptionValue] = Field(max_length=MAX_OPTIONS)
-    weights_files: dict[Name, WeightsFileRecord] = Field(default={}, max_length=MAX_OPTIONS)
+    options: Annotated[dict[Name, OptionValue], Meta(max_length=MAX_OPTIONS)]
+    weights_files: Annotated[dict[Name, WeightsFileRecord], Meta(max_length=MAX_OPTIONS)] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse what does not show itself."""
+        _require_plain("options", self.options)
+        _require_plain("weights_files", self.weights_files)
 
     def origins(self) -> list[str]:
         """Say of each weights file, in a line, which option it served and where it came from."""
         return [f"{option} of {file.to_file()}" for option, file in self.weights_files.items()]
 
 
-class PolicyRecord(_Strict):
+class PolicyRecord(_Record, kw_only=True):
     """The input policy; see `imgclf.data.pixels.input_policy.InputPolicy`."""
 
     height: Side
@@ -130,54 +154,53 @@ class PolicyRecord(_Strict):
     channels: Literal[1, 3]
     resize: Literal["stretch", "crop", "pad"]
     data_format: Literal["channels_last", "channels_first"]
-    background: list[Annotated[int, Field(ge=0, le=255)]] = Field(min_length=3, max_length=3)
+    background: tuple[Level, Level, Level]
     decoder_version: Whole
 
     def to_policy(self) -> InputPolicy:
         """Return the policy itself."""
-        red, green, blue = self.background
         return InputPolicy(
             image_size=(self.height, self.width),
             channels=self.channels,
             resize=self.resize,
             data_format=self.data_format,
-            background=(red, green, blue),
+            background=self.background,
         )
 
 
-class Figures(_Strict):
+class Figures(_Record, kw_only=True):
     """What was measured on held-out images when the classifier was made."""
 
     split: Literal["test", "val"]
-    num_images: Whole = Field(ge=1)
+    num_images: Number
     accuracy: Share
     accuracy_low: Share
     accuracy_high: Share
     majority_accuracy: Share
 
 
-class ThresholdRecord(_Strict):
+class ThresholdRecord(_Record, kw_only=True):
     """How sure the classifier must be to reach a precision, on the validation images."""
 
-    min_precision: float = Field(gt=0, le=1)
+    min_precision: Annotated[float, Meta(gt=0, le=1)]
     value: Share
     coverage: Share
     precision: Share
 
 
-class CalibrationRecord(_Strict):
+class CalibrationRecord(_Record, kw_only=True):
     """What was fitted on the validation images, and what the temperature changed there."""
 
-    temperature: float = Field(gt=0)
-    num_images: Whole = Field(ge=1)
-    log_loss_before: float = Field(ge=0)
-    log_loss_after: float = Field(ge=0)
+    temperature: Annotated[float, Meta(gt=0)]
+    num_images: Number
+    log_loss_before: Loss
+    log_loss_after: Loss
     ece_before: Share
     ece_after: Share
     thresholds: list[ThresholdRecord]
 
 
-class DataRecord(_Strict):
+class DataRecord(_Record, kw_only=True):
     """Which images the classifier was made from."""
 
     num_train: Count
@@ -187,7 +210,7 @@ class DataRecord(_Strict):
     seed: Whole
 
 
-class VersionsRecord(_Strict):
+class VersionsRecord(_Record, kw_only=True):
     """The software that made the bundle."""
 
     imgclf: Version
@@ -196,15 +219,13 @@ class VersionsRecord(_Strict):
     python: Version
 
 
-class Manifest(_Strict):
+class Manifest(_Record, kw_only=True):
     """All that a bundle says about itself."""
 
     format: Literal[1, 2]
     created: Line
     architecture: ArchitectureRecord
-    class_names: Annotated[
-        list[Name], Field(min_length=2, max_length=MAX_CLASSES), AfterValidator(_without_twins)
-    ]
+    class_names: Annotated[list[Name], Meta(min_length=2, max_length=MAX_CLASSES)]
     input: PolicyRecord
     versions: VersionsRecord
     figures: Figures | None
@@ -212,6 +233,17 @@ class Manifest(_Strict):
     calibration: CalibrationRecord | None = None
     mirrored: bool = False
     members: dict[Name, MemberRecord]
+
+    def __post_init__(self) -> None:
+        """Refuse what does not show itself, and two classes of one name."""
+        _require_plain("created", [self.created])
+        _require_plain("class_names", self.class_names)
+        _require_plain("members", self.members)
+        seen: set[str] = set()
+        for name in self.class_names:
+            if name in seen:
+                raise ValueError(f"class_names: {name[:100]!r} is given twice")
+            seen.add(name)
 
 
 def parse_manifest(text: bytes) -> Manifest:
@@ -227,19 +259,38 @@ def parse_manifest(text: bytes) -> Manifest:
         ManifestError: It does not fit the schema, or gives a key twice.
     """
     try:
-        parse_json(text)
-        return Manifest.model_validate_json(text)
+        _refuse_newer(parse_json(text))
+        return _DECODER.decode(text)
+    except ManifestError:
+        raise
     except ValidationError as error:
-        first = error.errors()[0]
-        found = first["input"] if first["loc"] == ("format",) else None
-        raise ManifestError(first_fault(error), found) from error
-    except ValueError as error:
+        raise ManifestError(_fault(error)) from error
+    except (DecodeError, ValueError, RecursionError) as error:
         raise ManifestError(f"manifest.json: {error}") from error
 
 
-def first_fault(error: ValidationError) -> str:
-    """Write the first of a schema's complaints as one line: where, and what."""
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))[:100] or "manifest.json"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{printable(where, is_name=True)}: {message}"
+def _refuse_newer(value: Any) -> None:
+    found = value.get("format") if isinstance(value, dict) else None
+    if type(found) is int and FORMAT < found < MAX_FORMAT:
+        raise ManifestError(f"format: {found} is newer", found)
+
+
+def _require_plain(field: str, texts: Iterable[str]) -> None:
+    for text in texts:
+        if not is_plain_text(text):
+            raise ValueError(f"{field}: {text[:100]!r} has control characters or line breaks")
+
+
+_DECODER = Decoder(Manifest)
+
+_PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(?P<place>.*)`\Z", re.DOTALL)
+"""How msgspec ends a complaint: ``- at `$.data.seed` ``."""
+
+
+def _fault(error: ValidationError) -> str:
+    """Write a schema's complaint as one line: where, and what."""
+    text = str(error)
+    found = _PLACE.search(text)
+    where = found["place"][:100] if found else "manifest.json"
+    message = text[: found.start()] if found else text
+    return f"{printable(where, is_name=True)}: {printable(message[:300], is_name=True)}"

@@ -12,6 +12,7 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
 from imgclf.cli._console import result_console
+from imgclf.cli._plain_values import read_plainly
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,11 @@ WIDEST_FLAGS = 30
 
 
 class VerbWithHelp(TyperCommand):
-    """A verb that draws its help in two columns."""
+    """A verb that draws its help in two columns, and starts sooner."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, ``--help`` with them."""
+        return [read_plainly(parameter) for parameter in super().get_params(ctx)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer names it
         """Print the help: all of it, or the common part of a long one."""
@@ -33,7 +38,11 @@ class VerbWithHelp(TyperCommand):
 
 
 class VerbGroup(TyperGroup):
-    """A group of verbs that draws its help in two columns."""
+    """A group of verbs that draws its help in two columns, and starts sooner."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, ``--help`` with them."""
+        return [read_plainly(parameter) for parameter in super().get_params(ctx)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer names it
         """Print the help."""

@@ -82,7 +82,7 @@ def evaluate(
         raise typer.BadParameter("give --json or --csv, not both.")
     if split_file is not None and all_images:
         raise typer.BadParameter("give --split-file or --all, not both.")
-    bundle = read_bundle(file)  # Both are refused before TensorFlow is loaded.
+    bundle = read_bundle(file, keep_weights=False)  # Both are refused before TensorFlow is loaded.
     read_folder(directory, min_classes=1)
     architecture = parse_architecture_file(arch)
     with silenced_stderr():

@@ -23,10 +23,11 @@ def info(file: ClassifierFile, as_json: JsonFlag = False) -> None:
     from imgclf.classifiers.bundle import read_bundle
 
     content = read_bundle(file)
+    assert content.weights is not None
     num_parameters = sum(tensor.size for tensor in content.weights.values())
     if as_json:
         facts = {"size_bytes": content.size_bytes, "num_parameters": num_parameters}
-        print_json({**content.manifest.model_dump(mode="json"), **facts})
+        print_json({**content.manifest.as_dict(), **facts})
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import platform
@@ -60,6 +61,14 @@ _PANEL_OF = {
 name, or with an ``app`` where it has verbs of its own."""
 
 
+_ANSWERING = ("architectures", "evaluate", "info", "predict", "serve")
+"""Verbs that start in a moment and leave little garbage."""
+
+OBJECTS_BEFORE_COLLECTION = 100_000
+"""Python looks for garbage after 700 new objects: a tenth of the time until a photo is answered,
+of objects that modules are made of, and that stay."""
+
+
 def make_app(verbs: Iterable[str] = _PANEL_OF) -> typer.Typer:
     """Make the command line.
 
@@ -115,6 +124,8 @@ def run() -> None:
     accept_any_character()
     install_handlers()
     _show_plugin_warnings()
+    if sys.argv[1:2] and sys.argv[1] in _ANSWERING:
+        gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
     try:
         exit_code = make_app(_needed_verbs(sys.argv[1:]))(prog_name="imgclf", standalone_mode=False)
         sys.stdout.flush()  # Or a full disk would be met when Python has ended already.

@@ -74,7 +74,7 @@ def predict(
     if as_json and as_csv:
         raise typer.BadParameter("give --json or --csv, not both.")
     sources = expand_paths(paths)
-    bundle = read_bundle(file)  # Refused before TensorFlow is loaded.
+    bundle = read_bundle(file, keep_weights=False)  # Refused before TensorFlow is loaded.
     architecture = parse_architecture_file(arch)
     with silenced_stderr():
         from imgclf.classifiers.loader import build_classifier

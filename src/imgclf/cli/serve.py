@@ -103,9 +103,8 @@ def serve(
             "Anyone who can reach this machine may use it: --token-file FILE requires a token.",
         )
     require_extra()
-    from imgclf.serving.guard import own_names
     from imgclf.serving.limits import Limits
-    from imgclf.serving.server import ServerSettings, bind, run_server
+    from imgclf.serving.listener import bind
 
     limits = Limits(
         max_bytes=max_mib * MIB,
@@ -117,16 +116,24 @@ def serve(
         concurrency=concurrency or max(1, available_processors() // workers),
         queue=queue,
     )
-    settings = ServerSettings(
-        files=files,
-        limits=limits,
-        host_names=own_names(host) | {name.lower() for name in allowed_host or ()},
-        token=token,
-        collect_dir=collect,
-        workers=workers,
-        log_json=log_json,
-    )
     with bind(host, port) as listener:
+        from imgclf.serving.loading import Loading
+
+        # Worker processes load for themselves. Meanwhile the server's packages are imported.
+        loading = Loading(files, limits.concurrency) if workers == 1 else None
+        from imgclf.serving.guard import own_names
+        from imgclf.serving.server import ServerSettings, run_server
+
+        settings = ServerSettings(
+            files=files,
+            limits=limits,
+            host_names=own_names(host) | {name.lower() for name in allowed_host or ()},
+            token=token,
+            collect_dir=collect,
+            workers=workers,
+            log_json=log_json,
+            loading=loading,
+        )
         address = f"http://{_shown_host(host)}:{listener.getsockname()[1]}"
         run_server(
             settings,

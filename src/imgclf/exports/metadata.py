@@ -44,7 +44,7 @@ def metadata_of(
             "decoder_version": DECODER_VERSION,
         },
         "output": {"name": "probabilities", "type": "float32", "axes": "batch, classes"},
-        "figures": None if figures is None else figures.model_dump(),
+        "figures": None if figures is None else figures.as_dict(),
         "license": "; ".join(licences),
         "version": version("imgclf"),
         "source_sha256": source_sha256,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from msgspec import DecodeError, Struct
+from msgspec.json import Decoder
 
 if TYPE_CHECKING:
     from imgclf.runs.record import RunRecord
@@ -15,10 +16,8 @@ RECORD_NAME = "export.json"
 """Written by `imgclf.export`, which is another floor."""
 
 
-class ExportProof(BaseModel):
+class ExportProof(Struct, frozen=True, kw_only=True):
     """How an export answered beside the classifier; see `imgclf.exports.proof.Proof`."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     format: str
     quantize: str
@@ -31,6 +30,9 @@ class ExportProof(BaseModel):
     alone_per_s: float
     batched_per_s: float
     classifier_sha256: str | None = None
+
+
+_DECODER = Decoder(dict[str, ExportProof])
 
 
 def export_proofs(run: RunRecord) -> dict[str, ExportProof]:
@@ -46,8 +48,8 @@ def export_proofs(run: RunRecord) -> dict[str, ExportProof]:
     """
     try:
         content = (run.folder / RECORD_NAME).read_bytes()
-        known = TypeAdapter(dict[str, ExportProof]).validate_json(content)
-    except (OSError, ValidationError):  # An export replaces nothing that it did not write.
+        known = _DECODER.decode(content)
+    except (OSError, DecodeError, RecursionError):  # Written by another program.
         return {}
     wanted = (None, run.record.get("classifier_sha256"))
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from imgclf.reports.page import fill_page, shown_name
 from imgclf.reports.reproduction import reproduction
 from imgclf.runs.folder import BUNDLE_NAME
 from imgclf.runs.record import RunRecord, read_run
+
+if TYPE_CHECKING:
+    from imgclf.classifiers.bundle import CalibrationRecord
 
 __all__ = ["REPORT_NAME", "write_report"]
 
@@ -72,8 +75,7 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
         "confusion": confusion.tolist(),
         **pictures(run, classifier),
         "reliability": sections.reliability(run),
-        "calibration": manifest.calibration
-        and manifest.calibration.model_dump(exclude={"thresholds"}),
+        "calibration": _without_thresholds(manifest.calibration),
         "slider": {**sections.slider(run), "chosen": sections.threshold_rows(manifest)},
         "curves": sections.curves(run),
         "class_figures": sections.class_figures(run),
@@ -82,6 +84,14 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
         "exports": sections.exports(run),
         "reproduce": reproduction(run, manifest),
     }
+
+
+def _without_thresholds(calibration: CalibrationRecord | None) -> dict[str, Any] | None:
+    if calibration is None:
+        return None
+    figures = calibration.as_dict()
+    del figures["thresholds"]
+    return figures
 
 
 def _title(directory: Path) -> str:

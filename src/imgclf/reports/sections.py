@@ -148,7 +148,7 @@ def threshold_rows(manifest: Manifest) -> list[dict[str, float]]:
         return []
     wanted = (0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
     found = [entry for entry in manifest.calibration.thresholds if entry.min_precision in wanted]
-    return [entry.model_dump() for entry in found]
+    return [entry.as_dict() for entry in found]
 
 
 def data_section(run: RunRecord) -> dict[str, Any]:

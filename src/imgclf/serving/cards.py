@@ -46,8 +46,8 @@ def card_of(served: Served) -> dict[str, Any]:
             "channels": policy.channels,
             "resize": policy.resize,
         },
-        "accuracy": None if classifier.figures is None else classifier.figures.model_dump(),
-        "trained_on": None if data is None else data.model_dump(),
+        "accuracy": None if classifier.figures is None else classifier.figures.as_dict(),
+        "trained_on": None if data is None else data.as_dict(),
         "created": None if manifest is None else manifest.created,
         "architecture": None if manifest is None else _architecture(manifest),
         "unsure": _offered_precisions(classifier),
@@ -61,7 +61,7 @@ def _manifest_of(served: Served) -> Manifest | None:
     if served.path is None:
         return None
     try:
-        manifest = read_bundle(served.path).manifest
+        manifest = read_bundle(served.path, keep_weights=False).manifest
         with served.path.open("rb") as file:
             version = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     except (BundleError, DataNotFoundError, OSError):  # It is being replaced: a reload follows.

@@ -43,18 +43,19 @@ EXAMPLES = {
 """What the addresses are called with, beside their description."""
 
 
-def docs_page(description: Json) -> str:
+def docs_page(description: Json, address: str) -> str:
     """Return the page.
 
     Args:
         description: An OpenAPI description.
+        address: Under which the server was asked for it, without a slash at its end.
 
     Returns:
         HTML.
     """
     info = description["info"]
     sections = [
-        _section(path, method, operation, description)
+        _section(path, method, operation, description, address)
         for path, methods in description["paths"].items()
         for method, operation in methods.items()
     ]
@@ -69,8 +70,8 @@ def docs_page(description: Json) -> str:
     )
 
 
-def _section(path: str, method: str, operation: Json, description: Json) -> str:
-    example = EXAMPLES.get(path, "").replace("{base}", "http://127.0.0.1:8000")
+def _section(path: str, method: str, operation: Json, description: Json, address: str) -> str:
+    example = EXAMPLES.get(path, "").replace("{base}", address)
     bodies = operation.get("requestBody", {}).get("content", {})
     return (
         f"<section><h2><code><b>{method.upper()}</b> {escape(path)}</code></h2>"

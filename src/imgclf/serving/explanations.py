@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 
 from imgclf.data.pixels.decoder import decode_with_facts
 from imgclf.errors import EngineError, ImageError
-from imgclf.serving.heat_layers import heat_layer, heat_over_photo
 from imgclf.serving.heat_map_process import HeatMapProcess
 from imgclf.serving.problems import Problem, image_problem
 
@@ -109,6 +108,9 @@ class Explanations:
             index = classifier.class_names.index(label)
         heatmap, method = self._heatmap(served, pixels, index)
         size = decoded.facts.width, decoded.facts.height
+        # OpenCV: 20 ms and as many MB, which a server without heat maps does not need.
+        from imgclf.serving.heat_layers import heat_layer, heat_over_photo
+
         layer = heat_layer(heat_over_photo(heatmap, size, classifier.policy.resize))
         return HeatLayer(layer, classifier.class_names[index], method)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from importlib.util import find_spec
 
 from imgclf.errors import ServingError
 
@@ -18,9 +18,7 @@ def require_extra() -> None:
         ServingError: One is.
     """
     for name in MODULES:
-        try:
-            import_module(name)
-        except ImportError as error:
+        if find_spec(name) is None:
             raise ServingError(
                 f"Serving needs more packages ({name} is missing): pip install 'imgclf[serve]'."
-            ) from error
+            )

@@ -28,14 +28,13 @@ def documentation_routes(limits: Limits) -> list[Route]:
         ``/openapi.json`` and ``/docs``.
     """
     description = describe_addresses(limits)
-    page = docs_page(description)
 
     async def openapi(_request: Request) -> JSONResponse:
         return JSONResponse(description)
 
-    async def docs(_request: Request) -> HTMLResponse:
+    async def docs(request: Request) -> HTMLResponse:
         return HTMLResponse(
-            page,
+            docs_page(description, str(request.base_url).rstrip("/")),
             headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
         )
 

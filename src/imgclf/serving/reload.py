@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from imgclf.errors import ImgclfError
+from imgclf.machine.memory import release_memory
 from imgclf.serving.served import FileStamp, Served, load_served, read_stamp
 from imgclf.serving.served_classifiers import ServedClassifiers
 
@@ -66,5 +67,6 @@ def _reload(classifiers: ServedClassifiers, served: Served, concurrency: int) ->
         _logger.warning("%s Version %s still answers.", error, served.version)
         return "failed"
     classifiers.replace(loaded)
+    release_memory()  # What was read, and verified.
     _logger.warning("%s was loaded again: %s.", served.path, loaded.version)
     return "loaded"

@@ -5,16 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
-from imgclf.classifiers.lazy_model import LazyModel
-from imgclf.classifiers.loader import load
+from imgclf.classifiers.loader import build_classifier
 from imgclf.errors import BundleError, DataNotFoundError
-from imgclf.machine.memory import release_memory
-
-if TYPE_CHECKING:
-    import keras
 
 __all__ = ["FileStamp", "Served", "load_served", "read_stamp", "serve_object"]
 
@@ -57,15 +52,13 @@ def load_served(name: str, path: Path, concurrency: int) -> Served:
         BundleError: It cannot be used, or was changed while it was read.
     """
     stamp = read_stamp(path)
-    classifier, version = load(path, num_threads=1), _version_of_file(path)
+    # The Keras network, which most servers never need, is built from the file.
+    bundle = read_bundle(path, keep_weights=False)
+    classifier = build_classifier(bundle, path, num_threads=1)
     if stamp is None or read_stamp(path) != stamp:
         raise BundleError(f"The classifier {path} was changed while it was read: try again.")
-    if classifier.engine == "litert":
-        classifier = classifier.with_changes(network=_network_of_file(path, version))
     classifier = classifier.for_calls_at_once(concurrency)
-    served = Served(name, path, version, classifier, stamp)
-    release_memory()  # What was read, and verified.
-    return served
+    return Served(name, path, f"sha256:{bundle.sha256}", classifier, stamp)
 
 
 def serve_object(name: str, classifier: Classifier, concurrency: int) -> Served:
@@ -94,18 +87,6 @@ def read_stamp(path: Path) -> FileStamp | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _network_of_file(path: Path, version: str) -> LazyModel:
-    """Read the Keras network from the file when it is needed: most servers never do."""
-
-    def build() -> keras.Model:
-        model = load(path, engine="keras").model
-        if _version_of_file(path) != version:
-            raise BundleError(f"The classifier {path} was changed: it is being loaded again.")
-        return model
-
-    return LazyModel(build=build)
 
 
 def _version_of_file(path: Path) -> str:

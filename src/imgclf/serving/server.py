@@ -16,15 +16,17 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess
 
-from imgclf.errors import ImgclfError, ServingError, remedy_of
+from imgclf.errors import ImgclfError, ServingError
 from imgclf.serving.connection import TimedConnection
 from imgclf.serving.last_call import LastCall
 from imgclf.serving.limits import Limits
+from imgclf.serving.loading import Loading
 from imgclf.serving.log import write_log
 from imgclf.serving.observation import json_line, text_line
+from imgclf.serving.served_classifiers import ServedClassifiers
 from imgclf.serving.server_application import application
 
-__all__ = ["ServerSettings", "bind", "run_server"]
+__all__ = ["ServerSettings", "run_server"]
 
 DRAIN_TIMEOUT_S = 60
 """Seconds after which requests that are not answered yet are given up."""
@@ -45,6 +47,8 @@ class ServerSettings:
         collect_dir: Folder for images that a user marks as wrong; None keeps nothing.
         workers: Processes.
         log_json: Whether the log is JSON.
+        loading: Loads the classifiers, where that has begun already; None loads them in each
+            process.
     """
 
     files: dict[str, Path]
@@ -54,13 +58,14 @@ class ServerSettings:
     collect_dir: Path | None = None
     workers: int = 1
     log_json: bool = False
+    loading: Loading | None = field(default=None, repr=False)
 
     def __call__(self) -> Starlette:
         """Make the application, in the process that is going to answer."""
         write_log(as_json=self.log_json)
         try:
             app = application(
-                dict(self.files),
+                dict(self.files) if self.loading is None else _loaded(self.loading),
                 limits=self.limits,
                 host_names=self.host_names,
                 token=self.token,
@@ -76,32 +81,8 @@ class ServerSettings:
         return app
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Take an address, so that it is known to be free before anything is loaded.
-
-    Args:
-        host: The name or number of an interface.
-        port: The port; 0 takes a free one.
-
-    Returns:
-        The socket, which does not listen yet.
-
-    Raises:
-        ServingError: It cannot be used.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        remedy = remedy_of(error, otherwise="give another --host or --port")
-        raise ServingError(f"{host}:{port} cannot be used ({reason}): {remedy}.") from error
-    listener.set_inheritable(True)
-    return listener
+def _loaded(loading: Loading) -> ServedClassifiers:
+    return ServedClassifiers(loading.result())
 
 
 def run_server(
@@ -113,7 +94,7 @@ def run_server(
 
     Args:
         settings: What it is started with.
-        listener: What `bind` returned.
+        listener: What `imgclf.serving.listener.bind` returned.
         on_ready: Is told the number of a process that answers, when all do.
 
     Raises:

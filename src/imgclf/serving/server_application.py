@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from imgclf.classifiers.classifier import Classifier
 from imgclf.errors import EngineError, ImageError, ImgclfError
+from imgclf.machine.memory import release_memory
 from imgclf.serving.guard import HostGuard, TokenGuard
 from imgclf.serving.health_routes import health_routes
 from imgclf.serving.inference_protocol import inference_protocol_routes
@@ -110,14 +111,14 @@ def _served(
         return classifiers
     if not isinstance(classifiers, Mapping):
         classifiers = {_name(classifiers): classifiers}
-    return ServedClassifiers(
-        [
-            serve_object(name, one, concurrency)
-            if isinstance(one, Classifier)
-            else load_served(name, Path(one), concurrency)
-            for name, one in classifiers.items()
-        ]
-    )
+    served = [
+        serve_object(name, one, concurrency)
+        if isinstance(one, Classifier)
+        else load_served(name, Path(one), concurrency)
+        for name, one in classifiers.items()
+    ]
+    release_memory()  # What was read, and verified.
+    return ServedClassifiers(served)
 
 
 def _name(classifier: Source) -> str:
