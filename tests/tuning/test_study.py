@@ -135,7 +135,7 @@ def test_only_the_best_bundles_stay(tmp_path: Path) -> None:
 
 
 def test_a_score_below_which_nothing_is_kept(tmp_path: Path) -> None:
-    """It is that of the last of the best few, as soon as there are as many; failures do not count."""
+    """That of the last of the best few, as soon as there are as many; failures do not count."""
     with open_study(tmp_path / "s", IDENTITY) as study:
         found = []
         for number, accuracy in enumerate((0.1, None, 0.9, 0.5, 0.05)):

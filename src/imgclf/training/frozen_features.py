@@ -117,6 +117,7 @@ def compute_features(
     variant: Variant = PLAIN,
     mode: StoreMode = "auto",
     progress: Progress | None = None,
+    fingerprint: str | None = None,
 ) -> NDArray[np.float32]:
     """Run each image once through the frozen part, not augmented, or find what it gave.
 
@@ -132,16 +133,17 @@ def compute_features(
         mode: Where the features are kept; see `imgclf.data.store.feature_store.keep_features`. The
             converted network is kept on the disk where the features may be.
         progress: Called now and then with the number of images done and in all.
+        fingerprint: `network_fingerprint` of the frozen part at this moment, where it is known.
 
     Returns:
         float32 ``(num_samples, num_features)``, in the order of ``batches.file_paths``.
     """
-    fingerprint = network_fingerprint(frozen)
+    known = fingerprint or network_fingerprint(frozen)
 
     def keep(engine: str, make_network: Callable[[], Network]) -> NDArray[np.float32]:
         return keep_features(
             FeatureSet(
-                _kind(engine, fingerprint, batches, variant),
+                _kind(engine, known, batches, variant),
                 [sample.sha256 for sample in batches.samples],
                 int(frozen.output_shape[-1]),
                 _folder_of(batches),
@@ -157,7 +159,7 @@ def compute_features(
         version = _require_litert()
         return keep(
             f"litert {version}",
-            lambda: LiteRtNetwork(convert_frozen(frozen, fingerprint, data_format, mode)),
+            lambda: LiteRtNetwork(convert_frozen(frozen, known, data_format, mode)),
         )
     except (_NotFasterError, KnownUnconvertibleError) as reason:
         _logger.info("%s TensorFlow computes the features.", reason)
