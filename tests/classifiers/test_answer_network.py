@@ -13,15 +13,18 @@ import numpy as np
 import pytest
 
 import imgclf
-from imgclf.classifiers import loader
+from imgclf.classifiers import answer_network, loader
+from imgclf.classifiers.answer_network import answer_model, convert_answers
 from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.lazy_model import LazyModel
 from imgclf.classifiers.loader import load
 from imgclf.classifiers.record import ClassifierRecord
 from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.engines.litert import LiteRtNetwork
 from imgclf.engines.litert_conversion import convert_to_litert
 from imgclf.errors import BundleError, EngineError
+from imgclf.training.frozen_features import compute_features, divide_network
 from sealed_bundles import forge, members_of, seal
 
 HEAVY = ("tensorflow", "keras", "cv2", "keras_tuner")
@@ -161,6 +164,28 @@ def test_the_file_has_the_weights_of_the_moment(tmp_path: Path, two_classes: Pat
     assert Classifier(model, train).as_saved().predict(two_classes) == load(file).predict(
         two_classes
     )
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_a_backbone_that_made_features_is_not_converted_again(
+    num_classes: int, two_classes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head alone is written into its file, and answers as the network as a whole."""
+    train, _ = imgclf.make_generators(two_classes, image_size=(32, 32))
+    model = imgclf.build_model("efficientnet_lite", train.input_shape, num_classes, seed=0)
+    policy = train.policy
+    compute_features(divide_network(model).frozen, train, mode="memory")
+    pixels = next(iter(train.pixels()))
+    expected = LiteRtNetwork(convert_to_litert(answer_model(model, policy, mirrored=False)))(pixels)
+    monkeypatch.setattr(answer_network, "convert_to_litert", None)
+    found = LiteRtNetwork(convert_answers(model, policy, mirrored=False))(pixels)
+    assert [one.shape for one in found] == [one.shape for one in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    kernel = model.get_layer("stem_conv").kernel
+    kernel.assign(-1.0 * np.asarray(kernel))
+    with pytest.raises(TypeError):  # Other weights: the whole network has to be converted.
+        convert_answers(model, policy, mirrored=False)
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])

@@ -20,8 +20,8 @@ from imgclf.classifiers.familiarity import (
     LayerStatistics,
     fit_familiarity,
 )
-from imgclf.classifiers.features import feature_tensors
 from imgclf.cli.main import app
+from imgclf.engines.features import feature_tensors
 from imgclf.errors import BundleError
 
 CENTRES = np.array([[0, 0, 4], [5, 0, 4], [0, 9, 4]], np.float32)

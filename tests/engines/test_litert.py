@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import imgclf
-from imgclf.classifiers.features import feature_tensors
+from imgclf.engines.features import feature_tensors
 from imgclf.engines.fingerprint import network_fingerprint
 from imgclf.engines.keras_network import KerasNetwork
 from imgclf.engines.litert import LiteRtNetwork

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ def test_a_trial_is_told_event_by_event(trial_server: LocalWorkers, task: TrialT
     assert result["accuracies"] == [result["num_correct"] / result["num_images"]]
     assert imgclf.load(task.bundle).figures.accuracy == result["accuracies"][0]
     assert trial_server.num_idle == 1
+
+
+def test_what_would_not_be_kept_is_not_saved(trial_server: LocalWorkers, task: TrialTask) -> None:
+    """A trial below the accuracy of those that are kept has its result, and writes no file."""
+    trial_server.run(1, replace(task, save_from=1.1))
+    events = wait_for_events(trial_server, lambda found: found and "ended" in found[-1][1])
+    assert events[-2][1]["result"]["num_images"] > 0
+    assert events[-1] == (1, {"ended": 0})
+    assert not Path(task.bundle).exists()
 
 
 def test_a_refit_runs_by_its_kind(

@@ -95,6 +95,14 @@ def test_the_defaults_come_first_and_no_candidate_twice(tmp_path: Path) -> None:
     assert all(task.bundle.endswith(f"{job:04}.imgclf") for job, task in pool.tasks)
 
 
+def test_a_trial_knows_from_which_accuracy_on_it_is_kept(tmp_path: Path) -> None:
+    """The defaults are always saved; of the others those that may be among the best ones."""
+    accuracies = [0.5, 0.9, 0.7, 0.2, 0.8]
+    pool = ScriptedPool(lambda task: success(accuracies[int(Path(task.bundle).stem)]))
+    search(tmp_path, pool, max_trials=5, keep=2)
+    assert [task.save_from for _, task in pool.tasks] == [0.0, 0.0, 0.5, 0.7, 0.7]
+
+
 def test_callbacks_hear_each_trial_from_its_begin_to_its_end(tmp_path: Path) -> None:
     """Begin, epochs and end come in this order, with the trial's number and all trials so far."""
     heard: list[Any] = []

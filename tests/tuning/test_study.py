@@ -132,3 +132,13 @@ def test_only_the_best_bundles_stay(tmp_path: Path) -> None:
             study.keep_best(2, always=[0])
     kept = sorted(path.stem for path in (study_dir / "bundles").iterdir())
     assert kept == ["0000", "0001", "0004"]
+
+
+def test_a_score_below_which_nothing_is_kept(tmp_path: Path) -> None:
+    """That of the last of the best few, as soon as there are as many; failures do not count."""
+    with open_study(tmp_path / "s", IDENTITY) as study:
+        found = []
+        for number, accuracy in enumerate((0.1, None, 0.9, 0.5, 0.05)):
+            study.record(make_trial(number, accuracy))
+            found.append(study.least_kept(2))
+    assert found == [0.0, 0.0, 0.1, 0.5, 0.5]

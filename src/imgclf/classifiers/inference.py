@@ -11,8 +11,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from imgclf.classifiers.answers import Engine, FeatureWatch, all_classes
-from imgclf.classifiers.features import feature_tensors
 from imgclf.data.pixels.input_policy import InputPolicy
+from imgclf.engines.features import feature_tensors
 from imgclf.errors import EngineError, in_one_line
 from imgclf.machine.forked import require_own_threads
 from imgclf.machine.precision import float32_results

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["keep_network"]
+__all__ = ["find_network", "keep_network"]
 
 _logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def keep_network(key: str, convert: Callable[[], bytes]) -> bytes:
     Returns:
         The content.
     """
-    place = cache.cache_folder() / f"network-{key[:32]}"
+    place = _place(key)
     kept = _read(place)
     if kept is not None:
         return kept
@@ -53,6 +53,22 @@ def keep_network(key: str, convert: Callable[[], bytes]) -> bytes:
             error.strerror,
         )
     return content
+
+
+def find_network(key: str) -> bytes | None:
+    """Read a cached network.
+
+    Args:
+        key: As for `keep_network`.
+
+    Returns:
+        The content; None where nothing whole is kept.
+    """
+    return _read(_place(key))
+
+
+def _place(key: str) -> Path:
+    return cache.cache_folder() / f"network-{key[:32]}"
 
 
 def _read(place: Path) -> bytes | None:

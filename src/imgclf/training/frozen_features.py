@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -21,27 +20,23 @@ from numpy.typing import NDArray
 from imgclf.data.batches.batch_source import encode_labels
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.pixels.decoder import DECODER_VERSION
-from imgclf.data.pixels.input_policy import DataFormat
 from imgclf.data.store.feature_store import FeatureSet, keep_features
 from imgclf.data.store.pixel_store import StoreMode
 from imgclf.engines.contract import Network
 from imgclf.engines.fingerprint import network_fingerprint
 from imgclf.engines.keras_network import KerasNetwork
 from imgclf.engines.litert import LiteRtNetwork, litert_version
-from imgclf.engines.network_store import keep_network
 from imgclf.errors import ArgumentError, EngineError
 from imgclf.machine.devices import has_gpu
+from imgclf.training.frozen_network import KnownUnconvertibleError, convert_frozen
 from imgclf.training.variants import PLAIN, Variant
 
 __all__ = ["DividedNetwork", "compute_features", "divide_network", "feature_batches"]
 
 _logger = logging.getLogger(__name__)
 
-FEATURES_VERSION = 3
+FEATURES_VERSION = 4
 """Raised when features are computed otherwise; part of the key."""
-
-NETWORK_VERSION = 1
-"""Raised when networks are converted otherwise; part of the converted network's key."""
 
 CHUNK_IMAGES = 32
 """Images that are read at a time."""
@@ -122,6 +117,7 @@ def compute_features(
     variant: Variant = PLAIN,
     mode: StoreMode = "auto",
     progress: Progress | None = None,
+    fingerprint: str | None = None,
 ) -> NDArray[np.float32]:
     """Run each image once through the frozen part, not augmented, or find what it gave.
 
@@ -137,16 +133,17 @@ def compute_features(
         mode: Where the features are kept; see `imgclf.data.store.feature_store.keep_features`. The
             converted network is kept on the disk where the features may be.
         progress: Called now and then with the number of images done and in all.
+        fingerprint: `network_fingerprint` of the frozen part at this moment, where it is known.
 
     Returns:
         float32 ``(num_samples, num_features)``, in the order of ``batches.file_paths``.
     """
-    fingerprint = network_fingerprint(frozen)
+    known = fingerprint or network_fingerprint(frozen)
 
     def keep(engine: str, make_network: Callable[[], Network]) -> NDArray[np.float32]:
         return keep_features(
             FeatureSet(
-                _kind(engine, fingerprint, batches, variant),
+                _kind(engine, known, batches, variant),
                 [sample.sha256 for sample in batches.samples],
                 int(frozen.output_shape[-1]),
                 _folder_of(batches),
@@ -161,9 +158,10 @@ def compute_features(
     try:
         version = _require_litert()
         return keep(
-            f"litert {version}", lambda: _litert_network(frozen, fingerprint, data_format, mode)
+            f"litert {version}",
+            lambda: LiteRtNetwork(convert_frozen(frozen, known, data_format, mode)),
         )
-    except _NotFasterError as reason:
+    except (_NotFasterError, KnownUnconvertibleError) as reason:
         _logger.info("%s TensorFlow computes the features.", reason)
     except EngineError as error:
         _logger.warning("%s TensorFlow computes the features, which takes longer.", error)
@@ -230,7 +228,7 @@ def _output(layer: Any) -> Any:
 
 
 class _NotFasterError(EngineError):
-    """LiteRT would not be faster here, or is known not to work: nothing to warn of."""
+    """LiteRT would not be faster here: nothing to warn of."""
 
 
 def _require_litert() -> str:
@@ -243,38 +241,6 @@ def _require_litert() -> str:
         raise _NotFasterError(str(error)) from error
 
 
-_converted: WeakKeyDictionary[keras.Model, tuple[str, bytes | EngineError]] = WeakKeyDictionary()
-"""What a frozen part was converted to, or why it was not, and for which weights: it computes for
-several splits and variants, and not every cache can be written."""
-
-
-def _litert_network(
-    frozen: keras.Model, fingerprint: str, data_format: DataFormat, mode: StoreMode
-) -> LiteRtNetwork:
-    """Convert a network, unless this or an earlier process has done so."""
-
-    def convert() -> bytes:
-        # Not at the top: what is kept is run without the converter.
-        from imgclf.engines.litert_conversion import convert_to_litert
-
-        return convert_to_litert(frozen, data_format=data_format)
-
-    header = (NETWORK_VERSION, tf.__version__, data_format, fingerprint)
-    key = hashlib.sha256(json.dumps(header).encode()).hexdigest()
-    known, content = _converted.get(frozen, ("", b""))
-    if known != key:
-        try:
-            content = convert() if mode in ("memory", "off") else keep_network(key, convert)
-        except EngineError as error:
-            _converted[frozen] = key, error
-            raise
-        _converted[frozen] = key, content
-    elif isinstance(content, EngineError):
-        raise _NotFasterError(str(content)) from content  # It was warned of before.
-    assert isinstance(content, bytes)
-    return LiteRtNetwork(content)
-
-
 def _run(
     network: Network,
     batches: Batches,
@@ -285,8 +251,7 @@ def _run(
     """Yield the features of the images at these places, while a thread reads the next ones."""
     done = batches.num_samples - len(places)
     for images in _read_ahead(batches, places, variant):
-        (features,) = network(images)
-        yield features
+        yield network(images)[-1]
         done += len(images)
         if progress is not None:
             progress(done, batches.num_samples)

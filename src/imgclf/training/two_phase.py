@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from imgclf.data.batches.batch_source import encode_labels
 from imgclf.data.batches.dataset import Batches
 from imgclf.data.store.pixel_store import StoreMode
+from imgclf.engines.fingerprint import network_fingerprint
 from imgclf.errors import ArgumentError
 from imgclf.machine.display import Verbose, open_display, when_shown
 from imgclf.machine.precision import Precision
@@ -156,9 +157,10 @@ def fit_two_phase(
         "clip_norm": clip_norm,
     }
     divided = divide_network(model)
+    known = network_fingerprint(divided.frozen)
     with _drawn_features(verbose, callbacks) as progress:
         features = [
-            compute_features(divided.frozen, one, mode=store, progress=progress)
+            compute_features(divided.frozen, one, mode=store, progress=progress, fingerprint=known)
             for one in (train, val)
             if one is not None
         ]
@@ -168,7 +170,14 @@ def fit_two_phase(
         kinds = copies_of(head_copies, train.policy.image_size, train.num_samples)
         with _drawn_features(verbose, callbacks) as progress:
             copies = [
-                compute_features(divided.frozen, train, variant=one, mode=store, progress=progress)
+                compute_features(
+                    divided.frozen,
+                    train,
+                    variant=one,
+                    mode=store,
+                    progress=progress,
+                    fingerprint=known,
+                )
                 for one in kinds
             ]
         first = _solve_head(

@@ -191,12 +191,14 @@ class Search:
     def _begin(self, pool: WorkerPool, number: int, running: _RunningTrial) -> None:
         self._running[number] = running
         running.began_s, running.event = time.monotonic(), {}
+        is_default = number < len(self.spec.space.architectures)
         task = TrialTask(
             self.plan,
             running.candidate,
             self.spec.settings,
             str(self.study.bundle(number)),
             str(self.study.log(number)),
+            0.0 if is_default else self.study.least_kept(self.spec.limits.keep),
         )
         pool.run(number, task)
         self.callbacks.on_trial_begin(number, running.candidate)

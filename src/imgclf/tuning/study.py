@@ -14,7 +14,7 @@ from typing import Any
 from imgclf.atomic import make_folder, write_atomically
 from imgclf.errors import ImgclfError, StudyError
 from imgclf.runs.folder import LOCK_NAME, lock_folder
-from imgclf.tuning.trials import Trial, rank, trial_from_dict
+from imgclf.tuning.trials import Trial, completed, rank, trial_from_dict
 
 __all__ = [
     "STUDY_FILE",
@@ -97,6 +97,11 @@ class Study:
     def next_number(self, running: Sequence[int] = ()) -> int:
         """Return the smallest number that no finished or `running` trial has."""
         return next(n for n in range(10**9) if n not in self._trials and n not in running)
+
+    def least_kept(self, count: int) -> float:
+        """Return the score below which a trial's classifier is not among the best `count`."""
+        best = rank(completed(self.trials))[:count]
+        return best[-1].score if len(best) == count else 0.0
 
     def keep_best(self, count: int, always: Sequence[int]) -> None:
         """Remove all classifiers, except of the best `count` trials and of those in `always`."""

@@ -36,7 +36,13 @@ class WorkerTask:
 
 @dataclass(frozen=True, slots=True)
 class TrialTask(WorkerTask):
-    """A trial: train a candidate and measure it on the validation images."""
+    """A trial: train a candidate and measure it on the validation images.
+
+    Attributes:
+        save_from: Accuracy below which the classifier is not saved, as it would not be kept.
+    """
+
+    save_from: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

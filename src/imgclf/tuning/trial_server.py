@@ -34,6 +34,7 @@ def main() -> None:
     events = os.dup(1)
     os.dup2(2, 1)  # Whatever a library prints must not mix with the events.
     # Imported before the first fork, so that no child needs to.
+    import imgclf.classifiers.packer
     import imgclf.tuning.refit
     import imgclf.tuning.trial_run  # noqa: F401
 

@@ -9,6 +9,7 @@ from imgclf.classifiers.familiarity import (
     fit_pretrained_familiarity,
     learn_familiarity,
 )
+from imgclf.engines.fingerprint import network_fingerprint
 from imgclf.training.frozen_features import compute_features, divide_network
 from imgclf.training.two_phase import in_two_phases
 from imgclf.workflow.learner import Learned
@@ -33,7 +34,10 @@ def learn_familiar_images(classifier: Classifier, learned: Learned) -> Familiari
         if divided.has_linear_head:
             # Of a backbone that is as it was, the features of all images are there already.
             train = data.train if learned.backbone_is_frozen else data.train.some(MOST_IMAGES)
-            known, val = (compute_features(divided.frozen, one, mode=store)
-                          for one in (train, data.val))  # fmt: skip
+            fingerprint = network_fingerprint(divided.frozen)
+            known, val = (
+                compute_features(divided.frozen, one, mode=store, fingerprint=fingerprint)
+                for one in (train, data.val)
+            )
             return fit_pretrained_familiarity(known, train.labels, val, train.num_classes)
     return learn_familiarity(classifier.features, data.train, data.val)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -240,9 +240,9 @@ class Batches(tf.data.Dataset):
         def places(_: tf.Tensor) -> tf.data.Dataset:
             epoch = tf.numpy_function(next_epoch, [], tf.int64)
             steps = tf.data.Dataset.range(self.steps_per_epoch)
-            return steps.map(lambda step: (epoch, step))
+            return steps.map(_as_written(lambda step: (epoch, step)))
 
-        batches = self._load(tf.data.Dataset.range(1).flat_map(places))
+        batches = self._load(tf.data.Dataset.range(1).flat_map(_as_written(places)))
         return batches.apply(tf.data.experimental.assert_cardinality(self.steps_per_epoch))
 
     def _load(self, places: tf.data.Dataset) -> tf.data.Dataset:
@@ -252,7 +252,8 @@ class Batches(tf.data.Dataset):
             dataset = self._load_small(places)
         else:
             threads = min(2, available_processors())
-            dataset = places.map(self._load_one, num_parallel_calls=threads, deterministic=True)
+            load = _as_written(self._load_one)
+            dataset = places.map(load, num_parallel_calls=threads, deterministic=True)
             dataset = dataset.prefetch(threads)
         options = tf.data.Options()
         # The autotuner's thread delays the end of about every second epoch, by seconds.
@@ -304,6 +305,12 @@ class Batches(tf.data.Dataset):
         images.set_shape((None, *self.input_shape))
         labels.set_shape((None, 1 if self.num_classes == 2 else self.num_classes))
         return images, labels
+
+
+def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep TensorFlow from reading a function's source for branches and loops: it has none."""
+    unchanged: Callable[..., Any] = tf.autograph.experimental.do_not_convert(function)
+    return unchanged
 
 
 @contextmanager
