@@ -10,9 +10,10 @@ import keras
 from imgclf.classifiers.classifier import Classifier
 from imgclf.clusters.connection import Cluster
 from imgclf.data.batches.image_data import ImageData
-from imgclf.errors import ArgumentError, DataError
+from imgclf.errors import ArgumentError, ClusterError, DataError
 from imgclf.machine.devices import divisible_batch_size
-from imgclf.training.checkpoints import newest_state
+from imgclf.machine.terminal import shell_word
+from imgclf.training.checkpoints import newest_checkpoint, newest_state
 from imgclf.training.progress import drawn_progress
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.training.two_phase import in_two_phases
@@ -43,7 +44,8 @@ def learn_on_cluster(
 ) -> Learned:
     """Fit a network on several machines, each of which computes a part of every batch.
 
-    Where a worker is lost, new ones go on from the newest checkpoint, which the first worker sends.
+    Where a worker is lost, new ones go on from the newest checkpoint, which the first worker sends;
+    where its machine is, as many as there is room for.
 
     Args:
         task: What is to be learned.
@@ -88,7 +90,12 @@ def learn_on_cluster(
     )
     place = task.folder / "checkpoints" if task.folder is not None else None
     with drawn_progress(observer.verbose, batch_size) as drawing:
-        crew = Crew(cluster, count, shared, place, drawing, stopping)
+        numbers = [
+            number
+            for number in range(count, 0, -1)
+            if divisible_batch_size(batch_size, counts, number) == batch_size
+        ]
+        crew = Crew(cluster, numbers, shared, place, drawing, stopping)
         with keeping_best_epoch(
             model, data, task.folder, mirrored=task.settings.mirrored_prediction
         ):
@@ -97,6 +104,13 @@ def learn_on_cluster(
             except DataError:
                 _take_best(model, place)
                 raise
+            except ClusterError as error:
+                if task.folder is None or place is None or newest_checkpoint(place) is None:
+                    raise
+                raise ClusterError(
+                    f"{error} The newest checkpoint is kept: imgclf train --resume "
+                    f"{shell_word(str(task.folder))} goes on from it, with a cluster or without."
+                ) from error
     if outcome.fitted is None:
         raise AssertionError("A worker that ended well has fitted a network.")
     model.set_weights(list(outcome.weights))
