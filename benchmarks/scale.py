@@ -11,8 +11,7 @@ for copies, division, first batch) take from nothing, an epoch, and the peak of 
 belongs to the process alone (pixels in the store are pages of a file, which the system may drop at
 any time).
 
-With `--cold` (root, Linux) the system forgets first what it has read of the disk: so a collection is
-that was not used today.
+With `--cold` (root, Linux) the system first forgets what it has read of the disk.
 
 A million files take 5 GB in DIR, and a million inodes of no content.
 
