@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,6 +38,9 @@ BATCH_BYTES = 32 * 1024**2
 
 MOST_LOSSES = 3
 """How often a batch may be lost with its worker or node before it is scanned on this machine."""
+
+REST_S = 5.0
+"""How long a node is given nothing after it has lost a batch: it may be gone, which is told later."""
 
 POLL_S = 0.2
 """How often progress is reported, in seconds."""
@@ -83,6 +87,8 @@ class ClusterScan:
     """How often each batch was lost, by its first file."""
     _left_out: set[str] = field(default_factory=set)
     """The nodes that get no more batches."""
+    _resting: dict[str, float] = field(default_factory=dict)
+    """Until when a node gets none."""
     _num_done: int = 0
 
     def run(self) -> None:
@@ -110,18 +116,22 @@ class ClusterScan:
             _logger.warning("The rest of the images is read on this machine alone.")
 
     def _give(self) -> bool:
-        """Give batches to the nodes that have room; tell whether any is being scanned."""
+        """Give batches to the nodes that have room; tell whether any is or will be scanned."""
         self.cluster.require_answer()
         busy = Counter(node.node_id for node, _ in self._running.values())
-        for node in self.cluster.nodes:
+        usable = [
+            node
+            for node in self.cluster.nodes
+            if node.cpus >= 1 and node.node_id not in self._left_out
+        ]
+        now_s = time.monotonic()
+        for node in usable:
             # One waits at each node for a free processor, or it would stand idle meanwhile.
-            room = (
-                int(node.cpus) + 1 if node.cpus >= 1 and node.node_id not in self._left_out else 0
-            )
+            room = int(node.cpus) + 1 if self._resting.get(node.node_id, 0.0) <= now_s else 0
             for _ in range(room - busy[node.node_id]):
                 if self._waiting:
                     self._send(node, self._waiting.popleft())
-        return bool(self._running)
+        return bool(self._running or (self._waiting and usable))
 
     def _send(self, node: Node, rows: array[int]) -> None:
         import ray
@@ -147,6 +157,9 @@ class ClusterScan:
         """Wait for batches, and keep what they brought."""
         import ray
 
+        if not self._running:
+            time.sleep(POLL_S)
+            return
         ready, _ = ray.wait(list(self._running), num_returns=1, timeout=POLL_S)
         for promise in ready:
             node, rows = self._running.pop(promise)
@@ -154,8 +167,10 @@ class ClusterScan:
             if batch is not None and not batch.refusal:
                 self._store(rows, batch)
                 continue
-            self._losses[rows[0]] += batch is None
-            if batch is not None:
+            if batch is None:
+                self._losses[rows[0]] += 1
+                self._resting[node.node_id] = time.monotonic() + REST_S
+            else:
                 self._leave_out(node, batch.refusal)
             if self._losses[rows[0]] <= MOST_LOSSES:
                 self._waiting.appendleft(rows)
