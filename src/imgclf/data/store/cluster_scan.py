@@ -40,7 +40,10 @@ MOST_LOSSES = 3
 """How often a batch may be lost with its worker or node before it is scanned on this machine."""
 
 REST_S = 5.0
-"""How long a node is given nothing after it has lost a batch: it may be gone, which is told later."""
+"""How long a node that has lost a batch gets nothing: it may be gone, which is told later."""
+
+SILENCE_S = 300.0
+"""How long to wait for the next batch: others may use all processors of the cluster."""
 
 POLL_S = 0.2
 """How often progress is reported, in seconds."""
@@ -90,6 +93,7 @@ class ClusterScan:
     _resting: dict[str, float] = field(default_factory=dict)
     """Until when a node gets none."""
     _num_done: int = 0
+    _heard_s: float = 0.0
 
     def run(self) -> None:
         """Let the nodes scan what they can.
@@ -104,6 +108,7 @@ class ClusterScan:
             return
         row_bytes = int(np.prod(self.policy.pixel_shape)) if self.pixel_file else 1
         size = max(1, min(BATCH_FILES, BATCH_BYTES // row_bytes))
+        self._heard_s = time.monotonic()
         self._waiting.extend(rows[first : first + size] for first in range(0, len(rows), size))
         try:
             while self._give():
@@ -125,6 +130,8 @@ class ClusterScan:
             if node.cpus >= 1 and node.node_id not in self._left_out
         ]
         now_s = time.monotonic()
+        if now_s - self._heard_s > SILENCE_S:
+            return False
         for node in usable:
             # One waits at each node for a free processor, or it would stand idle meanwhile.
             room = int(node.cpus) + 1 if self._resting.get(node.node_id, 0.0) <= now_s else 0
@@ -162,6 +169,7 @@ class ClusterScan:
             return
         ready, _ = ray.wait(list(self._running), num_returns=1, timeout=POLL_S)
         for promise in ready:
+            self._heard_s = time.monotonic()
             node, rows = self._running.pop(promise)
             batch = self._fetch(promise, node)
             if batch is not None and not batch.refusal:
