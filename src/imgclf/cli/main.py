@@ -113,7 +113,7 @@ def run() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     accept_any_character()
     install_handlers()
-    _show_plugin_warnings()
+    _show_warnings()
     try:
         exit_code = make_app(_needed_verbs(sys.argv[1:]))(standalone_mode=False)
         sys.stdout.flush()  # Or a full disk would be met when Python has ended already.
@@ -171,10 +171,13 @@ def _fault_of_machine(error: Exception) -> str:
     return ""
 
 
-def _show_plugin_warnings() -> None:
-    """Print the log warnings about broken or conflicting plugins; verbs show the others."""
+def _show_warnings() -> None:
+    """Print the log warnings about plugins, and about machines of a cluster that are left out.
+
+    Verbs show the others.
+    """
     handler = _Warnings()
-    for name in ("imgclf.zoo.registry", "imgclf.zoo.isolation"):
+    for name in ("imgclf.zoo.registry", "imgclf.zoo.isolation", "imgclf.data.store.cluster_scan"):
         logging.getLogger(name).addHandler(handler)
 
 

@@ -32,13 +32,14 @@ NUM_PHOTOS = 1500
 """Six batches."""
 
 SCAN = """
-import sys, time
+import logging, sys, time
 from imgclf.clusters.connection import connect
 from imgclf.data.pixels.input_policy import InputPolicy
 from imgclf.data.reading.layout import read_folder
 from imgclf.data.store import pixel_store
 from imgclf.errors import ImgclfError
 
+logging.basicConfig(format="%(message)s")
 scan_files = pixel_store.scan_files
 
 def scan_the_rest(*arguments, known, **keywords):
