@@ -1,7 +1,7 @@
 """Memory and time to the first batch as a collection grows.
 
 Usage: python benchmarks/scale.py FOLDER --work DIR [--small 10000] [--large 1000000]
-           [--image-size 32] [--as folder shards] [--no-copies]
+           [--image-size 32] [--as folder shards] [--no-copies] [--cold]
 
 FOLDER is one of class folders, such as CIFAR-10's train/. Its files are linked (hard links, so
 that no content is copied; DIR lies on the same disk) into folders of both sizes, several times over
@@ -10,6 +10,8 @@ size is measured in a process of its own: the seconds that listing, scan and wha
 for copies, division, first batch) take from nothing, an epoch, and the peak of memory that
 belongs to the process alone (pixels in the store are pages of a file, which the system may drop at
 any time).
+
+With `--cold` (root, Linux) the system first forgets what it has read of the disk.
 
 A million files take 5 GB in DIR, and a million inodes of no content.
 
@@ -56,11 +58,12 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--as", dest="kinds", nargs="+", default=["folder"], choices=list(MAKERS))
     parser.add_argument("--no-copies", action="store_true", help="search for no near duplicates")
+    parser.add_argument("--cold", action="store_true", help="empty the system's cache of files")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        copies = not arguments.no_copies
-        print(json.dumps(measure(arguments.folder, arguments.image_size, copies=copies)))
+        options = {"copies": not arguments.no_copies, "cold": arguments.cold}
+        print(json.dumps(measure(arguments.folder, arguments.image_size, **options)))
         return
     found: dict[tuple[str, int], dict[str, float]] = {}
     work = arguments.work or arguments.folder.resolve().parent
@@ -121,6 +124,7 @@ def run_child(root: Path, arguments: argparse.Namespace, cache: Path) -> dict[st
         *(sys.executable, __file__, str(root), "--child"),
         *("--image-size", str(arguments.image_size)),
         *(["--no-copies"] if arguments.no_copies else []),
+        *(["--cold"] if arguments.cold else []),
     ]
     environment = {**os.environ, "IMGCLF_CACHE_DIR": str(cache), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(  # noqa: S603 - this script itself
@@ -132,12 +136,15 @@ def run_child(root: Path, arguments: argparse.Namespace, cache: Path) -> dict[st
     return row
 
 
-def measure(folder: Path, image_size: int, *, copies: bool) -> dict[str, float]:
+def measure(folder: Path, image_size: int, *, copies: bool, cold: bool) -> dict[str, float]:
     """Go from nothing to the first batch, then through an epoch."""
     import imgclf
 
     imgclf.make_generators  # noqa: B018 - imports TensorFlow before anything is measured
     calls: list[float] = []
+    if cold:
+        os.sync()
+        Path("/proc/sys/vm/drop_caches").write_text("3")
     with Watch() as watch:
         began_s = time.perf_counter()
         train, _ = imgclf.make_generators(

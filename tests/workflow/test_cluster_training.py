@@ -53,13 +53,16 @@ def start(
 def wait_for_epoch(training: subprocess.Popen[str], run_dir: Path, epoch: int) -> None:
     """Wait until the driver has a checkpoint of an epoch."""
     deadline_s = time.monotonic() + WAIT_S
-    while True:
-        names = sorted(path.name for path in run_dir.glob("checkpoints/*.safetensors"))
-        if names and int(names[-1].split("-")[1]) >= epoch:
-            return
+    while newest_epoch(run_dir) < epoch:
         assert training.poll() is None, training.communicate()
-        assert time.monotonic() < deadline_s, names
+        assert time.monotonic() < deadline_s, epoch
         time.sleep(0.1)
+
+
+def newest_epoch(run_dir: Path) -> int:
+    """Return the epoch of the newest checkpoint; -1 where there is none."""
+    names = sorted(path.name for path in run_dir.glob("checkpoints/*.safetensors"))
+    return int(names[-1].split("-")[1]) if names else -1
 
 
 def history_of(run_dir: Path) -> list[dict[str, str]]:
@@ -87,6 +90,72 @@ def test_a_killed_worker_is_replaced(nodes: RayNodes, two_classes: Path, tmp_pat
     assert classifier.figures is not None
     assert classifier.figures.accuracy > 0.9
     assert nodes.processes("ray::TrainingWorker") == []
+
+
+def test_a_lost_node_leaves_fewer_workers(
+    nodes: RayNodes, two_classes: Path, tmp_path: Path
+) -> None:
+    """A machine that dies with its worker costs time alone: the others do every epoch."""
+    run_dir = tmp_path / "run"
+    training = start(nodes, two_classes, run_dir, epochs=60)
+    try:
+        wait_for_epoch(training, run_dir, 2)
+        nodes.kill_node("second")
+        killed_s = time.monotonic()
+        wait_for_lines(training, "A worker was lost", "room for 1 of 2 workers")
+        assert time.monotonic() - killed_s < 60
+        printed, told = training.communicate(timeout=WAIT_S)
+    finally:
+        training.kill()
+    assert training.returncode == 0, told
+    assert len(history_of(run_dir)) == 60
+    assert "The classifier is" in printed
+    assert imgclf.load(run_dir / "model.imgclf").class_names == ("dark", "light")
+    assert nodes.processes("ray::TrainingWorker") == []
+
+
+def wait_for_lines(training: subprocess.Popen[str], *texts: str) -> None:
+    """Read what a training tells until all of these have come, in this order."""
+    assert training.stderr is not None
+    wanted = list(texts)
+    for line in training.stderr:
+        if wanted[0] in line:
+            del wanted[0]
+        if not wanted:
+            return
+    raise AssertionError((wanted, training.communicate()))
+
+
+def test_a_dead_control_service_ends_in_one_line(
+    nodes: RayNodes, two_classes: Path, tmp_path: Path
+) -> None:
+    """The training ends within a minute, says how to go on, and goes on without a cluster."""
+    run_dir = tmp_path / "run"
+    training = start(nodes, two_classes, run_dir, epochs=100_000)
+    try:
+        wait_for_epoch(training, run_dir, 2)
+        nodes.kill(*nodes.processes("gcs_server"))
+        _, told = training.communicate(timeout=60)
+    finally:
+        training.kill()
+    assert training.returncode == 1, told
+    assert "has not answered for" in told
+    assert f"imgclf train --resume {run_dir}" in told
+    assert "Traceback" not in told
+    done = newest_epoch(run_dir)
+    assert done >= 2
+    resumed = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "train", "--resume", str(run_dir)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_for_epoch(resumed, run_dir, done + 1)
+        resumed.send_signal(signal.SIGINT)
+        _, told = resumed.communicate(timeout=60)
+    finally:
+        resumed.kill()
+    assert resumed.returncode == 130, told
+    assert imgclf.load(run_dir / "model.imgclf").class_names == ("dark", "light")
 
 
 def test_interrupted_keeps_the_best_and_goes_on_here(

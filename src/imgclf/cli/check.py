@@ -52,6 +52,21 @@ def check(
             metavar="FILE", help="Write a PNG with images of each class, plain and augmented."
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Decode the images on a Ray cluster too: HOST:PORT, auto or local; needs "
+            "imgclf[ray], and the folder under the same path on its machines.",
+        ),
+    ] = None,
+    allow_unauthenticated: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unauthenticated",
+            help="Accept a cluster without a token, on which whoever reaches it runs code.",
+        ),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Check a folder of images before training; nothing in it is changed.
@@ -67,7 +82,12 @@ def check(
     near_duplicates = given.get("near_duplicates", True)
     with ScanBar(error_console()) as scanning:
         report = check_folder(
-            directory, image_size=size, near_duplicates=near_duplicates, progress=scanning
+            directory,
+            image_size=size,
+            near_duplicates=near_duplicates,
+            progress=scanning,
+            cluster=cluster,
+            allow_unauthenticated=allow_unauthenticated,
         )
         if preview is not None and report.num_usable:
             augmentation = given.get("augment", "light")

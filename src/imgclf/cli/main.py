@@ -123,7 +123,7 @@ def run() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     accept_any_character()
     install_handlers()
-    _show_plugin_warnings()
+    _show_warnings()
     if sys.argv[1:2] and sys.argv[1] in _ANSWERING:
         gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
     try:
@@ -183,10 +183,13 @@ def _fault_of_machine(error: Exception) -> str:
     return ""
 
 
-def _show_plugin_warnings() -> None:
-    """Print the log warnings about broken or conflicting plugins; verbs show the others."""
+def _show_warnings() -> None:
+    """Print the log warnings about plugins, and about machines of a cluster that are left out.
+
+    Verbs show the others.
+    """
     handler = _Warnings()
-    for name in ("imgclf.zoo.registry", "imgclf.zoo.isolation"):
+    for name in ("imgclf.zoo.registry", "imgclf.zoo.isolation", "imgclf.data.store.cluster_scan"):
         logging.getLogger(name).addHandler(handler)
 
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from imgclf.errors import TuningError
 from imgclf.tuning.tasks import WorkerTask
@@ -55,6 +55,7 @@ class LocalWorkers:
         count: Number of processes.
     """
 
+    cluster: ClassVar[None] = None
     count: int
     _workers: list[_ServerProcess] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)

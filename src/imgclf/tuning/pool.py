@@ -27,6 +27,11 @@ class WorkerPool(Protocol):
     """Workers that run a search's tasks, each one task at a time."""
 
     @property
+    def cluster(self) -> Cluster | None:
+        """The cluster that the workers belong to; None where all are on this machine."""
+        ...
+
+    @property
     def num_idle(self) -> int:
         """Number of workers without a task."""
         ...

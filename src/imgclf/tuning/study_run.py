@@ -66,7 +66,7 @@ def tune_folder(
         size = size_of_photos(folders, plan)
         settings = replace(settings, image_size=size, size_is_open=False)
         plan = make_plan(directory, settings)
-    data = build_data(plan, observer.scanning, folders=folders)
+    data = build_data(plan, observer.scanning, folders=folders, cluster=pool.cluster)
     observer.scanned(data)
     digest = data_digest(data.train, data.val)
     return run_tuning(request.spec(settings), plan, digest, pool, observer)

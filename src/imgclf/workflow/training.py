@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from imgclf.arguments import checked_path
 from imgclf.atomic import write_atomically
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import load
-from imgclf.clusters.connection import require_ray
+from imgclf.clusters.connection import Cluster, connect, require_ray
 from imgclf.data.batches.image_data import ImageData, build_data
 from imgclf.data.division.samples import left_out_lines
 from imgclf.data.reading.image_folder import Folders
@@ -353,39 +353,51 @@ def _train(
     if kind is not None:  # The first answer: a head on frozen features.
         settings = replace(settings, budget=None, two_phase=True, fine_tune_epochs=0)
     task = plan_task(make_plan(directory, settings), folders, settings, folder, observer)
-    data = build_data(task.plan, observer.scanning, folders=folders)
-    observer.scanned(data)
-    precision = choose_precision(settings.precision)
-    split, split_sha256 = split_csv(split_rows(data))
-    if recorded_split is not None:
-        _require_same_images(recorded_split, split)
-    elif folder is not None:
-        write_atomically(folder / SPLIT_NAME, split)
-        if start_from is not None:  # Without a checkpoint yet, a resumed run begins with it again.
-            start_from.save(folder / START_NAME)
-        write_config(folder, to_config(task.plan, given if kind else task.settings, precision))
-    scanned_s = time.monotonic()
+    with _connected(request) as cluster:
+        data = build_data(task.plan, observer.scanning, folders=folders, cluster=cluster)
+        observer.scanned(data)
+        precision = choose_precision(settings.precision)
+        split, split_sha256 = split_csv(split_rows(data))
+        if recorded_split is not None:
+            _require_same_images(recorded_split, split)
+        elif folder is not None:
+            write_atomically(folder / SPLIT_NAME, split)
+            if (
+                start_from is not None
+            ):  # Without a checkpoint yet, a resumed run begins with it again.
+                start_from.save(folder / START_NAME)
+            write_config(folder, to_config(task.plan, given if kind else task.settings, precision))
+        scanned_s = time.monotonic()
 
-    stopping = StopOnRequest(observer.stop_requested)
-    course = None
-    if kind is None:
-        if request is None:
-            learned = learn(task, data, observer, stopping, start_from)
+        stopping = StopOnRequest(observer.stop_requested)
+        course = None
+        if kind is None:
+            if request is None or cluster is None:
+                learned = learn(task, data, observer, stopping, start_from)
+            else:
+                learned = learn_on_cluster(
+                    task,
+                    data,
+                    observer,
+                    stopping,
+                    start_from,
+                    cluster,
+                    request.num_workers,
+                    split_sha256,
+                )
+            with keeping_best_epoch(
+                learned.model, data, folder, mirrored=settings.mirrored_prediction
+            ):
+                answer = make_answer(learned, split_sha256)
         else:
-            learned = learn_on_cluster(
-                task, data, observer, stopping, start_from, request, split_sha256
+
+            def learn_head(images: ImageData, stopping: StopOnRequest) -> Learned:
+                return learn(replace(task, folder=None), images, observer, stopping, start_from)
+
+            situation = Situation(
+                os.fspath(directory), folders, data, given, kind, folder, split_sha256, began_s
             )
-        with keeping_best_epoch(learned.model, data, folder, mirrored=settings.mirrored_prediction):
-            answer = make_answer(learned, split_sha256)
-    else:
-
-        def learn_head(images: ImageData, stopping: StopOnRequest) -> Learned:
-            return learn(replace(task, folder=None), images, observer, stopping, start_from)
-
-        situation = Situation(
-            os.fspath(directory), folders, data, given, kind, folder, split_sha256, began_s
-        )
-        answer, course = improve(learn_head, situation, observer, stopping)
+            answer, course = improve(learn_head, situation, observer, stopping)
     fitted_s = time.monotonic()
     learned = answer.learned
     with keeping_best_epoch(learned.model, data, folder, mirrored=settings.mirrored_prediction):
@@ -418,6 +430,13 @@ def _train(
     save_run(folder, run, learned.settings)
     saved = run.classifier.with_changes(file=(folder / BUNDLE_NAME).absolute())
     return replace(run, classifier=saved)
+
+
+def _connected(request: ClusterRequest | None) -> AbstractContextManager[Cluster | None]:
+    """Connect to the cluster that is asked for, if one is."""
+    if request is None:
+        return nullcontext()
+    return connect(request.address, allow_unauthenticated=request.allow_unauthenticated)
 
 
 def _complete(

@@ -33,6 +33,9 @@ POLL_S = 0.5
 SILENCE_S = 60.0
 """How long a worker may take to answer, to start, or to be found room for."""
 
+RETURN_S = 10.0
+"""How long a machine that is gone may take to come back before fewer workers go on."""
+
 SLOW_STEP = 20
 """A step may take this many times the slowest one before it, once that is more than `SILENCE_S`."""
 
@@ -44,13 +47,20 @@ class _WorkerLostError(Exception):
     """A worker died, or does not answer; new ones may go on."""
 
 
+class _RoomLostError(Exception):
+    """A machine is gone that a worker was to start on."""
+
+
 class Crew:
-    """The workers, made anew for each attempt: in a process that has lost one the others hang."""
+    """The workers, made anew for each attempt: in a process that has lost one the others hang.
+
+    Where a machine is gone for good, fewer workers go on: weights do not depend on their number.
+    """
 
     def __init__(
         self,
         cluster: Cluster,
-        count: int,
+        counts: Sequence[int],
         task: SharedTask,
         checkpoints: Path | None,
         drawing: Sequence[keras.callbacks.Callback],
@@ -60,14 +70,15 @@ class Crew:
 
         Args:
             cluster: Where the workers run.
-            count: Number of workers.
+            counts: Numbers of workers that can share the batches, the wanted one first; the others
+                count only where workers were lost.
             task: What each is told.
             checkpoints: The folder of the checkpoints; None keeps the newest in memory.
             drawing: Callbacks that draw what the first worker reports.
             stopping: Tells whether to stop.
         """
         self._cluster = cluster
-        self._count = count
+        self._counts = counts
         self._task = task
         self._checkpoints = checkpoints
         self._newest = newest_checkpoint(checkpoints) if checkpoints is not None else None
@@ -87,52 +98,59 @@ class Crew:
             ClusterError: There is no room, the cluster is silent, or workers were lost too often.
             ImgclfError: The training failed as it would on one machine.
         """
-        for retries_left in reversed(range(MOST_RETRIES + 1)):
+        num_lost, after_loss = 0, False
+        while True:
             try:
-                with self._workers() as workers:
+                with self._workers(tell, after_loss=after_loss) as workers:
                     return self._attempt(workers)
+            except _RoomLostError:
+                after_loss = True
             except _WorkerLostError as error:
-                if not retries_left:
+                num_lost, after_loss = num_lost + 1, True
+                if num_lost > MOST_RETRIES:
                     raise ClusterError(
                         f"A worker was lost for the {MOST_RETRIES + 1}th time ({error}): see "
-                        "whether the machines have memory enough and reach each other; --resume "
-                        "goes on from the newest checkpoint."
+                        "whether the machines have memory enough and reach each other."
                     ) from error
                 _logger.info("Lost a worker: %s", error)
                 tell(f"A worker was lost ({error}): new ones go on from the newest checkpoint.")
-        raise AssertionError("The last retry returns or raises.")
 
     @contextlib.contextmanager
-    def _workers(self) -> Iterator[list[Any]]:
+    def _workers(self, tell: Callable[[str], None], *, after_loss: bool) -> Iterator[list[Any]]:
         """Make the workers, and end them in any case."""
         ray = require_ray()
-        demand = self._wait_for_room()
+        count, demand = self._wait_for_room(after_loss=after_loss)
+        if count < self._counts[0]:
+            tell(f"The cluster has room for {count} of {self._counts[0]} workers, which go on.")
         options = {**demand.as_options(), "max_concurrency": 3, "max_restarts": 0}
         remote = ray.remote(TrainingWorker).options(scheduling_strategy="SPREAD", **options)
-        workers = [remote.remote(demand.cpus) for _ in range(self._count)]
+        workers = [remote.remote(demand.cpus) for _ in range(count)]
         try:
             yield workers
         finally:
             _end(ray, workers)
 
-    def _wait_for_room(self) -> Demand:
-        """Wait until the cluster has room for all workers, such as after a node was lost."""
+    def _wait_for_room(self, *, after_loss: bool) -> tuple[int, Demand]:
+        """Wait until the cluster has room for all workers; after a loss, soon for fewer."""
         began_s = time.monotonic()
         while True:
             self._cluster.require_answer()
-            demand = fair_share(self._cluster.nodes, self._count)
-            if demand is not None:
-                return demand
-            if time.monotonic() - began_s > SILENCE_S:
+            waited_s = time.monotonic() - began_s
+            patient = not after_loss or waited_s < RETURN_S
+            for count in self._counts[:1] if patient else self._counts:
+                demand = fair_share(self._cluster.nodes, count)
+                if demand is not None:
+                    return count, demand
+            if waited_s > SILENCE_S:
                 raise ClusterError(
-                    f"The cluster has no room for {self._count} workers of a processor each: start "
-                    "Ray on more machines, or ask for fewer (--train-workers)."
+                    f"The cluster has no room for {self._counts[0]} workers of a processor each: "
+                    "start Ray on more machines, or ask for fewer (--train-workers)."
                 )
             time.sleep(POLL_S)
 
     def _attempt(self, workers: Sequence[Any]) -> Outcome:
         """Let the workers train until the first one is done."""
-        addresses = self._all_of([worker.address.remote() for worker in workers])
+        addresses = self._all_of([worker.address.remote() for worker in workers], starting=True)
         task = replace(self._task, checkpoint=self._newest)
         runs = [worker.train.remote(task, addresses, index) for index, worker in enumerate(workers)]
         watch = _Watch()
@@ -176,8 +194,8 @@ class Crew:
                 else:
                     getattr(callback, event.method)(event.number, event.logs)
 
-    def _all_of(self, promises: Sequence[Any]) -> list[Any]:
-        """Return the workers' answers, by a deadline."""
+    def _all_of(self, promises: Sequence[Any], *, starting: bool = False) -> list[Any]:
+        """Return the workers' answers, by a deadline; those that start need room for all."""
         ray = require_ray()
         began_s = time.monotonic()
         while True:
@@ -185,6 +203,8 @@ class Crew:
             try:
                 answers: list[Any] = ray.get(list(promises), timeout=POLL_S)
             except ray.exceptions.GetTimeoutError:
+                if starting and fair_share(self._cluster.nodes, len(promises)) is None:
+                    raise _RoomLostError from None
                 if time.monotonic() - began_s > SILENCE_S:
                     raise _WorkerLostError(f"no answer for {SILENCE_S:.0f} s") from None
             except ray.exceptions.RayActorError as error:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgclf.data.reading.tar_files import Listed, list_tar, open_tar, read_span
+from imgclf.data.reading.tar_files import Listed, _Header, list_tar, open_tar, read_span
 from imgclf.errors import DataError, ImageError
 from tar_shards import write_tar
 
@@ -47,6 +48,35 @@ def test_members_come_back(
         return
     assert contents(path) == members
     assert reasons(path) == []
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_a_header_is_read_as_tarfile_reads_it(data: st.DataObject) -> None:
+    """The short way through plain headers finds the same name, type and size, or the same fault."""
+    info = tarfile.TarInfo(data.draw(st.text("abé/ 7", min_size=1, max_size=90)))
+    info.size = data.draw(st.integers(0, 8**11))
+    info.type = data.draw(st.sampled_from([tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE]))
+    dialect = data.draw(st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT]))
+    try:
+        header = bytearray(info.tobuf(dialect, "utf-8", "surrogateescape")[-512:])
+    except ValueError:  # Too large for the oldest dialect.
+        return
+    for _ in range(data.draw(st.integers(0, 2))):
+        place = data.draw(st.sampled_from([0, 50, 99, *range(124, 136), 156, 257, 262, 345, 500]))
+        header[place] = data.draw(st.sampled_from(b"\0 7_+-8a\x80\xff"))
+    if data.draw(st.booleans()):  # As if the writer had meant it so.
+        header[148:156] = b"%06o\0 " % (256 + sum(header[:148]) + sum(header[156:]))
+    assert _read_header(_Header, header) == _read_header(tarfile.TarInfo, header)
+
+
+def _read_header(kind: type[tarfile.TarInfo], header: bytearray) -> object:
+    """Return what is used of a header, or that it is none."""
+    try:
+        info = kind.frombuf(bytes(header), "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return None
+    return info.name, info.size, info.type, info.issparse()
 
 
 @settings(max_examples=150)
@@ -161,3 +191,36 @@ def test_a_member_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
         with pytest.raises(ImageError) as caught:
             archive.read(name, 50)
         assert caught.value.reason == reason
+
+
+def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    """Files stay open between two reads; another file under the same name is another one."""
+    path = write_tar(tmp_path / "x.tar", {"1.jpg": b"one"})
+    span = next(list_tar(path)).span
+    assert span is not None
+    assert read_span(path, span, 10) == b"one"
+    write_tar(tmp_path / "new.tar", {"1.jpg": b"two"}).replace(path)
+    assert read_span(path, span, 10) == b"two"
+    path.unlink()
+    with pytest.raises(ImageError) as caught:
+        read_span(path, span, 10)
+    assert caught.value.reason == "not_found"
+
+
+def test_many_files_are_read_by_many_threads(tmp_path: Path) -> None:
+    """More files than stay open, in any order: each read finds its own, and all are closed."""
+    paths = [
+        write_tar(tmp_path / f"{number}.tar", {"1.jpg": str(number).encode()})
+        for number in range(100)
+    ]
+    spans = [one.span for path in paths for one in list_tar(path)]
+
+    def read(number: int) -> bytes:
+        span = spans[number]
+        assert span is not None
+        return read_span(paths[number], span, 10)
+
+    order = [number * 37 % 100 for number in range(2000)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(read, order)) == [str(number).encode() for number in order]
+    assert len(list(Path("/proc/self/fd").glob("*"))) < 100

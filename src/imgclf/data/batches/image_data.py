@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from imgclf.clusters.connection import Cluster
     from imgclf.data.batches.plan import Plan
     from imgclf.data.reading.image_folder import Folders, ImageFolder, Split
     from imgclf.data.reading.left_out import LeftOut
@@ -80,6 +81,7 @@ def build_data(
     progress: Callable[[int, int], None] | None = None,
     *,
     folders: Folders | None = None,
+    cluster: Cluster | None = None,
 ) -> ImageData:
     """Scan the folders of a plan, or find the pixels of an earlier scan, and make the batches.
 
@@ -88,18 +90,20 @@ def build_data(
         progress: Called while scanning with the number of files done and in all.
         folders: The plan's folders where they were just read, from
             `imgclf.data.reading.layout.read_folders`; others are read.
+        cluster: The cluster whose nodes decode the images; None decodes them on this machine.
 
     Returns:
         Training, validation and test batches, and what was left out of them.
 
     Raises:
         DataError: A folder cannot be used; the message says what to change.
+        ClusterError: The cluster does not answer.
 
     Example:
         >>> data = build_data(plan)                                  # doctest: +SKIP
         >>> data.train.num_samples, len(data.quarantined)            # doctest: +SKIP
     """
-    builder = _Builder(plan, progress, folders or {})
+    builder = _Builder(plan, progress, folders or {}, cluster)
     scanned, samples = builder.open("train", plan.train_dir)
     class_names = scanned.class_names
     shares = _shares(plan, scanned.splits)
@@ -161,6 +165,7 @@ class _Builder:
     plan: Plan
     progress: Callable[[int, int], None] | None
     folders: Mapping[Split, ImageFolder]
+    cluster: Cluster | None
     quarantined: list[Quarantined] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -175,8 +180,11 @@ class _Builder:
         if class_names is not None:
             files, warning = match_classes(folder, class_names)
             self.warnings += [warning] if warning else []
-        store = open_store(folder, self.plan.policy, mode=self.plan.store, progress=self.progress)
-        samples, quarantined = collect_samples(store, files, strict=self.plan.strict)
+        plan = self.plan
+        store = open_store(
+            folder, plan.policy, mode=plan.store, progress=self.progress, cluster=self.cluster
+        )
+        samples, quarantined = collect_samples(store, files, strict=plan.strict)
         self.quarantined += quarantined
         self.left_out += folder.left_out
         scanned = _ScannedFolder(folder.class_names, folder.splits, store.pixels, store.signatures)

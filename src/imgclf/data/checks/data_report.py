@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from imgclf.arguments import checked_path, checked_sides
+from imgclf.clusters.connection import connect
 from imgclf.data.checks.card import report_card
 from imgclf.data.checks.findings import Finding, Inspected, Picture, find_all
 from imgclf.data.pixels.input_policy import InputPolicy
@@ -113,6 +115,8 @@ def check(
     near_duplicates: bool = True,
     store: StoreMode = "auto",
     progress: Callable[[int, int], None] | None = None,
+    cluster: str | None = None,
+    allow_unauthenticated: bool = False,
 ) -> DataReport:
     """Check a folder of images before training; nothing in it is changed.
 
@@ -126,6 +130,9 @@ def check(
         near_duplicates: Whether to look for copies that were saved again, resized or mirrored.
         store: Where decoded pixels are kept; see `imgclf.make_generators`.
         progress: Called while scanning with the number of files done and in all.
+        cluster: Decode the images on the nodes of a Ray cluster that see them under the same path:
+            ``"HOST:PORT"``, ``"auto"`` or ``"local"``. Needs the extra ``ray``.
+        allow_unauthenticated: Whether a cluster without a token is accepted.
 
     Returns:
         The report. A folder that cannot be trained on is a report with an error in it.
@@ -133,6 +140,8 @@ def check(
     Raises:
         DataNotFoundError: The folder does not exist.
         DataError: It is a file, or cannot be read.
+        ArgumentError: An argument is not accepted.
+        ClusterError: The cluster cannot be reached, or does not answer.
 
     Example:
         >>> report = imgclf.check("photos/")                     # doctest: +SKIP
@@ -143,7 +152,14 @@ def check(
     folder, problem = _read(directory)
     if not folder.files:
         return _report(Inspected(folder, problem))
-    opened = open_store(folder, InputPolicy(sides), mode=store, progress=progress)
+    with (
+        nullcontext()
+        if cluster is None
+        else connect(cluster, allow_unauthenticated=allow_unauthenticated)
+    ) as connected:
+        opened = open_store(
+            folder, InputPolicy(sides), mode=store, progress=progress, cluster=connected
+        )
     return _report(_inspect(opened, problem, near_duplicates=near_duplicates))
 
 

@@ -19,6 +19,7 @@ import os
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from PIL import Image, ImageFile
@@ -236,9 +237,19 @@ def read_content(
         ImageError: ``not_found``, ``not_a_file``, ``unreadable`` or ``too_many_bytes``.
     """
     with _only_image_errors(path):
-        if span is not None and (place := find_archive(path)):
-            return read_span(place.archive, span, limits.max_bytes)
+        if span is not None:
+            archive = _archive_above(os.path.dirname(path))  # noqa: PTH120 - as below
+            return read_span(archive, span, limits.max_bytes)
         return _content_of_path(path, limits)
+
+
+@lru_cache(maxsize=64)
+def _archive_above(folder: str) -> str:
+    """Find the archive that a folder lies in: that of one image is that of the next."""
+    place = find_archive(folder)
+    if place is None:
+        raise ImageError("not_found", "")
+    return os.fspath(place.archive)
 
 
 # --- Sources ---------------------------------------------------------------------------------

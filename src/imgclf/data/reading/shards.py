@@ -80,6 +80,7 @@ def read_shards(root: Path, names: Sequence[str]) -> ImageFolder:
     files = FileList()
     left_out: list[LeftOut] = []
     for name in names:
+        split_of_name = _split_of_name(name)
         try:
             samples = _tar_samples(root, name, left_out) if is_tar else _parquet_samples(root, name)
             for sample in samples:
@@ -87,7 +88,7 @@ def read_shards(root: Path, names: Sequence[str]) -> ImageFolder:
                 if not sample.class_name:
                     left_out.append(LeftOut(path, "no_label"))
                     continue
-                split = sample.split or _split_of_name(name)
+                split = sample.split or split_of_name
                 files.add(
                     *(path, sample.class_name, split, sample.version),
                     group=sample.group,

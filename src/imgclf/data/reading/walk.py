@@ -149,9 +149,10 @@ def _is_wanted_name(name: str) -> bool:
 
 def is_wanted_path(path: str) -> bool:
     """Tell whether no part of a path is hidden; ``..`` is reported, not hidden."""
-    return all(
-        _is_wanted_name(part) or part in (".", "..") for part in path.replace("\\", "/").split("/")
-    )
+    for part in path.replace("\\", "/").split("/"):  # Faster than all(); there may be millions.
+        if (part in SYSTEM_NAMES or part.startswith(".")) and part not in (".", ".."):
+            return False
+    return True
 
 
 def _is_folder(entry: Entry) -> bool:

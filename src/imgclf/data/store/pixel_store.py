@@ -24,6 +24,7 @@ from imgclf.data.pixels.decoder import (
 )
 from imgclf.data.pixels.signatures import SIGNATURE_BYTES
 from imgclf.data.store import cache
+from imgclf.data.store.cluster_scan import ClusterScan
 from imgclf.data.store.index import read_index, write_index
 from imgclf.data.store.journal import Journal, open_journal
 from imgclf.data.store.row_files import memory_file, new_file
@@ -35,6 +36,7 @@ from imgclf.machine.hardware import available_processors, read_memory
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from imgclf.clusters.connection import Cluster
     from imgclf.data.pixels.input_policy import InputPolicy
     from imgclf.data.reading.image_folder import ImageFolder
 
@@ -133,6 +135,7 @@ def open_store(
     limits: DecodingLimits | None = None,
     scan_limits: ScanLimits | None = None,
     progress: Progress | None = None,
+    cluster: Cluster | None = None,
 ) -> PixelStore:
     """Scan a folder, or find the pixels of an earlier scan of the same files.
 
@@ -145,6 +148,8 @@ def open_store(
         limits: Caps on a file's bytes and pixels.
         scan_limits: Caps on the time and memory that a file may cost.
         progress: Called now and then with the number of files done and in all.
+        cluster: The cluster whose nodes decode the images, where they see them under the same
+            paths; None decodes on this machine.
 
     Returns:
         The store.
@@ -152,6 +157,7 @@ def open_store(
     Raises:
         ArgumentError: `mode` is none of these.
         DataError: The pixels do not fit where `mode` says, or workers cannot be started.
+        ClusterError: The cluster does not answer.
     """
     if mode not in ("auto", "memory", "disk", "off"):
         raise ArgumentError(
@@ -163,7 +169,7 @@ def open_store(
     place = cache.cache_folder() / key
     if mode in ("auto", "disk") and (kept := _open_kept(place, folder, policy)):
         return kept
-    scanner = _Scanner(folder, policy, limits, scan_limits, progress)
+    scanner = _Scanner(folder, policy, limits, scan_limits or ScanLimits(), progress, cluster)
     if mode == "auto":
         return _open_where_it_fits(scanner, place, size_bytes)
     if mode == "disk":
@@ -243,8 +249,9 @@ class _Scanner:
     folder: ImageFolder
     policy: InputPolicy
     limits: DecodingLimits
-    scan_limits: ScanLimits | None
+    scan_limits: ScanLimits
     progress: Progress | None
+    cluster: Cluster | None
 
     def to_disk(self, place: Path, size_bytes: int) -> PixelStore:
         """Fill a cache entry beside its final place, then move it there in one step.
@@ -347,15 +354,32 @@ class _Scanner:
     def _scan(
         self, pixels: Path | None, signatures: Path, journal: Journal | None = None
     ) -> ScanResults:
+        known = journal.known if journal else ScanResults(len(self.folder.files))
+        pixel_file = None if pixels is None else str(pixels)
+        keep = journal.keep if journal else None
+        if self.cluster is not None:
+            ClusterScan(
+                self.cluster,
+                self.folder.paths,
+                self.policy,
+                self.limits,
+                self.scan_limits,
+                self.folder.files.span,
+                known,
+                pixel_file,
+                str(signatures),
+                self.progress,
+                keep,
+            ).run()
         return scan_files(
             self.folder.paths,
             self.policy,
             span_of=self.folder.files.span,
-            pixel_file=None if pixels is None else str(pixels),
+            pixel_file=pixel_file,
             signature_file=str(signatures),
             limits=self.limits,
             scan_limits=self.scan_limits,
             progress=self.progress,
-            known=journal.known if journal else None,
-            keep=journal.keep if journal else None,
+            known=known,
+            keep=keep,
         )
