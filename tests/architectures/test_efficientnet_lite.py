@@ -172,8 +172,9 @@ def test_a_file_of_another_network_is_refused(monkeypatch: pytest.MonkeyPatch) -
         imgclf.build_model(NAME, SHAPE)
 
 
+@pytest.mark.parametrize("is_saved_again", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_package_version_licence_and_hash_are_recorded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    is_saved_again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The classifier's file and `info` say whose weights they were; loading needs no package."""
     path = tmp_path / "net.imgclf"
@@ -185,7 +186,8 @@ def test_package_version_licence_and_hash_are_recorded(
     assert np.array_equal(
         named_weights(again.model)["top_conv/kernel"], named_weights(model)["top_conv/kernel"]
     )
-    again.save(path)  # the origin is still known
+    if is_saved_again:
+        again.save(path)  # the origin is still known
     record = read_bundle(path).manifest.architecture
     assert record.options["weights"] == "imagenet"
     assert record.weights_files["weights"].model_dump() == {
@@ -200,6 +202,7 @@ def test_package_version_licence_and_hash_are_recorded(
     assert f"{line}Apache-2.0), sha256 579344248a93e230" in shown
 
 
+@pytest.mark.slow
 def test_report_and_model_card_name_the_weights(two_classes: Path, tmp_path: Path) -> None:
     """A run by default settings says whose weights it began with, and how it is made again."""
     run_dir = tmp_path / "run"
@@ -221,8 +224,9 @@ def test_report_and_model_card_name_the_weights(two_classes: Path, tmp_path: Pat
     assert "--fine-tune-epochs 0" in report
 
 
+@pytest.mark.slow
 def test_the_heart_of_the_contract_is_kept() -> None:
-    """The slow tests run the whole kit; this runs its heart."""
+    """What a training and its file need; in every run `test_pretrained` asks a smaller family."""
     network = imgclf.build_model(NAME, (32, 32, 3), 3)
     subject = Subject(NAME, load_architecture(NAME), 32, 32, network, fresh_process=False)
     for title in ("it trains in float32", "a saved classifier gives the same outputs again"):

@@ -87,6 +87,17 @@ def test_the_run_says_what_was_asked_and_what_was_chosen(automatic: Any) -> None
     assert course["reason"] == run.course.reason
 
 
+def test_report_and_model_card_name_the_weights(automatic: Any) -> None:
+    """A run by default settings says whose weights it began with, and their licence."""
+    folder = automatic[0].bundle.parent
+    card = (folder / "model_card.md").read_text(encoding="utf-8")
+    assert "- **Pretrained**: weights of efficientnet-lite0-57934424.pth" in card
+    assert "Apache-2.0" in card
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "efficientnet-lite0-57934424.pth" in report
+    assert "Apache-2.0" in report
+
+
 def test_the_report_tells_the_course(automatic: Any) -> None:
     """The page has the sentences of the first answer, of each trial and of the end."""
     run, _ = automatic

@@ -16,6 +16,7 @@ import keras
 import pytest
 
 import imgclf
+from forked_python import ForkedPython
 from imgclf.errors import ArgumentError, DataError, ImgclfError, RunFolderError, TrainingError
 from imgclf.runs.folder import open_run_folder, read_config
 from imgclf.workflow.learner import TrainingObserver
@@ -207,7 +208,9 @@ def test_a_class_of_two_images_cannot_be_divided(two_classes: Path, tmp_path: Pa
         imgclf.train(tmp_path, run_dir=None, **SMALL)
 
 
-def test_train_works_from_a_script_without_a_main_guard(two_classes: Path, tmp_path: Path) -> None:
+def test_train_works_from_a_script_without_a_main_guard(
+    two_classes: Path, tmp_path: Path, forked_python: ForkedPython
+) -> None:
     """A plain script without ``if __name__ == "__main__"`` trains: nothing re-imports it."""
     script = tmp_path / "script.py"
     script.write_text(
@@ -219,8 +222,8 @@ def test_train_works_from_a_script_without_a_main_guard(two_classes: Path, tmp_p
             """
         )
     )
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=240, check=False
+    done = forked_python.run(
+        "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')", script
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
