@@ -375,7 +375,10 @@ def test_a_damaged_page_says_so(page: Path, tmp_path: Path, browser: Any) -> Non
     visit.context.close()
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 360), ("dark", 360), ("dark", 1200)])
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [("light", 360), pytest.param("dark", 360, marks=pytest.mark.slow), ("dark", 1200)],
+)
 def test_it_fits_and_is_accessible(
     browser: Any, page: Path, photos: list[Path], theme: str, width: int
 ) -> None:

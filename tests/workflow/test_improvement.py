@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def by_clock(weights: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of the tiny network that may be fine-tuned for a few seconds, whatever it knows."""
+    # To a network that trains a quarter of a second is one, so that the first answer has its time.
+    hasty = SimpleNamespace(monotonic=lambda: 4 * time.monotonic())
+    monkeypatch.setattr("imgclf.training.budget.time", hasty)
     monkeypatch.setattr(improvement, "SHORTEST_TRAINING_S", 1.0)
     monkeypatch.setattr(improvement, "_reason_to_stop", lambda *_: "")
     return Settings(
