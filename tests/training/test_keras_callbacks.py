@@ -85,7 +85,7 @@ def test_train_takes_keras_callbacks_for_two_classes(two_classes: Path) -> None:
     assert classifier.class_names == ("dark", "light")
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow), "muon"])
 def test_a_fitted_model_is_saved_and_read_back(
     optimizer: str, two_classes: Path, tmp_path: Path
 ) -> None:

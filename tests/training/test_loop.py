@@ -75,7 +75,7 @@ def test_an_interrupted_fit_gives_the_best_weights_back(batches: Any, model: ker
     )
 
 
-@pytest.mark.parametrize("steps", [1, 3, 11])
+@pytest.mark.parametrize("steps", [1, pytest.param(3, marks=pytest.mark.slow), 11])
 def test_any_number_of_steps_works(steps: int, batches: Any, model: keras.Model) -> None:
     """steps_per_epoch below and above the number of batches never runs out of data."""
     train, val = batches
