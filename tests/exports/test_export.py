@@ -174,15 +174,21 @@ def calibrated(num_classes: int, temperature: float, **settings: Any) -> Classif
     )
 
 
-@pytest.mark.parametrize("num_classes", [2, 3])
+CALIBRATED: list[dict[str, Any]] = [
+    {"temperature": 1.0},
+    {"temperature": 0.3},
+    {"temperature": 4.0, "data_format": "channels_first"},
+    {"temperature": 0.5, "mirrored": True},
+    {"temperature": 2.0, "mirrored": True, "data_format": "channels_first"},
+]
+
+
 @pytest.mark.parametrize(
-    "settings",
+    ("num_classes", "settings"),
     [
-        {"temperature": 1.0},
-        {"temperature": 0.3},
-        {"temperature": 4.0, "data_format": "channels_first"},
-        {"temperature": 0.5, "mirrored": True},
-        {"temperature": 2.0, "mirrored": True, "data_format": "channels_first"},
+        pytest.param(2 + turned, one, marks=pytest.mark.slow if turned != place % 2 else ())
+        for place, one in enumerate(CALIBRATED)
+        for turned in (0, 1)
     ],
 )
 def test_the_exported_network_is_calibrated(num_classes: int, settings: dict[str, Any]) -> None:
