@@ -25,7 +25,7 @@ from imgclf.workflow import improvement
 from imgclf.workflow.candidate_results import CandidateResult, read_results, write_results
 from imgclf.workflow.learner import TrainingObserver
 from imgclf.workflow.training import resume_training, run_training
-from pretrained_network import save_tiny_weights, tiny
+from pretrained_network import save_tiny_weights, tiny_and_linear
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def by_clock(weights: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(improvement, "SHORTEST_TRAINING_S", 1.0)
     monkeypatch.setattr(improvement, "_reason_to_stop", lambda *_: "")
     return Settings(
-        architecture=tiny,
+        architecture=tiny_and_linear,
         options={"weights": weights},
         image_size=(24, 24),
         batch_size=16,
@@ -160,7 +160,7 @@ def test_a_better_candidate_takes_the_place_of_the_first_answer(
     assert run.course.chosen == "fine_tuned"
     assert run.course.accuracy > run.course.first_accuracy
     assert run.fitted.epochs > run.fitted.head_epochs == 0
-    loaded = imgclf.load(run.bundle, architecture=tiny)
+    loaded = imgclf.load(run.bundle, architecture=tiny_and_linear)
     assert loaded.predict(two_classes) == run.classifier.predict(two_classes)
     assert (tmp_path / "run" / "done").exists()
 
@@ -209,7 +209,7 @@ def test_of_very_many_images_a_part_answers_first(
     files: list[Any] = []
     observer = TrainingObserver(
         answered=lambda *_: files.append(
-            imgclf.load(tmp_path / "run" / "model.imgclf", architecture=tiny)
+            imgclf.load(tmp_path / "run" / "model.imgclf", architecture=tiny_and_linear)
         ),
         decided=said.append,
     )
@@ -235,7 +235,7 @@ def test_a_stop_on_the_way_to_all_images_keeps_the_first_answer(
     assert run.classifier.record.data.num_train < 22
     assert (tmp_path / "run" / "report.html").exists()
     monkeypatch.setattr(improvement, "_reason_to_stop", lambda *_: "Done: no time.")
-    resumed = resume_training(tmp_path / "run", architecture=tiny)
+    resumed = resume_training(tmp_path / "run", architecture=tiny_and_linear)
     assert not resumed.stopped
     assert resumed.classifier.record.data.num_train > 50
 
@@ -257,10 +257,10 @@ def test_a_run_killed_after_its_first_answer_goes_on(
             two_classes, by_clock, run_dir=folder, observer=TrainingObserver(answered=answered)
         )
     assert is_stopped(folder)
-    first = imgclf.load(folder / "model.imgclf", architecture=tiny)
+    first = imgclf.load(folder / "model.imgclf", architecture=tiny_and_linear)
     assert first.figures is not None
     assert first.figures.split == "val"
-    run = resume_training(folder, architecture=tiny)
+    run = resume_training(folder, architecture=tiny_and_linear)
     assert run.course is not None
     assert (folder / "done").exists()
     assert not is_stopped(folder)
@@ -278,7 +278,7 @@ def test_a_stop_keeps_the_first_answer(
     assert run.stopped
     assert is_stopped(tmp_path / "run")
     assert (tmp_path / "run" / "report.html").exists()
-    assert imgclf.load(run.bundle, architecture=tiny).figures is not None
+    assert imgclf.load(run.bundle, architecture=tiny_and_linear).figures is not None
 
 
 @pytest.mark.parametrize(
