@@ -30,9 +30,18 @@ def model() -> keras.Model:
     return imgclf.build_model("three_conv", (24, 24, 3), seed=1, filters=8, hidden_units=8)
 
 
-def test_the_loss_falls(batches: Any, model: keras.Model) -> None:
+@pytest.fixture(scope="module")
+def fitted(batches: Any) -> tuple[keras.Model, imgclf.FitResult, int]:
+    """Return a network that was trained for four epochs, its figures and the number of steps."""
+    model = imgclf.build_model("three_conv", (24, 24, 3), seed=1, filters=8, hidden_units=8)
+    count = _StepCounter()
+    result = imgclf.fit(model, *batches, epochs=4, learning_rate=5e-3, callbacks=[count])
+    return model, result, count.steps
+
+
+def test_the_loss_falls(fitted: tuple[keras.Model, imgclf.FitResult, int]) -> None:
     """A few epochs on an easy set lower the loss; the figures have the names of Keras' history."""
-    result = imgclf.fit(model, *batches, epochs=4, learning_rate=5e-3)
+    result = fitted[1]
     assert isinstance(result, imgclf.FitResult)
     assert result.epochs == 4
     assert result.head_epochs == 0
@@ -86,15 +95,15 @@ def test_any_number_of_steps_works(steps: int, batches: Any, model: keras.Model)
     assert count.steps == 3 * steps
 
 
-def test_steps_default_to_samples_by_batch_size(batches: Any, model: keras.Model) -> None:
+def test_steps_default_to_samples_by_batch_size(
+    fitted: tuple[keras.Model, imgclf.FitResult, int], batches: Any
+) -> None:
     """Without steps_per_epoch an epoch is samples / batch size, rounded up."""
     train, _ = batches
-    count = _StepCounter()
-    imgclf.fit(model, train, epochs=1, callbacks=[count])
-    assert count.steps == -(-train.num_samples // 16) == train.steps_per_epoch
+    assert fitted[2] == 4 * -(-train.num_samples // 16) == 4 * train.steps_per_epoch
 
 
-@pytest.mark.parametrize("endless", [False, True])
+@pytest.mark.parametrize("endless", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_plain_datasets_are_welcome(endless: bool, model: keras.Model) -> None:
     """Any tf.data.Dataset trains, with an end or, when told the steps, without."""
     images = np.zeros((10, 24, 24, 3), np.uint8)
@@ -146,12 +155,11 @@ def test_a_training_step_is_traced_once(batches: Any, model: keras.Model) -> Non
     assert len(traced) == 1
 
 
-def test_xla_stays_off_on_a_cpu(batches: Any, model: keras.Model) -> None:
+def test_xla_stays_off_on_a_cpu(fitted: tuple[keras.Model, imgclf.FitResult, int]) -> None:
     """Without a GPU the step is not compiled by XLA, unless that is asked for."""
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("a GPU is here, XLA may be used")
-    imgclf.fit(model, *batches, epochs=1)
-    assert model.jit_compile is False
+    assert fitted[0].jit_compile is False
 
 
 def test_mixed_precision_is_for_the_steps_alone(batches: Any, model: keras.Model) -> None:
@@ -174,6 +182,7 @@ def test_mixed_precision_is_for_the_steps_alone(batches: Any, model: keras.Model
     assert model(np.zeros((1, 24, 24, 3), np.uint8)).dtype == tf.float32
 
 
+@pytest.mark.slow
 def test_mixed_precision_learns(batches: Any) -> None:
     """Training in bfloat16 lowers the loss as float32 does."""
     plain = imgclf.build_model(
