@@ -42,6 +42,7 @@ def test_every_process_leaves_the_current_folder_alone() -> None:
         assert words[1] == "'-P'", name
 
 
+@pytest.mark.slow
 def test_a_search_in_a_strange_folder_runs_nothing_of_it(trap: Path) -> None:
     """The processes of trials start, and no module beside the images runs."""
     with LocalWorkers(1) as pool:

@@ -15,15 +15,14 @@ import imgclf
 from forked_python import ForkedPython
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.training.checkpoints import newest_state, save_state
+from shallow_network import shallow
 
 EPOCHS = 4
 
 
 def fresh_model() -> keras.Model:
     """Build the network of all tests here, with dropout, whose random state must survive."""
-    return imgclf.build_model(
-        "three_conv", (24, 24, 3), seed=3, filters=8, hidden_units=8, dropout=0.5
-    )
+    return imgclf.build_model(shallow, (24, 24, 3), seed=3, dropout=0.5)
 
 
 @pytest.fixture(scope="module")

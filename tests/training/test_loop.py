@@ -16,6 +16,7 @@ from imgclf.data.batches.augmentation import Augmentation
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.training.objective import balanced_class_weights
 from imgclf.training.soft_labels import weigh_classes
+from shallow_network import shallow
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +28,13 @@ def batches(two_classes: Path) -> Any:
 @pytest.fixture
 def model() -> keras.Model:
     """Return a small network with reproducible weights."""
-    return imgclf.build_model("three_conv", (24, 24, 3), seed=1, filters=8, hidden_units=8)
+    return imgclf.build_model(shallow, (24, 24, 3), seed=1)
 
 
 @pytest.fixture(scope="module")
 def fitted(batches: Any) -> tuple[keras.Model, imgclf.FitResult, int]:
     """Return a network that was trained for four epochs, its figures and the number of steps."""
-    model = imgclf.build_model("three_conv", (24, 24, 3), seed=1, filters=8, hidden_units=8)
+    model = imgclf.build_model(shallow, (24, 24, 3), seed=1)
     count = _StepCounter()
     result = imgclf.fit(model, *batches, epochs=4, learning_rate=5e-3, callbacks=[count])
     return model, result, count.steps
@@ -121,7 +122,7 @@ def test_plain_datasets_are_welcome(endless: bool, model: keras.Model) -> None:
 
 def test_whole_number_labels_take_the_sparse_loss() -> None:
     """A plain dataset with class indices trains a network of several classes."""
-    model = imgclf.build_model("three_conv", (24, 24, 3), 4, filters=8, hidden_units=8)
+    model = imgclf.build_model(shallow, (24, 24, 3), 4)
     images = np.zeros((8, 24, 24, 3), np.uint8)
     dataset = tf.data.Dataset.from_tensor_slices((images, np.arange(8) % 4)).batch(4)
     imgclf.fit(model, dataset, epochs=1)
@@ -135,7 +136,7 @@ def test_the_users_own_compile_is_kept(batches: Any, model: keras.Model) -> None
     imgclf.fit(model, *batches, epochs=1, learning_rate=0.5)
     assert model.optimizer is optimizer
     assert model.loss == "mean_squared_error"
-    fresh = imgclf.build_model("three_conv", (24, 24, 3), filters=8, hidden_units=8)
+    fresh = imgclf.build_model(shallow, (24, 24, 3))
     imgclf.fit(fresh, *batches, epochs=1, learning_rate=1e-3)
     imgclf.fit(fresh, *batches, epochs=1, learning_rate=1e-4)
     assert float(fresh.optimizer.learning_rate) == pytest.approx(1e-4)
@@ -174,7 +175,7 @@ def test_mixed_precision_is_for_the_steps_alone(batches: Any, model: keras.Model
     before = keras.config.dtype_policy().name
     with pytest.raises(RuntimeError, match="enough"):
         imgclf.fit(model, *batches, epochs=1, precision="mixed_bfloat16", callbacks=[Look()])
-    assert seen["block1_conv"] == "bfloat16"
+    assert seen["conv"] == "bfloat16"
     assert seen["head"] == "float32"
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert {weight.dtype for weight in model.weights} == {"float32"}
@@ -220,7 +221,7 @@ def test_class_weights_reach_the_loss(batches: Any) -> None:
     train, _ = batches
     losses = []
     for weights in (None, {0: 0.0, 1: 0.0}, "balanced"):
-        model = imgclf.build_model("three_conv", (24, 24, 3), seed=1, filters=8, hidden_units=8)
+        model = imgclf.build_model(shallow, (24, 24, 3), seed=1)
         losses.append(imgclf.fit(model, train, epochs=1, class_weight=weights).history["loss"][0])
     assert losses[1] == 0
     assert losses[2] != losses[0]

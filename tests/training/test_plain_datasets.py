@@ -13,15 +13,14 @@ import tensorflow as tf
 
 import imgclf
 from imgclf.errors import ArgumentError
+from shallow_network import shallow
 
 SIDE = 24
 
 
 def build(num_classes: int) -> keras.Model:
     """Build a small network with reproducible weights."""
-    return imgclf.build_model(
-        "three_conv", (SIDE, SIDE, 3), num_classes, seed=1, filters=8, hidden_units=8
-    )
+    return imgclf.build_model(shallow, (SIDE, SIDE, 3), num_classes, seed=1)
 
 
 def dataset(labels: Any, *, images: Any = None) -> tf.data.Dataset:
