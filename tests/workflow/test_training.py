@@ -21,10 +21,10 @@ from imgclf.errors import ArgumentError, DataError, ImgclfError, RunFolderError,
 from imgclf.runs.folder import open_run_folder, read_config
 from imgclf.workflow.learner import TrainingObserver
 from imgclf.workflow.training import Settings, run_training
+from shallow_network import shallow
 
 SMALL: dict[str, Any] = {
-    "architecture": "one_hidden",
-    "options": {"filters": 8, "hidden_units": 8},
+    "architecture": shallow,
     "image_size": (24, 24),
     "epochs": 1,
     "batch_size": 16,
@@ -217,7 +217,10 @@ def test_train_works_from_a_script_without_a_main_guard(
         textwrap.dedent(
             f"""
             import imgclf
-            clf = imgclf.train({str(two_classes)!r}, run_dir=None, **{SMALL!r})
+            clf = imgclf.train(
+                {str(two_classes)!r}, run_dir=None, architecture="one_hidden", epochs=1,
+                options={{"filters": 8, "hidden_units": 8}}, image_size=(24, 24), batch_size=16,
+            )
             print(clf.figures.num_images)
             """
         )
