@@ -25,7 +25,7 @@ from imgclf.workflow import improvement
 from imgclf.workflow.candidate_results import CandidateResult, read_results, write_results
 from imgclf.workflow.learner import TrainingObserver
 from imgclf.workflow.training import resume_training, run_training
-from pretrained_network import save_tiny_weights, tiny_and_linear
+from pretrained_network import save_tiny_weights, tiny, tiny_and_linear
 
 
 @pytest.fixture(scope="module")
@@ -218,12 +218,7 @@ def test_of_very_many_images_a_part_answers_first(
     assert files[0].record.data.num_train in range(15, 22)
     assert f"going on with all {num_train}." in said[0]
     assert run.classifier.record.data.num_train == num_train
-    pairs = zip(
-        run.classifier.predict(two_classes), whole.classifier.predict(two_classes), strict=True
-    )
-    for ours, theirs in pairs:
-        assert ours.label == theirs.label
-        assert ours.probability == pytest.approx(theirs.probability, abs=1e-4)
+    assert run.classifier.predict(two_classes) == whole.classifier.predict(two_classes)
 
 
 def test_a_stop_on_the_way_to_all_images_keeps_the_first_answer(
@@ -231,16 +226,17 @@ def test_a_stop_on_the_way_to_all_images_keeps_the_first_answer(
 ) -> None:
     """Nobody waits for the features of all images; --resume learns from them."""
     few_first(monkeypatch)
+    settings = replace(by_clock, architecture=tiny)  # Its head takes a while.
     stop: list[str] = []
     observer = TrainingObserver(decided=stop.append, stop_requested=lambda: bool(stop))
-    run = run_training(two_classes, by_clock, run_dir=tmp_path / "run", observer=observer)
+    run = run_training(two_classes, settings, run_dir=tmp_path / "run", observer=observer)
     assert run.stopped
     assert run.course is not None
     assert "Stopped" in run.course.reason
     assert run.classifier.record.data.num_train < 22
     assert (tmp_path / "run" / "report.html").exists()
     monkeypatch.setattr(improvement, "_reason_to_stop", lambda *_: "Done: no time.")
-    resumed = resume_training(tmp_path / "run", architecture=tiny_and_linear)
+    resumed = resume_training(tmp_path / "run", architecture=tiny)
     assert not resumed.stopped
     assert resumed.classifier.record.data.num_train > 50
 
