@@ -226,7 +226,8 @@ def test_a_stop_on_the_way_to_all_images_keeps_the_first_answer(
 ) -> None:
     """Nobody waits for the features of all images; --resume learns from them."""
     few_first(monkeypatch)
-    settings = replace(by_clock, architecture=tiny)  # Its head takes a while.
+    settings = replace(by_clock, architecture=tiny)  # Its head takes a while, if a short one.
+    monkeypatch.setattr("imgclf.training.recipes.MOST_EPOCHS", 12)
     stop: list[str] = []
     observer = TrainingObserver(decided=stop.append, stop_requested=lambda: bool(stop))
     run = run_training(two_classes, settings, run_dir=tmp_path / "run", observer=observer)
