@@ -1,9 +1,9 @@
-"""A tiny architecture that can begin with weights from a file, for tests."""
+"""Tiny architectures that can begin with weights from a file, for tests."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import keras
 import numpy as np
@@ -19,6 +19,24 @@ def tiny(
     weights: Annotated[str, Weights()] = "none",
 ) -> keras.Model:
     """Two convolutions with batch normalisation, and a hidden layer behind the pooling."""
+    image, vector = _pooled(input_shape, dropout, weights)
+    vector = keras.layers.Dense(8, activation="relu", name="hidden")(vector)
+    return _with_head(image, vector, num_classes)
+
+
+def tiny_and_linear(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    dropout: Annotated[float, Float(0.0, 0.9)] = 0.0,
+    weights: Annotated[str, Weights()] = "none",
+) -> keras.Model:
+    """The same without the hidden layer: what is behind the pooling is solved, not trained."""
+    return _with_head(*_pooled(input_shape, dropout, weights), num_classes)
+
+
+def _pooled(input_shape: tuple[int, int, int], dropout: float, weights: str) -> tuple[Any, Any]:
+    """Return the image and the features behind the pooling."""
     if weights == "imagenet":
         raise AssertionError("fetched")
     image = keras.Input(input_shape, dtype="uint8", name="image")
@@ -32,8 +50,10 @@ def tiny(
             raise AssertionError("read")
         keras.Model(image, features).load_weights(weights)
     vector = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
-    vector = keras.layers.Dropout(dropout, name="dropout")(vector)
-    vector = keras.layers.Dense(8, activation="relu", name="hidden")(vector)
+    return image, keras.layers.Dropout(dropout, name="dropout")(vector)
+
+
+def _with_head(image: Any, vector: Any, num_classes: int) -> keras.Model:
     units, activation = (1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")
     return keras.Model(image, keras.layers.Dense(units, activation=activation, name="head")(vector))
 

@@ -44,6 +44,7 @@ def test_every_example_is_listed_and_run() -> None:
     assert files == {name for name in files if f"({name})" in listed and f'"{name}"' in tests}
 
 
+@pytest.mark.slow
 def test_quickstart(
     run_example: RunExample, two_classes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +115,7 @@ def test_predicting_a_folder(
     assert "of 100, see labels.csv" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_retraining(
     run_example: RunExample, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from forked_python import ForkedPython
 TOOLS = Path(__file__).parents[1] / "tools"
 
 
-@pytest.mark.parametrize("mutants", [60, pytest.param(2_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mutants", [25, pytest.param(2_000, marks=pytest.mark.slow)])
 def test_mutants_are_refused_or_answer_as_the_original(
     mutants: int, forked_python: ForkedPython
 ) -> None:

@@ -17,7 +17,12 @@ from plugin_folders import SOUND_PLUGIN, run_python
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
 
-NAMES = ("three_conv", "one_hidden", "airnet", "resnet9")
+NAMES = (
+    "three_conv",
+    "resnet9",
+    pytest.param("one_hidden", marks=pytest.mark.slow),
+    pytest.param("airnet", marks=pytest.mark.slow),
+)
 
 
 @pytest.fixture(scope="module")

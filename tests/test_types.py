@@ -21,6 +21,7 @@ def script(tmp_path: Path) -> Path:
     return Path(shutil.copy(CONSUMER, tmp_path))
 
 
+@pytest.mark.slow
 def test_mypy_accepts_a_consumer(script: Path) -> None:
     """Every public name is exported and typed under `mypy --strict`."""
     command = [

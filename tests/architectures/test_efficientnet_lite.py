@@ -58,6 +58,12 @@ def features_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
+def small() -> keras.Model:
+    """The network with its published weights for small images, which no test changes."""
+    return imgclf.build_model(NAME, SHAPE, seed=1)
+
+
+@pytest.fixture(scope="module")
 def pretrained() -> keras.Model:
     """The network with its published weights at the size that it was trained at."""
     return imgclf.build_model(NAME, (224, 224, 3))
@@ -73,7 +79,14 @@ def test_five_pictures_are_what_they_show(pretrained: keras.Model) -> None:
     assert dict(zip(PICTURES, scores.argmax(axis=1).tolist(), strict=True)) == CLASSES
 
 
-@pytest.mark.parametrize("size", ["lite0", "lite1", "lite2"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        "lite0",
+        pytest.param("lite1", marks=pytest.mark.slow),
+        pytest.param("lite2", marks=pytest.mark.slow),
+    ],
+)
 def test_every_tensor_of_the_file_finds_its_place(size: str) -> None:
     """No value of the file is left over but the head's and the counters of steps."""
     tensors = tensors_of(size)
@@ -97,12 +110,12 @@ def test_the_files_are_those_of_the_table(size: str) -> None:
     assert packaged.package not in sys.modules
 
 
-def test_grey_images_go_in_as_colour_images() -> None:
+def test_grey_images_go_in_as_colour_images(small: keras.Model) -> None:
     """A grey picture gives what the same picture in colour gives."""
-    grey, colour = (imgclf.build_model(NAME, (32, 32, channels)) for channels in (1, 3))
+    grey = imgclf.build_model(NAME, (32, 32, 1))
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), np.uint8)
     np.testing.assert_allclose(
-        features_of(grey, images), features_of(colour, images.repeat(3, axis=-1)), atol=1e-5
+        features_of(grey, images), features_of(small, images.repeat(3, axis=-1)), atol=1e-5
     )
 
 
@@ -112,17 +125,17 @@ def test_the_smallest_image_is_32_pixels() -> None:
         imgclf.build_model(NAME, (31, 64, 3))
 
 
-def test_pretrained_is_the_default_and_none_is_random() -> None:
+def test_pretrained_is_the_default_and_none_is_random(small: keras.Model) -> None:
     """Named weights do not depend on the seed, random ones do."""
-    first, second = (imgclf.build_model(NAME, SHAPE, seed=seed) for seed in (1, 2))
-    kernels = [named_weights(model)["stem_conv/kernel"].numpy() for model in (first, second)]
+    second = imgclf.build_model(NAME, SHAPE, seed=2)
+    kernels = [named_weights(model)["stem_conv/kernel"].numpy() for model in (small, second)]
     assert np.array_equal(*kernels)
     random = imgclf.build_model(NAME, SHAPE, seed=1, weights="none")
     assert not np.array_equal(named_weights(random)["stem_conv/kernel"].numpy(), kernels[0])
     assert not origin_of(random).weights_files
 
 
-def test_a_given_file_gives_its_weights(tmp_path: Path, pretrained: keras.Model) -> None:
+def test_a_given_file_gives_its_weights(tmp_path: Path) -> None:
     """What the network up to its last map saved, another begins with; another file is named."""
     path = tmp_path / "own.weights.h5"
     source = imgclf.build_model(NAME, SHAPE, weights="none", seed=3)
@@ -161,19 +174,20 @@ def test_a_file_is_hashed_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> 
         imgclf.build_model(NAME, SHAPE)
 
 
-def test_a_file_of_another_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", ["lite1", pytest.param("lite2", marks=pytest.mark.slow)])
+def test_a_file_of_another_network_is_refused(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a hash entered for the wrong size, the tensor is named that does not fit."""
-    for size in ("lite1", "lite2"):
-        monkeypatch.setitem(family.PACKAGES, size, family.PACKAGES["lite0"])
-        with pytest.raises(WeightsError, match="is of another network: see _blocks"):
-            imgclf.build_model(NAME, SHAPE, size=size)
+    monkeypatch.setitem(family.PACKAGES, size, family.PACKAGES["lite0"])
+    with pytest.raises(WeightsError, match="is of another network: see _blocks"):
+        imgclf.build_model(NAME, SHAPE, size=size)
     monkeypatch.setattr(family, "read_tensors", lambda *_: {"_conv_stem.weight": np.zeros(3)})
     with pytest.raises(WeightsError, match="is of another network: see _conv_stem"):
         imgclf.build_model(NAME, SHAPE)
 
 
+@pytest.mark.parametrize("is_saved_again", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_package_version_licence_and_hash_are_recorded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    is_saved_again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The classifier's file and `info` say whose weights they were; loading needs no package."""
     path = tmp_path / "net.imgclf"
@@ -185,7 +199,8 @@ def test_package_version_licence_and_hash_are_recorded(
     assert np.array_equal(
         named_weights(again.model)["top_conv/kernel"], named_weights(model)["top_conv/kernel"]
     )
-    again.save(path)  # the origin is still known
+    if is_saved_again:
+        again.save(path)  # the origin is still known
     record = read_bundle(path).manifest.architecture
     assert record.options["weights"] == "imagenet"
     assert record.weights_files["weights"].as_dict() == {
@@ -200,6 +215,7 @@ def test_package_version_licence_and_hash_are_recorded(
     assert f"{line}Apache-2.0), sha256 579344248a93e230" in shown
 
 
+@pytest.mark.slow
 def test_report_and_model_card_name_the_weights(two_classes: Path, tmp_path: Path) -> None:
     """A run by default settings says whose weights it began with, and how it is made again."""
     run_dir = tmp_path / "run"
@@ -221,8 +237,9 @@ def test_report_and_model_card_name_the_weights(two_classes: Path, tmp_path: Pat
     assert "--fine-tune-epochs 0" in report
 
 
+@pytest.mark.slow
 def test_the_heart_of_the_contract_is_kept() -> None:
-    """The slow tests run the whole kit; this runs its heart."""
+    """What a training and its file need; in every run `test_pretrained` asks a smaller family."""
     network = imgclf.build_model(NAME, (32, 32, 3), 3)
     subject = Subject(NAME, load_architecture(NAME), 32, 32, network, fresh_process=False)
     for title in ("it trains in float32", "a saved classifier gives the same outputs again"):

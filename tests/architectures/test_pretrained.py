@@ -170,7 +170,15 @@ def test_the_command_line_finds_the_file_again_from_any_folder(
         parse_options("mobilenet_v3", ["weights=gone.h5"])
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v3", "efficientnet_v2", "convnext", "resnet_v2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet_v3",
+        pytest.param("efficientnet_v2", marks=pytest.mark.slow),
+        pytest.param("convnext", marks=pytest.mark.slow),
+        pytest.param("resnet_v2", marks=pytest.mark.slow),
+    ],
+)
 def test_the_smallest_image_is_32_pixels(name: str) -> None:
     """Below, the last map would hold less than a pixel; the message says how large is enough."""
     with pytest.raises(ArgumentError, match=f"31 x 64 pixels are too small for '{name}'.* 32 x 32"):

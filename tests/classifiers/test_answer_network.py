@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,7 @@ def test_without_litert_keras_answers(bundle: Path, monkeypatch: pytest.MonkeyPa
         load(bundle, engine="litert")
 
 
+@cache
 def other_network(side: int, num_classes: int) -> bytes:
     """Return a sound network that belongs to another classifier."""
     return convert_to_litert(
@@ -134,19 +137,19 @@ def other_network(side: int, num_classes: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "cannot be run by LiteRT"),
-        (b"TFL3" * 100, "cannot be run by LiteRT"),
-        (other_network(32, 2), "turns images"),
-        (other_network(24, 3), "turns images"),
-        (other_network(24, 2), "is damaged"),
-        (other_network(24, 2).replace(b"image", b"\x95mage"), "cannot be run by LiteRT"),
+        (lambda: b"", "cannot be run by LiteRT"),
+        (lambda: b"TFL3" * 100, "cannot be run by LiteRT"),
+        (lambda: other_network(32, 2), "turns images"),
+        (lambda: other_network(24, 3), "turns images"),
+        (lambda: other_network(24, 2), "is damaged"),
+        (lambda: other_network(24, 2).replace(b"image", b"\x95mage"), "cannot be run by LiteRT"),
     ],
 )
 def test_a_network_that_is_not_the_classifiers_is_refused(
-    content: bytes, reason: str, bundle: Path, tmp_path: Path
+    content: Callable[[], bytes], reason: str, bundle: Path, tmp_path: Path
 ) -> None:
     """Damaged, or another one, in a file whose hashes are right: one line, whatever the engine."""
-    forged = forge(bundle, tmp_path / "forged.imgclf", network=content)
+    forged = forge(bundle, tmp_path / "forged.imgclf", network=content())
     with pytest.raises(BundleError, match=reason):
         load(forged)
     assert load(forged, engine="keras").engine == "keras"

@@ -148,8 +148,15 @@ def test_a_function_whose_file_has_changed_is_named(
         load(path, architecture=function(source.replace('name="conv"', 'name="other"')))
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("channels", "data_format"),
+    [
+        (1, "channels_first"),
+        (3, "channels_last"),
+        pytest.param(1, "channels_last", marks=pytest.mark.slow),
+        pytest.param(3, "channels_first", marks=pytest.mark.slow),
+    ],
+)
 def test_grey_and_channels_first_survive_saving(
     data_format: Any, channels: Any, three_classes: Path, tmp_path: Path
 ) -> None:

@@ -39,8 +39,11 @@ def cornered(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return Classifier(model, train)
 
 
-PRETRAINED = {"convnext", "efficientnet_v2", "hub_resnet", "mobilenet_v3", "resnet_v2"}
-"""Families of some hundred layers: with three classes in every run, with two in slow ones."""
+DEEP = {
+    "convnext", "efficientnet_v2", "hub_resnet", "mobilenet_small", "mobilenet_v3", "resnet20",
+    "resnet_v2", "vgg_bn",
+}  # fmt: skip
+"""Families of some dozen or hundred layers, which the slow tests explain."""
 
 
 def _with_square(top: int, left: int) -> np.ndarray:
@@ -69,9 +72,9 @@ def test_the_heat_is_where_the_evidence_is(cornered: Any, top: int, left: int) -
 
 
 @pytest.mark.parametrize(("name", "num_classes"), [
-    pytest.param(name, num_classes, marks=pytest.mark.slow if twice else ())
+    pytest.param(name, num_classes, marks=pytest.mark.slow if name in DEEP else ())
     for name in sorted(imgclf.list_architectures())
-    for num_classes, twice in ((2, name in PRETRAINED), (3, False))
+    for num_classes in (2, 3)
 ])  # fmt: skip
 def test_every_architecture_explains_itself(name: str, num_classes: int) -> None:
     """Grad-CAM, or occlusion, gives a finite map of the image's size for the whole zoo."""

@@ -149,7 +149,20 @@ def test_it_survives_its_tensors_and_refuses_others() -> None:
             Familiarity.from_tensors(changed, sizes, 3)
 
 
-@pytest.mark.parametrize("name", imgclf.list_architectures())
+DEEP = {
+    "convnext", "efficientnet_v2", "hub_resnet", "mobilenet_small", "resnet20", "resnet_v2",
+    "vgg_bn",
+}  # fmt: skip
+"""Families of some dozen or hundred layers, of which the others stand for every run."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in DEEP else ())
+        for name in imgclf.list_architectures()
+    ],
+)
 def test_every_architecture_has_features(name: str) -> None:
     """The last features are what the head reads; before them stand maps, the largest first."""
     if name == "hub_resnet":

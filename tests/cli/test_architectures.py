@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,17 +50,27 @@ def test_check_of_a_mistyped_name_is_one_line(imgclf_command: Run) -> None:
     assert "Did you mean 'resnet9'?" in done.stderr
 
 
-def test_a_function_of_a_file_is_trained_and_loaded_again(
-    imgclf_command: Run, two_classes: Path, tmp_path: Path
-) -> None:
-    """`--arch file.py:function` needs no package; its bundle says what it needs to be loaded."""
-    file, run_dir = tmp_path / "nets.py", tmp_path / "run"
+@pytest.fixture(scope="module")
+def file_run(
+    imgclf_command: Run, two_classes: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """Return a file with a function, and the folder of a run that trained its network."""
+    folder = tmp_path_factory.mktemp("file")
+    file, run_dir = folder / "nets.py", folder / "run"
     file.write_text(SOUND_PLUGIN.format(name="file_net"))
     done = imgclf_command(
         "train", two_classes, "--arch", f"{file}:file_net", "--set", "units=4",
         "--image-size", "16", "--epochs", "1", "--run-dir", run_dir,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    return file, run_dir
+
+
+def test_a_function_of_a_file_is_trained_and_loaded_again(
+    file_run: tuple[Path, Path], imgclf_command: Run, two_classes: Path, tmp_path: Path
+) -> None:
+    """`--arch file.py:function` needs no package; its bundle says what it needs to be loaded."""
+    file, run_dir = file_run
     bundle = run_dir / "model.imgclf"
     shown = json.loads(imgclf_command("info", bundle, "--json").stdout)
     architecture = load_architecture(load_function(file, "file_net"))
@@ -84,17 +95,11 @@ def test_a_function_of_a_file_is_trained_and_loaded_again(
 
 
 def test_a_run_folder_never_says_what_is_run(
-    imgclf_command: Run, two_classes: Path, tmp_path: Path
+    file_run: tuple[Path, Path], imgclf_command: Run, tmp_path: Path
 ) -> None:
     """A run of a file's function goes on where the function is typed again, and not without."""
-    file, run_dir = tmp_path / "nets.py", tmp_path / "run"
-    file.write_text(SOUND_PLUGIN.format(name="file_net"))
-    arch = f"{file}:file_net"
-    done = imgclf_command(
-        "train", two_classes, "--arch", arch, "--image-size", "16", "--epochs", "1",
-        "--run-dir", run_dir,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    file, trained = file_run
+    run_dir, arch = shutil.copytree(trained, tmp_path / "run"), f"{file}:file_net"
     (run_dir / "done").rename(run_dir / "stopped")
     refused = imgclf_command("train", "--resume", run_dir, cwd=tmp_path)
     assert refused.returncode == 1

@@ -248,7 +248,10 @@ def start_training(python: ForkedPython, folder: Path, run_dir: Path, epochs: in
     raise AssertionError("the training ended before its first epoch")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_signals_end_a_training_in_good_order(
     number: int,
     code: int,
@@ -322,10 +325,13 @@ def test_changed_images_are_refused_on_resume(
 def test_train_goes_on_from_a_bundle(
     run_dir: Path, two_classes: Path, imgclf_command: Run, tmp_path: Path
 ) -> None:
-    """--from keeps network and size, shows each class before and after, and refuses others."""
+    """--from keeps network and size, shows each class before and after, and refuses others.
+
+    It takes the folder of a run as well as a file.
+    """
     bundle = run_dir / "model.imgclf"
     done = imgclf_command(
-        "train", two_classes, "--from", bundle, "--epochs", "1", "--run-dir", tmp_path / "run"
+        "train", two_classes, "--from", run_dir, "--epochs", "1", "--run-dir", tmp_path / "run"
     )
     assert done.returncode == 0, done.stderr
     assert "recall before" in done.stdout
@@ -356,7 +362,7 @@ def test_json_lists_architectures(imgclf_command: Run) -> None:
 def test_a_run_folder_stands_for_its_classifier(
     run_dir: Path, imgclf_command: Run, two_classes: Path, tmp_path: Path
 ) -> None:
-    """Wherever a classifier's file is meant, the folder of its run is accepted, and runs/last."""
+    """Where a classifier's file is meant, the folder of its run is accepted, and runs/last."""
     image = two_classes / "dark" / "000.png"
     expected = imgclf_command("predict", run_dir / "model.imgclf", image, "--json").stdout
     assert imgclf_command("predict", run_dir, image, "--json").stdout == expected
@@ -366,10 +372,6 @@ def test_a_run_folder_stands_for_its_classifier(
     (runs / name).symlink_to(run_dir, target_is_directory=True)
     (runs / "last").write_text(f"{name}\n")  # As on a system without links.
     assert imgclf_command("predict", runs / "last", image, "--json").stdout == expected
-    again = imgclf_command(
-        "train", two_classes, "--from", run_dir, "--epochs", "1", "--run-dir", tmp_path / "again"
-    )
-    assert again.returncode == 0, again.stderr
     (runs / "last").write_text("../elsewhere\n")
     assert imgclf_command("predict", runs / "last", image).returncode == 1
 

@@ -37,8 +37,10 @@ LARGE = {
 }  # fmt: skip
 """Families of some hundred layers: their checks take minutes."""
 
-DEEP = {"mobilenet_small", "resnet20", "vgg_bn"}
-"""Families of some dozen layers, each of which every build makes again."""
+DEEP = {"airnet", "convmixer", "five_conv", "mobilenet_small", "resnet20", "resnet9", "vgg_bn"}
+"""Families of a dozen layers and more, each of which every build makes again."""
+
+ROUND_TRIP = "a saved classifier gives the same outputs again"
 
 
 @pytest.mark.parametrize(
@@ -64,12 +66,9 @@ def test_a_deep_built_in_keeps_the_contract_in_short(name: str) -> None:
     subject = Subject(name, load_architecture(name), 32, 32, network, fresh_process=False)
     for title in (
         "it is documented",
-        "its outputs are probabilities, image by image",
-        "one seed gives one network",
         "it leaves Keras' configuration alone",
         "it trains in float32",
-        "a saved classifier gives the same outputs again",
-        "Keras saves, reads and clones it",
+        ROUND_TRIP,
     ):
         CHECKS[title](subject)
 
@@ -365,8 +364,11 @@ def test_a_sound_architecture_passes_with_its_figures() -> None:
         (forgetful, "gives other outputs when Keras has saved and read it"),
     ],
 )
-def test_the_kit_finds_each_planted_defect(architecture: Any, problem: str) -> None:
+def test_the_kit_finds_each_planted_defect(
+    architecture: Any, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No defect passes, and the report says what it is."""
+    monkeypatch.delitem(CHECKS, ROUND_TRIP)  # takes longest, and is to find none of them
     report = check(architecture)
     assert not report.passed
     assert any(problem in text for text in report.problems), str(report)

@@ -27,11 +27,8 @@ from imgclf.data.pixels.decoder import REASONS
 from imgclf.zoo.registry import find_architectures
 
 DOCS = ROOT / "docs"
-FIRST_READ = (
-    "README.md", "five-minutes.md", "eight-steps.md", "continuous-integration.md", "library.md",
-    "errors.md", "configuration.md",
-)  # fmt: skip
-"""Pages whose code runs in every test run; that of the others takes a minute more."""
+FIRST_READ = ("README.md", "five-minutes.md", "errors.md")
+"""Pages whose code runs in every test run; that of the others takes two minutes more."""
 
 PAGES_WITH_CODE = [
     pytest.param(page, marks=() if page.name in FIRST_READ else pytest.mark.slow)

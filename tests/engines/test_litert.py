@@ -41,7 +41,7 @@ def built(name: str, shape: tuple[int, int, int] = (32, 32, 3), **options: Any) 
 @pytest.fixture(scope="module")
 def mobilenet() -> tuple[keras.Model, bytes]:
     """A network of many layers, and what it is converted to."""
-    model = built("mobilenet_v3")
+    model = built("mobilenet_small", filters=8)
     return model, convert_to_litert(model)
 
 

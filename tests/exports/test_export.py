@@ -40,17 +40,17 @@ def test_every_format_has_its_writer() -> None:
     ("name", "quantize"),
     [
         ("litert", "none"),
-        ("litert", "float16"),
-        ("litert", "dynamic"),
+        pytest.param("litert", "float16", marks=pytest.mark.slow),
+        pytest.param("litert", "dynamic", marks=pytest.mark.slow),
         ("litert", "int8"),
         ("onnx", "none"),
-        ("onnx", "dynamic"),
+        pytest.param("onnx", "dynamic", marks=pytest.mark.slow),
         pytest.param("openvino", "none", marks=pytest.mark.slow),
         pytest.param("openvino", "float16", marks=pytest.mark.slow),
         pytest.param("savedmodel", "none", marks=pytest.mark.slow),
         ("keras", "none"),
         ("web", "none"),
-        ("web", "float16"),
+        pytest.param("web", "float16", marks=pytest.mark.slow),
         ("imgclf", "none"),
     ],
 )
@@ -181,15 +181,21 @@ def calibrated(num_classes: int, temperature: float, **settings: Any) -> Classif
     )
 
 
-@pytest.mark.parametrize("num_classes", [2, 3])
+CALIBRATED: list[dict[str, Any]] = [
+    {"temperature": 1.0},
+    {"temperature": 0.3},
+    {"temperature": 4.0, "data_format": "channels_first"},
+    {"temperature": 0.5, "mirrored": True},
+    {"temperature": 2.0, "mirrored": True, "data_format": "channels_first"},
+]
+
+
 @pytest.mark.parametrize(
-    "settings",
+    ("num_classes", "settings"),
     [
-        {"temperature": 1.0},
-        {"temperature": 0.3},
-        {"temperature": 4.0, "data_format": "channels_first"},
-        {"temperature": 0.5, "mirrored": True},
-        {"temperature": 2.0, "mirrored": True, "data_format": "channels_first"},
+        pytest.param(2 + turned, one, marks=pytest.mark.slow if turned != place % 2 else ())
+        for place, one in enumerate(CALIBRATED)
+        for turned in (0, 1)
     ],
 )
 def test_the_exported_network_is_calibrated(num_classes: int, settings: dict[str, Any]) -> None:

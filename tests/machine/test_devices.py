@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from imgclf.errors import ArgumentError, OutOfMemoryError
 from imgclf.machine.devices import divisible_batch_size
 from imgclf.runs.folder import read_config
 from imgclf.workflow.training import Settings, run_training
+from pretrained_network import tiny
 
 
 @given(
@@ -49,19 +51,23 @@ def test_two_devices_train_one_network(
         half = tf.config.LogicalDeviceConfiguration()
         tf.config.set_logical_device_configuration(cpu, [half, half])
         import imgclf
+        from pretrained_network import tiny
         with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
             clf = imgclf.train(
-                {str(two_classes)!r}, run_dir={str(tmp_path / "run")!r}, architecture="resnet9",
-                options={{"filters": 8}}, image_size=(24, 24), epochs=6, batch_size=16,
+                {str(two_classes)!r}, run_dir={str(tmp_path / "run")!r}, architecture=tiny,
+                image_size=(24, 24), epochs=8, batch_size=16, learning_rate=2e-2,
                 average_weights=True,
             )
         print(type(clf.model.weights[0].value).__name__, clf.figures.accuracy)
     """
-    done = forked_python.run(textwrap.dedent(script))
+    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = forked_python.run(
+        textwrap.dedent(script), env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     kind, accuracy = done.stdout.split()
     assert "Mirrored" in kind
-    clf = imgclf.load(tmp_path / "run" / "model.imgclf")
+    clf = imgclf.load(tmp_path / "run" / "model.imgclf", architecture=tiny)
     assert clf.figures is not None
     assert clf.figures.accuracy == float(accuracy)
     assert float(accuracy) > 0.8
@@ -152,7 +158,7 @@ def test_deterministic_trainings_give_the_same_bits(
     for name, fresh in (("a", False), ("b", True)):
         run = tmp_path / name
         done = imgclf_command(
-            "train", two_classes, "--arch", "resnet9", "--set", "filters=8", "--image-size", 24,
+            "train", two_classes, "--arch", "three_conv", "--set", "filters=8", "--image-size", 24,
             "--epochs", 2, "--deterministic", "--seed", 3, "--run-dir", run,
             fresh=fresh,
         )  # fmt: skip

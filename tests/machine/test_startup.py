@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import imgclf
 from imgclf.machine.startup import silenced_stderr, without_notes
+from shallow_network import shallow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,15 +83,14 @@ def test_networks_in_turn_are_no_mistake(
     """Six trainings in one process get no warning of functions that are traced anew."""
     train, _ = imgclf.make_generators(two_classes, image_size=24, batch_size=64)
     for _ in range(6):
-        model = imgclf.build_model("one_hidden", (24, 24, 3), filters=8, hidden_units=8)
-        imgclf.fit(model, train, epochs=1)
+        imgclf.fit(imgclf.build_model(shallow, (24, 24, 3)), train, epochs=1)
     assert "retracing" not in caplog.text
 
 
 def test_each_epoch_is_logged(two_classes: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Whoever listens to the logger imgclf at INFO reads one line with the figures an epoch."""
     train, val = imgclf.make_generators(two_classes, image_size=24, batch_size=64)
-    model = imgclf.build_model("one_hidden", (24, 24, 3), filters=8, hidden_units=8)
+    model = imgclf.build_model(shallow, (24, 24, 3))
     with caplog.at_level(logging.INFO, "imgclf"):
         imgclf.fit(model, train, val, epochs=2)
     lines = [one.message for one in caplog.records if one.message.startswith("Epoch ")]

@@ -238,8 +238,15 @@ def unfold(visit: Visit) -> None:
     assert visit.page.locator("#details > details:not([open])").count() == 0
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [
+        ("light", 400),
+        ("dark", 1600),
+        pytest.param("dark", 400, marks=pytest.mark.slow),
+        pytest.param("light", 1600, marks=pytest.mark.slow),
+    ],
+)
 def test_it_fits_and_nothing_goes_wrong(
     browser: Any, odd_run: Path, theme: str, width: int
 ) -> None:

@@ -91,7 +91,7 @@ def require_no_loss_at_a_signal(bundle: Path, photo: bytes, *options: str) -> No
         assert set(load.answers) == {"200"}
 
 
-@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+@pytest.mark.parametrize("options", [pytest.param((), marks=pytest.mark.slow), ("--workers", "2")])
 def test_a_signal_loses_no_request(bundle: Path, photo: bytes, options: tuple[str, ...]) -> None:
     """SIGTERM under load: whatever was sent is answered, and new connections are refused."""
     require_no_loss_at_a_signal(bundle, photo, *options)

@@ -367,7 +367,13 @@ def test_the_policy_is_strict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("theme", "width"), [("light", 360), ("dark", 360), ("light", 1600), ("dark", 1600)]
+    ("theme", "width"),
+    [
+        ("light", 360),
+        ("dark", 1600),
+        pytest.param("dark", 360, marks=pytest.mark.slow),
+        pytest.param("light", 1600, marks=pytest.mark.slow),
+    ],
 )
 def test_it_fits_and_is_accessible(
     browser: Any, trained: Any, kept: Path, photos: list[Path], theme: str, width: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,14 @@ import imgclf
 from forked_python import ForkedPython
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.training.checkpoints import newest_state, save_state
+from shallow_network import shallow
 
 EPOCHS = 4
 
 
 def fresh_model() -> keras.Model:
     """Build the network of all tests here, with dropout, whose random state must survive."""
-    return imgclf.build_model(
-        "three_conv", (24, 24, 3), seed=3, filters=8, hidden_units=8, dropout=0.5
-    )
+    return imgclf.build_model(shallow, (24, 24, 3), seed=3, dropout=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,20 @@ def uncut(batches: Any) -> Any:
     model = fresh_model()
     result = imgclf.fit(model, *batches, epochs=EPOCHS)
     return model.get_weights(), result
+
+
+@pytest.fixture(scope="module")
+def written(batches: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the checkpoints of a training of three epochs."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    imgclf.fit(fresh_model(), *batches, epochs=3, checkpoint_dir=folder)
+    return folder
+
+
+@pytest.fixture
+def checkpoints(written: Path, tmp_path: Path) -> Path:
+    """Return a copy of them that a test may damage."""
+    return Path(shutil.copytree(written, tmp_path / "checkpoints"))
 
 
 class Cut(keras.callbacks.Callback):
@@ -55,8 +69,17 @@ class Cut(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("interval_s", [0, 3600])
-@pytest.mark.parametrize(("epoch", "step"), [(0, 0), (1, 0), (2, 3)])
+@pytest.mark.parametrize(
+    ("epoch", "step", "interval_s"),
+    [
+        (2, 3, 0),
+        (1, 0, 3600),
+        pytest.param(0, 0, 0, marks=pytest.mark.slow),
+        pytest.param(0, 0, 3600, marks=pytest.mark.slow),
+        pytest.param(1, 0, 0, marks=pytest.mark.slow),
+        pytest.param(2, 3, 3600, marks=pytest.mark.slow),
+    ],
+)
 def test_a_cut_training_ends_with_the_same_weights(
     epoch: int, step: int, interval_s: float, batches: Any, uncut: Any, tmp_path: Path
 ) -> None:
@@ -81,10 +104,9 @@ def test_a_cut_training_ends_with_the_same_weights(
         np.testing.assert_allclose(result.history[name], expected.history[name], atol=1e-5)
 
 
-def test_two_checkpoints_stay(batches: Any, tmp_path: Path) -> None:
+def test_two_checkpoints_stay(checkpoints: Path) -> None:
     """The last two are kept, and nothing half-written lies beside them."""
-    imgclf.fit(fresh_model(), *batches, epochs=3, checkpoint_dir=tmp_path)
-    names = sorted(path.name for path in tmp_path.iterdir())
+    names = sorted(path.name for path in checkpoints.iterdir())
     assert names == [
         "epoch-000002-step-00000000.safetensors",
         "epoch-000003-step-00000000.safetensors",
@@ -92,31 +114,27 @@ def test_two_checkpoints_stay(batches: Any, tmp_path: Path) -> None:
 
 
 def test_a_damaged_newest_checkpoint_falls_back(
-    batches: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    checkpoints: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When the newest file is damaged the one before it is used, and that is said."""
-    imgclf.fit(fresh_model(), *batches, epochs=2, checkpoint_dir=tmp_path)
-    newest = tmp_path / "epoch-000002-step-00000000.safetensors"
+    newest = checkpoints / "epoch-000003-step-00000000.safetensors"
     content = bytearray(newest.read_bytes())
     for place in (0, len(content) // 2, len(content) - 1):
         damaged = bytearray(content)
         damaged[place] ^= 1
         newest.write_bytes(damaged)
-        state = newest_state(tmp_path)
+        state = newest_state(checkpoints)
         assert state is not None
-        assert state.epoch == 1
+        assert state.epoch == 2
     newest.write_bytes(content[:100])
-    assert newest_state(tmp_path).epoch == 1  # type: ignore[union-attr]
-    assert "epoch-000002-step-00000000" in caplog.text
+    assert newest_state(checkpoints).epoch == 2  # type: ignore[union-attr]
+    assert "epoch-000003-step-00000000" in caplog.text
 
 
-def test_a_full_disk_is_one_clear_error(
-    batches: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_one_clear_error(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """ENOSPC while a checkpoint is written names the file and keeps the earlier ones."""
-    imgclf.fit(fresh_model(), *batches, epochs=1, checkpoint_dir=tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    state = newest_state(tmp_path)
+    before = {path.name: path.read_bytes() for path in checkpoints.iterdir()}
+    state = newest_state(checkpoints)
     assert state is not None
 
     def no_space(_handle: int) -> None:
@@ -124,14 +142,13 @@ def test_a_full_disk_is_one_clear_error(
 
     monkeypatch.setattr("os.fsync", no_space)
     with pytest.raises(TrainingError, match="No space left on device"):
-        save_state(tmp_path, state)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+        save_state(checkpoints, state)
+    assert {path.name: path.read_bytes() for path in checkpoints.iterdir()} == before
 
 
-def test_a_state_survives_its_file(batches: Any, tmp_path: Path) -> None:
+def test_a_state_survives_its_file(checkpoints: Path, tmp_path: Path) -> None:
     """Every array, the score and the history come back bit for bit."""
-    imgclf.fit(fresh_model(), *batches, epochs=2, checkpoint_dir=tmp_path / "a")
-    state = newest_state(tmp_path / "a")
+    state = newest_state(checkpoints)
     assert state is not None
     save_state(tmp_path / "b", state)
     again = newest_state(tmp_path / "b")
@@ -144,12 +161,11 @@ def test_a_state_survives_its_file(batches: Any, tmp_path: Path) -> None:
     assert again.history == state.history
 
 
-def test_another_networks_state_is_refused(batches: Any, tmp_path: Path) -> None:
+def test_another_networks_state_is_refused(batches: Any, checkpoints: Path) -> None:
     """A checkpoint of another network is refused in one line, not assigned in part."""
-    imgclf.fit(fresh_model(), *batches, epochs=1, checkpoint_dir=tmp_path)
     other = imgclf.build_model("three_conv", (24, 24, 3), filters=16, hidden_units=8)
     with pytest.raises(TrainingError, match="another network"):
-        imgclf.fit(other, *batches, epochs=2, checkpoint_dir=tmp_path)
+        imgclf.fit(other, *batches, epochs=4, checkpoint_dir=checkpoints)
 
 
 def test_plain_datasets_have_no_checkpoints(batches: Any, tmp_path: Path) -> None:
@@ -159,10 +175,9 @@ def test_plain_datasets_have_no_checkpoints(batches: Any, tmp_path: Path) -> Non
 
 
 def test_a_write_killed_at_any_moment_leaves_a_whole_checkpoint(
-    batches: Any, forked_python: ForkedPython, tmp_path: Path
+    checkpoints: Path, forked_python: ForkedPython
 ) -> None:
     """SIGKILL at each step of a save leaves the earlier or the new checkpoint, never neither."""
-    imgclf.fit(fresh_model(), *batches, epochs=1, checkpoint_dir=tmp_path)
     script = textwrap.dedent(
         """
         import os, pathlib, signal, sys
@@ -183,7 +198,7 @@ def test_a_write_killed_at_any_moment_leaves_a_whole_checkpoint(
                 pathlib.Path.replace = die
             else:
                 pathlib.Path.unlink = die
-            checkpoints.save_state(folder, replace(earlier, epoch=2))
+            checkpoints.save_state(folder, replace(earlier, epoch=4))
 
         for call, count in (("fsync", 0), ("replace", 0), ("fsync", 1), ("unlink", 0)):
             child = os.fork()
@@ -193,10 +208,10 @@ def test_a_write_killed_at_any_moment_leaves_a_whole_checkpoint(
             _, status = os.waitpid(child, 0)
             state = checkpoints.newest_state(folder)
             print(call, os.WTERMSIG(status), state.epoch if state else None)
-            (folder / "epoch-000002-step-00000000.safetensors").unlink(missing_ok=True)
+            (folder / "epoch-000004-step-00000000.safetensors").unlink(missing_ok=True)
         """
     )
-    done = forked_python.run(script, tmp_path)
+    done = forked_python.run(script, checkpoints)
     lines = [line.split() for line in done.stdout.splitlines()]
     assert [call for call, _, _ in lines] == ["fsync", "replace", "fsync", "unlink"], done.stderr
-    assert all(number == "9" and epoch in ("1", "2") for _, number, epoch in lines)
+    assert all(number == "9" and epoch in ("3", "4") for _, number, epoch in lines)

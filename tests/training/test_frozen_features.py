@@ -173,7 +173,9 @@ def test_a_network_that_cannot_be_converted_is_run_by_tensorflow(
     assert (len(entries("features")), len(entries("network"))) == (2, 0)
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut off", "no hash"])
+@pytest.mark.parametrize(
+    "damage", ["flipped", pytest.param("cut off", marks=pytest.mark.slow), "no hash"]
+)
 def test_a_damaged_network_is_converted_anew(
     train: Any, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:

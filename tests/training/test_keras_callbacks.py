@@ -14,6 +14,8 @@ import imgclf
 from imgclf.data.batches.augmentation import Augmentation
 from imgclf.errors import ArgumentError
 from imgclf.training.soft_labels import SoftBinaryAccuracy
+from pretrained_network import tiny
+from shallow_network import shallow
 
 MONITORS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -34,9 +36,7 @@ def images_of(num_classes: int, *, kind: str = "int") -> tf.data.Dataset:
 
 def build(num_classes: int) -> keras.Model:
     """Build a small network."""
-    return imgclf.build_model(
-        "three_conv", (24, 24, 3), num_classes, seed=1, filters=8, hidden_units=8
-    )
+    return imgclf.build_model(shallow, (24, 24, 3), num_classes, seed=1)
 
 
 def every_callback(folder: Path) -> list[keras.callbacks.Callback]:
@@ -85,7 +85,7 @@ def test_train_takes_keras_callbacks_for_two_classes(two_classes: Path) -> None:
     assert classifier.class_names == ("dark", "light")
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow), "muon"])
 def test_a_fitted_model_is_saved_and_read_back(
     optimizer: str, two_classes: Path, tmp_path: Path
 ) -> None:
@@ -114,7 +114,7 @@ def test_a_model_after_a_range_test_is_saved_and_read_back(tmp_path: Path) -> No
 
 def test_muon_forgets_no_kernel_in_a_file() -> None:
     """The kernels that Muon moves are part of what is saved of it."""
-    model = imgclf.build_model("resnet9", (24, 24, 3), filters=8)
+    model = imgclf.build_model(tiny, (24, 24, 3))
     imgclf.fit(model, images_of(2), epochs=1, optimizer="muon")
     again = keras.optimizers.deserialize(keras.optimizers.serialize(model.optimizer))
     assert again.kernels == model.optimizer.kernels != frozenset()

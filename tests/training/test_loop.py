@@ -16,6 +16,7 @@ from imgclf.data.batches.augmentation import Augmentation
 from imgclf.errors import ArgumentError, TrainingError
 from imgclf.training.objective import balanced_class_weights
 from imgclf.training.soft_labels import weigh_classes
+from shallow_network import shallow
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +28,21 @@ def batches(two_classes: Path) -> Any:
 @pytest.fixture
 def model() -> keras.Model:
     """Return a small network with reproducible weights."""
-    return imgclf.build_model("three_conv", (24, 24, 3), seed=1, filters=8, hidden_units=8)
+    return imgclf.build_model(shallow, (24, 24, 3), seed=1)
 
 
-def test_the_loss_falls(batches: Any, model: keras.Model) -> None:
+@pytest.fixture(scope="module")
+def fitted(batches: Any) -> tuple[keras.Model, imgclf.FitResult, int]:
+    """Return a network that was trained for four epochs, its figures and the number of steps."""
+    model = imgclf.build_model(shallow, (24, 24, 3), seed=1)
+    count = _StepCounter()
+    result = imgclf.fit(model, *batches, epochs=4, learning_rate=5e-3, callbacks=[count])
+    return model, result, count.steps
+
+
+def test_the_loss_falls(fitted: tuple[keras.Model, imgclf.FitResult, int]) -> None:
     """A few epochs on an easy set lower the loss; the figures have the names of Keras' history."""
-    result = imgclf.fit(model, *batches, epochs=4, learning_rate=5e-3)
+    result = fitted[1]
     assert isinstance(result, imgclf.FitResult)
     assert result.epochs == 4
     assert result.head_epochs == 0
@@ -75,7 +85,7 @@ def test_an_interrupted_fit_gives_the_best_weights_back(batches: Any, model: ker
     )
 
 
-@pytest.mark.parametrize("steps", [1, 3, 11])
+@pytest.mark.parametrize("steps", [1, pytest.param(3, marks=pytest.mark.slow), 11])
 def test_any_number_of_steps_works(steps: int, batches: Any, model: keras.Model) -> None:
     """steps_per_epoch below and above the number of batches never runs out of data."""
     train, val = batches
@@ -86,15 +96,15 @@ def test_any_number_of_steps_works(steps: int, batches: Any, model: keras.Model)
     assert count.steps == 3 * steps
 
 
-def test_steps_default_to_samples_by_batch_size(batches: Any, model: keras.Model) -> None:
+def test_steps_default_to_samples_by_batch_size(
+    fitted: tuple[keras.Model, imgclf.FitResult, int], batches: Any
+) -> None:
     """Without steps_per_epoch an epoch is samples / batch size, rounded up."""
     train, _ = batches
-    count = _StepCounter()
-    imgclf.fit(model, train, epochs=1, callbacks=[count])
-    assert count.steps == -(-train.num_samples // 16) == train.steps_per_epoch
+    assert fitted[2] == 4 * -(-train.num_samples // 16) == 4 * train.steps_per_epoch
 
 
-@pytest.mark.parametrize("endless", [False, True])
+@pytest.mark.parametrize("endless", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_plain_datasets_are_welcome(endless: bool, model: keras.Model) -> None:
     """Any tf.data.Dataset trains, with an end or, when told the steps, without."""
     images = np.zeros((10, 24, 24, 3), np.uint8)
@@ -112,7 +122,7 @@ def test_plain_datasets_are_welcome(endless: bool, model: keras.Model) -> None:
 
 def test_whole_number_labels_take_the_sparse_loss() -> None:
     """A plain dataset with class indices trains a network of several classes."""
-    model = imgclf.build_model("three_conv", (24, 24, 3), 4, filters=8, hidden_units=8)
+    model = imgclf.build_model(shallow, (24, 24, 3), 4)
     images = np.zeros((8, 24, 24, 3), np.uint8)
     dataset = tf.data.Dataset.from_tensor_slices((images, np.arange(8) % 4)).batch(4)
     imgclf.fit(model, dataset, epochs=1)
@@ -126,7 +136,7 @@ def test_the_users_own_compile_is_kept(batches: Any, model: keras.Model) -> None
     imgclf.fit(model, *batches, epochs=1, learning_rate=0.5)
     assert model.optimizer is optimizer
     assert model.loss == "mean_squared_error"
-    fresh = imgclf.build_model("three_conv", (24, 24, 3), filters=8, hidden_units=8)
+    fresh = imgclf.build_model(shallow, (24, 24, 3))
     imgclf.fit(fresh, *batches, epochs=1, learning_rate=1e-3)
     imgclf.fit(fresh, *batches, epochs=1, learning_rate=1e-4)
     assert float(fresh.optimizer.learning_rate) == pytest.approx(1e-4)
@@ -146,12 +156,11 @@ def test_a_training_step_is_traced_once(batches: Any, model: keras.Model) -> Non
     assert len(traced) == 1
 
 
-def test_xla_stays_off_on_a_cpu(batches: Any, model: keras.Model) -> None:
+def test_xla_stays_off_on_a_cpu(fitted: tuple[keras.Model, imgclf.FitResult, int]) -> None:
     """Without a GPU the step is not compiled by XLA, unless that is asked for."""
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("a GPU is here, XLA may be used")
-    imgclf.fit(model, *batches, epochs=1)
-    assert model.jit_compile is False
+    assert fitted[0].jit_compile is False
 
 
 def test_mixed_precision_is_for_the_steps_alone(batches: Any, model: keras.Model) -> None:
@@ -166,7 +175,7 @@ def test_mixed_precision_is_for_the_steps_alone(batches: Any, model: keras.Model
     before = keras.config.dtype_policy().name
     with pytest.raises(RuntimeError, match="enough"):
         imgclf.fit(model, *batches, epochs=1, precision="mixed_bfloat16", callbacks=[Look()])
-    assert seen["block1_conv"] == "bfloat16"
+    assert seen["conv"] == "bfloat16"
     assert seen["head"] == "float32"
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert {weight.dtype for weight in model.weights} == {"float32"}
@@ -174,6 +183,7 @@ def test_mixed_precision_is_for_the_steps_alone(batches: Any, model: keras.Model
     assert model(np.zeros((1, 24, 24, 3), np.uint8)).dtype == tf.float32
 
 
+@pytest.mark.slow
 def test_mixed_precision_learns(batches: Any) -> None:
     """Training in bfloat16 lowers the loss as float32 does."""
     plain = imgclf.build_model(
@@ -211,7 +221,7 @@ def test_class_weights_reach_the_loss(batches: Any) -> None:
     train, _ = batches
     losses = []
     for weights in (None, {0: 0.0, 1: 0.0}, "balanced"):
-        model = imgclf.build_model("three_conv", (24, 24, 3), seed=1, filters=8, hidden_units=8)
+        model = imgclf.build_model(shallow, (24, 24, 3), seed=1)
         losses.append(imgclf.fit(model, train, epochs=1, class_weight=weights).history["loss"][0])
     assert losses[1] == 0
     assert losses[2] != losses[0]

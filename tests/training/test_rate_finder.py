@@ -24,7 +24,7 @@ def build() -> Any:
     return imgclf.build_model("resnet9", (24, 24, 3), seed=0, filters=8)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_the_suggestion_trains(optimizer: str, batches: Any) -> None:
     """Between the dead and the exploding rates lies one that learns an easy task."""
     train, val = batches

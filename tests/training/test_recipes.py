@@ -248,7 +248,7 @@ def test_accumulated_steps_equal_one_large_batch() -> None:
 
 def test_averaged_weights_are_what_is_measured_and_kept() -> None:
     """The result is the moving average: what was validated is what comes back."""
-    model = small_model()
+    model = imgclf.build_model(one_block, (16, 16, 3), 3, seed=1)
     data = noise_batches()
     result = imgclf.fit(
         model, data, data, epochs=3, average_weights=True, learning_rate=1e-2, optimizer="sgd",
@@ -261,7 +261,7 @@ def test_averaged_weights_are_what_is_measured_and_kept() -> None:
 
 def test_without_validation_the_average_is_the_result() -> None:
     """The end of a training without validation images has the averages in place."""
-    model, plain = small_model(), small_model()
+    model, plain = (imgclf.build_model(one_block, (16, 16, 3), 3, seed=1) for _ in range(2))
     settings: dict[str, Any] = {"epochs": 2, "learning_rate": 1e-2, "optimizer": "sgd"}
     imgclf.fit(plain, noise_batches(), **settings)
     imgclf.fit(model, noise_batches(), average_weights=True, **settings)

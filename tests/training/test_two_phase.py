@@ -24,7 +24,7 @@ from imgclf.training.variants import MIRRORED, PLAIN, copies_of
 from imgclf.workflow.training import Settings, run_training
 from imgclf.workflow.transfer import frozen_convolutions
 from imgclf.zoo.builder import named_weights, origin_of
-from pretrained_network import save_tiny_weights, tiny
+from pretrained_network import save_tiny_weights, tiny, tiny_and_linear
 
 
 @pytest.fixture(scope="module")
@@ -277,11 +277,11 @@ def test_the_head_is_not_trained_with_a_recipe_for_networks(
 
 
 def test_a_head_learns_from_copies_and_with_the_penalty_that_was_asked_for(
-    two_classes: Path,
+    weights: str, batches: Any
 ) -> None:
     """Mirrored copies are further rows; the penalty is the solver's strength."""
-    train, val = imgclf.make_generators(two_classes, image_size=(32, 32))
-    model = imgclf.build_model("mobilenet_v3", (32, 32, 3))
+    train, val = batches
+    model = imgclf.build_model(tiny_and_linear, (24, 24, 3), seed=0, weights=weights)
     fit_two_phase(
         model, train, val, epochs=1, fine_tune_epochs=0, head_penalty=0.3, head_copies="mirrored"
     )

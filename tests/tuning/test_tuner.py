@@ -85,7 +85,7 @@ def test_resume_goes_on_and_repeats_nothing(
     arguments: dict[str, Any] = {"trial_epochs": 1, "study_dir": tmp_path / "s"}
     imgclf.tune(plugin, *batches, max_trials=2, **arguments)
     with pytest.raises(StudyError, match="--resume"):
-        imgclf.tune(plugin, *batches, max_trials=3, **arguments)
+        imgclf.tune(plugin, *batches, max_trials=2, **arguments)
     first = (tmp_path / "s" / "trials" / "0000.json").read_text()
     second = json.loads((tmp_path / "s" / "trials" / "0001.json").read_text())
     (tmp_path / "s" / "trials" / "0001.json").write_text("{")
@@ -96,12 +96,12 @@ def test_resume_goes_on_and_repeats_nothing(
         local_workers.LocalWorkers, "run",
         lambda self, job, task: (begun.append(job), run(self, job, task))[1],
     )  # fmt: skip
-    result = imgclf.tune(plugin, *batches, max_trials=4, resume=True, **arguments)
-    assert begun == [1, 2, 3]
+    result = imgclf.tune(plugin, *batches, max_trials=3, resume=True, **arguments)
+    assert begun == [1, 2]
     assert (tmp_path / "s" / "trials" / "0000.json").read_text() == first
     assert dict(result.trials[1].candidate.options) == second["candidate"]["options"]
-    assert [trial.number for trial in result.trials] == [0, 1, 2, 3]
-    assert len({trial.candidate.key for trial in result.trials}) == 4
+    assert [trial.number for trial in result.trials] == [0, 1, 2]
+    assert len({trial.candidate.key for trial in result.trials}) == 3
 
 
 def test_options_batch_and_image_size_reach_the_trial(
@@ -109,12 +109,13 @@ def test_options_batch_and_image_size_reach_the_trial(
 ) -> None:
     """Every dimension is what the bundle says it is; large networks are refused, not trained."""
     result = imgclf.tune(
-        f"{plugin},other", *batches, max_trials=4, trial_epochs=1, study_dir=tmp_path / "s",
+        f"{plugin},other", *batches, max_trials=3, trial_epochs=1, study_dir=tmp_path / "s",
         executions=2, max_parameters=60, seed=1,
         space={"image_size": [16, 20], "batch_size": [8], "augment": ["classic"],
                "width": [2, 50], "optimizer": ["rmsprop"]},
     )  # fmt: skip
     assert {trial.candidate.architecture for trial in result.trials} == {"shaky", "other"}
+    assert len(result.trials) > 2, "nothing beside the defaults was tried"
     for trial in result.trials:  # Options of two plugins, each tried only where it applies.
         own = {"shaky": {"width", "fault", "bias"}, "other": {"depth"}}
         assert set(trial.candidate.options) == own[trial.candidate.architecture]
@@ -125,7 +126,7 @@ def test_options_batch_and_image_size_reach_the_trial(
             assert len(trial.accuracies) == 2
             assert trial.deviation is not None
             assert max(trial.accuracies) == trial.bundle_accuracy
-    assert sum(trial.status == "completed" for trial in result.trials) == 4
+    assert sum(trial.status == "completed" for trial in result.trials) == 3
     searched = [trial for trial in result.trials[2:] if trial.status == "completed"]
     kept = {path.stem for path in (tmp_path / "s" / "bundles").iterdir()}
     for trial in searched:
@@ -202,9 +203,9 @@ def test_a_killed_search_goes_on(
 ) -> None:
     """SIGKILL at a random moment: the number is right and no finished trial is repeated."""
     trials = kill_and_resume(
-        forked_python, two_classes, tmp_path / "s", command_env, kills=1, trials=3
+        forked_python, two_classes, tmp_path / "s", command_env, kills=1, trials=2
     )
-    assert [trial["number"] for trial in trials] == [0, 1, 2]
+    assert [trial["number"] for trial in trials] == [0, 1]
     assert all(trial["status"] == "completed" for trial in trials)
     best = json.loads((tmp_path / "s" / "best.json").read_text())
     assert best["val_accuracy"] == max(trial["num_correct"] / 22 for trial in trials)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from imgclf.workflow import improvement
 from imgclf.workflow.candidate_results import CandidateResult, read_results, write_results
 from imgclf.workflow.learner import TrainingObserver
 from imgclf.workflow.training import resume_training, run_training
-from pretrained_network import save_tiny_weights, tiny
+from pretrained_network import save_tiny_weights, tiny, tiny_and_linear
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +37,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def by_clock(weights: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of the tiny network that may be fine-tuned for a few seconds, whatever it knows."""
+    # To a network that trains a quarter of a second is one, so that the first answer has its time.
+    hasty = SimpleNamespace(monotonic=lambda: 4 * time.monotonic())
+    monkeypatch.setattr("imgclf.training.budget.time", hasty)
     monkeypatch.setattr(improvement, "SHORTEST_TRAINING_S", 1.0)
     monkeypatch.setattr(improvement, "_reason_to_stop", lambda *_: "")
     return Settings(
-        architecture=tiny,
+        architecture=tiny_and_linear,
         options={"weights": weights},
         image_size=(24, 24),
         batch_size=16,
@@ -85,6 +90,17 @@ def test_the_run_says_what_was_asked_and_what_was_chosen(automatic: Any) -> None
     assert course["settings"]["architecture"] == "efficientnet_lite"
     assert course["settings"]["image_size"] == [96, 96]
     assert course["reason"] == run.course.reason
+
+
+def test_report_and_model_card_name_the_weights(automatic: Any) -> None:
+    """A run by default settings says whose weights it began with, and their licence."""
+    folder = automatic[0].bundle.parent
+    card = (folder / "model_card.md").read_text(encoding="utf-8")
+    assert "- **Pretrained**: weights of efficientnet-lite0-57934424.pth" in card
+    assert "Apache-2.0" in card
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "efficientnet-lite0-57934424.pth" in report
+    assert "Apache-2.0" in report
 
 
 def test_the_report_tells_the_course(automatic: Any) -> None:
@@ -144,7 +160,7 @@ def test_a_better_candidate_takes_the_place_of_the_first_answer(
     assert run.course.chosen == "fine_tuned"
     assert run.course.accuracy > run.course.first_accuracy
     assert run.fitted.epochs > run.fitted.head_epochs == 0
-    loaded = imgclf.load(run.bundle, architecture=tiny)
+    loaded = imgclf.load(run.bundle, architecture=tiny_and_linear)
     assert loaded.predict(two_classes) == run.classifier.predict(two_classes)
     assert (tmp_path / "run" / "done").exists()
 
@@ -193,7 +209,7 @@ def test_of_very_many_images_a_part_answers_first(
     files: list[Any] = []
     observer = TrainingObserver(
         answered=lambda *_: files.append(
-            imgclf.load(tmp_path / "run" / "model.imgclf", architecture=tiny)
+            imgclf.load(tmp_path / "run" / "model.imgclf", architecture=tiny_and_linear)
         ),
         decided=said.append,
     )
@@ -210,9 +226,11 @@ def test_a_stop_on_the_way_to_all_images_keeps_the_first_answer(
 ) -> None:
     """Nobody waits for the features of all images; --resume learns from them."""
     few_first(monkeypatch)
+    settings = replace(by_clock, architecture=tiny)  # Its head takes a while, if a short one.
+    monkeypatch.setattr("imgclf.training.recipes.MOST_EPOCHS", 12)
     stop: list[str] = []
     observer = TrainingObserver(decided=stop.append, stop_requested=lambda: bool(stop))
-    run = run_training(two_classes, by_clock, run_dir=tmp_path / "run", observer=observer)
+    run = run_training(two_classes, settings, run_dir=tmp_path / "run", observer=observer)
     assert run.stopped
     assert run.course is not None
     assert "Stopped" in run.course.reason
@@ -241,10 +259,10 @@ def test_a_run_killed_after_its_first_answer_goes_on(
             two_classes, by_clock, run_dir=folder, observer=TrainingObserver(answered=answered)
         )
     assert is_stopped(folder)
-    first = imgclf.load(folder / "model.imgclf", architecture=tiny)
+    first = imgclf.load(folder / "model.imgclf", architecture=tiny_and_linear)
     assert first.figures is not None
     assert first.figures.split == "val"
-    run = resume_training(folder, architecture=tiny)
+    run = resume_training(folder, architecture=tiny_and_linear)
     assert run.course is not None
     assert (folder / "done").exists()
     assert not is_stopped(folder)
@@ -262,7 +280,7 @@ def test_a_stop_keeps_the_first_answer(
     assert run.stopped
     assert is_stopped(tmp_path / "run")
     assert (tmp_path / "run" / "report.html").exists()
-    assert imgclf.load(run.bundle, architecture=tiny).figures is not None
+    assert imgclf.load(run.bundle, architecture=tiny_and_linear).figures is not None
 
 
 @pytest.mark.parametrize(

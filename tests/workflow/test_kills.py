@@ -33,8 +33,8 @@ def check(result: dict[str, object], kills: int) -> None:
 
 
 def test_a_few_kills(two_classes: Path, forked_python: ForkedPython, tmp_path: Path) -> None:
-    """Killed 4 times, a training of 60 steps ends with the uncut weights, bit for bit."""
-    check(survive(forked_python, two_classes, tmp_path / "work", 4, timeout_s=400), 4)
+    """Killed 2 times, a training of 60 steps ends with the uncut weights, bit for bit."""
+    check(survive(forked_python, two_classes, tmp_path / "work", 2, timeout_s=400), 2)
 
 
 @pytest.mark.slow

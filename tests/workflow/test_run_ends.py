@@ -28,6 +28,14 @@ from workflow.run_ends import END, figures, report, require_whole, without_end
 SCRIPT = Path(__file__).with_name("survive_end_kills.py")
 
 
+def places(*first: int, end: int = len(END) + 1) -> list[Any]:
+    """Return the places in the end of a run from 1 to `end`; all but the named ones are slow."""
+    return [
+        pytest.param(place, marks=() if place in first else pytest.mark.slow)
+        for place in range(1, end)
+    ]
+
+
 class StopError(BaseException):
     """As sudden as a kill: nothing may catch it."""
 
@@ -73,7 +81,8 @@ def save_end(folder: Path, run: TrainingRun) -> None:
         save_run(folder, replace(run, bundle=folder / "model.imgclf"), settings)
 
 
-@pytest.mark.parametrize("count", range(1, len(END) + 1))
+# Before, at and behind the classifier, and at the mark of the end; the slow tests stop everywhere.
+@pytest.mark.parametrize("count", places(1, 5, 6, 9, 12))
 def test_a_stop_after_any_file_is_completed(trained: Any, tmp_path: Path, count: int) -> None:
     """`--resume` completes the run, and `report` does where the classifier is there."""
     whole = figures(trained.bundle.parent)
@@ -107,7 +116,7 @@ def test_a_stop_after_any_file_is_completed(trained: Any, tmp_path: Path, count:
         resume_training(folder)
 
 
-@pytest.mark.parametrize("count", [4, 5, 6, 7])
+@pytest.mark.parametrize("count", places(5, 6, end=8)[3:])
 def test_a_stop_never_mixes_two_parts_of_a_training(
     trained: Any, tmp_path: Path, count: int
 ) -> None:
@@ -155,7 +164,7 @@ def test_a_stopped_training_is_never_taken_for_a_whole_one(
     assert (folder / "stopped").exists() or not (folder / "model.imgclf").exists()
 
 
-@pytest.mark.parametrize("count", range(1, len(END)))
+@pytest.mark.parametrize("count", places(1, 6, 11, end=len(END)))
 def test_a_full_disk_at_any_file_of_the_end(trained: Any, tmp_path: Path, count: int) -> None:
     """One line names the file; nothing half-written is left; `--resume` completes the run."""
     folder = without_end(trained.bundle.parent, tmp_path / "run")
@@ -171,7 +180,10 @@ def test_a_full_disk_at_any_file_of_the_end(trained: Any, tmp_path: Path, count:
     assert (folder / "done").exists()
 
 
-def test_a_full_disk_at_any_file_before_the_end(two_classes: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_full_disk_at_any_file_before_the_end(
+    every: bool, two_classes: Path, tmp_path: Path
+) -> None:
     """The same of split, settings and checkpoints; a run without settings is begun again."""
     settings = Settings(
         architecture="one_hidden", options={"filters": 8, "hidden_units": 8},
@@ -182,7 +194,7 @@ def test_a_full_disk_at_any_file_before_the_end(two_classes: Path, tmp_path: Pat
         run_training(two_classes, settings, run_dir=uncut)
         num_before = num_files() - (len(END) - 2)  # A single epoch has no curves.
     assert num_before >= 4, "split, settings and two checkpoints at the least"
-    for count in range(1, num_before + 1):
+    for count in range(1, num_before + 1) if every else (1, num_before):
         folder = tmp_path / str(count) / "run"
         with full_disk_at(count), pytest.raises(ImgclfError) as caught:
             run_training(two_classes, settings, run_dir=folder)
@@ -264,9 +276,9 @@ def survive(
 
 
 def test_a_few_kills(two_classes: Path, forked_python: ForkedPython, tmp_path: Path) -> None:
-    """Killed 3 times while its end is written, a run is completed with the same figures."""
-    result = survive(forked_python, two_classes, tmp_path / "work", 3, END[0], timeout_s=600)
-    assert result["killed"] == 3, result
+    """Killed twice while its end is written, a run is completed with the same figures."""
+    result = survive(forked_python, two_classes, tmp_path / "work", 2, END[0], timeout_s=600)
+    assert result["killed"] == 2, result
     assert result["faults"] == [], result
 
 

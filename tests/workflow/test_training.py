@@ -16,14 +16,15 @@ import keras
 import pytest
 
 import imgclf
+from forked_python import ForkedPython
 from imgclf.errors import ArgumentError, DataError, ImgclfError, RunFolderError, TrainingError
 from imgclf.runs.folder import open_run_folder, read_config
 from imgclf.workflow.learner import TrainingObserver
 from imgclf.workflow.training import Settings, run_training
+from shallow_network import shallow
 
 SMALL: dict[str, Any] = {
-    "architecture": "one_hidden",
-    "options": {"filters": 8, "hidden_units": 8},
+    "architecture": shallow,
     "image_size": (24, 24),
     "epochs": 1,
     "batch_size": 16,
@@ -207,20 +208,25 @@ def test_a_class_of_two_images_cannot_be_divided(two_classes: Path, tmp_path: Pa
         imgclf.train(tmp_path, run_dir=None, **SMALL)
 
 
-def test_train_works_from_a_script_without_a_main_guard(two_classes: Path, tmp_path: Path) -> None:
+def test_train_works_from_a_script_without_a_main_guard(
+    two_classes: Path, tmp_path: Path, forked_python: ForkedPython
+) -> None:
     """A plain script without ``if __name__ == "__main__"`` trains: nothing re-imports it."""
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(
             f"""
             import imgclf
-            clf = imgclf.train({str(two_classes)!r}, run_dir=None, **{SMALL!r})
+            clf = imgclf.train(
+                {str(two_classes)!r}, run_dir=None, architecture="one_hidden", epochs=1,
+                options={{"filters": 8, "hidden_units": 8}}, image_size=(24, 24), batch_size=16,
+            )
             print(clf.figures.num_images)
             """
         )
     )
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=240, check=False
+    done = forked_python.run(
+        "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')", script
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0

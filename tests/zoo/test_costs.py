@@ -15,7 +15,15 @@ def test_every_built_in_has_its_cost() -> None:
     assert set(known_costs()) == builtin
 
 
-@pytest.mark.parametrize("name", ["efficientnet_lite", "resnet9", "three_conv", "mobilenet_v3"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet9",
+        "three_conv",
+        pytest.param("efficientnet_lite", marks=pytest.mark.slow),
+        pytest.param("mobilenet_v3", marks=pytest.mark.slow),
+    ],
+)
 def test_the_size_is_that_of_the_network(name: str) -> None:
     """The parameters are counted in the network that is built."""
     assert (

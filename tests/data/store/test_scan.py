@@ -349,8 +349,8 @@ def test_modules_in_the_current_folder_do_not_disturb(
 def test_the_time_limit_does_not_count_the_start(photos: list[Path], faulty_worker: str) -> None:
     """The limit is for a file: importing Python's libraries on a busy machine may take longer."""
     module = photos[0].parents[1] / "code" / f"{faulty_worker}.py"
-    module.write_text("import time\ntime.sleep(4)\n" + module.read_text())
-    limits = ScanLimits(time_s=2.0)
+    module.write_text("import time\ntime.sleep(2.5)\n" + module.read_text())
+    limits = ScanLimits(time_s=1.5)
     assert reasons(scan_paths(photos, worker_module=faulty_worker, scan_limits=limits)) == {}
 
 
