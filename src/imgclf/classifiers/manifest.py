@@ -97,14 +97,14 @@ class _Record(Struct, frozen=True, forbid_unknown_fields=True):
         return plain
 
 
-class MemberRecord(_Record, kw_only=True):
+class MemberRecord(_Record, frozen=True, kw_only=True):
     """Hash and size of one member."""
 
     sha256: Sha256
     size_bytes: Count
 
 
-class WeightsFileRecord(_Record, kw_only=True):
+class WeightsFileRecord(_Record, frozen=True, kw_only=True):
     """A file that the first weights came from; see `imgclf.zoo.provenance.WeightsFile`."""
 
     name: Line
@@ -122,7 +122,7 @@ class WeightsFileRecord(_Record, kw_only=True):
         _require_plain("name", [self.name])
 
 
-class ArchitectureRecord(_Record, kw_only=True):
+class ArchitectureRecord(_Record, frozen=True, kw_only=True):
     """Which architecture the network is, and the package that provides it.
 
     A function that no package provides has the hash of the file that it stood in instead. The
@@ -146,7 +146,7 @@ class ArchitectureRecord(_Record, kw_only=True):
         return [f"{option} of {file.to_file()}" for option, file in self.weights_files.items()]
 
 
-class PolicyRecord(_Record, kw_only=True):
+class PolicyRecord(_Record, frozen=True, kw_only=True):
     """The input policy; see `imgclf.data.pixels.input_policy.InputPolicy`."""
 
     height: Side
@@ -168,7 +168,7 @@ class PolicyRecord(_Record, kw_only=True):
         )
 
 
-class Figures(_Record, kw_only=True):
+class Figures(_Record, frozen=True, kw_only=True):
     """What was measured on held-out images when the classifier was made."""
 
     split: Literal["test", "val"]
@@ -179,7 +179,7 @@ class Figures(_Record, kw_only=True):
     majority_accuracy: Share
 
 
-class ThresholdRecord(_Record, kw_only=True):
+class ThresholdRecord(_Record, frozen=True, kw_only=True):
     """How sure the classifier must be to reach a precision, on the validation images."""
 
     min_precision: Annotated[float, Meta(gt=0, le=1)]
@@ -188,7 +188,7 @@ class ThresholdRecord(_Record, kw_only=True):
     precision: Share
 
 
-class CalibrationRecord(_Record, kw_only=True):
+class CalibrationRecord(_Record, frozen=True, kw_only=True):
     """What was fitted on the validation images, and what the temperature changed there."""
 
     temperature: Annotated[float, Meta(gt=0)]
@@ -200,7 +200,7 @@ class CalibrationRecord(_Record, kw_only=True):
     thresholds: list[ThresholdRecord]
 
 
-class DataRecord(_Record, kw_only=True):
+class DataRecord(_Record, frozen=True, kw_only=True):
     """Which images the classifier was made from."""
 
     num_train: Count
@@ -210,7 +210,7 @@ class DataRecord(_Record, kw_only=True):
     seed: Whole
 
 
-class VersionsRecord(_Record, kw_only=True):
+class VersionsRecord(_Record, frozen=True, kw_only=True):
     """The software that made the bundle."""
 
     imgclf: Version
@@ -219,7 +219,7 @@ class VersionsRecord(_Record, kw_only=True):
     python: Version
 
 
-class Manifest(_Record, kw_only=True):
+class Manifest(_Record, frozen=True, kw_only=True):
     """All that a bundle says about itself."""
 
     format: Literal[1, 2]
