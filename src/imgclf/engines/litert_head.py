@@ -129,6 +129,9 @@ def _packed(model: Any, num_bytes: int) -> bytes:
     flatbuffers: Any = importlib.import_module("flatbuffers")
 
     class Builder(flatbuffers.Builder):  # type: ignore[misc]
+        head: int
+        Bytes: bytearray
+
         def CreateNumpyVector(self, x: NDArray[Any]) -> int:  # noqa: N802 - the library's name
             self.StartVector(x.itemsize, x.size, ALIGNMENT)
             payload = x.astype(x.dtype.newbyteorder("<")).tobytes()
