@@ -130,6 +130,7 @@ def _packed(model: Any, num_bytes: int) -> bytes:
 
     class Builder(flatbuffers.Builder):  # type: ignore[misc]
         head: int
+        Bytes: bytearray
 
         def CreateNumpyVector(self, x: NDArray[Any]) -> int:  # noqa: N802 - the library's name
             self.StartVector(x.itemsize, x.size, ALIGNMENT)
