@@ -145,6 +145,7 @@ def test_the_corrected_set_is_trained_on(trained: Any, two_classes: Path, tmp_pa
 
 def test_the_command_says_what_it_did(run: Path, tmp_path: Path) -> None:
     """The table shows what each image was and is, and the next command is named."""
+    (run / "config.json").write_text("{}", encoding="utf-8")
     edited = suspects(tmp_path / "edited.csv", ("4", "dog, brown"), ("3", "-"))
     done = CliRunner().invoke(app, ["relabel", str(run), str(edited)], color=False)
     assert done.exit_code == 0, done.output
