@@ -44,9 +44,10 @@ def relabel(
     Example: `imgclf relabel runs/last`
     """
     from imgclf.reports.corrected_labels import relabel as write_corrected
-    from imgclf.runs.folder import read_config
+    from imgclf.runs.folder import SPLIT_NAME, read_config
 
-    read_config(run)  # What is no run is refused as such.
+    if not (run / SPLIT_NAME).exists():
+        read_config(run)  # What is no run is refused as such.
     done = write_corrected(run, suspects, output=output)
     if as_json:
         print_json({**asdict(done), "path": str(done.path)})
