@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-from forked_python import ForkedPython
 
 SCRIPT = """
 import multiprocessing, sys
@@ -42,11 +41,13 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only here is fork a way to start processes")
-def test_a_forked_process_says_spawn(
-    bundle: Path, two_classes: Path, forked_python: ForkedPython
-) -> None:
+def test_a_forked_process_says_spawn(bundle: Path, two_classes: Path, tmp_path: Path) -> None:
     """Loaded before the fork, Keras' network refuses to answer; LiteRT's answers all the same."""
-    done = forked_python.run(SCRIPT, bundle, two_classes / "dark" / "000.png", timeout=120)
+    (tmp_path / "forks.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "forks.py", bundle, two_classes / "dark" / "000.png"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
     after, light, unforked, before = done.stdout.splitlines()
     assert after == light == unforked
     assert after in ("dark", "light")
