@@ -76,7 +76,7 @@ def test_assert_accuracy_decides(bundle: Path, two_classes: Path, tmp_path: Path
     failed = invoke("evaluate", bundle, tmp_path, "--assert-accuracy", "0.9")
     assert isinstance(failed.exception, AccuracyError)
     assert "Accuracy" in failed.stdout
-    assert "taken for" in failed.stdout
+    assert "Confusion matrix" in failed.stdout
     figures = json.loads(invoke("evaluate", bundle, two_classes, "--json").stdout)
     passed = invoke("evaluate", bundle, two_classes, "--assert-accuracy", figures["accuracy"])
     assert passed.exit_code == 0
@@ -142,6 +142,22 @@ def test_classes_called_by_numbers_have_columns_called_by_letters() -> None:
         heading, *rows = shown.getvalue().splitlines()
         assert " ".join(heading.split()) == signs
         assert rows[2].split()[:2] == [signs[4], names[2]]
+
+
+def test_few_classes_head_their_columns_by_name() -> None:
+    """A matrix that fits has the classes' names above its columns; two classes need no pairs."""
+    counts = np.array([[145, 5], [1, 149]])
+    found: Any = SimpleNamespace(
+        class_names=("cat", "dog"), metrics=SimpleNamespace(confusion=counts)
+    )
+    console = Console(file=io.StringIO(), width=80)
+    print_confusion(console, found)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert [line.split() for line in text.splitlines()[2:]] == [
+        ["cat", "dog"],
+        ["cat", "145", "5"],
+        ["dog", "1", "149"],
+    ]
 
 
 def test_curves_keep_their_shape() -> None:
