@@ -144,6 +144,22 @@ def test_classes_called_by_numbers_have_columns_called_by_letters() -> None:
         assert rows[2].split()[:2] == [signs[4], names[2]]
 
 
+def test_few_classes_head_their_columns_by_name() -> None:
+    """A matrix that fits has the classes' names above its columns; two classes need no pairs."""
+    counts = np.array([[145, 5], [1, 149]])
+    found: Any = SimpleNamespace(
+        class_names=("cat", "dog"), metrics=SimpleNamespace(confusion=counts)
+    )
+    console = Console(file=io.StringIO(), width=80)
+    print_confusion(console, found)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert [line.split() for line in text.splitlines()[2:]] == [
+        ["cat", "dog"],
+        ["cat", "145", "5"],
+        ["dog", "1", "149"],
+    ]
+
+
 def test_curves_keep_their_shape() -> None:
     """A curve of blocks rises from the least to the greatest, and fits its width."""
     assert curve_line([0.0, 0.5, 1.0]) == "▁▅█"

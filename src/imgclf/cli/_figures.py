@@ -26,6 +26,9 @@ NAME_CELLS = (20, 8)
 
 MOST_PAIRS = 5
 
+UNLIMITED = 10_000
+"""Cells of a terminal in which every table fits: what a table takes is measured in it."""
+
 LEVELS = "▁▂▃▄▅▆▇█"
 
 CURVE_CELLS = 50
@@ -55,8 +58,9 @@ def _print_matrix(console: Console, evaluation: Evaluation) -> None:
     tables = [confusion_table(evaluation, cells) for cells in NAME_CELLS]
     if not _has_numbers(evaluation.class_names):
         tables.insert(0, confusion_table(evaluation, named=True))
+    unlimited = console.options.update(max_width=UNLIMITED)
     for table in tables:
-        if console.measure(table).minimum <= console.width:
+        if console.measure(table, options=unlimited).minimum <= console.width:
             console.print("[bold]Confusion matrix[/]  (rows true, columns predicted)")
             console.print(table)
             return
@@ -82,7 +86,8 @@ def confusion_table(
     table.add_column("", overflow="ellipsis", no_wrap=True, max_width=name_cells)
     widest = max(map(len, signs))
     for sign in signs:
-        table.add_column(Text(sign), justify="right", no_wrap=True)
+        heading = Text(sign)
+        table.add_column(heading, justify="right", no_wrap=True, min_width=heading.cell_len)
     for index, (name, row) in enumerate(zip(shown, counts.tolist(), strict=True)):
         cells = [_cell(count, sum(row), column == index) for column, count in enumerate(row)]
         table.add_row(Text(name if named else f"{signs[index]:>{widest}} {name}"), *cells)
