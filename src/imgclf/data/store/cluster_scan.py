@@ -94,6 +94,8 @@ class ClusterScan:
     """Until when a node gets none."""
     _num_done: int = 0
     _heard_s: float = 0.0
+    _task: Any = None
+    """Ray's function: made once, since each new one waits for the control service."""
 
     def run(self) -> None:
         """Let the nodes scan what they can.
@@ -108,6 +110,9 @@ class ClusterScan:
             return
         row_bytes = int(np.prod(self.policy.pixel_shape)) if self.pixel_file else 1
         size = max(1, min(BATCH_FILES, BATCH_BYTES // row_bytes))
+        import ray
+
+        self._task = ray.remote(scan_batch)
         self._heard_s = time.monotonic()
         self._waiting.extend(rows[first : first + size] for first in range(0, len(rows), size))
         try:
@@ -141,7 +146,6 @@ class ClusterScan:
         return bool(self._running or (self._waiting and usable))
 
     def _send(self, node: Node, rows: array[int]) -> None:
-        import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         paths = tuple(self.paths[row] for row in rows)
@@ -158,7 +162,7 @@ class ClusterScan:
         )
         here = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
         options = {"num_cpus": 1, "max_retries": 0, "scheduling_strategy": here}
-        self._running[ray.remote(scan_batch).options(**options).remote(order)] = (node, rows)
+        self._running[self._task.options(**options).remote(order)] = (node, rows)
 
     def _take(self) -> None:
         """Wait for batches, and keep what they brought."""

@@ -30,7 +30,7 @@ from imgclf.data.store.journal import Journal, open_journal
 from imgclf.data.store.row_files import memory_file, new_file
 from imgclf.data.store.scan import ScanLimits, scan_files
 from imgclf.data.store.scan_results import ScanResults
-from imgclf.errors import ArgumentError, DataError, ImageError
+from imgclf.errors import ArgumentError, ClusterError, DataError, ImageError
 from imgclf.machine.hardware import available_processors, read_memory
 
 if TYPE_CHECKING:
@@ -278,9 +278,12 @@ class _Scanner:
                     shutil.rmtree(partial, ignore_errors=True)  # Another process was faster.
                 except BaseException as error:
                     # Without a journal nobody could go on; a full disk needs the room.
-                    if journal is None or isinstance(error, OSError):
+                    full = isinstance(error, OSError) and not isinstance(error, ClusterError)
+                    if journal is None or full:
                         shutil.rmtree(partial, ignore_errors=True)
                     raise
+        except ClusterError:  # An OSError, too: a connection.
+            raise
         except OSError as error:
             raise _NoRoomError(
                 f"The pixels of {self.folder.root} cannot be kept in {place.parent} "
@@ -312,6 +315,8 @@ class _Scanner:
                 scanned = self._scan(pixels.path, signatures.path)
                 stored = StoredPixels(pixels.read().reshape(shape))
                 return self._store(scanned, signatures.read(), stored, "memory")
+        except ClusterError:
+            raise
         except (OSError, MemoryError) as error:
             raise _NoRoomError(
                 f"The pixels of {self.folder.root} need {size_bytes / 1e9:.1f} GB, which do not "
