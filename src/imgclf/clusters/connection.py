@@ -88,6 +88,17 @@ class Cluster:
                 f"{silent_s:.0f} s: see whether its first machine still runs (ray status there)."
             )
 
+    def wait_for_answer(self) -> None:
+        """Wait until the control service answers anew, before a call that would wait without end.
+
+        Raises:
+            ClusterError: As `require_answer`.
+        """
+        asked_s = time.monotonic()
+        while self._heard_s <= asked_s:
+            self.require_answer()
+            time.sleep(POLL_S / 10)
+
     def start(self) -> None:
         """Connect, or start a local cluster.
 

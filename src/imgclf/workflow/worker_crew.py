@@ -123,6 +123,7 @@ class Crew:
         if count < self._counts[0]:
             tell(f"The cluster has room for {count} of {self._counts[0]} workers, which go on.")
         options = {**demand.as_options(), "max_concurrency": 3, "max_restarts": 0}
+        self._cluster.wait_for_answer()  # Where workers are lost, the service may be, too.
         remote = ray.remote(TrainingWorker).options(scheduling_strategy="SPREAD", **options)
         workers = [remote.remote(demand.cpus) for _ in range(count)]
         try:
