@@ -291,7 +291,7 @@ def summary(runs: list[dict[str, float]]) -> tuple[str, str, str]:
     seconds, first = (
         statistics.median(run[name] for run in runs) for name in ("seconds", "first_s")
     )
-    return f"{100 * accuracy:.1f} %", f"{seconds:.0f}", f"{first:.0f}"
+    return f"{100 * accuracy:.1f}%", f"{seconds:.0f}", f"{first:.0f}"
 
 
 if __name__ == "__main__":
