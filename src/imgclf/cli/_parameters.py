@@ -20,6 +20,7 @@ from imgclf.runs.setting_kinds import DurationKind
 from imgclf.zoo.isolation import load_function
 
 __all__ = [
+    "CLASSIFIER_SUFFIX",
     "ArchitectureFile",
     "ArchitectureName",
     "ClassifierFile",
@@ -28,12 +29,16 @@ __all__ = [
     "MinPrecision",
     "architecture_flag",
     "complete_architecture",
+    "find_classifier",
     "parse_architecture",
     "parse_architecture_file",
     "parse_budget",
     "parse_options",
     "require_path",
 ]
+
+CLASSIFIER_SUFFIX = ".imgclf"
+"""How the names of classifiers' files end."""
 
 
 def complete_architecture(incomplete: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -16,7 +17,7 @@ from imgclf.cli._console import (
     result_console,
     shown_path,
 )
-from imgclf.cli._parameters import JsonFlag
+from imgclf.cli._parameters import CLASSIFIER_SUFFIX, JsonFlag, find_classifier
 from imgclf.cli._settings import read_settings_file, with_settings
 from imgclf.cli._training import load_tensorflow
 from imgclf.figures.shares import shown_share
@@ -35,9 +36,17 @@ def bench(
     given: dict[str, Any],
     directory: Annotated[
         Path,
-        typer.Argument(metavar="DIR", help="Folder as for `imgclf train`, or ZIP or CSV file."),
+        typer.Argument(
+            metavar="DIR",
+            help="Folder as for `imgclf train`, or ZIP or CSV file; or a classifier.",
+            callback=find_classifier,
+        ),
     ],
     steps: Annotated[int, typer.Option(min=1, metavar="N", help="Training steps per timing.")] = 20,
+    engine: Annotated[
+        Literal["all", "litert", "keras"],
+        typer.Option(metavar="NAME", help="What answers: litert, keras, or all in turn."),
+    ] = "all",
     as_json: JsonFlag = False,
 ) -> None:
     """Find the bottleneck of a training: loading images, or the network.
@@ -46,8 +55,14 @@ def bench(
     batch in memory, and of training steps on loaded batches; the last two alternate. Nothing is
     saved.
 
+    Given a classifier (.imgclf, or a run folder), its answers are measured instead: images per
+    second of each engine, one and 32 at a time, in turn.
+
     Example: `imgclf bench photos/ --arch three_conv --image-size 150`
     """
+    if directory.suffix == CLASSIFIER_SUFFIX:
+        _bench_answers(directory, engine, as_json=as_json)
+        return
     from imgclf.data.reading.layout import read_folder
 
     settings = Settings(**read_settings_file(None, given))
@@ -69,6 +84,24 @@ def bench(
     )
     print_line(result_console(), title)
     _print_speeds(result_console(), result)
+
+
+def _bench_answers(file: Path, engine: str, *, as_json: bool) -> None:
+    engines: list[Any] = ["litert", "keras"] if engine == "all" else [engine]
+    if "keras" in engines:
+        load_tensorflow(error_console())
+    from imgclf.classifiers.engine_speed import BATCH, measure_engines
+
+    speeds = measure_engines(file, engines)
+    if as_json:
+        print_json([asdict(speed) for speed in speeds])
+        return
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("engine", "images/s, one at a time", f"{BATCH} at a time"):
+        table.add_column(name, justify="left" if name == "engine" else "right")
+    for speed in speeds:
+        table.add_row(speed.engine, f"{speed.alone_per_s:,.0f}", f"{speed.batched_per_s:,.0f}")
+    result_console().print(table)
 
 
 def _print_speeds(console: Console, result: Throughput) -> None:

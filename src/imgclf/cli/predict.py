@@ -23,6 +23,7 @@ from imgclf.cli._console import (
     shown_path,
 )
 from imgclf.cli._parameters import (
+    CLASSIFIER_SUFFIX,
     ArchitectureFile,
     ClassifierFile,
     EngineOption,
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
     from imgclf.classifiers.prediction import Prediction
 
 BAR_CELLS = 10
-
-SUFFIX = ".imgclf"
-"""How a classifier's file is called."""
 
 
 def predict(
@@ -110,7 +108,7 @@ def expand_paths(patterns: Sequence[str]) -> list[str]:
         found = [pattern] if is_given else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - patterns may be absolute
         if not found:
             raise DataNotFoundError(f"{pattern} does not exist, nor does it match any file.")
-        classifier = next((one for one in found if one.endswith(SUFFIX)), None)
+        classifier = next((one for one in found if one.endswith(CLASSIFIER_SUFFIX)), None)
         if classifier is not None:
             raise ArgumentError(
                 f"{classifier} is a classifier, not an image: give one classifier, then images. "
