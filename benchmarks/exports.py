@@ -13,6 +13,8 @@ the one in docs/how-to/take-it-with-you.md.
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -49,21 +51,37 @@ def main() -> None:
     parser.add_argument("--formats", default="litert,onnx,openvino,savedmodel,keras")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    policy = InputPolicy((arguments.side, arguments.side))
-    paths = list(find_images(arguments.images))
-    step = max(1, len(paths) // arguments.count)
-    pixels = np.stack([decode(path, policy) for path in paths[::step][: arguments.count]])
-    rows = []
-    for name in arguments.names.split(","):
-        classifier = trained(name, policy, arguments.images, arguments.epochs)
-        if classifier is not None:
-            rows += rows_of(
-                name, classifier, pixels, arguments.images, arguments.formats.split(",")
-            )
+    names = arguments.names.split(",")
+    if len(names) > 1:
+        rows = [row for name in names for row in in_own_process(name, arguments)]
+    else:
+        rows = measure(names[0], arguments)
     if arguments.write:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
         after = rest.partition(END)[2]
         PAGE.write_text(f"{before}{BEGIN}{HEADER}{''.join(rows)}{END}{after}", encoding="utf-8")
+
+
+def in_own_process(name: str, arguments: argparse.Namespace) -> list[str]:
+    """Measure one architecture in a process of its own: TensorFlow keeps what it has traced."""
+    command = [sys.executable, __file__, str(arguments.images), "--names", name]
+    for option in ("side", "count", "epochs", "formats"):
+        command += [f"--{'images' if option == 'count' else option}", f"{vars(arguments)[option]}"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - our own
+    print(done.stdout, end="", flush=True)
+    return [line for line in done.stdout.splitlines(keepends=True) if line.startswith("| ")]
+
+
+def measure(name: str, arguments: argparse.Namespace) -> list[str]:
+    """Train and export one architecture."""
+    policy = InputPolicy((arguments.side, arguments.side))
+    paths = list(find_images(arguments.images))
+    step = max(1, len(paths) // arguments.count)
+    pixels = np.stack([decode(path, policy) for path in paths[::step][: arguments.count]])
+    classifier = trained(name, policy, arguments.images, arguments.epochs)
+    if classifier is None:
+        return []
+    return rows_of(name, classifier, pixels, arguments.images, arguments.formats.split(","))
 
 
 def trained(name: str, policy: InputPolicy, photos: Path, epochs: int) -> Classifier | None:
