@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from requests.exceptions import ChunkedEncodingError
 
 from conftest import Run
 from sealed_bundles import forge
@@ -72,7 +73,7 @@ class Load:
                     answer = session.post(
                         self._address, data=self._photo, headers=headers, timeout=60
                     )
-                except requests.ConnectionError as error:
+                except (requests.ConnectionError, ChunkedEncodingError) as error:
                     if "refused" in str(error):
                         return  # Nothing was sent: the server has ended.
                     self.answers[f"{type(error).__name__}: {error}"] += 1
