@@ -2,10 +2,10 @@
 
 Usage: python benchmarks/cold_start.py CLASSIFIER PHOTOS [--beside SRC] [--rounds 9]
 
-CLASSIFIER is a `.imgclf` file, PHOTOS a folder. Each command is a process of its own: one photo, all
-photos, `info`, `architectures list`, `--help`, and `serve` until `/readyz` answers. With --beside,
-the same commands of another checkout (its `src` folder) take turns with these. Printed are medians of
-seconds and the peak of memory.
+CLASSIFIER is a `.imgclf` file, PHOTOS a folder. Each command is a process of its own: one photo,
+all photos, `info`, `architectures list`, `--help`, and `serve` until `/readyz` answers. With
+--beside, the same commands of another checkout (its `src` folder) take turns with these. Printed
+are medians of seconds and the peak of memory.
 """
 
 from __future__ import annotations
