@@ -24,6 +24,7 @@ def many_small(two_classes: Path, monkeypatch: pytest.MonkeyPatch) -> Situation:
     """Return a folder that counts as one of very many small images, and narrow networks."""
     monkeypatch.setattr(candidate_plans, "MANY_SMALL_IMAGES", 20)
     monkeypatch.setattr(candidate_plans, "AIRNET_WIDTHS", (8, 16, 128))
+    monkeypatch.setattr(candidate_plans, "MEASURED_WIDTH", 16)
     folders = read_folders(two_classes, None, None)
     given = Settings()
     settings = replace(resolve_for_folder(given, folders["train"]), image_size=(24, 24))

@@ -46,11 +46,14 @@ LEAST_SIDE = 16
 AIRNET_WIDTHS = (32, 48, 64, 96)
 """Filters of `airnet` to choose from: multiples of 16, as matrix units like them best."""
 
+MEASURED_WIDTH = 48
+"""Of which a step is measured: each measurement costs seconds of compiling."""
+
+WIDTH_EXPONENT = 1.5
+"""How the time of a step grows with the width: its power, between 1.2 (AMX) and 2."""
+
 AIRNET_EPOCHS = 10
 """Epochs that a wider network must leave time for: it learns more from as many."""
-
-WIDER_COST = 1.4
-"""What the next width costs at least, as a multiple."""
 
 AIRNET_BATCH, AIRNET_RATE = 256, 0.2
 """Of Muon, chosen on validation images of two sets: see `docs/performance.md`."""
@@ -158,17 +161,17 @@ def _plan_widest(situation: Situation, time_s: float, side: float) -> tuple[Sett
         settings = replace(settings, optimizer="muon", learning_rate=AIRNET_RATE)
     if given.image_size is BY_RECIPE and side < IMAGE_SIZES[0]:
         settings = replace(settings, image_size=(max(round(side), LEAST_SIDE),) * 2)
-    best: tuple[Settings, BudgetPlan] | None = None
-    for filters in AIRNET_WIDTHS:
-        wider = replace(settings, options={**given.options, "filters": filters})
-        found = _plan_with_budget(situation, wider, time_s)
-        if best is not None and found[1].epochs < AIRNET_EPOCHS:
-            break
-        best = found
-        if found[1].epochs < WIDER_COST * AIRNET_EPOCHS:
-            break
-    assert best is not None
-    return best
+    measured = replace(settings, options={**given.options, "filters": MEASURED_WIDTH})
+    measured, plan = _plan_with_budget(situation, measured, time_s)
+    epochs = {
+        width: int(plan.epochs * (MEASURED_WIDTH / width) ** WIDTH_EXPONENT)
+        for width in AIRNET_WIDTHS
+    }
+    narrowest = AIRNET_WIDTHS[0]
+    filters = max((one for one in epochs if epochs[one] >= AIRNET_EPOCHS), default=narrowest)
+    plan = replace(plan, epochs=max(1, epochs[filters]))
+    options = {**measured.options, "filters": filters}
+    return replace(measured, options=options, epochs=plan.epochs), plan
 
 
 def for_a_trial(settings: Settings) -> Settings:

@@ -251,6 +251,8 @@ def _look_for_better(
         name = _most_promising(results, situation.left_s) if results else "fine_tuned"
         chosen = candidates[name]()
         observer.decided(f"{chosen} gets the rest of the time, {situation.left_s:.0f} s.")
+        # Mirrored predictions of another network can take longer than those of the first answer.
+        after_s = max(after_s, chosen.plan.after_s)
         chosen = replace(chosen, plan=replace(chosen.plan, after_s=after_s))
         # Building a candidate takes time too, on a busy machine all that was left.
         left_s = max(1.0, situation.left_s)
