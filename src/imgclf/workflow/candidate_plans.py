@@ -169,7 +169,8 @@ def _plan_widest(situation: Situation, time_s: float, side: float) -> tuple[Sett
     }
     narrowest = AIRNET_WIDTHS[0]
     filters = max((one for one in epochs if epochs[one] >= AIRNET_EPOCHS), default=narrowest)
-    plan = replace(plan, epochs=max(1, epochs[filters]))
+    growth = (filters / MEASURED_WIDTH) ** WIDTH_EXPONENT
+    plan = replace(plan, epochs=max(1, epochs[filters]), after_s=plan.after_s * growth)
     options = {**measured.options, "filters": filters}
     return replace(measured, options=options, epochs=plan.epochs), plan
 
