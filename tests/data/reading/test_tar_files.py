@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,12 @@ def contents(path: Path) -> dict[str, bytes]:
     return {
         name: read_span(path, span, 10**6) for name, span, _ in list_tar(path) if span is not None
     }
+
+
+def open_below(folder: Path) -> list[str]:
+    """Files of a folder that this process holds open; other tests may hold others."""
+    held = [os.path.realpath(one) for one in Path("/proc/self/fd").glob("*")]
+    return [one for one in held if Path(one).is_relative_to(folder)]
 
 
 def reasons(path: Path) -> list[tuple[str, str]]:
@@ -223,4 +230,4 @@ def test_many_files_are_read_by_many_threads(tmp_path: Path) -> None:
     order = [number * 37 % 100 for number in range(2000)]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(read, order)) == [str(number).encode() for number in order]
-    assert len(list(Path("/proc/self/fd").glob("*"))) < 100
+    assert len(open_below(tmp_path)) <= 40  # 32 stay open, those being read besides
