@@ -43,7 +43,9 @@ def test_the_widest_network_is_taken_that_has_time_for_its_epochs(
     # Images of 24 pixels are not enlarged, and predictions are mirrored: the trainings are, too.
     assert settings.height_and_width == plan.image_size == (24, 24)
     assert (settings.optimizer, settings.mirrored_prediction) == ("muon", True)
-    assert for_a_trial(settings).options["filters"] == 8
+    trial = for_a_trial(replace(settings, epochs=50), 0.1)
+    assert (trial.options["filters"], trial.epochs) == (8, 5)
+    assert for_a_trial(settings, 1e-9).epochs == 1
 
     monkeypatch.setattr(candidate_plans, "AIRNET_EPOCHS", 10**9)
     settings, plan = plan_from_scratch(many_small, 60)

@@ -1,4 +1,4 @@
-"""The network that a classifier's file carries for LiteRT: answers and features in one pass."""
+"""The network that answers outside TensorFlow: probabilities and features in one pass."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from imgclf.engines.features import feature_tensors
 from imgclf.engines.litert import LiteRtNetwork
 from imgclf.engines.litert_conversion import convert_to_litert
 from imgclf.engines.litert_head import append_head
+from imgclf.engines.onnx_conversion import convert_to_onnx
 from imgclf.errors import EngineError
 from imgclf.training.frozen_features import divide_network
 from imgclf.training.frozen_network import find_converted
 from imgclf.training.two_phase import in_two_phases
 
-__all__ = ["answer_model", "convert_answers"]
+__all__ = ["answer_model", "convert_answers", "write_answers_as_onnx"]
 
 _logger = logging.getLogger(__name__)
 
@@ -65,6 +66,26 @@ def convert_answers(model: keras.Model, policy: InputPolicy, *, mirrored: bool) 
         return content
     whole = answer_model(model, policy, mirrored=mirrored)
     return convert_to_litert(whole, data_format=policy.data_format)
+
+
+def write_answers_as_onnx(model: keras.Model, policy: InputPolicy, *, mirrored: bool) -> bytes:
+    """Convert a classifier's network, with its weights of this moment, to ONNX.
+
+    Args:
+        model: The classifier's network.
+        policy: How it reads images.
+        mirrored: Whether its answers are the mean over each image and its mirror image.
+
+    Returns:
+        `answer_model` in ONNX, for channels-last uint8 images.
+
+    Raises:
+        EngineError: A package is missing, or ONNX does not know a layer.
+    """
+    whole = answer_model(model, policy, mirrored=mirrored)
+    names = ["probabilities", *(f"features_{place}" for place in range(1, len(whole.outputs)))]
+    network = convert_to_onnx(whole, names, data_format=policy.data_format)
+    return bytes(network.SerializeToString())
 
 
 def _behind_known_features(model: keras.Model, policy: InputPolicy) -> bytes | None:

@@ -12,9 +12,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from imgclf.engines.litert import LiteRtNetwork
+    from imgclf.engines.contract import AnswerNetwork
 
-__all__ = ["Engine", "EnginePool", "FeatureWatch", "LiteRtEngine", "all_classes"]
+__all__ = ["Engine", "EnginePool", "FeatureWatch", "NetworkEngine", "all_classes"]
 
 FeatureWatch = Callable[[list["NDArray[np.float32]"]], None]
 """Is told a chunk's features: ``(batch, features)`` of each of `feature_tensors`, maps averaged."""
@@ -24,7 +24,7 @@ class Engine(Protocol):
     """Turns batches of ``(batch, height, width, channels)`` uint8 pixels into probabilities.
 
     Attributes:
-        name: ``"keras"`` or ``"litert"``.
+        name: ``"litert"``, ``"keras"``, ``"onnx"`` or ``"openvino"``.
         feature_sizes: Number of features of each array that a watch is told.
     """
 
@@ -43,20 +43,17 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LiteRtEngine:
-    """Answers by a network in LiteRT's format, without TensorFlow.
+class NetworkEngine:
+    """Answers by a converted network, without TensorFlow.
 
     Attributes:
         network: Its outputs are the probabilities, then the pooled features, as
-            `imgclf.classifiers.answer_network.convert_answers` makes it.
+            `imgclf.classifiers.answer_network` makes it.
+        name: Which engine it is.
     """
 
-    network: LiteRtNetwork
-
-    @property
-    def name(self) -> str:
-        """Which engine it is."""
-        return "litert"
+    network: AnswerNetwork
+    name: str = "litert"
 
     @property
     def feature_sizes(self) -> tuple[int, ...]:

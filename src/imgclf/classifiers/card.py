@@ -14,6 +14,13 @@ __all__ = ["classifier_card", "shown_classes"]
 
 MOST_CLASSES = 12
 
+ENGINES = {
+    "litert": "LiteRT",
+    "keras": "Keras",
+    "onnx": "ONNX Runtime",
+    "openvino": "OpenVINO",
+}
+
 
 def shown_classes(names: tuple[str, ...], most: int = MOST_CLASSES) -> str:
     """Name the classes; of many the first ones."""
@@ -49,7 +56,7 @@ def classifier_card(record: ClassifierRecord, engine: str) -> str:
         facts.append(("accuracy", accuracy))
     flags = "flagged" if record.familiarity is not None else "not flagged"
     facts.append(("unfamiliar images", flags))
-    facts.append(("computed by", {"litert": "LiteRT", "keras": "Keras"}[engine]))
+    facts.append(("computed by", ENGINES[engine]))
     if record.file is not None:
         facts.append(("file", str(record.file)))
     return card(f"Classifier of {len(names)} classes", [facts_table(facts)])

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgclf.classifiers.answers import Engine, EnginePool, LiteRtEngine
+from imgclf.classifiers.answers import Engine, EnginePool, NetworkEngine
 from imgclf.classifiers.card import classifier_card, shown_classes
 from imgclf.classifiers.familiarity import Familiarity
 from imgclf.classifiers.fingerprints import TrainingFingerprints
@@ -138,7 +138,7 @@ class Classifier(ImageClassifier):
         record = self._record
         try:
             content = convert_answers(record.model, record.policy, mirrored=record.mirrored)
-            engine = LiteRtEngine(LiteRtNetwork(content))
+            engine = NetworkEngine(LiteRtNetwork(content))
         except EngineError as error:
             _logger.info("%s Keras answers.", error)
             return self
@@ -149,7 +149,8 @@ class Classifier(ImageClassifier):
         """Return this classifier with as many copies of its network, for several threads.
 
         Load it with ``num_threads=1`` first: one processor for each call answers more calls than
-        all processors for one after the other. Where Keras answers, nothing is copied.
+        all processors for one after the other. Only LiteRT's networks are copied: others compute
+        for several threads.
 
         Args:
             num_calls: Calls that are answered at a time, from 1 on.
@@ -158,10 +159,10 @@ class Classifier(ImageClassifier):
             The classifier; its answers are the same.
         """
         engine, converted = self._engine, self.record.converted
-        if not isinstance(engine, LiteRtEngine) or converted is None:
+        if not isinstance(engine, NetworkEngine) or engine.name != "litert" or converted is None:
             return self
         others = [
-            LiteRtEngine(LiteRtNetwork(converted.content, num_threads=1))
+            NetworkEngine(LiteRtNetwork(converted.content, num_threads=1))
             for _ in range(num_calls - 1)
         ]
         return Classifier.of(self.record, EnginePool([engine, *others]))

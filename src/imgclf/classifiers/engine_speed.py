@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import statistics
 import time
@@ -10,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgclf.classifiers.loader import EngineName, load
+from imgclf.classifiers.loader import load
+from imgclf.engines.contract import EngineName
 
-__all__ = ["EngineSpeed", "measure_engines"]
+__all__ = ["EngineSpeed", "installed_engines", "measure_engines"]
 
 BATCH = 32
 ROUNDS = 5
@@ -36,6 +38,21 @@ class EngineSpeed:
     batched_per_s: float
 
 
+def installed_engines() -> list[EngineName]:
+    """Return the engines whose packages are installed, in the order in which they are shown."""
+    needed: dict[EngineName, tuple[str, ...]] = {
+        "litert": ("ai_edge_litert",),
+        "keras": (),
+        "onnx": ("onnxruntime", "tf2onnx"),
+        "openvino": ("openvino", "tf2onnx"),
+    }
+    return [
+        engine
+        for engine, packages in needed.items()
+        if all(importlib.util.find_spec(package) for package in packages)
+    ]
+
+
 def measure_engines(
     file: str | os.PathLike[str], engines: Sequence[EngineName]
 ) -> tuple[EngineSpeed, ...]:
@@ -50,7 +67,7 @@ def measure_engines(
 
     Raises:
         BundleError: The file is damaged.
-        ArgumentError: An engine cannot answer for this classifier.
+        EngineError: An engine is not installed, or cannot answer for this classifier.
 
     Example:
         >>> measure_engines("pets.imgclf", ["litert", "keras"])             # doctest: +SKIP

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from imgclf.classifiers.answers import Engine, LiteRtEngine
+from imgclf.classifiers.answers import Engine, NetworkEngine
 from imgclf.classifiers.bundle import Bundle, Manifest, read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.contents import Content, on_disk
@@ -18,7 +19,9 @@ from imgclf.classifiers.lazy_model import LazyModel
 from imgclf.classifiers.probe_images import find_probe_fault
 from imgclf.classifiers.record import ClassifierRecord, ConvertedNetwork
 from imgclf.data.pixels.decoder import DECODER_VERSION
+from imgclf.engines.contract import AnswerNetwork, EngineName
 from imgclf.engines.litert import LiteRtNetwork, litert_version
+from imgclf.engines.network_store import keep_network
 from imgclf.errors import (
     BundleError,
     EngineError,
@@ -35,9 +38,7 @@ if TYPE_CHECKING:
 
     from imgclf.classifiers.stored_tensors import Tensors
 
-__all__ = ["EngineName", "build_classifier", "load"]
-
-EngineName = Literal["auto", "litert", "keras"]
+__all__ = ["build_classifier", "load"]
 
 _logger = logging.getLogger(__name__)
 
@@ -63,7 +64,10 @@ def load(
             with, a log warning says so; the probe decides whether it builds the same network.
             The Keras network is built at once then.
         engine: What answers: ``"litert"``, ``"keras"``, or ``"auto"`` for the first that can.
-        num_threads: Threads of LiteRT; None takes all processors that the process may use.
+            ``"onnx"`` (extra ``onnx``) and ``"openvino"`` (extra ``openvino``) convert the network
+            once, by way of TensorFlow, and cache it.
+        num_threads: Threads that answer; None takes all processors that the process may use. Keras
+            always takes those.
 
     Returns:
         The classifier; its predictions are those of the one that was saved.
@@ -72,6 +76,7 @@ def load(
         DataNotFoundError: The file does not exist.
         BundleError: It is not a classifier's file, damaged, of a newer format, was made with
             another decoder, or needs a package that is not installed; the message says what to do.
+        EngineError: The engine that was asked for is not installed, or does not know a layer.
 
     Example:
         >>> clf = imgclf.load("pets.imgclf")          # doctest: +SKIP
@@ -117,13 +122,17 @@ def build_classifier(
     changed = _source_change(manifest, architecture)
     # First, so that a file that nobody can use is refused with what is wrong with it.
     litert = _litert_engine(bundle, path, engine, num_threads)
-    if litert is None:
+    if litert is None and engine not in ("onnx", "openvino"):
         network = LazyModel(_build_model(bundle, path, architecture, changed))
     elif architecture is not None:
         network = LazyModel(_proven_model(bundle, path, architecture, changed))
     else:
         network = LazyModel(build=lambda: _proven_model(bundle, path, None, ""))
-    used = litert or _keras_engine(network.model, manifest)
+    used: Engine
+    if engine == "onnx" or engine == "openvino":  # noqa: PLR1714 - narrows the type
+        used = _onnx_engine(engine, bundle, network, num_threads)
+    else:
+        used = litert or _keras_engine(network.model, manifest)
     record = ClassifierRecord(
         network=network,
         class_names=manifest.class_names,
@@ -139,16 +148,16 @@ def build_classifier(
     )
     classifier = Classifier.of(record, used)
     _verify_probe(classifier, bundle, path, changed)
-    if changed and litert is None:
+    if changed and used.name == "keras":
         _warn_of_change(path, changed)
     return classifier
 
 
 def _litert_engine(
     bundle: Bundle, path: str | os.PathLike[str], engine: EngineName, num_threads: int | None
-) -> LiteRtEngine | None:
-    """Return LiteRT's engine; None where Keras has to answer."""
-    if engine == "keras":
+) -> NetworkEngine | None:
+    """Return LiteRT's engine; None where another has to answer."""
+    if engine not in ("auto", "litert"):
         return None
     if bundle.network is None:
         if engine == "litert":
@@ -178,7 +187,37 @@ def _litert_engine(
             f"{network.image_shape} into {network.output_sizes[0]} outputs): copy or train it "
             "again."
         )
-    return LiteRtEngine(network)
+    return NetworkEngine(network)
+
+
+def _onnx_engine(
+    engine: Literal["onnx", "openvino"],
+    bundle: Bundle,
+    network: LazyModel,
+    num_threads: int | None,
+) -> NetworkEngine:
+    """Return an engine that runs the network as ONNX, which is made once and cached."""
+
+    def convert() -> bytes:
+        with without_notes():
+            from imgclf.classifiers.answer_network import write_answers_as_onnx
+
+        manifest = bundle.manifest
+        return write_answers_as_onnx(
+            network.model, manifest.input.to_policy(), mirrored=manifest.mirrored
+        )
+
+    content = keep_network(hashlib.sha256(f"{bundle.sha256} onnx 1".encode()).hexdigest(), convert)
+    runnable: AnswerNetwork
+    if engine == "onnx":
+        from imgclf.engines.onnx_runtime import OnnxNetwork
+
+        runnable = OnnxNetwork(content, num_threads=num_threads)
+    else:
+        from imgclf.engines.openvino_runtime import OpenVinoNetwork
+
+        runnable = OpenVinoNetwork(content, num_threads=num_threads)
+    return NetworkEngine(runnable, engine)
 
 
 def _keras_engine(model: keras.Model, manifest: Manifest) -> Engine:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgclf.classifiers.answer_network import convert_answers
-from imgclf.classifiers.answers import Engine, LiteRtEngine
+from imgclf.classifiers.answers import Engine, NetworkEngine
 from imgclf.classifiers.bundle import write_bundle
 from imgclf.classifiers.inference import make_engine
 from imgclf.classifiers.probe_images import OutputsOf, make_probe
@@ -107,7 +107,7 @@ def _outputs_of(record: ClassifierRecord, network: bytes | None) -> OutputsOf:
     if network is None:
         engine = make_engine(record.model, record.policy, mirrored=record.mirrored)
     else:
-        engine = LiteRtEngine(LiteRtNetwork(network))
+        engine = NetworkEngine(LiteRtNetwork(network))
     return lambda pixels, watch: engine([pixels], watch)
 
 

@@ -7,10 +7,11 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from imgclf.engines.contract import EngineName
 from imgclf.errors import DataNotFoundError
 from imgclf.machine.terminal import shell_word
 from imgclf.options import Value, Weights, parse_option
@@ -66,11 +67,11 @@ ArchitectureFile = Annotated[
     ),
 ]
 EngineOption = Annotated[
-    Literal["auto", "litert", "keras"],
+    EngineName,
     typer.Option(
         "--engine",
         metavar="NAME",
-        help="litert (no TensorFlow), keras, or auto: the first that works.",
+        help="litert (no TensorFlow), keras, onnx, openvino, or auto: litert, else keras.",
     ),
 ]
 

@@ -44,8 +44,10 @@ def bench(
     ],
     steps: Annotated[int, typer.Option(min=1, metavar="N", help="Training steps per timing.")] = 20,
     engine: Annotated[
-        Literal["all", "litert", "keras"],
-        typer.Option(metavar="NAME", help="What answers: litert, keras, or all in turn."),
+        Literal["all", "litert", "keras", "onnx", "openvino"],
+        typer.Option(
+            metavar="NAME", help="What answers: litert, keras, onnx, openvino, or all in turn."
+        ),
     ] = "all",
     as_json: JsonFlag = False,
 ) -> None:
@@ -87,10 +89,11 @@ def bench(
 
 
 def _bench_answers(file: Path, engine: str, *, as_json: bool) -> None:
-    engines: list[Any] = ["litert", "keras"] if engine == "all" else [engine]
-    if "keras" in engines:
+    if engine != "litert":
         load_tensorflow(error_console())
-    from imgclf.classifiers.engine_speed import BATCH, measure_engines
+    from imgclf.classifiers.engine_speed import BATCH, installed_engines, measure_engines
+
+    engines: list[Any] = installed_engines() if engine == "all" else [engine]
 
     speeds = measure_engines(file, engines)
     if as_json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgclf.cli._console import error_console, print_line, shown_path
-from imgclf.cli._parameters import find_classifier, require_path
+from imgclf.cli._parameters import EngineOption, find_classifier, require_path
 from imgclf.errors import ArgumentError, ServingError
 from imgclf.machine.hardware import available_processors
 from imgclf.machine.plain_text import is_plain_text
@@ -80,6 +80,7 @@ def serve(
     body_timeout: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="Longest wait for a request's body.")
     ] = 30.0,
+    engine: EngineOption = "auto",
     log_json: Annotated[
         bool, typer.Option("--log-json", help="Write the log as lines of JSON.")
     ] = False,
@@ -120,7 +121,7 @@ def serve(
         from imgclf.serving.loading import Loading
 
         # Worker processes load for themselves. Meanwhile the server's packages are imported.
-        loading = Loading(files, limits.concurrency) if workers == 1 else None
+        loading = Loading(files, limits.concurrency, engine) if workers == 1 else None
         from imgclf.serving.guard import own_names
         from imgclf.serving.server import ServerSettings, run_server
 
@@ -133,6 +134,7 @@ def serve(
             workers=workers,
             log_json=log_json,
             loading=loading,
+            engine=engine,
         )
         address = f"http://{_shown_host(host)}:{listener.getsockname()[1]}"
         run_server(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from imgclf.errors import ArgumentError
 
@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Network", "require_images"]
+__all__ = ["AnswerNetwork", "EngineName", "Network", "require_images"]
+
+EngineName = Literal["auto", "litert", "keras", "onnx", "openvino"]
+"""What may execute a classifier's network; ``"auto"`` is LiteRT, and Keras where that cannot."""
 
 
 class Network(Protocol):
@@ -35,6 +38,18 @@ class Network(Protocol):
             EngineError: The engine cannot run the network.
         """
         ...
+
+
+class AnswerNetwork(Network, Protocol):
+    """A network whose outputs are one row an image: probabilities, then pooled features."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """``(height, width, channels)`` of the images that it reads."""
+
+    @property
+    def output_sizes(self) -> tuple[int, ...]:
+        """Values of an image in each output."""
 
 
 def require_images(images: NDArray[np.uint8], image_shape: tuple[int, int, int]) -> None:

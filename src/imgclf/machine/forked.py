@@ -1,4 +1,4 @@
-"""Processes that were forked after TensorFlow had run: they lack its threads, and would hang."""
+"""Processes that were forked after a runtime had run: they lack its threads, and would hang."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from imgclf.errors import EngineError
 
-__all__ = ["require_own_threads"]
+__all__ = ["require_own_threads", "require_same_process"]
 
 _first: dict[str, int] = {}
 """The process in which TensorFlow ran first; a child that is forked before has none."""
@@ -18,8 +18,21 @@ def require_own_threads() -> None:
     Raises:
         EngineError: This process was forked from one in which TensorFlow had run.
     """
-    if _first.setdefault("process", os.getpid()) != os.getpid():
+    require_same_process(_first.setdefault("process", os.getpid()), "TensorFlow")
+
+
+def require_same_process(process: int, runtime: str) -> None:
+    """Refuse to run a network that a parent process has started.
+
+    Args:
+        process: Number of the process in which it was started.
+        runtime: What runs it, for the message.
+
+    Raises:
+        EngineError: This process is another one.
+    """
+    if process != os.getpid():
         raise EngineError(
-            "This process was forked after TensorFlow had run, and lacks its threads: start it "
+            f"This process was forked after {runtime} had run, and lacks its threads: start it "
             "with multiprocessing.get_context('spawn'), or load the classifier after the fork."
         )

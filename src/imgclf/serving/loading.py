@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from imgclf.engines.contract import EngineName
 from imgclf.serving.served import Served, load_served
 
 __all__ = ["Loading"]
@@ -17,10 +18,13 @@ class Loading:
     Args:
         files: Their files, by name.
         concurrency: How many requests each answers at a time.
+        engine: What answers, as for `imgclf.load`.
     """
 
-    def __init__(self, files: Mapping[str, Path], concurrency: int) -> None:
-        self._files, self._concurrency = dict(files), concurrency
+    def __init__(
+        self, files: Mapping[str, Path], concurrency: int, engine: EngineName = "auto"
+    ) -> None:
+        self._files, self._concurrency, self._engine = dict(files), concurrency, engine
         self._loaded: list[Served] = []
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="imgclf-load")
@@ -41,7 +45,8 @@ class Loading:
     def _run(self) -> None:
         try:
             self._loaded = [
-                load_served(name, file, self._concurrency) for name, file in self._files.items()
+                load_served(name, file, self._concurrency, self._engine)
+                for name, file in self._files.items()
             ]
         except Exception as error:  # noqa: BLE001 - raised where it is waited for
             self._error = error

@@ -62,7 +62,7 @@ def _reload(classifiers: ServedClassifiers, served: Served, concurrency: int) ->
     """Load a file again, and let it answer."""
     assert served.path is not None
     try:
-        loaded = load_served(served.name, served.path, concurrency)
+        loaded = load_served(served.name, served.path, concurrency, served.engine)
     except ImgclfError as error:
         _logger.warning("%s Version %s still answers.", error, served.version)
         return "failed"

@@ -9,6 +9,7 @@ from pathlib import Path
 from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import build_classifier
+from imgclf.engines.contract import EngineName
 from imgclf.errors import BundleError, DataNotFoundError
 
 __all__ = ["FileStamp", "Served", "load_served", "read_stamp", "serve_object"]
@@ -27,6 +28,7 @@ class Served:
         version: ``"sha256:..."`` of the file's bytes.
         classifier: What answers.
         stamp: Of the file, when it was read.
+        engine: What its file is loaded with.
     """
 
     name: str
@@ -34,15 +36,17 @@ class Served:
     version: str
     classifier: Classifier
     stamp: FileStamp | None = None
+    engine: EngineName = "auto"
 
 
-def load_served(name: str, path: Path, concurrency: int) -> Served:
+def load_served(name: str, path: Path, concurrency: int, engine: EngineName = "auto") -> Served:
     """Load a classifier from its file.
 
     Args:
         name: The name under which it is served.
         path: The file.
         concurrency: How many requests it answers at a time.
+        engine: What answers, as for `imgclf.load`.
 
     Returns:
         The classifier, and the version of the file that it was read from.
@@ -50,15 +54,16 @@ def load_served(name: str, path: Path, concurrency: int) -> Served:
     Raises:
         DataNotFoundError: The file does not exist.
         BundleError: It cannot be used, or was changed while it was read.
+        EngineError: The engine that was asked for is not installed, or does not know a layer.
     """
     stamp = read_stamp(path)
     # The Keras network, which most servers never need, is built from the file.
     bundle = read_bundle(path, keep_weights=False)
-    classifier = build_classifier(bundle, path, num_threads=1)
+    classifier = build_classifier(bundle, path, engine=engine, num_threads=1)
     if stamp is None or read_stamp(path) != stamp:
         raise BundleError(f"The classifier {path} was changed while it was read: try again.")
     classifier = classifier.for_calls_at_once(concurrency)
-    return Served(name, path, f"sha256:{bundle.sha256}", classifier, stamp)
+    return Served(name, path, f"sha256:{bundle.sha256}", classifier, stamp, engine)
 
 
 def serve_object(name: str, classifier: Classifier, concurrency: int) -> Served:

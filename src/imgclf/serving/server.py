@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess
 
+from imgclf.engines.contract import EngineName
 from imgclf.errors import ImgclfError, ServingError
 from imgclf.serving.connection import TimedConnection
 from imgclf.serving.last_call import LastCall
@@ -49,6 +50,7 @@ class ServerSettings:
         log_json: Whether the log is JSON.
         loading: Loads the classifiers, where that has begun already; None loads them in each
             process.
+        engine: What answers.
     """
 
     files: dict[str, Path]
@@ -59,6 +61,7 @@ class ServerSettings:
     workers: int = 1
     log_json: bool = False
     loading: Loading | None = field(default=None, repr=False)
+    engine: EngineName = "auto"
 
     def __call__(self) -> Starlette:
         """Make the application, in the process that is going to answer."""
@@ -71,6 +74,7 @@ class ServerSettings:
                 token=self.token,
                 collect_dir=self.collect_dir,
                 request_line=json_line if self.log_json else text_line,
+                engine=self.engine,
             )
         except ImgclfError as error:
             if self.workers == 1:

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from imgclf.classifiers.classifier import Classifier
+from imgclf.engines.contract import EngineName
 from imgclf.errors import EngineError, ImageError, ImgclfError
 from imgclf.machine.memory import release_memory
 from imgclf.serving.guard import HostGuard, TokenGuard
@@ -50,6 +51,7 @@ def application(
     token: str | None = None,
     collect_dir: str | os.PathLike[str] | None = None,
     request_line: Callable[[dict[str, Any]], str] | None = None,
+    engine: EngineName = "auto",
 ) -> Starlette:
     """Return an application that answers for classifiers, to be run or mounted.
 
@@ -64,6 +66,7 @@ def application(
         token: Requests must carry it, as ``Authorization: Bearer TOKEN``; None asks for none.
         collect_dir: Folder for images that a user marks as wrong; None keeps nothing.
         request_line: Makes a line of the log for each request; None makes none.
+        engine: What answers for files, as for `imgclf.load`.
 
     Returns:
         A Starlette application.
@@ -79,7 +82,7 @@ def application(
         >>> outer = Starlette(routes=[Mount("/pets", app)])               # doctest: +SKIP
     """
     limits = limits or Limits()
-    service = Service(_served(classifiers, limits.concurrency), limits)
+    service = Service(_served(classifiers, limits.concurrency, engine), limits)
     watch_files(
         service.classifiers,
         limits.concurrency,
@@ -105,7 +108,9 @@ def application(
 
 
 def _served(
-    classifiers: Source | Mapping[str, Source] | ServedClassifiers, concurrency: int
+    classifiers: Source | Mapping[str, Source] | ServedClassifiers,
+    concurrency: int,
+    engine: EngineName,
 ) -> ServedClassifiers:
     if isinstance(classifiers, ServedClassifiers):
         return classifiers
@@ -114,7 +119,7 @@ def _served(
     served = [
         serve_object(name, one, concurrency)
         if isinstance(one, Classifier)
-        else load_served(name, Path(one), concurrency)
+        else load_served(name, Path(one), concurrency, engine)
         for name, one in classifiers.items()
     ]
     release_memory()  # What was read, and verified.

@@ -155,7 +155,7 @@ def fit(
     require_label_smoothing(label_smoothing)
     require_own_threads()
     given = checked_callbacks(callbacks)
-    chosen = choose_precision(precision)
+    chosen = choose_precision(precision, model)
     require_matching_data(model, train, val)
     require_divisible_batches(train, val)
     steps = count_steps(train, steps_per_epoch)

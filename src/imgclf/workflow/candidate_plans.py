@@ -7,7 +7,7 @@ from typing import Any
 
 from imgclf.runs.resolution import make_plan, resolve_settings
 from imgclf.runs.settings import BY_RECIPE, Settings
-from imgclf.training.budget import IMAGE_SIZES, RESERVE_S, BudgetPlan
+from imgclf.training.budget import END_LOOKS, IMAGE_SIZES, RESERVE_S, BudgetPlan
 from imgclf.training.speed import StepCost, measure_step_cost
 from imgclf.training.two_phase import frozen_averages
 from imgclf.workflow.measurement import Answer
@@ -74,22 +74,28 @@ def plan_fine_tuning(
     """
     data, given = situation.data, situation.settings
     height, width = first.learned.settings.height_and_width
-    time_s -= RESERVE_S
-    num_images = data.train.images_per_epoch + VAL_COST * data.val.num_samples
     side = min(MEASURED_SIDE, height, width)
-    image_s = _step_cost(first, situation, side).train_s
-    epoch_s = {
-        one: num_images * image_s * (one / side) ** 2
-        for one in FINE_TUNING_SIDES
-        if one <= max(height, width)
-    }
+    cost = _step_cost(first, situation, side)
+    num_test = data.test.num_samples if data.test is not None else 0
+    num_images = data.train.images_per_epoch + VAL_COST * data.val.num_samples
+
+    def epoch_and_after_s(pixels: int) -> tuple[float, float]:
+        ratio = pixels / side**2
+        looks_s = END_LOOKS * (data.val.num_samples + num_test) * cost.predict_s * ratio
+        return num_images * cost.train_s * ratio, looks_s + RESERVE_S
+
     size = height, width
-    if given.image_size is BY_RECIPE and epoch_s:
-        fitting = [one for one in epoch_s if FINE_TUNING_EPOCHS * epoch_s[one] <= time_s]
-        chosen = fitting[-1] if fitting else min(epoch_s)
+    sides = [one for one in FINE_TUNING_SIDES if one <= max(size)]
+    if given.image_size is BY_RECIPE and sides:
+        needed_s = {}
+        for one in sides:
+            epoch_s, after_s = epoch_and_after_s(one**2)
+            needed_s[one] = FINE_TUNING_EPOCHS * epoch_s + after_s
+        fitting = [one for one in sides if needed_s[one] <= time_s]
+        chosen = fitting[-1] if fitting else min(sides)
         size = chosen, chosen
-    pixels_ratio = size[0] * size[1] / side**2
-    epochs = max(1, round(time_s / (num_images * image_s * pixels_ratio)))
+    epoch_s, after_s = epoch_and_after_s(size[0] * size[1])
+    epochs = max(1, round((time_s - after_s) / epoch_s))
     settings = replace(
         first.learned.settings,
         image_size=size,
@@ -101,7 +107,7 @@ def plan_fine_tuning(
         augment=_or(given.augment, "light"),
         label_smoothing=_or(given.label_smoothing, 0.1),
     )
-    return settings, BudgetPlan(size, epochs, RESERVE_S)
+    return settings, BudgetPlan(size, epochs, after_s)
 
 
 def _or(given: Any, usual: Any) -> Any:
@@ -175,15 +181,17 @@ def _plan_widest(situation: Situation, time_s: float, side: float) -> tuple[Sett
     return replace(measured, options=options, epochs=plan.epochs), plan
 
 
-def for_a_trial(settings: Settings) -> Settings:
-    """Narrow the network for a trial, which a wide one would hardly begin.
+def for_a_trial(settings: Settings, share: float) -> Settings:
+    """Plan a short training with a whole schedule; a wide network would hardly begin it.
 
     Args:
         settings: Those of the whole training.
+        share: Of its time that the trial has.
 
     Returns:
-        The same, but for the width of `airnet`.
+        The same, but for the epochs, whose last twentieth is averaged, and the width of `airnet`.
     """
+    settings = replace(settings, epochs=max(1, round(share * settings.epochs)))
     if settings.architecture != "airnet":
         return settings
     return replace(settings, options={**settings.options, "filters": AIRNET_WIDTHS[0]})

@@ -80,6 +80,10 @@ MOST_TRIAL_VAL = 1_000
 LEAST_GAIN = 0.5
 """Share of the wrong answers that a better network is hoped to put right."""
 
+FAR_BETTER = 0.75
+"""Share of the first answer's errors below which the features of more images, which take away some
+tenth of them, will not bring it."""
+
 ERROR_EXPONENT: dict[CandidateName, float] = {"fine_tuned": 0.2, "from_scratch": 0.4}
 """How errors fall with the time of a whole schedule: as its power; see `docs/performance.md`."""
 
@@ -243,7 +247,7 @@ def _look_for_better(
         results: tuple[CandidateResult, ...] = ()
         if has_trials:
             results = _results_of_trials(candidates, situation, workspace, observer, stopping)
-            if not stopping.ask() and all(one.accuracy <= first.val_accuracy for one in results):
+            if not stopping.ask() and not _promises_more(results, situation.left_s, first):
                 first = with_every_image(first)
         reason = _reason_to_end(first, situation, stopping)
         if reason:
@@ -390,7 +394,7 @@ def _try_out(
         val = candidate.data.val.some(MOST_TRIAL_VAL)
         short = replace(
             candidate,
-            settings=for_a_trial(candidate.settings),
+            settings=for_a_trial(candidate.settings, TRIAL_SHARE / (1 - 2 * TRIAL_SHARE)),
             plan=replace(candidate.plan, after_s=0.0),
             data=replace(candidate.data, val=val),
         )
@@ -406,12 +410,23 @@ def _try_out(
 
 def _most_promising(results: Sequence[CandidateResult], left_s: float) -> CandidateName:
     """Choose by the error that is to be expected at the end of the time."""
+    return min(results, key=lambda result: _expected_error(result, left_s)).name
 
-    def expected_error(result: CandidateResult) -> float:
-        growth: float = max(1.0, left_s / max(result.duration_s, 1.0))
-        return (1 - result.accuracy) / math.pow(growth, ERROR_EXPONENT[result.name])
 
-    return min(results, key=expected_error).name
+def _expected_error(result: CandidateResult, left_s: float) -> float:
+    growth = max(1.0, left_s / max(result.duration_s, 1.0))
+    return (1 - result.accuracy) / math.pow(growth, ERROR_EXPONENT[result.name])
+
+
+def _promises_more(results: Sequence[CandidateResult], left_s: float, first: Answer) -> bool:
+    """Tell whether a network from random weights leaves the frozen one behind.
+
+    The features of the images that the first answer did not wait for are then not worth their time.
+    """
+    best = min(results, key=lambda result: _expected_error(result, left_s), default=None)
+    if best is None or best.name == "fine_tuned":
+        return False
+    return _expected_error(best, left_s) < FAR_BETTER * (1 - first.val_accuracy)
 
 
 def _train(

@@ -278,7 +278,7 @@ def build_network(
 
 
 def with_optimizer(task: Task, model: keras.Model) -> Task:
-    """Choose what the settings leave to the network: its optimizer and that one's usual rate."""
+    """Choose what the settings leave to the network: optimizer, its usual rate, and precision."""
     settings = task.settings
     optimizer: str = settings.optimizer
     if optimizer == "auto":
@@ -286,7 +286,12 @@ def with_optimizer(task: Task, model: keras.Model) -> Task:
     rate = settings.learning_rate
     if rate is None:
         rate = usual_rate(optimizer)
-    chosen = replace(settings, optimizer=cast("Any", optimizer), learning_rate=rate)
+    chosen = replace(
+        settings,
+        optimizer=cast("Any", optimizer),
+        learning_rate=rate,
+        precision=cast("Any", choose_precision(settings.precision, model)),
+    )
     if chosen != settings:
         task = replace(task, settings=chosen)
         task.record()

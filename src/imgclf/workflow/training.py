@@ -411,7 +411,7 @@ def _train(
         headline_split=held_out.split,
         data=learned.data,
         fitted=learned.fitted,
-        precision=choose_precision(learned.settings.precision),
+        precision=choose_precision(learned.settings.precision, learned.model),
         images_per_s=num_seen / (fitted_s - scanned_s),
         predict_images_per_s=held_out.images_per_s,
         val_probabilities=answer.val_probabilities,
