@@ -21,7 +21,7 @@ def test_bench_of_a_classifier_measures_its_engines(
     done = CliRunner().invoke(app, ["bench", str(bundle), "--json"])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
-    assert [one["engine"] for one in found] == ["litert", "keras"]
+    assert [one["engine"] for one in found] == ["litert", "keras", "onnx", "openvino"]
     assert all(one["alone_per_s"] > 0 < one["batched_per_s"] for one in found)
     alone = CliRunner().invoke(app, ["bench", str(bundle.parent), "--engine", "litert"])
     assert alone.exit_code == 0, alone.output

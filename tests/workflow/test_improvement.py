@@ -316,6 +316,19 @@ def test_the_expected_error_decides_between_candidates() -> None:
     assert choose([tuned, far], 500.0) == "fine_tuned"
 
 
+def test_more_images_are_not_waited_for_where_another_network_will_be_far_better() -> None:
+    """Their features take time from a network from random weights that leaves them behind."""
+    first = SimpleNamespace(val_accuracy=0.8)
+    tuned = CandidateResult("fine_tuned", (64, 64), 40.0, 0.70)
+    strong = CandidateResult("from_scratch", (32, 32), 40.0, 0.75)
+    weak = replace(strong, accuracy=0.3)
+    tell: Callable[..., bool] = improvement._promises_more
+    assert tell([tuned, strong], 500.0, first)
+    assert not tell([tuned, weak], 500.0, first)  # Fine-tuning begins with the frozen features.
+    assert not tell([weak], 500.0, first)
+    assert not tell([], 500.0, first)
+
+
 def test_results_of_trials_are_kept(tmp_path: Path) -> None:
     """A resumed run reads what was found; a damaged file is one line with the remedy."""
     results = [CandidateResult("fine_tuned", (64, 96), 40.5, 0.8)]
