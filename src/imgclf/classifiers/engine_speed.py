@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgclf.classifiers.loader import load
-from imgclf.engines.contract import EngineName
+from imgclf.engines.engine_names import EngineName
 
 __all__ = ["EngineSpeed", "installed_engines", "measure_engines"]
 

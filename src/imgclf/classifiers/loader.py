@@ -19,7 +19,8 @@ from imgclf.classifiers.lazy_model import LazyModel
 from imgclf.classifiers.probe_images import find_probe_fault
 from imgclf.classifiers.record import ClassifierRecord, ConvertedNetwork
 from imgclf.data.pixels.decoder import DECODER_VERSION
-from imgclf.engines.contract import AnswerNetwork, EngineName
+from imgclf.engines.contract import AnswerNetwork
+from imgclf.engines.engine_names import EngineName
 from imgclf.engines.litert import LiteRtNetwork, litert_version
 from imgclf.engines.network_store import keep_network
 from imgclf.errors import (

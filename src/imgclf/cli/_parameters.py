@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from imgclf.engines.contract import EngineName
+from imgclf.engines.engine_names import EngineName
 from imgclf.errors import DataNotFoundError
 from imgclf.machine.terminal import shell_word
 from imgclf.options import Value, Weights, parse_option

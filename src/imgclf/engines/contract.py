@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from imgclf.errors import ArgumentError
 
@@ -10,10 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["AnswerNetwork", "EngineName", "Network", "require_images"]
-
-EngineName = Literal["auto", "litert", "keras", "onnx", "openvino"]
-"""What may execute a classifier's network; ``"auto"`` is LiteRT, and Keras where that cannot."""
+__all__ = ["AnswerNetwork", "Network", "require_images"]
 
 
 class Network(Protocol):

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from imgclf.engines.contract import EngineName
+from imgclf.engines.engine_names import EngineName
 from imgclf.serving.served import Served, load_served
 
 __all__ = ["Loading"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from imgclf.classifiers.bundle import read_bundle
 from imgclf.classifiers.classifier import Classifier
 from imgclf.classifiers.loader import build_classifier
-from imgclf.engines.contract import EngineName
+from imgclf.engines.engine_names import EngineName
 from imgclf.errors import BundleError, DataNotFoundError
 
 __all__ = ["FileStamp", "Served", "load_served", "read_stamp", "serve_object"]

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess
 
-from imgclf.engines.contract import EngineName
+from imgclf.engines.engine_names import EngineName
 from imgclf.errors import ImgclfError, ServingError
 from imgclf.serving.connection import TimedConnection
 from imgclf.serving.last_call import LastCall

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from imgclf.classifiers.classifier import Classifier
-from imgclf.engines.contract import EngineName
+from imgclf.engines.engine_names import EngineName
 from imgclf.errors import EngineError, ImageError, ImgclfError
 from imgclf.machine.memory import release_memory
 from imgclf.serving.guard import HostGuard, TokenGuard
