@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imgclf.classifiers import bundle as bundles
-from imgclf.classifiers.bundle import read_bundle
+from imgclf.classifiers.bundle import read_bundle, read_facts
 from imgclf.classifiers.loader import load
 from imgclf.errors import BundleError, DataNotFoundError
 
@@ -42,6 +42,19 @@ def test_every_changed_byte_is_noticed(bundle: Path, tmp_path: Path) -> None:
         damaged.write_bytes(changed)
         with pytest.raises(BundleError):
             read_bundle(damaged)
+
+
+def test_facts_are_those_of_the_whole_bundle(bundle: Path, tmp_path: Path) -> None:
+    """Without reading a tensor: same manifest and count of weights, and damage is noticed, too."""
+    whole, facts = read_bundle(bundle), read_facts(bundle)
+    assert whole.weights is not None
+    assert (facts.manifest, facts.size_bytes) == (whole.manifest, whole.size_bytes)
+    assert facts.num_parameters == sum(tensor.size for tensor in whole.weights.values())
+    content = bytearray(bundle.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "damaged.imgclf").write_bytes(content)
+    with pytest.raises(BundleError, match="damaged"):
+        read_facts(tmp_path / "damaged.imgclf")
 
 
 def test_every_truncation_is_noticed(bundle: Path, tmp_path: Path) -> None:

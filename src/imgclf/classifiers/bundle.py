@@ -27,7 +27,7 @@ import stat
 import struct
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,17 +45,19 @@ from imgclf.classifiers.manifest import (
     as_plain,
     parse_manifest,
 )
-from imgclf.classifiers.stored_tensors import Tensors, load_tensors, save_tensors
+from imgclf.classifiers.stored_tensors import Tensors, count_values, load_tensors, save_tensors
 from imgclf.errors import BundleError, DataNotFoundError
 
 __all__ = [
     "Bundle",
+    "BundleFacts",
     "CalibrationRecord",
     "DataRecord",
     "Figures",
     "Manifest",
     "ThresholdRecord",
     "read_bundle",
+    "read_facts",
     "write_bundle",
 ]
 
@@ -126,6 +128,21 @@ class Bundle:
     training: Tensors | None = None
     familiarity: Tensors | None = None
     network: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFacts:
+    """What a bundle says of itself, with every byte verified by its hash.
+
+    Attributes:
+        manifest: What it says about itself.
+        size_bytes: Size of the file.
+        num_parameters: Values in its weights.
+    """
+
+    manifest: Manifest
+    size_bytes: int
+    num_parameters: int
 
 
 def write_bundle(
@@ -203,25 +220,65 @@ def read_bundle(path: str | os.PathLike[str], *, keep_weights: bool = True) -> B
         DataNotFoundError: The file does not exist.
         BundleError: The file is not a bundle, damaged, or of a newer format.
     """
-    file = Path(path)
+
+    def take(name: str, content: bytes, file: Path) -> Any:
+        if name == NETWORK:
+            return content
+        tensors = _load_tensors(name, content, file)
+        return tensors if keep_weights or name != WEIGHTS else None
+
+    found, size, sha256 = _read_verified(Path(path), take)
+    network = found.pop(NETWORK, None)
+    fields = {name.removesuffix(".safetensors"): value for name, value in found.items()}
+    return Bundle(size_bytes=size, sha256=sha256, network=network, **fields)
+
+
+def read_facts(path: str | os.PathLike[str]) -> BundleFacts:
+    """Read what a bundle says of itself; its hashes are verified, its tensors stay unread.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The facts.
+
+    Raises:
+        DataNotFoundError: The file does not exist.
+        BundleError: The file is not a bundle, damaged, or of a newer format.
+    """
+
+    def take(name: str, content: bytes, file: Path) -> int:
+        try:
+            return count_values(content) if name == WEIGHTS else 0
+        except ValueError as error:
+            raise _damaged(file, f"{name}: {error}") from error
+
+    found, size, _ = _read_verified(Path(path), take)
+    return BundleFacts(found["manifest"], size, found[WEIGHTS])
+
+
+_Take = Callable[[str, bytes, Path], Any]
+"""Turns the name and the content of a member of a file into what is kept of it."""
+
+
+def _read_verified(file: Path, take: _Take) -> tuple[dict[str, Any], int, str]:
+    """Verify a file; return what was taken of its members, its size and its sha256."""
     with _open_file(file) as stream:
         size = os.fstat(stream.fileno()).st_size
         _verify_end(stream, size, file)
         whole = _WholeFile(stream.fileno(), size)
         try:
-            content = _read_content(stream, size, file, keep_weights=keep_weights)
+            found = _read_content(stream, size, file, take)
         except BundleError:
             whole.verify(file)  # Whatever was damaged, it is said in the same words.
             raise
         finally:
             whole.end()
-        return Bundle(size_bytes=size, sha256=whole.verify(file), **content)
+        return found, size, whole.verify(file)
 
 
-def _read_content(
-    stream: IO[bytes], size: int, file: Path, *, keep_weights: bool
-) -> dict[str, Any]:
-    """Read the members and check each by its hash; returns the fields of a `Bundle`."""
+def _read_content(stream: IO[bytes], size: int, file: Path, take: _Take) -> dict[str, Any]:
+    """Read the members and check each by its hash; returns the manifest and what was taken."""
     with _open_zip(stream, file) as archive:
         places = _verify_places(archive, size, file)
     manifest = _read_manifest(_read_member(stream, places[MANIFEST], file), file)
@@ -231,12 +288,7 @@ def _read_content(
         content = _read_member(stream, places[name], file)
         if (record.size_bytes, record.sha256) != (len(content), _sha256(content)):
             raise _damaged(file, f"{name} is not the one that the manifest names")
-        if name == NETWORK:
-            found["network"] = content
-        else:
-            tensors = _load_tensors(name, content, file)
-            kept = keep_weights or name != WEIGHTS
-            found[name.removesuffix(".safetensors")] = tensors if kept else None
+        found[name] = take(name, content, file)
         del content
     return found
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-import safetensors.numpy
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from imgclf.classifiers.strict_json import parse_json
 from imgclf.machine.plain_text import is_plain_text
 
-__all__ = ["Tensors", "load_tensors", "save_tensors"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-Tensors = Mapping[str, NDArray[Any]]
+__all__ = ["Tensors", "count_values", "load_tensors", "save_tensors"]
+
+Tensors = Mapping[str, "NDArray[Any]"]
 
 MAX_TENSORS = 10_000
 """Most tensors of one member; the largest networks that Keras publishes have about 2,000."""
@@ -29,6 +29,8 @@ LENGTH_BYTES = 8
 
 def save_tensors(tensors: Tensors) -> bytes:
     """Write tensors as the content of one member."""
+    import safetensors.numpy
+
     content: bytes = safetensors.numpy.save(dict(tensors))
     return content
 
@@ -45,7 +47,10 @@ def load_tensors(content: bytes) -> dict[str, NDArray[Any]]:
     Raises:
         ValueError: They are too many, not readable, or hold values that are not finite.
     """
-    _check_header(content)
+    import numpy as np  # `imgclf info`, which counts values, answers sooner without it.
+    import safetensors.numpy
+
+    _read_header(content)
     try:
         tensors: dict[str, NDArray[Any]] = safetensors.numpy.load(content)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -56,7 +61,27 @@ def load_tensors(content: bytes) -> dict[str, NDArray[Any]]:
     return tensors
 
 
-def _check_header(content: bytes) -> None:
+def count_values(content: bytes) -> int:
+    """Count the values of tensors by what their header says; they themselves are not read.
+
+    Args:
+        content: What `save_tensors` returned.
+
+    Returns:
+        The number of values in all tensors.
+
+    Raises:
+        ValueError: The header is not one of tensors.
+    """
+    header = _read_header(content)
+    header.pop("__metadata__", None)
+    try:
+        return sum(math.prod(map(int, tensor["shape"])) for tensor in header.values())
+    except (KeyError, TypeError) as error:
+        raise ValueError("its tensors are unreadable") from error
+
+
+def _read_header(content: bytes) -> dict[str, Any]:
     """Count and read the names before safetensors does: 300,000 tensors take it half a minute."""
     if len(content) < LENGTH_BYTES:
         raise ValueError("its tensors are unreadable")
@@ -71,3 +96,4 @@ def _check_header(content: bytes) -> None:
     for name in header:
         if len(name) > MAX_NAME_CHARACTERS or not is_plain_text(name):
             raise ValueError("the name of a tensor is no name")
+    return header

@@ -20,21 +20,19 @@ def info(file: ClassifierFile, as_json: JsonFlag = False) -> None:
 
     Example: `imgclf info runs/last`
     """
-    from imgclf.classifiers.bundle import read_bundle
+    from imgclf.classifiers.bundle import read_facts
 
-    content = read_bundle(file)
-    assert content.weights is not None
-    num_parameters = sum(tensor.size for tensor in content.weights.values())
+    found = read_facts(file)
     if as_json:
-        facts = {"size_bytes": content.size_bytes, "num_parameters": num_parameters}
-        print_json({**content.manifest.as_dict(), **facts})
+        sizes = {"size_bytes": found.size_bytes, "num_parameters": found.num_parameters}
+        print_json({**found.manifest.as_dict(), **sizes})
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _rows(content.manifest):
+    for name, value in _rows(found.manifest):
         table.add_row(name, escape(value))
-    table.add_row("size", f"{content.size_bytes / 1e6:.1f} MB, {num_parameters:,} parameters")
+    table.add_row("size", f"{found.size_bytes / 1e6:.1f} MB, {found.num_parameters:,} parameters")
     result_console().print(table)
 
 
