@@ -55,7 +55,8 @@ def export(
             metavar="SHARE",
             min=0,
             max=1,
-            help="Least share of equal classes; default 1, 0.99 in float16, 0.97 in 8 bits.",
+            help="Least share of images with the same class. Default: 1, 0.99 in float16, 0.97 "
+            "in 8 bits.",
         ),
     ] = None,
     every: Annotated[
