@@ -289,7 +289,9 @@ def _few_to_measure(inspected: Inspected) -> Iterator[Finding]:
     if measured is None:
         held_out = round(0.15 * len(inspected.pictures))
     if 0 < held_out < MIN_MEASURED:
-        place = f"in {measured}/" if measured else f"({MIN_MEASURED / 0.15:,.0f} in all)"
+        place = (
+            f"in {measured}/" if measured else f"(of some {10 * round(MIN_MEASURED / 1.5)} in all)"
+        )
         yield Finding(
             "few_held_out",
             "note",
