@@ -64,9 +64,12 @@ def test_a_folder_elsewhere_gets_no_neighbour(
 ) -> None:
     """A run outside of `runs` leaves `runs/last` as it is, and makes none beside itself."""
     first = begin_run(runs)
-    begin_run(tmp_path / "experiments", "first")
+    elsewhere = begin_run(tmp_path / "experiments", "first")
     assert not os.path.lexists(tmp_path / "experiments" / "last")
     assert (runs / "last").resolve() == first.resolve()
+    (elsewhere.parent / "last").write_text("of somebody else")
+    forget_run(elsewhere)
+    assert (elsewhere.parent / "last").read_text() == "of somebody else"
     monkeypatch.chdir(runs)
     second = begin_run(Path(), "second")
     assert (runs / "last").resolve() == second.resolve()

@@ -382,6 +382,7 @@ def _ranking(result: TuningResult, console: Console) -> Table:
     with_file = any(_differs(row) for row in rows)
     first = ("trial", "mean", "file", "95%") if with_file else ("trial", "accuracy", "95%")
     fixed_width = FIXED_WIDTH + (len(" +- 10.0%") if several else 0)
+    fixed_width -= 0 if with_file else len("100.00 %  ")
     names, left_out = fitting_names(names, rows, console.width - fixed_width)
     for name in (*first, *names):
         table.add_column(name, no_wrap=True)

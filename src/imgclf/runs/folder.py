@@ -21,7 +21,7 @@ from imgclf.atomic import (
 )
 from imgclf.errors import ImgclfError, RunFolderError, WriteError
 from imgclf.machine.terminal import shell_word
-from imgclf.runs.run_names import CONFIG_NAME, NEWEST_NAME, point_to, point_to_newest
+from imgclf.runs.run_names import CONFIG_NAME, point_to, point_to_newest
 
 if TYPE_CHECKING:
     from imgclf.data.batches.image_data import ImageData
@@ -143,8 +143,7 @@ def forget_run(folder: Path) -> None:
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     if [item.name for item in folder.iterdir()] == [LOCK_NAME]:
         shutil.rmtree(folder, ignore_errors=True)
-        if os.path.lexists(folder.parent / NEWEST_NAME):
-            point_to_newest(folder.parent)
+        point_to_newest(folder.parent)
 
 
 def _require_unfinished(folder: Path) -> None:

@@ -70,11 +70,13 @@ def point_to(folder: Path) -> None:
 
 
 def point_to_newest(parent: Path) -> None:
-    """Let ``last`` lead to the newest run folder that is there, whoever named it.
+    """Let ``runs/last`` lead to the newest run that is there, whoever named it.
 
     Args:
-        parent: Where runs lie; what somebody else has called ``last`` stays.
+        parent: Where runs lie; in a folder that is not called ``runs`` nothing is done.
     """
+    if parent.absolute().name != PARENT_NAME:
+        return
     begun = {
         moment: item
         for item in parent.iterdir()
@@ -107,10 +109,11 @@ def _moment_of(folder: Path) -> tuple[str, int] | None:
     if found := _RUN_NAME.match(folder.name):
         return found[1], int(found[2] or 1)
     try:
-        written_s = (folder / CONFIG_NAME).stat().st_mtime
+        written_ns = (folder / CONFIG_NAME).stat().st_mtime_ns
     except OSError:
         return None
-    return f"{datetime.datetime.fromtimestamp(written_s).astimezone():{_MOMENT}}", 0
+    written = datetime.datetime.fromtimestamp(written_ns / 1e9).astimezone()
+    return f"{written:{_MOMENT}}", written_ns
 
 
 def follow_newest(path: Path) -> Path:
