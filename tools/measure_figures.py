@@ -222,7 +222,7 @@ def headline(figures: Mapping[str, Any], more: str) -> str:
     accuracy, seconds, _ = summary(figures["all"])
     return (
         f"**{accuracy} right after {seconds} seconds**, on {figures['num_test']} photos of cats "
-        f"and dogs that it had never seen:\nfrom {figures['num_train']:,} photos to learn from, "
+        f"and dogs that it had never seen.\nIt learned from {figures['num_train']:,} others, "
         f"on {figures['machine'].partition(' cores')[0]} processor cores. "
         f"[How this was measured]({more})"
     )

@@ -38,7 +38,7 @@ def section(command: Any, parent: Any, name: str, *, level: int) -> Iterator[str
     yield from ("", content.summary, "", "```console", content.usage, "```", "")
     for paragraph in content.details:
         yield from (paragraph, "")
-    for title, rows in (*content.panels.items(), *content.verbs.items()):
+    for title, rows in (*content.verbs.items(), *content.panels.items()):
         # That every verb has --help is said by the first page of it.
         if shown := [row for row in rows if parent is None or "--help" not in row.name]:
             yield from (f"**{title}**", "", *map(line_of, shown), "")

@@ -59,6 +59,18 @@ def test_alone_it_says_what_to_do_next(imgclf_command: Run) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("group", ["cache", "architectures"])
+def test_a_group_alone_shows_its_help(group: str, imgclf_command: Run) -> None:
+    """A group without a verb shows its verbs and nothing else; what is missing is named."""
+    done = imgclf_command(group)
+    assert f"Usage: imgclf {group} COMMAND" in done.stdout
+    assert not done.stderr
+    assert done.returncode == 2
+    missing = imgclf_command("shard", "photos")
+    assert "Error: Missing argument 'OUT'" in missing.stderr
+    assert missing.returncode == 2
+
+
 def test_a_mistyped_command_is_told_in_one_line_with_its_usage(imgclf_command: Run) -> None:
     """What is wrong stands in one line, below it the usage as the help has it; exit code 2."""
     done = imgclf_command("tune", "photos", "--strategy", "guess")

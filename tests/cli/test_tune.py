@@ -38,7 +38,8 @@ def test_tune_prints_a_line_per_trial_and_a_summary(study: tuple[Path, Run]) -> 
     lines = [line for line in done.stderr.splitlines() if line.startswith("Trial ")]
     assert [line.split(":")[0] for line in lines] == ["Trial 0", "Trial 1"]
     assert "\x1b" not in done.stdout + done.stderr
-    for part in ("Accuracy on the validation images", "95% interval", "best.imgclf", "--settings",
+    for part in ("Accuracy on the validation images", "trial  accuracy", "95% interval",
+                 "best.imgclf", "--settings",
                  "Gain over the defaults on the test images"):  # fmt: skip
         assert part in done.stdout.replace("\n", " "), part
     assert folder.name.startswith("three_conv-")

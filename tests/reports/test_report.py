@@ -116,6 +116,13 @@ def test_the_headline_is_the_runs(visit: Visit, odd_run: Path) -> None:
     assert f"{right} of {len(rows)} test images right" in text
 
 
+def test_the_page_says_what_to_do_with_the_classifier(visit: Visit, odd_run: Path) -> None:
+    """Commands name the run's own folder, whatever link led to it, and run as they stand."""
+    shown = visit.page.locator("#use pre").all_inner_texts()
+    assert shown[0] == f"imgclf predict {odd_run.resolve()} PHOTO.jpg"
+    assert [text.split()[1] for text in shown[:3]] == ["predict", "evaluate", "export"]
+
+
 def test_a_cell_shows_its_images(visit: Visit, odd_run: Path) -> None:
     """A cell of the matrix has the count and share of its images; choosing it shows them alone."""
     rows = predictions(odd_run)
@@ -257,7 +264,7 @@ def test_it_fits_and_nothing_goes_wrong(
         viewport={"width": width, "height": 900},
         color_scheme=theme,
     )
-    assert visit.page.evaluate("document.documentElement.scrollHeight") < (3600, 2200)[width > 400]
+    assert visit.page.evaluate("document.documentElement.scrollHeight") < (3900, 2400)[width > 400]
     unfold(visit)
     assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert visit.page.locator("svg[role=img]").count() >= 4

@@ -328,7 +328,7 @@ def _open_file(file: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise BundleError(f"The classifier {file} cannot be read ({error.strerror}).") from error
     if not is_file:
-        raise BundleError(f"{file} is not a file: give a .imgclf file.")
+        raise BundleError(f"{file} is not a file: give a .imgclf file, or the folder of its run.")
     try:
         with file.open("rb") as stream:
             yield stream

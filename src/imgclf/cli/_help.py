@@ -135,7 +135,7 @@ def print_help(command: Any, context: Any, *, everything: bool) -> None:
         console.print(_in_style(paragraph))
     chosen = _short_panels() if short else content.panels
     panels = {name: content.panels[name] for name in chosen if name in content.panels}
-    for name, rows in (*panels.items(), *content.verbs.items()):
+    for name, rows in (*content.verbs.items(), *panels.items()):
         console.print(f"\n[bold]{name}[/]")
         _print_rows(console, rows)
     if short:

@@ -7,6 +7,7 @@ answered. Most values are texts and paths, or were not typed.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -19,13 +20,16 @@ def read_plainly(parameter: Any) -> Any:
     """Let a parameter take plain values as they are; any other goes Typer's way.
 
     Args:
-        parameter: Typer's. One of a Typer that keeps no converter stays as it is.
+        parameter: Typer's. One of a Typer that has no `get_runtime_param` stays as it is.
 
     Returns:
         The parameter.
     """
-    if getattr(parameter, "_runtime_param", UNSET) is None and not _is_checked(parameter):
-        parameter._runtime_param = _PlainValues(parameter)  # noqa: SLF001 - it has no other door
+    makes_converter = getattr(parameter, "get_runtime_param", None)
+    is_met = "get_runtime_param" in vars(parameter)
+    if makes_converter is not None and not is_met and not _is_checked(parameter):
+        plain = _PlainValues(parameter, makes_converter)
+        parameter.get_runtime_param = lambda: plain
     return parameter
 
 
@@ -38,7 +42,8 @@ def _is_checked(parameter: Any) -> bool:
 class _PlainValues:
     """What Typer asks for a value: the value itself, or what Typer's own converter makes of it."""
 
-    def __init__(self, parameter: Any) -> None:
+    def __init__(self, parameter: Any, makes_converter: Callable[[], Any]) -> None:
+        self._makes_converter = makes_converter
         described = parameter.type_descriptor
         self._annotation = described.annotation
         self._least, self._most = described.parameter_info.min, described.parameter_info.max
@@ -48,8 +53,7 @@ class _PlainValues:
         plain = self._all(value) if param.multiple or param.nargs == -1 else self._one(value)
         if plain is not UNSET:
             return plain
-        param._runtime_param = None  # noqa: SLF001 - Typer makes its own now
-        return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+        return self._makes_converter().coerce(value, param=param, ctx=ctx)
 
     def _all(self, values: Any) -> Any:
         """Return texts as they are: the only values that a verb takes many of."""

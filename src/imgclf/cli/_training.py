@@ -56,6 +56,7 @@ def finish(run: TrainingRun, switch: StopSwitch, as_json: bool) -> None:
         print_json(summary(run))
     else:
         print_summary(run)
+        _print_next(run)
     if run.stopped and run.bundle is not None:
         print_line(
             error_console(),
@@ -121,7 +122,7 @@ def _effort(run: TrainingRun) -> str:
 
 
 def print_summary(run: TrainingRun) -> None:
-    """Print the result of a training: accuracy, classes, files and the next command."""
+    """Print the result of a training: accuracy, classes and files."""
     console = result_console()
     metrics = run.evaluation.metrics
     console.print()
@@ -150,9 +151,15 @@ def print_summary(run: TrainingRun) -> None:
         if suspects := count_written_issues(run.bundle.parent):
             labels = "label looks" if suspects == 1 else "labels look"
             console.print(f"{suspects:,} {labels} wrong: see suspects.csv there, or the report.")
+
+
+def _print_next(run: TrainingRun) -> None:
+    """Print what to type next with the classifier of a training."""
+    if run.bundle is not None:
         typed = escape(typed_path(_short_name(run.bundle)))
         flag = escape(architecture_flag(_function_of(run)))
-        console.print(f"Next: imgclf predict {typed} PHOTO.jpg{flag}", soft_wrap=True)
+        line = f"Next: imgclf predict {typed} PHOTO.jpg{flag}"
+        result_console().print(line, soft_wrap=True)
 
 
 def _short_name(bundle: Path) -> Path:

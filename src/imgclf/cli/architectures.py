@@ -71,7 +71,8 @@ def list_(as_json: JsonFlag = False) -> None:
         console.print("None: imgclf runs without its metadata; install it: pip install -e .")
         return
     console.print(
-        "\n* What `imgclf train` begins with. MFLOP: of a colour image of 96 x 96 pixels."
+        "\n* What `imgclf train` begins with. MFLOP: of a colour image of 96 x 96 pixels. "
+        "Pretrained on request: `--set weights=imagenet` downloads the weights."
         "\nNext: imgclf architectures show NAME"
     )
 

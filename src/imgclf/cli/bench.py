@@ -73,6 +73,8 @@ def bench(
     load_tensorflow(console)
     from imgclf.runs.throughput import measure_throughput
 
+    if console.is_terminal:
+        console.print("[dim]Measuring; with a large network this takes minutes ...[/]")
     with ScanBar(console) as scanning:
         result = measure_throughput(directory, settings, num_steps=steps, progress=scanning)
     if as_json:
@@ -105,6 +107,9 @@ def _bench_answers(file: Path, engine: str, *, as_json: bool) -> None:
     for speed in speeds:
         table.add_row(speed.engine, f"{speed.alone_per_s:,.0f}", f"{speed.batched_per_s:,.0f}")
     result_console().print(table)
+    result_console().print(
+        "Images of this size that are decoded already. litert needs no TensorFlow."
+    )
 
 
 def _print_speeds(console: Console, result: Throughput) -> None:

@@ -1,4 +1,4 @@
-"""`imgclf cache`: decoded pixels that are kept between runs."""
+"""`imgclf cache`: what is kept between runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from imgclf.machine.terminal import escape
 app = typer.Typer(
     cls=VerbGroup,
     no_args_is_help=True,
-    help="List or clear the decoded pixels that are kept between runs.",
+    help="List or clear what is kept between runs: decoded pixels, features, networks.",
     epilog="Example: `imgclf cache list`",
 )
 
@@ -55,9 +55,11 @@ def list_(as_json: JsonFlag = False) -> None:
         )
     if entries:
         result_console().print(table)
+        result_console().print()
+    kept = f"{total / 1e6:,.1f} MB" if entries else "Nothing"
     result_console().print(
-        f"{total / 1e6:,.1f} MB of at most {MAX_CACHE_BYTES / 1e6:,.0f} MB in "
-        f"{shown_path(cache_folder())}",
+        f"{kept} of at most {MAX_CACHE_BYTES / 1e9:,.0f} GB in {shown_path(cache_folder())}\n"
+        "Beyond that, what was used least recently is removed.\nTo remove all: imgclf cache clear",
         markup=False,
         soft_wrap=True,
     )
@@ -65,7 +67,7 @@ def list_(as_json: JsonFlag = False) -> None:
 
 @app.command(cls=VerbWithHelp)
 def clear(as_json: JsonFlag = False) -> None:
-    """Clear the cache; the next training decodes its images again.
+    """Clear the cache; the next training reads its images again.
 
     Example: `imgclf cache clear`
     """

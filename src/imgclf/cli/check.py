@@ -111,6 +111,7 @@ def _print_report(console: Console, report: DataReport, directory: Path) -> None
     if report.classes:
         console.print()
         console.print(_class_table(report))
+        console.print()
     facts = {
         "Formats": report.formats,
         "Pixel formats": report.modes,

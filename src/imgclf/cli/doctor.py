@@ -12,7 +12,10 @@ from imgclf.cli._parameters import JsonFlag
 from imgclf.machine.terminal import escape
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from imgclf.doctor.diagnosis import Diagnosis
+    from imgclf.doctor.installation import Package
 
 
 def doctor(as_json: JsonFlag = False) -> None:
@@ -64,8 +67,12 @@ def _rows(found: Diagnosis) -> list[tuple[str, str]]:
         ("packages", ", ".join(f"{item.name} {item.installed or 'missing'}" for item in needed)),
         (
             "extras",  # Some packages are in several.
-            ", ".join(dict.fromkeys(f"{item.name} {item.installed or 'no'}" for item in extras)),
+            ", ".join(
+                dict.fromkeys(f"{item.name} {item.installed}" for item in extras if item.installed)
+            )
+            or "none",
         ),
+        *_missing_rows(extras),
         ("processor", f"{found.processor.name}, {found.processor.num_cores} cores"),
         ("features", "unknown" if features is None else ", ".join(features) or "none"),
         ("oneDNN", "on" if found.onednn else "off"),
@@ -81,6 +88,13 @@ def _rows(found: Diagnosis) -> list[tuple[str, str]]:
     ]
     rows += [(f"  {name}", value) for name, value in found.settings.items()]
     return rows
+
+
+def _missing_rows(extras: Iterable[Package]) -> list[tuple[str, str]]:
+    missing = dict.fromkeys(item.extra for item in extras if not item.installed)
+    return (
+        [("not installed", ", ".join(f"imgclf[{extra}]" for extra in missing))] if missing else []
+    )
 
 
 def _memory(found: Diagnosis) -> str:
@@ -113,5 +127,5 @@ def _decoders(found: Diagnosis) -> list[str]:
 def _cache(found: Diagnosis) -> str:
     cache = found.cache
     free = "" if cache["free_bytes"] is None else f", {cache['free_bytes'] / 1e9:,.0f} GB free"
-    size = f"{cache['size_bytes'] / 1e6:,.1f} of {cache['limit_bytes'] / 1e6:,.0f} MB"
+    size = f"{cache['size_bytes'] / 1e6:,.1f} MB of at most {cache['limit_bytes'] / 1e9:,.0f} GB"
     return f"{shown_path(cache['folder'])} ({size}{free})"

@@ -24,6 +24,8 @@ from imgclf.machine.terminal import escape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
     from imgclf.classifiers.classifier import Classifier
     from imgclf.exports.proof import Proof
 
@@ -55,7 +57,8 @@ def export(
             metavar="SHARE",
             min=0,
             max=1,
-            help="Least share of equal classes; default 1, 0.99 in float16, 0.97 in 8 bits.",
+            help="Least share of images with the same class. Default: 1, 0.99 in float16, 0.97 "
+            "in 8 bits.",
         ),
     ] = None,
     every: Annotated[
@@ -90,7 +93,10 @@ def export(
     else:
         wanted = [(format_, quantize)]
     proofs: list[Proof] = []
-    for name, way in wanted:
+    console = error_console()
+    for number, (name, way) in enumerate(wanted, start=1):
+        if every:
+            _print_progress(console, f"{number} of {len(wanted)}: {name} {way}")
         path = output if output is not None and not every else _beside(file, output, name, way)
         try:
             proofs.append(
@@ -102,21 +108,31 @@ def export(
         except (EngineError, ExportError) as error:
             if not every:
                 raise
-            print_line(error_console(), f"{name}, {way}: {error}", style="yellow")
+            print_line(console, f"{name}, {way}: {error}", style="yellow")
     if as_json:
         print_json([proof.as_dict() for proof in proofs])
-    else:
+    elif proofs:
         _print_proofs(proofs)
-        if not every:
-            result_console().print(
-                f"\nThe export is [bold]{escape(shown_path(path))}[/]", soft_wrap=True
-            )
-            if format_ == "web":
-                result_console().print("Open it in a browser, or send it to your phone.")
+        _print_place((output or file.parent) if every else path, format_, every=every)
     if not proofs:
         raise ExportError("Nothing could be exported.")
     if (output or file).parent.resolve() == file.parent.resolve():
         _renew_report(file.parent, classifier)
+
+
+def _print_progress(console: Console, text: str) -> None:
+    """Show on a terminal what is being made; the next line replaces it."""
+    if console.is_terminal:
+        console.print(f"[dim]{text.removesuffix(' none') + ' ...':<40}[/]", end="\r")
+
+
+def _print_place(place: Path, format_: str, *, every: bool) -> None:
+    """Print where the exports are, and what to do with a page."""
+    console = result_console()
+    begin = "The exports are in" if every else "The export is"
+    console.print(f"\n{begin} [bold]{escape(shown_path(place))}[/]", soft_wrap=True)
+    if format_ == "web" and not every:
+        console.print("Open it in a browser, or send it to your phone.")
 
 
 def _renew_report(folder: Path, classifier: Classifier) -> None:
@@ -153,7 +169,7 @@ def _print_proofs(proofs: Sequence[Proof]) -> None:
             "" if proof.quantize == "none" else proof.quantize,
             f"{proof.size_bytes / 1e6:.1f}",
             shown_share(proof.agreement, of),
-            f"{proof.largest_difference:.0e}",
+            f"{proof.largest_difference:.0e}" if proof.largest_difference else "0",
             "" if after is None else shown_share(after, of),
             f"{proof.alone_per_s:,.0f} / {proof.batched_per_s:,.0f}",
         )
@@ -167,7 +183,9 @@ def _print_proofs(proofs: Sequence[Proof]) -> None:
             else f": accuracy {shown_share(first.accuracy_before, first.num_images)}"
         )
         console.print(
-            f"\nCompared on {first.num_images} images, {escape(first.source)}. The classifier "
-            f"itself{before}.\ndifference: the largest one of a probability. img/s: one image at a "
-            "time, and 32."
+            f"\nCompared on {first.num_images} images: {escape(first.source)}. The classifier "
+            f"itself{before}."
+        )
+        console.print(
+            "difference: the largest of a probability. img/s: one at a time / 32 at a time."
         )

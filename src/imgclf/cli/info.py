@@ -44,25 +44,23 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         source = architecture.source_sha256 or "unknown"
         package = f"a function of no package, from a file with sha256 {source}"
     colour = "grey" if policy.channels == 1 else "colour"
-    rows = [
-        ("classes", f"{len(manifest.class_names)}: {', '.join(manifest.class_names)}"),
-        ("network", f"{architecture.name} ({package})"),
-        ("options", options or "none"),
-        *(("pretrained", origin) for origin in architecture.origins()),
-        ("input", f"{policy.height} x {policy.width} pixels, {colour}, {policy.resize}"),
-    ]
+    rows = [("classes", f"{len(manifest.class_names)}: {', '.join(manifest.class_names)}")]
     if figures is not None:
         chosen = "" if figures.split == "test" else ", which also chose the epoch"
         of = figures.num_images
         accuracy = shown_share(figures.accuracy, of)
         interval = f"95% interval {shown_range(figures.accuracy_low, figures.accuracy_high, of)}"
-        images = f"{of} {figures.split} images{chosen}"
-        rows.append(
-            (
-                "accuracy",
-                f"{accuracy} ({interval}) on {images}",
-            )
-        )
+        rows.append(("accuracy", f"{accuracy} ({interval}) on {of} {figures.split} images{chosen}"))
+    if manifest.data is not None:
+        data = manifest.data
+        counts = f"{data.num_train} training, {data.num_val} validation, {data.num_test} test"
+        rows.append(("trained on", f"{counts} images, seed {data.seed}"))
+    rows += [
+        ("input", f"{policy.height} x {policy.width} pixels, {colour}, {policy.resize}"),
+        ("network", f"{architecture.name} ({package})"),
+        ("options", options or "none"),
+        *(("pretrained", origin) for origin in architecture.origins()),
+    ]
     if manifest.calibration is not None:
         fitted = manifest.calibration
         error = f"calibration error {fitted.ece_before:.3f} -> {fitted.ece_after:.3f}"
@@ -70,10 +68,6 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         rows.append(("calibrated", f"temperature {fitted.temperature:.3g}; {error} on {images}"))
     if "familiarity.safetensors" in manifest.members:
         rows.append(("unfamiliar", "out-of-distribution images are flagged"))
-    if manifest.data is not None:
-        data = manifest.data
-        counts = f"{data.num_train} training, {data.num_val} validation, {data.num_test} test"
-        rows.append(("trained on", f"{counts} images, seed {data.seed}"))
     versions = manifest.versions
     packages = f"imgclf {versions.imgclf}, keras {versions.keras}, tensorflow {versions.tensorflow}"
     rows += [("made", manifest.created), ("with", f"{packages}, Python {versions.python}")]

@@ -199,6 +199,8 @@ def _print_usage_error(error: Any) -> None:
     text = re.sub(
         r"^Invalid value(?: for '([^']*)')?: (?:Value error, )?", _place, error.format_message()
     )
+    if not text:  # A group alone: its help was shown.
+        return
     console = error_console()
     print_line(console, text[:1].upper() + text[1:], before="[bold red]Error:[/] ")
     if error.ctx is not None:

@@ -171,7 +171,7 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
     table.add_column("probability", justify="right", no_wrap=True)
     for item in predictions:
         bar = "█" * round(item.probability * BAR_CELLS)
-        shown = f"{bar} {shown_share(item.probability)}"
+        shown = f"{bar:<{BAR_CELLS}} {shown_share(item.probability):>6}"
         table.add_row(escape(shown_path(item.path or "")), _answer(item), shown)
     console = result_console()
     console.print(table)

@@ -58,7 +58,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Run folder. Default: runs/DATE-NETWORK; runs/last is the newest.",
+            help="Run folder. Default: runs/DATE-NETWORK. runs/last is the newest in runs/.",
             rich_help_panel=COMMON,
         ),
     ] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from imgclf.cli._console import (
     error_console,
     print_json,
     print_line,
+    print_verdict,
     result_console,
     shown_path,
     typed_path,
@@ -301,9 +302,8 @@ def _print_cluster(console: Console, cluster: Cluster, room: int) -> None:
 
 def _print_opened(console: Console, study: Study, tensorboard: bool) -> None:
     place = escape(shown_path(study.folder))
-    console.print(
-        f"The study is in [bold]{place}[/]; Ctrl-C stops it, --resume continues", soft_wrap=True
-    )
+    console.print(f"The study is in [bold]{place}[/]", soft_wrap=True)
+    console.print("Ctrl-C stops it; the same command with --resume continues it.")
     if tensorboard:
         logs = escape(typed_path(study.folder / "tensorboard"))
         console.print(f"Watch it: tensorboard --logdir {logs}", soft_wrap=True)
@@ -341,12 +341,14 @@ def print_summary(result: TuningResult, directory: Path) -> None:
     failed = sum(trial.status == "failed" for trial in result.trials)
     if failed:
         console.print(f"[yellow]{failed} trial(s) failed; the reasons are in trials.csv[/]")
-    if result.importance:
+    if any(result.importance.values()):
         shares = ", ".join(
             f"{name} {shown_share(share, digits=0)}" for name, share in result.importance.items()
         )
         console.print(f"\nImportance of each option: {escape(shares)}")
-    console.print(f"\n{accuracy_line(result.evaluation)}")
+    console.print()
+    print_verdict(console, result.evaluation)
+    console.print(accuracy_line(result.evaluation))
     if result.split == "val":
         console.print(
             "[yellow]Measured on the validation images, which also chose the trial: give test "
@@ -377,28 +379,40 @@ def _ranking(result: TuningResult, console: Console) -> Table:
     names = [name for name in result.table[0] if name not in fixed]
     rows = result.table[:MOST_LISTED]
     several = any(row["deviation"] is not None for row in rows)
+    with_file = any(_differs(row) for row in rows)
+    first = ("trial", "mean", "file", "95%") if with_file else ("trial", "accuracy", "95%")
     fixed_width = FIXED_WIDTH + (len(" +- 10.0%") if several else 0)
+    fixed_width -= 0 if with_file else len("100.00 %  ")
     names, left_out = fitting_names(names, rows, console.width - fixed_width)
-    for name in ("trial", "mean", "file", "95%", *names):
+    for name in (*first, *names):
         table.add_column(name, no_wrap=True)
     if left_out:
         table.caption = f"no room for {escape(', '.join(left_out))}: all are in trials.csv"
     for row in rows:
         values = [escape(shown_value(row[name])) for name in names]
         if row["status"] != "completed":
-            table.add_row(str(row["trial"]), escape(row["status"]), "", "", *values, style="dim")
+            empty = [""] * (len(first) - 2)
+            table.add_row(str(row["trial"]), escape(row["status"]), *empty, *values, style="dim")
             continue
         spread = "" if row["deviation"] is None else f" +- {shown_share(row['deviation'])}"
         interval = f"{shown_share(row['low'], digits=0)} to {shown_share(row['high'], digits=0)}"
         table.add_row(
             str(row["trial"]),
             f"{shown_share(row['accuracy'], digits=2)}{spread}",
-            shown_share(row["bundle_accuracy"], digits=2),
+            *([shown_share(row["bundle_accuracy"], digits=2)] if with_file else []),
             interval,
             *values,
         )
-    table.title = "Accuracy on the validation images"
+    table.title = "Accuracy on the validation images; trial 0 is the defaults"
     return table
+
+
+def _differs(row: Mapping[str, Any]) -> bool:
+    """Tell whether a trial's file has another accuracy than the mean of its trainings."""
+    if row["status"] != "completed":
+        return False
+    mean, file = (shown_share(row[name], digits=2) for name in ("accuracy", "bundle_accuracy"))
+    return mean != file
 
 
 def _gain_line(gain: Gain | None) -> str:

@@ -130,6 +130,8 @@ def _how_good(num_correct: int, num_images: int, interval: Interval) -> str:
     half = max(accuracy - interval.low, interval.high - accuracy)
     right, margin = _in_a_hundred(accuracy), max(1, round(100 * half))
     first = f"About {right} of 100 new images like these will be right"
+    if round(100 * accuracy) + margin > 100:
+        return f"{first}, at least {math.floor(100 * interval.low)} of them."
     return f"{first}, give or take {margin}."
 
 

@@ -150,8 +150,8 @@ def _unsure(run: RunRecord, taken: NDArray[np.bool_]) -> Group:
     order = np.argsort(run.probability, kind="stable")
     chosen = order[~taken[order]][:MOST_OTHERS]
     taken[chosen] = True
-    note = "Right answers that the classifier was least sure of."
-    return Group("unsure", "Right, but unsure", note, chosen.tolist(), chosen.size)
+    note = "The right answers that the classifier was least sure of."
+    return Group("unsure", "Least sure, but right", note, chosen.tolist(), chosen.size)
 
 
 def _unfamiliar(run: RunRecord, taken: NDArray[np.bool_]) -> list[Group]:

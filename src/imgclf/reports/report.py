@@ -17,7 +17,7 @@ from imgclf.figures.shares import shown_range, shown_share
 from imgclf.reports import sections
 from imgclf.reports.gallery import pictures
 from imgclf.reports.page import fill_page, shown_name
-from imgclf.reports.reproduction import reproduction
+from imgclf.reports.reproduction import reproduction, uses
 from imgclf.runs.folder import BUNDLE_NAME
 from imgclf.runs.record import RunRecord, read_run
 
@@ -82,6 +82,7 @@ def report_data(run: RunRecord, classifier: Classifier, bundle_path: Path) -> di
         "data": sections.data_section(run),
         "model": sections.model_section(run, classifier, manifest),
         "exports": sections.exports(run),
+        "uses": uses(run),
         "reproduce": reproduction(run, manifest),
     }
 

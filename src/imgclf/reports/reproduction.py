@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from imgclf.classifiers.bundle import Manifest
 from imgclf.errors import ImgclfError
 from imgclf.machine.terminal import shell_word
 from imgclf.options import WITHOUT_WEIGHTS, is_pretrained
+from imgclf.reports.label_issues import count_written_issues
 from imgclf.runs.folder import BUNDLE_NAME, sha256_of
 from imgclf.runs.record import RunRecord
 from imgclf.runs.settings import AUTOMATIC, SettingField, setting_fields
 from imgclf.zoo.registry import load_architecture
 
-__all__ = ["command_words", "reproduction"]
+__all__ = ["command_words", "reproduction", "uses"]
 
 
 def reproduction(run: RunRecord, manifest: Manifest) -> dict[str, Any]:
@@ -61,6 +63,47 @@ def command_words(config: Mapping[str, Any]) -> list[str]:
         if item.setting.group and item.name in config and item.name not in told:
             words += _flags(item, config[item.name])
     return [" ".join(map(shell_word, group)) for group in words]
+
+
+def uses(run: RunRecord) -> list[dict[str, Any]]:
+    """Return what to do with a run's classifier, each with its command.
+
+    Args:
+        run: A finished run.
+
+    Returns:
+        ``what`` and ``command``, the words of the command, of each.
+    """
+    folder = shell_word(_typed(run.folder))
+    by_hand = (
+        () if run.config["architecture_installed"] else (f"--arch {_architecture(run.config)}",)
+    )
+    commands = [
+        ("Classify photos", "predict", "PHOTO.jpg"),
+        ("Measure it on other photos", "evaluate", "FOLDER"),
+        ("One page that classifies, for a phone", "export", "--format web"),
+    ]
+    if count_written_issues(run.folder):
+        commands.append(("Correct wrong labels, once suspects.csv is filled in", "relabel", ""))
+    return [
+        {
+            "what": what,
+            "command": [
+                *filter(None, ("imgclf", verb, folder, rest)),
+                *(by_hand if verb != "relabel" else ()),
+            ],
+        }
+        for what, verb, rest in commands
+    ]
+
+
+def _typed(folder: Path) -> str:
+    """Return a run folder as it is typed from the working directory, never as ``runs/last``."""
+    whole = folder.resolve()
+    try:
+        return str(whole.relative_to(Path.cwd().resolve()))
+    except (ValueError, FileNotFoundError):  # Elsewhere, or the current folder was removed.
+        return str(whole)
 
 
 def _undecided(config: Mapping[str, Any]) -> set[str]:

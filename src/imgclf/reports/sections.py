@@ -84,7 +84,7 @@ def course(run: RunRecord) -> list[str]:
     first = (
         "The first answer, a head on the features of a pretrained network, was there after "
         f"{recorded['first_s']:.0f} s: {shown_share(recorded['first_accuracy'])} of the validation "
-        "images."
+        "images were right."
     )
     return [first, *trials, recorded["reason"]]
 

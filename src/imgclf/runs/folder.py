@@ -21,7 +21,7 @@ from imgclf.atomic import (
 )
 from imgclf.errors import ImgclfError, RunFolderError, WriteError
 from imgclf.machine.terminal import shell_word
-from imgclf.runs.run_names import NEWEST_NAME, point_to_newest
+from imgclf.runs.run_names import CONFIG_NAME, point_to, point_to_newest
 
 if TYPE_CHECKING:
     from imgclf.data.batches.image_data import ImageData
@@ -50,7 +50,6 @@ __all__ = [
 ]
 
 LOCK_NAME = "lock"
-CONFIG_NAME = "config.json"
 BUNDLE_NAME = "model.imgclf"
 START_NAME = "start.imgclf"
 SPLIT_NAME = "split.csv"
@@ -87,6 +86,8 @@ def open_run_folder(path: str | os.PathLike[str], *, resume: bool = False) -> It
             )
         for place in (folder, folder / "checkpoints"):
             remove_partial_files(place)
+        if not resume:
+            point_to(folder)
         try:
             yield folder
         except WriteError as error:
@@ -142,8 +143,7 @@ def forget_run(folder: Path) -> None:
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     if [item.name for item in folder.iterdir()] == [LOCK_NAME]:
         shutil.rmtree(folder, ignore_errors=True)
-        if (folder.parent / NEWEST_NAME).is_symlink():
-            point_to_newest(folder.parent)
+        point_to_newest(folder.parent)
 
 
 def _require_unfinished(folder: Path) -> None:

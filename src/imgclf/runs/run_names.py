@@ -1,4 +1,4 @@
-"""The names of run folders that nobody has named, and which of them is the newest."""
+"""The names of run folders, and which of them is the newest."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ import datetime
 import itertools
 import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from imgclf.atomic import MOST_OF_A_NAME, make_folder, write_text_atomically
 from imgclf.errors import RunFolderError
 
-__all__ = ["NEWEST_NAME", "follow_newest", "make_run_folder", "point_to_newest"]
+__all__ = [
+    "CONFIG_NAME", "NEWEST_NAME", "follow_newest", "make_run_folder", "point_to", "point_to_newest",
+]  # fmt: skip
 
+CONFIG_NAME = "config.json"
 NEWEST_NAME = "last"
+PARENT_NAME = "runs"
+"""Folders of this name hold runs, and ``last`` in them leads to the newest one."""
 
+_MOMENT = "%Y-%m-%d-%H%M%S"
 _RUN_NAME = re.compile(r"(\d{4}-\d\d-\d\d-\d{6})(?:-(\d+))?-")
 
 
 def make_run_folder(architecture: str, parent: Path = Path("runs")) -> Path:
-    """Make the folder of a new run, and let ``last`` beside it point to it.
+    """Make the folder of a new run.
 
     Args:
         architecture: The architecture's name.
@@ -38,7 +45,7 @@ def make_run_folder(architecture: str, parent: Path = Path("runs")) -> Path:
     make_folder(parent)
     for number in itertools.count(1):
         again = f"-{number}" if number > 1 else ""
-        folder = parent / f"{now:%Y-%m-%d-%H%M%S}{again}-{name}"
+        folder = parent / f"{now:{_MOMENT}}{again}-{name}"
         try:
             folder.mkdir()
         except FileExistsError:  # Another training began in this second.
@@ -48,37 +55,65 @@ def make_run_folder(architecture: str, parent: Path = Path("runs")) -> Path:
                 f"The run folder {folder} cannot be made ({error.strerror}): give another one."
             ) from error
         break
-    point_to_newest(parent)
     return folder
 
 
-def point_to_newest(parent: Path) -> None:
-    """Let ``last`` be a link to the newest run folder; a file with its name where links fail.
+def point_to(folder: Path) -> None:
+    """Let ``runs/last`` lead to a run that begins, if its folder lies in one called ``runs``.
 
     Args:
-        parent: Where runs lie; what somebody else has called ``last`` stays.
+        folder: The run folder. Elsewhere nothing is made beside it.
     """
-    newest = parent / NEWEST_NAME
-    if newest.is_dir() and not newest.is_symlink():
+    if folder.absolute().parent.name == PARENT_NAME:
+        with suppress(OSError):  # Nobody may write there: the run goes on without.
+            _link(folder)
+
+
+def point_to_newest(parent: Path) -> None:
+    """Let ``runs/last`` lead to the newest run that is there, whoever named it.
+
+    Args:
+        parent: Where runs lie; in a folder that is not called ``runs`` nothing is done.
+    """
+    if parent.absolute().name != PARENT_NAME:
         return
     begun = {
-        (found[1], int(found[2] or 1)): item.name
+        moment: item
         for item in parent.iterdir()
-        if (found := _RUN_NAME.match(item.name))
+        if item.name != NEWEST_NAME and (moment := _moment_of(item)) is not None
     }
-    if not begun:
-        newest.unlink(missing_ok=True)
+    if begun:
+        _link(begun[max(begun)])
+    elif not (parent / NEWEST_NAME).is_dir():
+        (parent / NEWEST_NAME).unlink(missing_ok=True)
+
+
+def _link(folder: Path) -> None:
+    """Make ``last`` beside a folder a link to it; a file with its name where links fail."""
+    newest = folder.parent / NEWEST_NAME
+    if folder.name == NEWEST_NAME or (newest.is_dir() and not newest.is_symlink()):
         return
-    name = begun[max(begun)]
-    link = parent / f".{NEWEST_NAME}.{secrets.token_hex(4)}"
+    link = folder.parent / f".{NEWEST_NAME}.{secrets.token_hex(4)}"
     try:
-        link.symlink_to(name, target_is_directory=True)
+        link.symlink_to(folder.name, target_is_directory=True)
         link.replace(newest)
     except OSError:  # Windows lets few people make links.
         newest.unlink(missing_ok=True)
-        write_text_atomically(newest, f"{name}\n")
+        write_text_atomically(newest, f"{folder.name}\n")
     finally:
         link.unlink(missing_ok=True)
+
+
+def _moment_of(folder: Path) -> tuple[str, int] | None:
+    """Return when a run began, by its name or else by its settings; None for what is no run."""
+    if found := _RUN_NAME.match(folder.name):
+        return found[1], int(found[2] or 1)
+    try:
+        written_ns = (folder / CONFIG_NAME).stat().st_mtime_ns
+    except OSError:
+        return None
+    written = datetime.datetime.fromtimestamp(written_ns / 1e9).astimezone()
+    return f"{written:{_MOMENT}}", written_ns
 
 
 def follow_newest(path: Path) -> Path:
@@ -93,5 +128,5 @@ def follow_newest(path: Path) -> Path:
     if path.name != NEWEST_NAME or not path.is_file():
         return path
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    named = path.parent / lines[0] if lines and _RUN_NAME.match(lines[0]) else path
-    return named if named.parent == path.parent else path
+    beside = (item for item in path.parent.iterdir() if lines[:1] == [item.name])
+    return next((item for item in beside if item.is_dir()), path)

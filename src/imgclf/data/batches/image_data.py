@@ -211,7 +211,7 @@ class _Builder:
             rarest = class_names[int(counts.argmin())]
             self.warnings.append(
                 f"Only {len(held_out)} images to measure with, {counts.min()} of them of "
-                f"{rarest!r}: the accuracy is known to no better than 10 points. "
+                f"{rarest!r}: too few to know the accuracy within 5 points. "
                 f"{MIN_MEASURED} would do."
             )
 

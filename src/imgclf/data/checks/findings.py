@@ -289,12 +289,15 @@ def _few_to_measure(inspected: Inspected) -> Iterator[Finding]:
     if measured is None:
         held_out = round(0.15 * len(inspected.pictures))
     if 0 < held_out < MIN_MEASURED:
+        place = (
+            f"in {measured}/" if measured else f"(of some {10 * round(MIN_MEASURED / 1.5)} in all)"
+        )
         yield Finding(
             "few_held_out",
             "note",
-            f"About {held_out} held-out images: the accuracy will be known to no better than "
-            "10 points.",
-            f"Read the interval beside each figure; {MIN_MEASURED} images narrow it.",
+            f"The accuracy will be measured on about {held_out} images: too few to know it "
+            "within 5 points.",
+            f"Read the interval beside it. {MIN_MEASURED} such images {place} would do.",
         )
 
 

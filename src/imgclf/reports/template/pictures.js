@@ -1,6 +1,7 @@
 // Pictures in their true shape, a few at first; a dialog shows one of them large. It stands behind
 // drawing.js. A picture is {path, src, alt, overlay, overlayAlt, caption}; `caption` makes its nodes.
 const [SHOWN_FIRST, SHOWN_MORE] = [12, 24];
+const FEW = 6; // So few have room to be shown larger.
 
 function figureOf(item, enlarge) {
   const missing = make("div", { class: "missing" }, "not found");
@@ -12,7 +13,7 @@ function figureOf(item, enlarge) {
 
 // A grid of figures with a button for the rest; `total` counts those that are not in the page, too.
 function gallery(items, total) {
-  const grid = make("div", { class: "gallery" });
+  const grid = make("div", { class: items.length <= FEW ? "gallery few" : "gallery" });
   const rest = make("p", { class: "note" });
   const more = make("button", { type: "button", class: "button small" });
   const show = (size) => {

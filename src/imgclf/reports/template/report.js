@@ -34,13 +34,18 @@ function showSummary() {
   band.style.width = `${100 * (head.high - head.low)}%`;
   at(mark, head.accuracy);
   at(guess, guessing);
-  const label = make("span", { class: "label" }, `guessing: ${ofImages(guessing)}`);
-  // Beside its mark, on the side where there is room.
-  if (guessing > 0.5) label.style.right = `${100 * (1 - guessing)}%`;
-  else at(label, guessing);
+  // A label stands beside its mark, on the side where there is room.
+  const label = (share, text, kind = "label") => {
+    const element = make("span", { class: kind }, text);
+    if (share > 0.5) element.style.right = `${100 * (1 - share)}%`;
+    else at(element, share);
+    return element;
+  };
+  const ends = [0, 1].filter((end) => Math.abs(end - guessing) > 0.3).map((end) => label(end, `${100 * end}%`));
   place("ruler").append(make("div", { class: "track", role: "img",
     "aria-label": `Accuracy ${ofImages(head.accuracy)}, interval ${ofImages(head.low)} to ${ofImages(head.high)}; always answering ${head.majority.name} gives ${ofImages(guessing)}` },
-    band, guess, mark, label));
+    band, guess, mark, label(guessing, `guessing ${ofImages(guessing)}`), ...ends,
+    label(head.accuracy > 0.5 ? head.high : head.low, `this classifier ${ofImages(head.low)} to ${ofImages(head.high)}`, "label above")));
 }
 
 function showFigures() {
@@ -71,7 +76,7 @@ function showLearning() {
   gist("learning", epochs.length < 2 ? once : best ? `best epoch ${best} of ${epochs.length}` : `${epochs.length} epochs`);
   if (epochs.length < 2) {
     const figures = Object.entries(columns).filter(([, values]) => values[0] !== null && values[0] !== undefined);
-    place("learning").append(make("p", { class: "note" }, "Figures: " + figures.map(([name, values]) => `${name.replace("val_", "validation ")} ${shortNumber(values[0])}`).join(", ") + "."));
+    place("learning").append(make("p", { class: "note" }, "Figures: " + figures.map(([name, values]) => `${name.replace("val_", "validation ")} ${name.endsWith("accuracy") ? percent(values[0]) : shortNumber(values[0])}`).join(", ") + "."));
     return;
   }
   for (const name of ["loss", "accuracy"]) {
@@ -198,7 +203,7 @@ function showReliability() {
   const fitted = data.calibration;
   if (fitted) {
     side.append(make("p", {}, `A temperature of ${shortNumber(fitted.temperature)} was fitted on ${count(fitted.num_images)} validation images; it changes no answer. What it did there:`));
-    side.append(plainTable(["", "before", "after"], [
+    side.append(plainTable(["figure", "before", "after"], [
       ["calibration error", decimal(fitted.ece_before), decimal(fitted.ece_after)],
       ["log loss", decimal(fitted.log_loss_before), decimal(fitted.log_loss_after)],
     ]));
@@ -211,7 +216,8 @@ function showThreshold() {
   const input = place("slider");
   const figures = place("slider-figures");
   const sure = chosen.find((row) => row.coverage < 1) || chosen[chosen.length - 1];
-  if (sure) gist("threshold", `${percent(sure.min_precision, 0)} right without the ${percent(1 - sure.coverage, 0)} that it is least sure of`);
+  if (sure && sure.coverage < 0.995) gist("threshold", `${percent(sure.min_precision, 0)} right without the ${percent(1 - sure.coverage, 0)} that it is least sure of`);
+  else if (sure) gist("threshold", `sure enough of every answer for ${percent(sure.min_precision, 0)} right`);
   else gist("threshold", "it is never sure enough");
   const entry = (name, value, small) => make("div", {}, make("dt", {}, name), make("dd", {}, value, " ", make("small", {}, small)));
   const update = () => {
@@ -258,6 +264,15 @@ function showClasses() {
   place("class-table").append(sortableTable(columns, data.class_figures, 2, false, CLASSES_SHOWN));
 }
 
+function showUses() {
+  const list = make("dl", { class: "uses" });
+  for (const { what, command } of data.uses) {
+    const words = command.flatMap((word) => [make("span", { class: "word" }, word), " "]);
+    list.append(make("dt", {}, what), make("dd", {}, make("pre", { tabindex: "0" }, ...words.slice(0, -1))));
+  }
+  place("use").append(list);
+}
+
 function showData() {
   const { splits, quarantined, num_quarantined: total, left_out: left, num_leaked: leaked, folder } = data.data;
   const names = Object.keys(splits);
@@ -280,7 +295,9 @@ function showModel() {
   gist("model", `${facts.architecture}, ${facts.parameters} parameters, ${facts["classifier's file"]}`);
   section.append(pairsTable(data.model.facts));
   const layers = data.model.layers.map((layer) => [layer.name, layer.type, layer.shape, count(layer.parameters)]);
-  section.append(make("details", {}, make("summary", {}, `${layers.length} layers`), plainTable(["layer", "type", "output", "parameters"], layers, 2)));
+  const table = plainTable(["layer", "type", "output", "parameters"], layers, 2);
+  table.classList.add("tall");
+  section.append(make("details", {}, make("summary", {}, `${layers.length} layers`), table));
 }
 
 function showExports() {
@@ -306,6 +323,7 @@ showSummary();
 showMatrix();
 showFilters();
 showClasses();
+showUses();
 showFigures();
 showLearning();
 showReliability();
