@@ -96,7 +96,6 @@ def _bench_answers(file: Path, engine: str, *, as_json: bool) -> None:
     from imgclf.classifiers.engine_speed import BATCH, installed_engines, measure_engines
 
     engines: list[Any] = installed_engines() if engine == "all" else [engine]
-
     speeds = measure_engines(file, engines)
     if as_json:
         print_json([asdict(speed) for speed in speeds])

@@ -27,7 +27,6 @@ from imgclf.figures.shares import shown_share
 from imgclf.runs.config import from_config, plain_settings
 from imgclf.runs.folder import (
     BUNDLE_NAME,
-    CONFIG_NAME,
     SPLIT_NAME,
     mark_stopped,
     read_config,
@@ -35,6 +34,7 @@ from imgclf.runs.folder import (
     split_rows,
 )
 from imgclf.runs.resolution import make_plan
+from imgclf.runs.run_names import CONFIG_NAME
 from imgclf.runs.settings import Settings
 from imgclf.training.budget import RESERVE_S, BudgetPlan
 from imgclf.training.stop_request import AbandonedError, AbandonOnRequest, StopOnRequest
