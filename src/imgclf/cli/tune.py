@@ -302,8 +302,11 @@ def _print_cluster(console: Console, cluster: Cluster, room: int) -> None:
 
 def _print_opened(console: Console, study: Study, tensorboard: bool) -> None:
     place = escape(shown_path(study.folder))
-    console.print(f"The study is in [bold]{place}[/]", soft_wrap=True)
-    console.print("Ctrl-C stops it; the same command with --resume continues it.")
+    console.print(
+        f"The study is in [bold]{place}[/]\n"
+        "Ctrl-C stops it; the same command with --resume continues it.",
+        soft_wrap=True,
+    )
     if tensorboard:
         logs = escape(typed_path(study.folder / "tensorboard"))
         console.print(f"Watch it: tensorboard --logdir {logs}", soft_wrap=True)

@@ -14,6 +14,7 @@ from imgclf.options import WITHOUT_WEIGHTS, is_pretrained
 from imgclf.reports.label_issues import count_written_issues
 from imgclf.runs.folder import BUNDLE_NAME, sha256_of
 from imgclf.runs.record import RunRecord
+from imgclf.runs.run_names import PARENT_NAME
 from imgclf.runs.settings import AUTOMATIC, SettingField, setting_fields
 from imgclf.zoo.registry import load_architecture
 
@@ -98,12 +99,9 @@ def uses(run: RunRecord) -> list[dict[str, Any]]:
 
 
 def _typed(folder: Path) -> str:
-    """Return a run folder as it is typed from the working directory, never as ``runs/last``."""
-    whole = folder.resolve()
-    try:
-        return str(whole.relative_to(Path.cwd().resolve()))
-    except (ValueError, FileNotFoundError):  # Elsewhere, or the current folder was removed.
-        return str(whole)
+    """Return a run folder as it is typed where it lies: no report names the folders above it."""
+    whole = folder.absolute()
+    return f"{PARENT_NAME}/{whole.name}" if whole.parent.name == PARENT_NAME else whole.name
 
 
 def _undecided(config: Mapping[str, Any]) -> set[str]:

@@ -13,7 +13,8 @@ from imgclf.atomic import MOST_OF_A_NAME, make_folder, write_text_atomically
 from imgclf.errors import RunFolderError
 
 __all__ = [
-    "CONFIG_NAME", "NEWEST_NAME", "follow_newest", "make_run_folder", "point_to", "point_to_newest",
+    "CONFIG_NAME", "NEWEST_NAME", "PARENT_NAME", "follow_newest", "make_run_folder", "point_to",
+    "point_to_newest",
 ]  # fmt: skip
 
 CONFIG_NAME = "config.json"
