@@ -117,9 +117,9 @@ def test_the_headline_is_the_runs(visit: Visit, odd_run: Path) -> None:
 
 
 def test_the_page_says_what_to_do_with_the_classifier(visit: Visit, odd_run: Path) -> None:
-    """Commands name the run's own folder, whatever link led to it, and run as they stand."""
+    """Commands name the run's own folder, as it is typed where it lies, whatever link led to it."""
     shown = visit.page.locator("#use pre").all_inner_texts()
-    assert shown[0] == f"imgclf predict {odd_run.resolve()} PHOTO.jpg"
+    assert shown[0] == f"imgclf predict {odd_run.name} PHOTO.jpg"
     assert [text.split()[1] for text in shown[:3]] == ["predict", "evaluate", "export"]
 
 

@@ -100,7 +100,7 @@ def uses(run: RunRecord) -> list[dict[str, Any]]:
 
 def _typed(folder: Path) -> str:
     """Return a run folder as it is typed where it lies: no report names the folders above it."""
-    whole = folder.absolute()
+    whole = folder.resolve()  # runs/last will lead to another run.
     return f"{PARENT_NAME}/{whole.name}" if whole.parent.name == PARENT_NAME else whole.name
 
 
