@@ -254,6 +254,15 @@ class _Scanner:
     cluster: Cluster | None
 
     def to_disk(self, place: Path, size_bytes: int) -> PixelStore:
+        """Keep the pixels in a cache entry, and map its files."""
+        self._fill_place(place, size_bytes)
+        # The results are read from there: what the scan itself held of each file is gone by now.
+        kept = _open_kept(place, self.folder, self.policy)
+        if kept is None:  # Just evicted or cleared by another process.
+            return self.to_memory(size_bytes)
+        return replace(kept, reused=False)
+
+    def _fill_place(self, place: Path, size_bytes: int) -> None:
         """Fill a cache entry beside its final place, then move it there in one step.
 
         Where the scan is interrupted, the next one goes on with what is there.
@@ -290,10 +299,6 @@ class _Scanner:
                 f"({error.strerror}): free some space, set IMGCLF_CACHE_DIR, or use the store "
                 "'memory' or 'off'."
             ) from error
-        kept = _open_kept(place, self.folder, self.policy)
-        if kept is None:  # Just evicted or cleared by another process.
-            return self.to_memory(size_bytes)
-        return replace(kept, reused=False)
 
     def _fill(self, partial: Path, size_bytes: int, journal: Journal | None) -> None:
         with (
