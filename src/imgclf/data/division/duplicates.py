@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def group_copies(
     distance: float = SIMILAR_PICTURE,
     *,
     first: int = 0,
-    rows: NDArray[np.int64] | None = None,
+    rows: NDArray[np.integer[Any]] | None = None,
 ) -> NDArray[np.int64]:
     """Group pictures so that each one and its copies are together.
 
@@ -122,7 +122,7 @@ class _Pictures:
     """Some rows of all signatures; a part is read when it is asked for."""
 
     signatures: NDArray[np.uint8]
-    rows: NDArray[np.int64]
+    rows: NDArray[np.integer[Any]]
 
     def __getitem__(self, places: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
         part: NDArray[np.uint8] = self.signatures[self.rows[places]]

@@ -155,11 +155,11 @@ class Samples(Sequence[Sample]):
         return Sample(row, file.path, file.label, sha256, file.split, group, self._folder)
 
 
-def rows_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
-    """Return ``(num_samples,)`` indices in the store."""
+def rows_of(samples: Sequence[Sample]) -> NDArray[np.int32]:
+    """Return ``(num_samples,)`` indices in the store; no copy of a column."""
     if isinstance(samples, Samples):
-        return samples.rows.astype(np.int64)
-    return np.array([sample.row for sample in samples], np.int64)
+        return samples.rows
+    return np.array([sample.row for sample in samples], np.int32)
 
 
 def labels_of(samples: Sequence[Sample]) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class _NoRoomError(DataError):
 class PixelSource(Protocol):
     """Where batches take decoded pixels from."""
 
-    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def rows(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Return images, ``(len(indices), height, width, channels)``, 0..255."""
         ...
 
@@ -73,9 +73,10 @@ class StoredPixels:
 
     array: NDArray[np.uint8]
 
-    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def rows(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Copy images out of the array."""
-        return self.array[indices]
+        chosen: NDArray[np.uint8] = self.array[indices]
+        return chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class StreamedPixels:
     limits: DecodingLimits
     pool: ThreadPoolExecutor
 
-    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def rows(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Decode images in threads; Pillow releases the interpreter while it decodes."""
         return np.stack(list(self.pool.map(self._decode, indices)))
 
