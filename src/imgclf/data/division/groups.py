@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgclf.data.division.duplicates import SAME_PICTURE, DisjointSets, group_copies
+from imgclf.data.division.duplicates import (
+    SAME_PICTURE,
+    DisjointSets,
+    JoinedSignatures,
+    group_copies,
+)
 from imgclf.data.division.samples import Samples, pick, rows_of, with_groups
 from imgclf.errors import ArgumentError
 
@@ -148,13 +153,13 @@ def drop_leaks(
     Returns:
         The images that are new to the network, and the number of the others.
     """
-    known_hashes = {sample.sha256 for sample in known}
-    is_new = np.array([sample.sha256 not in known_hashes for sample in held_out], np.bool_)
+    hashes = {sample.sha256 for sample in held_out}
+    leaked = {sample.sha256 for sample in known if sample.sha256 in hashes}
+    is_new = np.array([sample.sha256 not in leaked for sample in held_out], np.bool_)
     if held_out_signatures is not None and known_signatures is not None:
-        held_out_rows = held_out_signatures[rows_of(held_out)]
-        known_rows = known_signatures[rows_of(known)]
-        signatures = np.concatenate([known_rows, held_out_rows])
-        groups = group_copies(signatures, SAME_PICTURE, first=len(known))
+        signatures = JoinedSignatures(known_signatures, held_out_signatures)
+        rows = [rows_of(known), rows_of(held_out) + len(known_signatures)]
+        groups = group_copies(signatures, SAME_PICTURE, first=len(known), rows=np.concatenate(rows))
         is_new &= ~np.isin(groups[len(known) :], groups[: len(known)])
     fresh = pick(held_out, np.flatnonzero(is_new))
     return fresh, len(held_out) - len(fresh)
