@@ -83,8 +83,9 @@ def main() -> None:
 
 
 def images_of(folder: Path, count: int) -> Iterator[tuple[int, Path]]:
-    """Yield the folder's files with running numbers, again and again, until there are enough."""
-    files = sorted(path for path in folder.glob("*/*") if path.is_file())
+    """Yield files with running numbers, of each class in turn, until there are enough."""
+    classes = (sorted(found.iterdir()) for found in sorted(folder.iterdir()) if found.is_dir())
+    files = [path for row in itertools.zip_longest(*classes) for path in row if path is not None]
     return zip(range(count), itertools.cycle(files), strict=False)
 
 

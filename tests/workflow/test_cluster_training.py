@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,14 @@ def start(
     )  # fmt: skip
 
 
+def resume_here(run_dir: Path) -> subprocess.Popen[str]:
+    """Go on with a run on this machine, without a cluster."""
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "train", "--resume", str(run_dir)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
 def wait_for_epoch(training: subprocess.Popen[str], run_dir: Path, epoch: int) -> None:
     """Wait until the driver has a checkpoint of an epoch."""
     deadline_s = time.monotonic() + WAIT_S
@@ -71,17 +79,23 @@ def history_of(run_dir: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@contextmanager
+def ending(training: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Give a training, and leave no process of it behind."""
+    try:
+        yield training
+    finally:
+        training.kill()
+
+
 def test_a_killed_worker_is_replaced(nodes: RayNodes, two_classes: Path, tmp_path: Path) -> None:
     """A worker that dies by SIGKILL costs time alone: every epoch is there, once."""
-    training = start(nodes, two_classes, tmp_path / "run")
-    try:
+    with ending(start(nodes, two_classes, tmp_path / "run")) as training:
         wait_for_epoch(training, tmp_path / "run", 2)
         workers = nodes.processes("ray::TrainingWorker")
         assert len(workers) == 2
         nodes.kill(workers[1])
         printed, told = training.communicate(timeout=WAIT_S)
-    finally:
-        training.kill()
     assert training.returncode == 0, told
     assert "A worker was lost" in told
     assert len(history_of(tmp_path / "run")) == EPOCHS
@@ -97,16 +111,13 @@ def test_a_lost_node_leaves_fewer_workers(
 ) -> None:
     """A machine that dies with its worker costs time alone: the others do every epoch."""
     run_dir = tmp_path / "run"
-    training = start(nodes, two_classes, run_dir, epochs=60)
-    try:
+    with ending(start(nodes, two_classes, run_dir, epochs=60)) as training:
         wait_for_epoch(training, run_dir, 2)
         nodes.kill_node("second")
         killed_s = time.monotonic()
         wait_for_lines(training, "A worker was lost", "room for 1 of 2 workers")
         assert time.monotonic() - killed_s < 60
         printed, told = training.communicate(timeout=WAIT_S)
-    finally:
-        training.kill()
     assert training.returncode == 0, told
     assert len(history_of(run_dir)) == 60
     assert "The classifier is" in printed
@@ -131,29 +142,20 @@ def test_a_dead_control_service_ends_in_one_line(
 ) -> None:
     """The training ends within a minute, says how to go on, and goes on without a cluster."""
     run_dir = tmp_path / "run"
-    training = start(nodes, two_classes, run_dir, epochs=100_000)
-    try:
+    with ending(start(nodes, two_classes, run_dir, epochs=100_000)) as training:
         wait_for_epoch(training, run_dir, 2)
         nodes.kill(*nodes.processes("gcs_server"))
         _, told = training.communicate(timeout=60)
-    finally:
-        training.kill()
     assert training.returncode == 1, told
     assert "has not answered for" in told
     assert f"imgclf train --resume {run_dir}" in told
     assert "Traceback" not in told
     done = newest_epoch(run_dir)
     assert done >= 2
-    resumed = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "train", "--resume", str(run_dir)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
+    with ending(resume_here(run_dir)) as resumed:
         wait_for_epoch(resumed, run_dir, done + 1)
         resumed.send_signal(signal.SIGINT)
         _, told = resumed.communicate(timeout=60)
-    finally:
-        resumed.kill()
     assert resumed.returncode == 130, told
     assert imgclf.load(run_dir / "model.imgclf").class_names == ("dark", "light")
 
@@ -163,38 +165,26 @@ def test_interrupted_keeps_the_best_and_goes_on_here(
 ) -> None:
     """Ctrl-C keeps the best classifier and ends all workers; the run goes on without a cluster."""
     run_dir = tmp_path / "run"
-    training = start(nodes, two_classes, run_dir)
-    try:
+    with ending(start(nodes, two_classes, run_dir)) as training:
         wait_for_epoch(training, run_dir, 2)
-        _interrupt(training)
+        training.send_signal(signal.SIGINT)
         _, told = training.communicate(timeout=60)
-    finally:
-        training.kill()
     assert training.returncode == 130, told
     assert imgclf.load(run_dir / "model.imgclf").class_names == ("dark", "light")
     assert nodes.processes("ray::TrainingWorker") == []
     done = len(history_of(run_dir))
     assert 2 <= done < EPOCHS
-    resumed = subprocess.run(
-        [sys.executable, "-c", COMMAND, "train", "--resume", str(run_dir)],
-        capture_output=True, text=True, check=False, timeout=WAIT_S,
-    )  # fmt: skip
-    assert resumed.returncode == 0, resumed.stderr
+    with ending(resume_here(run_dir)) as resumed:
+        _, told = resumed.communicate(timeout=WAIT_S)
+    assert resumed.returncode == 0, told
     assert len(history_of(run_dir)) == EPOCHS
-
-
-def _interrupt(training: subprocess.Popen[str]) -> None:
-    os.kill(training.pid, signal.SIGINT)
 
 
 def test_too_many_workers_are_refused_in_time(
     nodes: RayNodes, two_classes: Path, tmp_path: Path
 ) -> None:
     """Where the cluster has no room for the workers, one line says so by a deadline."""
-    training = start(nodes, two_classes, tmp_path / "run", "--train-workers", "5")
-    try:
+    with ending(start(nodes, two_classes, tmp_path / "run", "--train-workers", "5")) as training:
         _, told = training.communicate(timeout=180)
-    finally:
-        training.kill()
     assert training.returncode == 1, told
     assert "no room for 5 workers" in told

@@ -91,7 +91,7 @@ class DatasetPlan:
         shape = (len(labels), *self.policy.pixel_shape)
         source = BatchSource(
             pixels=StoredPixels(np.memmap(self.val_pixels, np.uint8, "r", shape=shape)),
-            rows=np.arange(len(labels)),
+            rows=np.arange(len(labels), dtype=np.int32),
             labels=labels,
             num_classes=len(self.class_names),
             batch_size=self.batch_size,

@@ -73,7 +73,7 @@ class _JoinedPixels:
     second: PixelSource
     boundary: int
 
-    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def rows(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Return the images of these indices, in their order."""
         in_second = indices >= self.boundary
         if not in_second.any():

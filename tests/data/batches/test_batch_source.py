@@ -29,7 +29,7 @@ def source(
     """Make batches of four of the even rows."""
     return BatchSource(
         pixels=StoredPixels(PIXELS),
-        rows=np.arange(0, 20, 2),
+        rows=np.arange(0, 20, 2, dtype=np.int32),
         labels=labels,
         num_classes=3,
         batch_size=4,

@@ -6,15 +6,19 @@ import hashlib
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgclf.data.division.samples import Sample
-from imgclf.data.division.splits import assign_splits, divide_samples
+from imgclf.data.division.splits import assign_splits, divide_samples, hash_keys
+from imgclf.data.reading.image_folder import SPLITS
 from imgclf.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from imgclf.data.reading.image_folder import Split
 
 SHARES: dict[Split, float] = {"test": 0.15, "val": 0.15}
@@ -26,9 +30,18 @@ def keys_of(count: int, start: int = 0) -> list[str]:
     return [hashlib.sha256(b"%d" % number).hexdigest() for number in range(start, start + count)]
 
 
-def divide(keys: list[str], labels: list[int], seed: int = 0) -> list[Split]:
-    """Divide images 70/15/15."""
-    return assign_splits(keys, labels, NAMES, fractions=SHARES, seed=seed)
+def divide(
+    keys: list[str],
+    labels: list[int],
+    seed: int = 0,
+    *,
+    names: Sequence[str] = NAMES,
+    shares: dict[Split, float] = SHARES,
+) -> list[Split | None]:
+    """Divide images, 70/15/15."""
+    hashes = hash_keys(keys, len(keys), seed)
+    sides = assign_splits(hashes, np.array(labels), names, fractions=shares)
+    return [SPLITS[side] for side in sides]
 
 
 images = st.lists(
@@ -43,7 +56,7 @@ def test_splits_keep_their_promises(found: list[tuple[int, int]], seed: int) -> 
     keys = [f"{key}" for key, _ in found]
     labels = [label for _, label in found]
     splits = divide(keys, labels, seed)
-    side_of: dict[str, set[Split]] = defaultdict(set)
+    side_of: dict[str, set[Split | None]] = defaultdict(set)
     for key, side in zip(keys, splits, strict=True):
         side_of[key].add(side)
     assert all(len(sides) == 1 for sides in side_of.values())
@@ -107,9 +120,7 @@ def test_all_classes_too_small_to_divide_are_counted() -> None:
     """Of many such classes, one is named and the others are counted: one look tells how many."""
     names = [f"c{label:03}" for label in range(520)]
     with pytest.raises(DataError, match="'c000' has 2 different images, and 519 other class"):
-        assign_splits(
-            keys_of(1040), [n % 520 for n in range(1040)], names, fractions=SHARES, seed=0
-        )
+        divide(keys_of(1040), [n % 520 for n in range(1040)], names=names)
 
 
 def test_a_class_too_small_to_divide_is_named() -> None:
@@ -123,7 +134,7 @@ def test_a_class_too_small_to_divide_is_named() -> None:
 def test_impossible_shares_are_refused(shares: dict[Split, float]) -> None:
     """Shares must leave something to train on."""
     with pytest.raises(ArgumentError, match="leave some images for training"):
-        assign_splits(keys_of(9), [0] * 9, NAMES, fractions=shares, seed=0)
+        divide(keys_of(9), [0] * 9, shares=shares)
 
 
 def test_split_folders_are_not_divided() -> None:

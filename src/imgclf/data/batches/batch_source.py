@@ -41,7 +41,7 @@ class BatchSource:
     """
 
     pixels: PixelSource
-    rows: NDArray[np.int64]
+    rows: NDArray[np.int32]
     labels: NDArray[np.int64]
     num_classes: int
     batch_size: int
@@ -86,11 +86,7 @@ class BatchSource:
         Returns:
             int64 ``(images_per_epoch,)``, indices into `rows`.
         """
-        if self.shuffled:
-            place = _epoch_order(self.images_per_epoch, self.seed, int(epoch))
-        else:
-            place = np.arange(self.num_samples)
-        return self._images_at(place, int(epoch))[0]
+        return self._images_at(self._places(int(epoch), slice(None)), int(epoch))[0]
 
     def load(self, epoch: int, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Make one batch, or the worker's part of it.
@@ -104,11 +100,7 @@ class BatchSource:
             labels, float32 ``(batch, 1)`` for two classes or one-hot ``(batch, num_classes)``;
             between 0 and 1 where images are mixed.
         """
-        places = slice(step * self.batch_size, (step + 1) * self.batch_size)
-        if self.shuffled:
-            place = _epoch_order(self.images_per_epoch, self.seed, epoch)[places]
-        else:
-            place = np.arange(self.num_samples)[places]
+        place = self._places(epoch, slice(step * self.batch_size, (step + 1) * self.batch_size))
         ours = part_of(len(place), *self.share)
         if not self.augmentation.mixes:  # An image is mixed with any other of the whole batch.
             place, ours = place[ours], slice(None)
@@ -129,6 +121,12 @@ class BatchSource:
         if self.data_format == "channels_first":
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         return images, targets
+
+    def _places(self, epoch: int, part: slice) -> NDArray[np.int64]:
+        """Return a part of the order of an epoch, in which an image may come several times."""
+        if self.shuffled:
+            return _epoch_order(self.images_per_epoch, self.seed, epoch)[part].astype(np.int64)
+        return np.arange(self.num_samples)[part]
 
     def _images_at(
         self, place: NDArray[np.int64], epoch: int
@@ -186,5 +184,7 @@ def encode_labels(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.flo
 
 
 @lru_cache(maxsize=2)  # The feeding threads work on one epoch, at its end on two.
-def _epoch_order(num_samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed % 2**63, epoch)).permutation(num_samples)
+def _epoch_order(num_samples: int, seed: int, epoch: int) -> NDArray[np.int32]:
+    order = np.arange(num_samples, dtype=np.int32)
+    np.random.default_rng((seed % 2**63, epoch)).shuffle(order)
+    return order

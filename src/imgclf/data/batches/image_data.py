@@ -25,6 +25,7 @@ from imgclf.data.reading.layout import match_classes, read_folder
 from imgclf.data.store.pixel_store import PixelSource, open_store
 from imgclf.errors import DataError
 from imgclf.figures.intervals import MIN_MEASURED
+from imgclf.machine.memory import trim_heap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -110,8 +111,10 @@ def build_data(
     if any(shares.values()):
         signatures = scanned.signatures if plan.near_duplicates else None
         samples = group_samples(samples, signatures, plan.group_by)
+        trim_heap()
     recorded = read_split(plan.split_file) if plan.split_file is not None else None
     divided = divide_samples(samples, class_names, shares, plan.seed, recorded)
+    trim_heap()
     builder.warn_of_unplaced(samples, divided)
     _require_every_class(divided["train"], class_names, plan.train_dir)
     sources: dict[Split, _ScannedFolder] = {"train": scanned, "val": scanned, "test": scanned}
@@ -176,6 +179,7 @@ class _Builder:
         """Scan a folder; with `class_names`, its classes are matched to them by name."""
         fewest = 2 if class_names is None else 1
         folder = self.folders.get(split) or read_folder(directory, min_classes=fewest)
+        trim_heap()  # Of what listing and scan took, little is kept.
         files = folder.files
         if class_names is not None:
             files, warning = match_classes(folder, class_names)
@@ -185,6 +189,7 @@ class _Builder:
             folder, plan.policy, mode=plan.store, progress=self.progress, cluster=self.cluster
         )
         samples, quarantined = collect_samples(store, files, strict=plan.strict)
+        trim_heap()
         self.quarantined += quarantined
         self.left_out += folder.left_out
         scanned = _ScannedFolder(folder.class_names, folder.splits, store.pixels, store.signatures)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SAME_PICTURE", "SIMILAR_PICTURE", "DisjointSets", "group_copies"]
+__all__ = [
+    "SAME_PICTURE",
+    "SIMILAR_PICTURE",
+    "DisjointSets",
+    "JoinedSignatures",
+    "group_copies",
+]
 
 SAME_PICTURE = 0.1
 """Distance up to which two images certainly show the same picture.
@@ -49,12 +55,35 @@ MANY_PAIRS = 3000
 by pair; studio pictures of similar things have so many."""
 
 
+@dataclass(frozen=True, slots=True)
+class JoinedSignatures:
+    """The signatures of two folders, one behind the other, of which only parts are copied.
+
+    Attributes:
+        first: uint8 ``(num_files, SIGNATURE_BYTES)``.
+        second: The same of the other folder.
+    """
+
+    first: NDArray[np.uint8]
+    second: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def __getitem__(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+        in_second = rows >= len(self.first)
+        part = np.empty((len(rows), SIGNATURE_BYTES), np.uint8)
+        part[~in_second] = self.first[rows[~in_second]]
+        part[in_second] = self.second[rows[in_second] - len(self.first)]
+        return part
+
+
 def group_copies(
-    signatures: NDArray[np.uint8],
+    signatures: NDArray[np.uint8] | JoinedSignatures,
     distance: float = SIMILAR_PICTURE,
     *,
     first: int = 0,
-    rows: NDArray[np.int64] | None = None,
+    rows: NDArray[np.integer[Any]] | None = None,
 ) -> NDArray[np.int64]:
     """Group pictures so that each one and its copies are together.
 
@@ -121,8 +150,8 @@ def group_copies(
 class _Pictures:
     """Some rows of all signatures; a part is read when it is asked for."""
 
-    signatures: NDArray[np.uint8]
-    rows: NDArray[np.int64]
+    signatures: NDArray[np.uint8] | JoinedSignatures
+    rows: NDArray[np.integer[Any]]
 
     def __getitem__(self, places: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
         part: NDArray[np.uint8] = self.signatures[self.rows[places]]

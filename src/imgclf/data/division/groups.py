@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgclf.data.division.duplicates import SAME_PICTURE, DisjointSets, group_copies
+from imgclf.data.division.duplicates import (
+    SAME_PICTURE,
+    DisjointSets,
+    JoinedSignatures,
+    group_copies,
+)
 from imgclf.data.division.samples import Samples, pick, rows_of, with_groups
 from imgclf.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from imgclf.data.division.samples import Sample
 
 __all__ = ["compile_group_by", "drop_leaks", "group_samples"]
+
+PART = 65_536
+"""Images that are compared at a time, so that no table of all of them is made."""
 
 
 def group_samples(
@@ -44,7 +52,8 @@ def group_samples(
         ArgumentError: `group_by` is no regular expression or matches nothing.
     """
     sets = DisjointSets(len(samples))
-    sets.join(_same_content(samples))
+    for pairs in _same_content(samples):
+        sets.join(pairs)
     if signatures is not None:
         # Files that are the same look the same: one of them is enough.
         different = np.flatnonzero(sets.roots(np.arange(len(samples))) == np.arange(len(samples)))
@@ -79,22 +88,20 @@ def _named_groups(
     }
 
 
-def _same_content(samples: Sequence[Sample]) -> NDArray[np.int64]:
-    """Pair images whose files are the same."""
+def _same_content(samples: Sequence[Sample]) -> Iterator[NDArray[np.int64]]:
+    """Yield pairs of images whose files are the same, some at a time: there may be millions."""
     if not isinstance(samples, Samples):
-        return _links([sample.sha256 for sample in samples])
+        yield _links([sample.sha256 for sample in samples])
+        return
     hashes = samples.hashes
     beginnings = np.ascontiguousarray(hashes[:, :8]).view(np.uint64)[:, 0][samples.rows]
     order = np.argsort(beginnings)
-    alike = np.flatnonzero(beginnings[order[1:]] == beginnings[order[:-1]])
-    pairs: NDArray[np.int64] = np.stack([order[alike], order[alike + 1]], axis=1)
-    rows = samples.rows
-    kept = [
-        (hashes[rows[part[:, 0]]] == hashes[rows[part[:, 1]]]).all(axis=1)
-        for part in np.array_split(pairs, len(pairs) // 65_536 + 1)
-    ]
-    same: NDArray[np.int64] = pairs[np.concatenate(kept)]
-    return same
+    for first in range(0, len(order) - 1, PART):
+        part = order[first : first + PART + 1]
+        pairs = np.stack([part[:-1], part[1:]], axis=1)
+        pairs = pairs[beginnings[pairs[:, 0]] == beginnings[pairs[:, 1]]]
+        ours, others = (hashes[samples.rows[pairs[:, side]]] for side in (0, 1))
+        yield pairs[(ours == others).all(axis=1)]
 
 
 def _links(names: Sequence[str | None]) -> NDArray[np.int64]:
@@ -146,13 +153,13 @@ def drop_leaks(
     Returns:
         The images that are new to the network, and the number of the others.
     """
-    known_hashes = {sample.sha256 for sample in known}
-    is_new = np.array([sample.sha256 not in known_hashes for sample in held_out], np.bool_)
+    hashes = {sample.sha256 for sample in held_out}
+    leaked = {sample.sha256 for sample in known if sample.sha256 in hashes}
+    is_new = np.array([sample.sha256 not in leaked for sample in held_out], np.bool_)
     if held_out_signatures is not None and known_signatures is not None:
-        held_out_rows = held_out_signatures[rows_of(held_out)]
-        known_rows = known_signatures[rows_of(known)]
-        signatures = np.concatenate([known_rows, held_out_rows])
-        groups = group_copies(signatures, SAME_PICTURE, first=len(known))
+        signatures = JoinedSignatures(known_signatures, held_out_signatures)
+        rows = [rows_of(known), rows_of(held_out) + len(known_signatures)]
+        groups = group_copies(signatures, SAME_PICTURE, first=len(known), rows=np.concatenate(rows))
         is_new &= ~np.isin(groups[len(known) :], groups[: len(known)])
     fresh = pick(held_out, np.flatnonzero(is_new))
     return fresh, len(held_out) - len(fresh)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from imgclf.data.pixels.decoder import REASONS
+from imgclf.data.reading.image_folder import SPLITS
 from imgclf.data.store.scan_results import HASH_BYTES
 from imgclf.errors import DataError
 
@@ -30,6 +31,7 @@ __all__ = [
     "left_out_lines",
     "pick",
     "rows_of",
+    "split_numbers_of",
     "with_groups",
 ]
 
@@ -107,6 +109,11 @@ class Samples(Sequence[Sample]):
         return np.frombuffer(self._files.labels, np.int32)[self.rows].astype(np.int64)
 
     @property
+    def split_numbers(self) -> NDArray[np.int8]:
+        """``(num_samples,)`` places of their splits in `SPLITS`."""
+        return np.frombuffer(self._files.split_numbers, np.int8)[self.rows]
+
+    @property
     def has_groups(self) -> bool:
         """Whether any of the files has a group."""
         return bool(self._groups)
@@ -148,11 +155,11 @@ class Samples(Sequence[Sample]):
         return Sample(row, file.path, file.label, sha256, file.split, group, self._folder)
 
 
-def rows_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
-    """Return ``(num_samples,)`` indices in the store."""
+def rows_of(samples: Sequence[Sample]) -> NDArray[np.int32]:
+    """Return ``(num_samples,)`` indices in the store; no copy of a column."""
     if isinstance(samples, Samples):
-        return samples.rows.astype(np.int64)
-    return np.array([sample.row for sample in samples], np.int64)
+        return samples.rows
+    return np.array([sample.row for sample in samples], np.int32)
 
 
 def labels_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
@@ -160,6 +167,13 @@ def labels_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
     if isinstance(samples, Samples):
         return samples.labels
     return np.array([sample.label for sample in samples], np.int64)
+
+
+def split_numbers_of(samples: Sequence[Sample]) -> NDArray[np.int8]:
+    """Return ``(num_samples,)`` places of their splits in `SPLITS`."""
+    if isinstance(samples, Samples):
+        return samples.split_numbers
+    return np.array([SPLITS.index(sample.split) for sample in samples], np.int8)
 
 
 def pick(samples: Sequence[Sample], places: NDArray[np.int64]) -> Sequence[Sample]:

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgclf.data.division.samples import labels_of, pick
+from imgclf.data.division.samples import labels_of, pick, split_numbers_of
+from imgclf.data.reading.image_folder import SPLITS
 from imgclf.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from imgclf.data.division.recorded_split import RecordedSplit
     from imgclf.data.division.samples import Sample
     from imgclf.data.reading.image_folder import Split
 
-__all__ = ["assign_splits", "divide_samples"]
+__all__ = ["assign_splits", "divide_samples", "hash_keys"]
+
+TRAIN = SPLITS.index("train")
+
+NOWHERE = SPLITS.index(None)
+"""Stands for an image that is in no split, or not yet."""
+
+PART = 65_536
+"""Images that are looked up at a time."""
 
 
 def divide_samples(
@@ -42,22 +52,22 @@ def divide_samples(
     Returns:
         The images of each split, in the order of `samples`.
     """
-    splits = [sample.split for sample in samples]  # Texts that all of them share.
-    provided = set(splits)
+    sides = split_numbers_of(samples)
+    provided = {SPLITS[side] for side in np.unique(sides).tolist()}
     missing: dict[Split, float] = {
         split: share for split, share in shares.items() if split not in provided and share > 0
     }
+    is_divided = (sides == NOWHERE) | (sides == TRAIN)
     if missing:
-        pool = np.array([split in (None, "train") for split in splits], np.bool_)
-        places = np.flatnonzero(pool)
-        cut = _cut(pick(samples, places), class_names, missing, seed, recorded)
-        for place, side in zip(places.tolist(), cut, strict=True):
-            splits[place] = side
+        places = np.flatnonzero(is_divided)
+        sides[places] = _cut(pick(samples, places), class_names, missing, seed, recorded)
     else:
-        splits = [split or "train" for split in splits]
-    names: tuple[Split, ...] = ("train", "val", "test")
-    codes = np.fromiter((names.index(split) if split else -1 for split in splits), np.int8)
-    return {name: pick(samples, np.flatnonzero(codes == code)) for code, name in enumerate(names)}
+        sides[is_divided] = TRAIN
+    return {
+        split: pick(samples, np.flatnonzero(sides == side))
+        for side, split in enumerate(SPLITS)
+        if split is not None
+    }
 
 
 def _cut(
@@ -66,46 +76,68 @@ def _cut(
     missing: dict[Split, float],
     seed: int,
     recorded: RecordedSplit | None,
-) -> list[Split | None]:
-    """Divide images by content, each group on one side; None for one that has no side."""
-    shared: dict[str, str] = {}
-    keys = [shared.setdefault(key, key) for key in (sample.key for sample in pool)]
-    known: dict[int, Split] = {}
-    sides_of: dict[str, set[Split]] = defaultdict(set)
-    for place, sample in enumerate(pool if recorded else ()):
-        if recorded and (side := recorded.side_of(sample)):
-            known[place] = side
-            sides_of[keys[place]].add(side)
-    # A new image whose copies lie on two sides belongs on neither.
-    ambiguous = {key for key, sides in sides_of.items() if len(sides) > 1}
-    placed = [place for place, key in enumerate(keys) if place in known or key not in ambiguous]
+) -> NDArray[np.int8]:
+    """Divide images by content, each group on one side; `NOWHERE` for one that has no side."""
+    keys = hash_keys((sample.key for sample in pool), len(pool), seed)
     labels = labels_of(pool)
-    splits = assign_splits(
-        [keys[place] for place in placed],
-        labels[placed].tolist() if placed else [],
+    if recorded is None:
+        return assign_splits(keys, labels, class_names, fractions=missing)
+    sides = (recorded.side_of(sample) for sample in pool)
+    known = np.fromiter(map(SPLITS.index, sides), np.int8, len(pool))
+    # A new image whose copies lie on two sides belongs on neither.
+    is_placed = (known != NOWHERE) | ~np.isin(keys, _on_two_sides(keys, known))
+    found = np.full(len(pool), NOWHERE, np.int8)
+    found[is_placed] = assign_splits(
+        keys[is_placed],
+        labels[is_placed],
         class_names,
         fractions=missing,
-        seed=seed,
-        settled={key: next(iter(sides)) for key, sides in sides_of.items()},
+        settled=known[is_placed],
     )
-    found: list[Split | None] = [None] * len(keys)
-    for place, split in zip(placed, splits, strict=True):
-        found[place] = known.get(place, split)
-    return found
+    return np.where(known == NOWHERE, found, known)
+
+
+def _on_two_sides(keys: NDArray[np.uint64], known: NDArray[np.int8]) -> NDArray[np.uint64]:
+    """Return the keys whose images have several known sides."""
+    sides = [np.unique(keys[known == side]) for side in range(len(SPLITS)) if side != NOWHERE]
+    different, counts = np.unique(np.concatenate(sides), return_counts=True)
+    return different[counts > 1]
+
+
+def hash_keys(keys: Iterable[str], count: int, seed: int) -> NDArray[np.uint64]:
+    """Map keys to numbers, uniformly: 8 bytes each in place of a text.
+
+    Two of ten million keys have the same number with a probability of 3 in a million, and then
+    are merely on the same side.
+
+    Args:
+        keys: What decides the sides of images, such as hashes of their content.
+        count: How many there are.
+        seed: Other seeds give other numbers.
+
+    Returns:
+        ``(count,)`` numbers, which `assign_splits` takes.
+    """
+    seed_bytes = (seed % 2**64).to_bytes(8, "big")
+    digests = (
+        hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8, key=seed_bytes)
+        for key in keys
+    )
+    numbers = (int.from_bytes(digest.digest(), "big") for digest in digests)
+    return np.fromiter(numbers, np.uint64, count)
 
 
 def assign_splits(
-    keys: Sequence[str],
-    labels: Sequence[int],
+    keys: NDArray[np.uint64],
+    labels: NDArray[np.int64],
     class_names: Sequence[str],
     *,
-    fractions: dict[Split, float],
-    seed: int,
-    settled: Mapping[str, Split] | None = None,
-) -> list[Split]:
+    fractions: Mapping[Split, float],
+    settled: NDArray[np.int8] | None = None,
+) -> NDArray[np.int8]:
     """Divide images by a hash of their content.
 
-    An image's side depends on its own key and the seed alone: equal content is never on two sides,
+    An image's side depends on its own key alone: equal content is never on two sides,
     and new images move no old ones. Each class is divided by the same rule; where a small class
     would have nothing on one side, the image with the nearest hash is moved there. A group that
     would fill a held-out side of its class by itself is a training group, because a figure
@@ -113,16 +145,17 @@ def assign_splits(
     unless it is settled.
 
     Args:
-        keys: ``(num_images,)`` content keys; images with equal keys stay together.
+        keys: ``(num_images,)`` what `hash_keys` made of their content; images with equal keys stay
+            together.
         labels: ``(num_images,)`` class indices.
         class_names: Names of the classes, for messages.
         fractions: Share of each split cut off, for example ``{"test": 0.15, "val": 0.15}``; what
             is left is ``"train"``.
-        seed: Other seeds give other divisions.
-        settled: Sides of keys that must not move, from an earlier division.
+        settled: ``(num_images,)`` sides of an earlier division, whose keys must not move;
+            `NOWHERE` for new images.
 
     Returns:
-        ``(num_images,)`` split names.
+        ``(num_images,)`` places of their splits in `SPLITS`.
 
     Raises:
         ArgumentError: The shares are not between 0 and 1 or leave nothing to train on.
@@ -134,35 +167,45 @@ def assign_splits(
             f"The shares {fractions} are not accepted: "
             "give numbers between 0 and 1 that leave some images for training."
         )
-    sides: dict[str, Split] = dict(settled or {})
-    by_class: dict[int, Counter[str]] = defaultdict(Counter)
-    for key, label in zip(keys, labels, strict=True):
-        by_class[label][key] += 1
-    alike = _too_many_alike(by_class, fractions)
+    different = np.unique(keys)
+    sides = np.full(len(different), NOWHERE, np.int8)
+    if settled is not None:
+        is_settled = settled != NOWHERE
+        sides[np.searchsorted(different, keys[is_settled])] = settled[is_settled]
+    by_class = {
+        label: np.unique(np.searchsorted(different, keys[labels == label]), return_counts=True)
+        for label in np.unique(labels).tolist()
+    }
+    alike = np.zeros(len(different), np.bool_)
+    for members, counts in by_class.values():
+        alike[members[_too_many_alike(counts, fractions)]] = True
     too_small: dict[str, int] = {}
-    for label in sorted(by_class):
+    for label, (members, _) in by_class.items():
         # A key with conflicting labels keeps the side that its first class gave it.
-        fresh = sorted(by_class[label].keys() - sides.keys(), key=lambda key: _position(key, seed))
-        taken = {sides[key] for key in by_class[label].keys() & sides.keys()}
+        fresh = members[sides[members] == NOWHERE]
+        taken = set(np.unique(sides[members]).tolist()) - {NOWHERE}
         if taken or len(fresh) > len(fractions):
-            sides.update(_divide(fresh, taken, alike, fractions, seed))
+            positions = different[fresh].astype(np.float64) / 2**64
+            sides[fresh] = _divide(positions, taken, alike[fresh], fractions)
         else:
             too_small[class_names[label]] = len(fresh)
     _require_one_each(too_small, [*fractions, "train"])
-    return [sides[key] for key in keys]
+    parts = np.array_split(keys, len(keys) // PART + 1)
+    return np.concatenate([sides[np.searchsorted(different, part)] for part in parts])
 
 
 def _too_many_alike(
-    by_class: Mapping[int, Counter[str]], fractions: Mapping[Split, float]
-) -> set[str]:
-    """Find keys whose images would fill the smallest held-out side of a class by themselves."""
+    counts: NDArray[np.int64], fractions: Mapping[Split, float]
+) -> NDArray[np.bool_]:
+    """Find keys whose images would fill the smallest held-out side of a class by themselves.
+
+    Args:
+        counts: Images of the class with each key.
+        fractions: Share of each held-out side.
+    """
     share = min(fractions.values(), default=1.0)
-    return {
-        key
-        for counts in by_class.values()
-        for key, count in counts.items()
-        if count > max(1, share * counts.total())
-    }
+    are_many: NDArray[np.bool_] = counts > max(1, share * int(counts.sum()))
+    return are_many
 
 
 def _require_one_each(too_small: Mapping[str, int], wanted: Sequence[str]) -> None:
@@ -178,54 +221,34 @@ def _require_one_each(too_small: Mapping[str, int], wanted: Sequence[str]) -> No
 
 
 def _divide(
-    keys: list[str],
-    taken: set[Split],
-    alike: set[str],
-    fractions: dict[Split, float],
-    seed: int,
-) -> dict[str, Split]:
-    """Divide the keys of one class, given in the order of their positions."""
-    wanted: list[Split] = [*fractions, "train"]
-    sides: dict[str, Split] = {
-        key: "train" if key in alike else _side(_position(key, seed), fractions) for key in keys
-    }
-    for split in wanted:
-        if split not in sides.values() and split not in taken:
-            nearest = _nearest(split, keys, sides, taken, alike, fractions, seed)
-            sides |= {nearest: split} if nearest else {}
+    positions: NDArray[np.float64],
+    taken: set[int],
+    alike: NDArray[np.bool_],
+    fractions: Mapping[Split, float],
+) -> NDArray[np.int8]:
+    """Divide the different images of one class.
+
+    Args:
+        positions: From 0 to 1, ascending.
+        taken: Sides that have images of the class already.
+        alike: Which of them stand for so many images that they are learned from.
+        fractions: Share of each held-out side.
+
+    Returns:
+        Their sides.
+    """
+    wanted = np.array([*map(SPLITS.index, fractions), TRAIN], np.int8)
+    edges = np.cumsum([0.0, *fractions.values()])
+    sides = wanted[np.searchsorted(edges[1:], positions, side="right")]
+    sides[alike] = TRAIN
+    middles = (edges + np.append(edges[1:], 1.0)) / 2
+    for side, middle in zip(wanted.tolist(), middles, strict=True):
+        if side not in taken and side not in sides:
+            counts = np.bincount(sides, minlength=len(SPLITS))
+            # Of no side the last one.
+            spare = (counts[sides] > 1) | np.isin(sides, list(taken))
+            spare = spare & ~alike if (spare & ~alike).any() else spare
+            distances = np.where(spare, np.abs(positions - middle), np.inf)
+            if spare.any():
+                sides[distances.argmin()] = side
     return sides
-
-
-def _position(key: str, seed: int) -> float:
-    """Map a key to a number in [0, 1), uniformly."""
-    digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8,
-                             key=(seed % 2**64).to_bytes(8, "big"))  # fmt: skip
-    return int.from_bytes(digest.digest(), "big") / 2**64
-
-
-def _side(position: float, fractions: dict[Split, float]) -> Split:
-    low = 0.0
-    for split, share in fractions.items():
-        low += share
-        if position < low:
-            return split
-    return "train"
-
-
-def _nearest(
-    split: Split,
-    keys: list[str],
-    sides: dict[str, Split],
-    taken: set[Split],
-    alike: set[str],
-    fractions: dict[Split, float],
-    seed: int,
-) -> str | None:
-    """Choose the image nearest to an empty side that is not the last of its own side."""
-    counts = Counter(sides.values())
-    names: list[Split] = [*fractions, "train"]
-    edges = [sum(list(fractions.values())[:index]) for index in range(len(names))] + [1.0]
-    middle = (edges[names.index(split)] + edges[names.index(split) + 1]) / 2
-    spare = [key for key in keys if counts[sides[key]] > 1 or sides[key] in taken]
-    spare = [key for key in spare if key not in alike] or spare
-    return min(spare, key=lambda key: abs(_position(key, seed) - middle), default=None)

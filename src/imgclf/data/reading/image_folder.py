@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imgclf.data.reading.trees import FileStatus
 
 __all__ = [
+    "SPLITS",
     "SPLIT_FOLDERS",
     "Folders",
     "ImageFile",
@@ -45,7 +46,8 @@ SPLIT_FOLDERS: dict[str, Split] = {
 """Folder names that stand for a split where they lie beside each other."""
 
 
-_SPLITS: tuple[Split | None, ...] = (None, "train", "val", "test")
+SPLITS: tuple[Split | None, ...] = (None, "train", "val", "test")
+"""The splits by the number that stands for each in a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class ImageFiles(Sequence[ImageFile]):
             self._groups[len(self)] = file.group
         self.paths.append(file.path)
         self._labels.append(file.label)
-        self._splits.append(_SPLITS.index(file.split))
+        self._splits.append(SPLITS.index(file.split))
         self._versions.append(file.version)
         if file.span is not None:
             self._offsets.append(file.span.offset)
@@ -139,6 +141,11 @@ class ImageFiles(Sequence[ImageFile]):
         return self._labels
 
     @property
+    def split_numbers(self) -> array[int]:
+        """``(num_files,)`` places of their splits in `SPLITS`, 8 bits each."""
+        return self._splits
+
+    @property
     def groups(self) -> Mapping[int, str]:
         """The groups of the files that have one, by index."""
         return self._groups
@@ -146,7 +153,7 @@ class ImageFiles(Sequence[ImageFile]):
     @property
     def splits(self) -> frozenset[Split]:
         """The splits that any of the files has."""
-        return frozenset(split for place in set(self._splits) if (split := _SPLITS[place]))
+        return frozenset(split for place in set(self._splits) if (split := SPLITS[place]))
 
     def span(self, index: int) -> Span | None:
         """Return where a file lies in its tar file."""
@@ -171,7 +178,7 @@ class ImageFiles(Sequence[ImageFile]):
         return ImageFile(
             path,
             self._labels[place],
-            _SPLITS[self._splits[place]],
+            SPLITS[self._splits[place]],
             self._versions[place],
             self._groups.get(place, ""),
             self.span(place),

@@ -10,7 +10,7 @@ from imgclf.data.reading.image_folder import version_of
 from imgclf.data.reading.left_out import LeftOut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from imgclf.data.reading.image_folder import Split
     from imgclf.data.reading.trees import Entry, Tree
@@ -90,7 +90,7 @@ class Walk:
                 self.left_out.append(LeftOut(folder, reason))
                 continue
             read.add(identity)
-            for entry in self._entries(folder):
+            for entry in _taken(self._entries(folder)):
                 path = _join(folder, entry.name)
                 if not is_wanted(entry):
                     self._leave_out(path, entry)
@@ -161,6 +161,13 @@ def _is_folder(entry: Entry) -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+def _taken(entries: list[Entry]) -> Iterator[Entry]:
+    """Yield entries and forget them: each keeps its status, in a folder there may be a million."""
+    entries.reverse()
+    while entries:
+        yield entries.pop()
 
 
 def _join(prefix: str, name: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class _NoRoomError(DataError):
 class PixelSource(Protocol):
     """Where batches take decoded pixels from."""
 
-    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def rows(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Return images, ``(len(indices), height, width, channels)``, 0..255."""
         ...
 
@@ -73,9 +73,10 @@ class StoredPixels:
 
     array: NDArray[np.uint8]
 
-    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def rows(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Copy images out of the array."""
-        return self.array[indices]
+        chosen: NDArray[np.uint8] = self.array[indices]
+        return chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class StreamedPixels:
     limits: DecodingLimits
     pool: ThreadPoolExecutor
 
-    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def rows(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Decode images in threads; Pillow releases the interpreter while it decodes."""
         return np.stack(list(self.pool.map(self._decode, indices)))
 
@@ -254,6 +255,15 @@ class _Scanner:
     cluster: Cluster | None
 
     def to_disk(self, place: Path, size_bytes: int) -> PixelStore:
+        """Keep the pixels in a cache entry, and map its files."""
+        self._fill_place(place, size_bytes)
+        # The results are read from there: what the scan itself held of each file is gone by now.
+        kept = _open_kept(place, self.folder, self.policy)
+        if kept is None:  # Just evicted or cleared by another process.
+            return self.to_memory(size_bytes)
+        return replace(kept, reused=False)
+
+    def _fill_place(self, place: Path, size_bytes: int) -> None:
         """Fill a cache entry beside its final place, then move it there in one step.
 
         Where the scan is interrupted, the next one goes on with what is there.
@@ -290,10 +300,6 @@ class _Scanner:
                 f"({error.strerror}): free some space, set IMGCLF_CACHE_DIR, or use the store "
                 "'memory' or 'off'."
             ) from error
-        kept = _open_kept(place, self.folder, self.policy)
-        if kept is None:  # Just evicted or cleared by another process.
-            return self.to_memory(size_bytes)
-        return replace(kept, reused=False)
 
     def _fill(self, partial: Path, size_bytes: int, journal: Journal | None) -> None:
         with (
