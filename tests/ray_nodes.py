@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from loopback_network import LoopbackNetwork
@@ -26,6 +27,16 @@ RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
 def _named(name: str) -> tuple[str, str]:
     """Mark the processes of a node by a variable."""
     return ("env", f"TEST_NODE={name}")
+
+
+@contextlib.contextmanager
+def ending(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Give a process, and leave neither it nor its pipes behind."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 class RayNodes:

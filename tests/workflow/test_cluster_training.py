@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 
 import imgclf
 from conftest import COMMAND
-from ray_nodes import RayNodes
+from ray_nodes import RayNodes, ending
 
 pytestmark = pytest.mark.slow
 
@@ -77,15 +76,6 @@ def history_of(run_dir: Path) -> list[dict[str, str]]:
     """Read the figures of each epoch."""
     with (run_dir / "history.csv").open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-@contextmanager
-def ending(training: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
-    """Give a training, and leave no process of it behind."""
-    try:
-        yield training
-    finally:
-        training.kill()
 
 
 def test_a_killed_worker_is_replaced(nodes: RayNodes, two_classes: Path, tmp_path: Path) -> None:

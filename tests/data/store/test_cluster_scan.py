@@ -24,7 +24,7 @@ from imgclf.data.reading.layout import read_folder
 from imgclf.data.store.node_scan import BatchOrder, digest_of_files, scan_batch
 from imgclf.data.store.pixel_store import PixelStore, open_store
 from imgclf.data.store.scan import ScanLimits, scan_files
-from ray_nodes import RayNodes
+from ray_nodes import RayNodes, ending
 from tar_shards import png, write_tar
 
 POLICY = InputPolicy((24, 20))
@@ -229,14 +229,11 @@ def test_a_scan_survives_a_worker_and_a_node_that_are_killed(scans: Scans) -> No
     """What they had is scanned elsewhere, and the result is that of one machine."""
     scans.nodes.start_head()
     scans.nodes.add_node("second")
-    scan = scans.start(num_nodes=2)
-    try:
+    with ending(scans.start(num_nodes=2)) as scan:
         scans.kill_running(scan)
         wait_for(scan, 512)
         scans.nodes.kill_node("second")
         printed, told = scan.communicate(timeout=200)
-    finally:
-        scan.kill()
     assert scan.returncode == 0, told
     assert "rest 0\n" in printed
     assert told == ""
@@ -250,11 +247,8 @@ def test_a_node_without_the_images_is_left_out(scans: Scans) -> None:
     scans.nodes.start_head()
     hide = f'mount -t tmpfs none {scans.photos} && exec "$@"'
     scans.nodes.add_node("blind", ("unshare", "--mount", "sh", "-c", hide, "sh", "env"))
-    scan = scans.start(num_nodes=2)
-    try:
+    with ending(scans.start(num_nodes=2)) as scan:
         printed, told = scan.communicate(timeout=200)
-    finally:
-        scan.kill()
     assert scan.returncode == 0, told
     assert "rest 0\n" in printed
     reason = "it does not see the same images under the same path"
@@ -266,22 +260,18 @@ def test_a_node_without_the_images_is_left_out(scans: Scans) -> None:
 def test_an_interrupted_scan_goes_on(scans: Scans) -> None:
     """Ctrl-C ends it at once and leaves no decoder; the next scan repeats nothing."""
     scans.nodes.start_head()
-    scan = scans.start()
-    try:
+    with ending(scans.start()) as scan:
         wait_for(scan, 256)
         scan.send_signal(signal.SIGINT)
         scan.communicate(timeout=30)
-    finally:
-        scan.kill()
     deadline_s = time.monotonic() + 20
     while scans.nodes.processes("imgclf.data.store.worker"):
         assert time.monotonic() < deadline_s
         time.sleep(0.1)
-    again = scans.start()
-    assert again.stdout is not None
-    word, number = again.stdout.readline().split()
-    printed, told = again.communicate(timeout=200)
+    with ending(scans.start()) as again:
+        printed, told = again.communicate(timeout=200)
     assert again.returncode == 0, told
+    word, number = printed.splitlines()[0].split()
     assert word == "done"
     assert int(number) >= 256
     assert "rest 0\n" in printed
@@ -292,13 +282,10 @@ def test_an_interrupted_scan_goes_on(scans: Scans) -> None:
 def test_a_scan_whose_control_service_is_killed_ends(scans: Scans) -> None:
     """In one line, with what was scanned kept."""
     scans.nodes.start_head()
-    scan = scans.start()
-    try:
+    with ending(scans.start()) as scan:
         wait_for(scan, 256)
         scans.nodes.kill(*scans.nodes.processes("gcs_server"))
         _, told = scan.communicate(timeout=60)
-    finally:
-        scan.kill()
     assert scan.returncode == 1
     assert told.startswith("ClusterError The control service")
     assert len(told.splitlines()) == 1
