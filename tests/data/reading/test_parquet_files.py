@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -169,6 +170,20 @@ def test_no_damage_ends_the_reading(
             read_content(one)
         except ImageError:
             continue
+
+
+def test_every_damaged_byte_of_the_footer_is_survived(tmp_path: Path) -> None:
+    """Pyarrow ends the process where a column's description is damaged and asked for too early."""
+    path = tmp_path / "x.parquet"
+    write_parquet(path, [(png(row), "ab"[row % 2]) for row in range(4)], names=["a", "b"])
+    content = path.read_bytes()
+    footer = int.from_bytes(content[-8:-4], "little")
+    for place in range(len(content) - 8 - footer, len(content) - 8):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x30
+        path.write_bytes(damaged)
+        with contextlib.suppress(DataError):
+            read_folder(path, min_classes=0)
 
 
 def test_rows_without_content_are_named(tmp_path: Path) -> None:
