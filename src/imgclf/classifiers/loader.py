@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 __all__ = ["build_classifier", "load"]
 
+ONNX_CONVERSION = "onnx 1"
+"""Part of the key of a cached network: another number where it is converted in another way."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -208,7 +211,8 @@ def _onnx_engine(
             network.model, manifest.input.to_policy(), mirrored=manifest.mirrored
         )
 
-    content = keep_network(hashlib.sha256(f"{bundle.sha256} onnx 1".encode()).hexdigest(), convert)
+    key = hashlib.sha256(f"{bundle.sha256} {ONNX_CONVERSION}".encode()).hexdigest()
+    content = keep_network(key, convert)
     runnable: AnswerNetwork
     if engine == "onnx":
         from imgclf.engines.onnx_runtime import OnnxNetwork

@@ -70,14 +70,11 @@ class OpenVinoNetwork:
         try:
             core = openvino.Core()
             network = core.read_model(content)
-            network.reshape([1, *(int(side.get_length()) for side in _image_sides(network))])
+            sides = list(network.inputs[0].partial_shape)[1:]
+            network.reshape([1, *(int(side.get_length()) for side in sides)])
             self._compiled: Any = core.compile_model(network, "CPU", settings)
         except RuntimeError as error:
             raise EngineError(
                 f"The network cannot be run by OpenVINO ({in_one_line(error)})."
             ) from error
         self._process = os.getpid()
-
-
-def _image_sides(network: Any) -> Any:
-    return list(network.inputs[0].partial_shape)[1:]
