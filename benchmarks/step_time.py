@@ -5,10 +5,11 @@ Usage: python benchmarks/step_time.py [ARCHITECTURE:SIDE:BATCH ...] [--rounds 4]
 One batch of noise is held in memory, ten classes, the optimizer that imgclf chooses. Measured in
 turn, in one process, within `imgclf.fit`:
 
-- keras: batch normalisation, Muon's iteration and GELU as Keras writes them;
+- keras: batch normalisation, Muon's iteration, GELU and convolutions as Keras writes them;
 - normalisation: the first in one kernel;
 - muon: and the second on the Gram matrix;
-- imgclf: and the third in one loop, as they are used in trainings of 200 steps and more.
+- gelu: and the third in one loop, as in trainings of 200 steps and more;
+- imgclf: and 1 x 1 convolutions as matrix products, with other gradients of depthwise ones.
 
 Printed are medians of the steps and the ratios of neighbours in time, whose median counts.
 """
@@ -48,6 +49,7 @@ def main() -> None:
         "keras": as_keras,
         "normalisation": keras_iteration,
         "muon": keras_gelu,
+        "gelu": keras_convolutions,
         "imgclf": whatever_the_steps,
     }
     print(f"{'milliseconds a step':24}" + "".join(f"{way:>16}" for way in ways) + "   keras/imgclf")
@@ -71,9 +73,29 @@ def whatever_the_steps() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def as_they_are(*kernels: str) -> Iterator[None]:
+    """Let layers of some kinds compute as Keras writes them."""
+    with contextlib.ExitStack() as stack:
+        for kernel in kernels:
+            name = f"imgclf.training.kernels.fast_kernels.{kernel}"
+            stack.enter_context(mock.patch(name, return_value=contextlib.nullcontext()))
+        yield
+
+
+@contextlib.contextmanager
+def keras_convolutions() -> Iterator[None]:
+    """Leave convolutions as TensorFlow computes them."""
+    with whatever_the_steps(), as_they_are("pointwise_products", "depthwise_gradients"):
+        yield
+
+
+@contextlib.contextmanager
 def keras_gelu() -> Iterator[None]:
-    """Leave GELU as TensorFlow computes it."""
-    with mock.patch("imgclf.training.kernels.gelu.FEWEST_STEPS", math.inf):
+    """Leave GELU as TensorFlow computes it, too."""
+    with (
+        keras_convolutions(),
+        mock.patch("imgclf.training.kernels.gelu.FEWEST_STEPS", math.inf),
+    ):
         yield
 
 
@@ -94,13 +116,7 @@ def keras_iteration() -> Iterator[None]:
 @contextlib.contextmanager
 def as_keras() -> Iterator[None]:
     """Let the layers compute as Keras writes them, too."""
-    with (
-        keras_iteration(),
-        mock.patch(
-            "imgclf.training.kernels.fast_kernels.fused_normalisation",
-            return_value=contextlib.nullcontext(),
-        ),
-    ):
+    with keras_iteration(), as_they_are("fused_normalisation"):
         yield
 
 

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 import keras
 
+from imgclf.training.kernels.depthwise import depthwise_gradients
 from imgclf.training.kernels.gelu import fused_gelu
 from imgclf.training.kernels.normalisation import fused_normalisation
+from imgclf.training.kernels.pointwise import pointwise_products
 
 __all__ = ["fast_kernels"]
 
@@ -28,5 +30,10 @@ def fast_kernels(model: keras.Model, num_steps: float | None) -> Iterator[None]:
         >>> with fast_kernels(model, num_steps=1_000):      # doctest: +SKIP
         ...     model.fit(batches, epochs=10)
     """
-    with fused_normalisation(model), fused_gelu(model, num_steps):
+    with (
+        fused_normalisation(model),
+        fused_gelu(model, num_steps),
+        pointwise_products(model),
+        depthwise_gradients(model),
+    ):
         yield
