@@ -22,6 +22,7 @@ from imgclf.machine.display import Verbose, open_display, when_shown
 from imgclf.machine.precision import Precision
 from imgclf.options import is_pretrained
 from imgclf.training.convex_head import DEFAULT_PATH, fit_convex_head, measure_head, set_head
+from imgclf.training.fine_tuning import fine_tuning
 from imgclf.training.fit_result import FitResult
 from imgclf.training.frozen_features import (
     DividedNetwork,
@@ -40,7 +41,7 @@ from imgclf.training.stop_request import StopOnRequest
 from imgclf.training.variants import copies_of
 from imgclf.zoo.builder import origin_of
 
-__all__ = ["fit_two_phase", "frozen_averages", "in_two_phases"]
+__all__ = ["fit_two_phase", "in_two_phases"]
 
 FEATURES = "Features of each image, once"
 """What the display says while the backbone computes."""
@@ -96,11 +97,10 @@ def fit_two_phase(
     First the backbone, all layers up to the global pooling, is frozen and computes the features of
     each image once, without augmentation. The head is fitted to these features, which takes
     seconds: a linear one by logistic regression, others by gradient descent. The features are kept
-    in the cache folder for the next training with the same images and weights. Then the whole
-    network is fine-tuned on augmented images at a low learning rate; its batch normalisation stays
-    in inference mode, because its averages over many images are better than those over a few
-    (Keras' guide "Transfer learning and fine-tuning"). With `val`, the network ends with the
-    weights of the best epoch of both phases.
+    in the cache folder for the next training with the same images and weights. Then the network is
+    fine-tuned on augmented images at a low learning rate, but for its first layers, up to an eighth
+    of the image's sides, and its normalisations; see `imgclf.training.fine_tuning`. With `val`, the
+    network ends with the weights of the best epoch of both phases.
 
     Args:
         model: A pretrained network that `imgclf.build_model` made.
@@ -108,8 +108,8 @@ def fit_two_phase(
         val: Validation batches.
         epochs: Epochs of a head of several layers; a linear one is solved for at once.
         learning_rate: Of such a head; the peak of its schedule.
-        fine_tune_epochs: Epochs of the whole network; 0 leaves the second phase out.
-        fine_tune_learning_rate: Of the whole network; None is a tenth of the head's.
+        fine_tune_epochs: Epochs of fine-tuning; 0 leaves the second phase out.
+        fine_tune_learning_rate: Of fine-tuning; None is a tenth of the head's.
         optimizer: As for `imgclf.fit`.
         schedule: Learning-rate schedule of each phase: ``"cosine"`` or ``"constant"``.
         weight_decay: As for `imgclf.fit`.
@@ -209,7 +209,7 @@ def fit_two_phase(
     if low_rate is None:
         low_rate = FINE_TUNE_SHARE * learning_rate
     num_changes = fine_tune_epochs * steps // accumulate_steps
-    with frozen_averages(divided.frozen):
+    with fine_tuning(divided.frozen):
         second = fit(
             model,
             train,
@@ -294,28 +294,6 @@ def _joined(first: FitResult, second: FitResult, is_first_better: bool) -> FitRe
         for name in {**first.history, **second.history}
     }
     return FitResult(history, best_epoch, head_epochs=first.epochs)
-
-
-@contextmanager
-def frozen_averages(model: keras.Model) -> Iterator[None]:
-    """Keep the batch normalisation of a pretrained network in inference mode for a while.
-
-    Args:
-        model: The network, or its frozen part.
-    """
-    layers = [
-        layer
-        for layer in model._flatten_layers(include_self=False)  # noqa: SLF001
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
-    before = [layer.trainable for layer in layers]
-    for layer in layers:
-        layer.trainable = False
-    try:
-        yield
-    finally:
-        for layer, trainable in zip(layers, before, strict=True):
-            layer.trainable = trainable
 
 
 @contextmanager

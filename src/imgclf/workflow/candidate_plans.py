@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from imgclf.data.batches.augmentation import resolve_augmentation
 from imgclf.runs.resolution import make_plan, resolve_settings
 from imgclf.runs.settings import BY_RECIPE, Settings
 from imgclf.training.budget import END_LOOKS, IMAGE_SIZES, RESERVE_S, BudgetPlan
+from imgclf.training.fine_tuning import fine_tuning
 from imgclf.training.speed import StepCost, measure_step_cost
-from imgclf.training.two_phase import frozen_averages
 from imgclf.workflow.measurement import Answer
 from imgclf.workflow.situation import Situation
 from imgclf.workflow.time_budget import budget_of, typical_side
@@ -17,10 +18,9 @@ from imgclf.zoo.builder import build_unloaded, origin_of
 
 __all__ = ["for_a_trial", "plan_fine_tuning", "plan_from_scratch"]
 
-FINE_TUNING_RATE = 3e-4
-"""Highest learning rate of AdamW; at 2e-3 a pretrained network forgets what it knew."""
-
-FINE_TUNING_BATCH = 32
+FINE_TUNING_BATCH, FINE_TUNING_RATE = 64, 6e-4
+"""Of AdamW, chosen on validation images: see `docs/performance.md`. At 2e-3 a pretrained network
+forgets what it knew."""
 
 MEASURED_SIDE = 96
 """Side, in pixels, at which a step is measured; larger and smaller ones cost by their area."""
@@ -28,7 +28,7 @@ MEASURED_SIDE = 96
 VAL_COST = 1 / 3
 """What a validation image costs, as a share of a training image."""
 
-FINE_TUNING_EPOCHS = 3
+FINE_TUNING_EPOCHS = 2
 """Epochs that the image size of fine-tuning leaves time for."""
 
 FINE_TUNING_SIDES = (64, 96, 128, 160, 192, 224)
@@ -77,12 +77,15 @@ def plan_fine_tuning(
     side = min(MEASURED_SIDE, height, width)
     cost = _step_cost(first, situation, side)
     num_test = data.test.num_samples if data.test is not None else 0
+    augment = _or(given.augment, "light")
+    flips = resolve_augmentation(augment).horizontal_flip
+    mirrored: bool = _or(given.mirrored_prediction, flips)
     num_images = data.train.images_per_epoch + VAL_COST * data.val.num_samples
 
     def epoch_and_after_s(pixels: int) -> tuple[float, float]:
         ratio = pixels / side**2
-        looks_s = END_LOOKS * (data.val.num_samples + num_test) * cost.predict_s * ratio
-        return num_images * cost.train_s * ratio, looks_s + RESERVE_S
+        num_looks = (END_LOOKS + mirrored) * (data.val.num_samples + num_test)
+        return num_images * cost.train_s * ratio, num_looks * cost.predict_s * ratio + RESERVE_S
 
     size = height, width
     sides = [one for one in FINE_TUNING_SIDES if one <= max(size)]
@@ -104,8 +107,9 @@ def plan_fine_tuning(
         batch_size=_or(given.batch_size, FINE_TUNING_BATCH),
         optimizer=_or(given.optimizer, "adamw"),
         learning_rate=_or(given.learning_rate, FINE_TUNING_RATE),
-        augment=_or(given.augment, "light"),
+        augment=augment,
         label_smoothing=_or(given.label_smoothing, 0.1),
+        mirrored_prediction=mirrored,
     )
     return settings, BudgetPlan(size, epochs, after_s)
 
@@ -131,7 +135,7 @@ def _step_cost(first: Answer, situation: Situation, side: int) -> StepCost:
         options=dict(settings.options),
         weights_files=origin.weights_files if origin else None,
     )
-    with frozen_averages(model):
+    with fine_tuning(model):
         return measure_step_cost(
             model, FINE_TUNING_BATCH, optimizer="adamw", precision=settings.precision
         )

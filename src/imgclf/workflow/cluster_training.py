@@ -85,7 +85,7 @@ def learn_on_cluster(
         settings=replace(task.settings, two_phase=False),
         split_sha256=split_sha256,
         weights=model.get_weights(),
-        averages_are_frozen=start_from is not None and in_two_phases(model, None),
+        is_fine_tuning=start_from is not None and in_two_phases(model, None),
         checkpoint=None,
     )
     place = task.folder / "checkpoints" if task.folder is not None else None

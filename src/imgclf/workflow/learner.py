@@ -30,6 +30,7 @@ from imgclf.runs.folder import write_config
 from imgclf.runs.settings import Settings, setting_fields
 from imgclf.training.budget import BudgetPlan, KeepBudget
 from imgclf.training.checkpoints import newest_state, remove_states
+from imgclf.training.fine_tuning import fine_tuning
 from imgclf.training.fit_result import FitResult
 from imgclf.training.loop import fit
 from imgclf.training.optimizers import choose_optimizer, usual_rate
@@ -38,7 +39,7 @@ from imgclf.training.rate_plot import rate_picture
 from imgclf.training.schedules import make_schedule
 from imgclf.training.stop_request import StopOnRequest
 from imgclf.training.trackers import make_trackers
-from imgclf.training.two_phase import fit_two_phase, frozen_averages, in_two_phases
+from imgclf.training.two_phase import fit_two_phase, in_two_phases
 from imgclf.training.weight_average import AVERAGED_SHARE
 from imgclf.workflow.changed_images import keeping_best_epoch
 from imgclf.workflow.time_budget import budget_of, size_of_photos
@@ -236,7 +237,7 @@ def _attempt(
     goes_on_tuning = start_from is not None and in_two_phases(model, None)
     with (
         frozen_convolutions(model, settings.freeze),
-        frozen_averages(model) if goes_on_tuning else nullcontext(),
+        fine_tuning(model) if goes_on_tuning else nullcontext(),
     ):
         if settings.learning_rate == "auto":
             rate = _measure_rate(model, data, task)

@@ -14,8 +14,8 @@ from imgclf.data.batches.image_data import build_data
 from imgclf.errors import DataError, ImgclfError, OutOfMemoryError, TrainingError
 from imgclf.runs.folder import split_csv, split_rows
 from imgclf.training.checkpoints import INTERVAL_S
+from imgclf.training.fine_tuning import fine_tuning
 from imgclf.training.shared_steps import shared_steps
-from imgclf.training.two_phase import frozen_averages
 from imgclf.training.workers import Workers, join_workers
 from imgclf.workflow.learner import fit_by_settings
 from imgclf.workflow.shared_task import Event, Listener, Outcome, SharedTask
@@ -84,7 +84,7 @@ def _fit(task: SharedTask, workers: Workers, worker: Listener) -> Outcome:
         (worker.folder / name).write_bytes(content)
     with (
         frozen_convolutions(model, settings.freeze),
-        frozen_averages(model) if task.averages_are_frozen else nullcontext(),
+        fine_tuning(model) if task.is_fine_tuning else nullcontext(),
         shared_steps(model, workers, worker.is_stop_requested) as course,
     ):
         fitted = fit_by_settings(

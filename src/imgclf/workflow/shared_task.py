@@ -50,7 +50,7 @@ class SharedTask:
         settings: Every choice; nothing is left open.
         split_sha256: Hash of the division, by which a worker sees that its images are the same.
         weights: The first weights.
-        averages_are_frozen: Whether batch normalisation keeps a pretrained network's averages.
+        is_fine_tuning: Whether a pretrained network keeps its first layers and normalisations.
         checkpoint: Name and content of the newest checkpoint; None begins at the beginning.
     """
 
@@ -58,7 +58,7 @@ class SharedTask:
     settings: Settings
     split_sha256: str
     weights: Sequence[NDArray[Any]]
-    averages_are_frozen: bool
+    is_fine_tuning: bool
     checkpoint: tuple[str, bytes] | None
 
 
