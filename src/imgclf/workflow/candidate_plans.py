@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from imgclf.classifiers.familiarity import MOST_IMAGES
 from imgclf.data.batches.augmentation import resolve_augmentation
 from imgclf.runs.resolution import make_plan, resolve_settings
 from imgclf.runs.settings import BY_RECIPE, Settings
-from imgclf.training.budget import END_LOOKS, IMAGE_SIZES, RESERVE_S, BudgetPlan
+from imgclf.training.budget import IMAGE_SIZES, RESERVE_S, BudgetPlan
 from imgclf.training.fine_tuning import fine_tuning
 from imgclf.training.speed import StepCost, measure_step_cost
 from imgclf.workflow.measurement import Answer
@@ -29,7 +30,11 @@ VAL_COST = 1 / 3
 """What a validation image costs, as a share of a training image."""
 
 FINE_TUNING_EPOCHS = 2
-"""Epochs that the image size of fine-tuning leaves time for."""
+"""Epochs that the image size of fine-tuning leaves time for: fewer epochs of larger images gave
+more in the same time; see `docs/performance.md`."""
+
+MOST_ENLARGED = 4
+"""How many times its own side a small image is enlarged for fine-tuning."""
 
 FINE_TUNING_SIDES = (64, 96, 128, 160, 192, 224)
 """Sides, in pixels, that fine-tuning chooses from; below, the last map of a pretrained network has
@@ -80,15 +85,19 @@ def plan_fine_tuning(
     augment = _or(given.augment, "light")
     flips = resolve_augmentation(augment).horizontal_flip
     mirrored: bool = _or(given.mirrored_prediction, flips)
-    num_images = data.train.images_per_epoch + VAL_COST * data.val.num_samples
+    num_val = data.val.num_samples
+    # All of them are answered at the end, and those of the memory of familiar images looked at.
+    num_looks = (1 + mirrored) * (num_val + num_test)
+    num_looks += num_val + min(MOST_IMAGES, data.train.num_samples)
+    num_images = data.train.images_per_epoch + VAL_COST * num_val
 
     def epoch_and_after_s(pixels: int) -> tuple[float, float]:
         ratio = pixels / side**2
-        num_looks = (END_LOOKS + mirrored) * (data.val.num_samples + num_test)
         return num_images * cost.train_s * ratio, num_looks * cost.predict_s * ratio + RESERVE_S
 
     size = height, width
-    sides = [one for one in FINE_TUNING_SIDES if one <= max(size)]
+    largest = max(*size, MOST_ENLARGED * _side(situation))
+    sides = [one for one in FINE_TUNING_SIDES if one <= largest]
     if given.image_size is BY_RECIPE and sides:
         needed_s = {}
         for one in sides:
