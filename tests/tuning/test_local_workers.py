@@ -13,6 +13,7 @@ import pytest
 
 import imgclf
 from imgclf.tuning import local_workers
+from imgclf.tuning.candidates import default_candidate
 from imgclf.tuning.local_workers import LocalWorkers
 from imgclf.tuning.tasks import RefitTask, TrialTask
 from pool_events import wait_for_events
@@ -38,6 +39,67 @@ def test_what_would_not_be_kept_is_not_saved(trial_server: LocalWorkers, task: T
     assert events[-2][1]["result"]["num_images"] > 0
     assert events[-1] == (1, {"ended": 0})
     assert not Path(task.bundle).exists()
+
+
+@pytest.fixture
+def heads(task: TrialTask) -> list[TrialTask]:
+    """Return two trials of heads on one pretrained network, each with another penalty."""
+    training = replace(task.settings.training, two_phase=True, fine_tune_epochs=0)
+    settings = replace(task.settings, training=training)
+    candidate = default_candidate("efficientnet_lite", task.plan, settings)
+    return [
+        replace(
+            task,
+            settings=settings,
+            candidate=replace(
+                candidate,
+                training={**candidate.training, "image_size": [32, 32], "head_penalty": penalty},
+            ),
+        )
+        for penalty in (0.1, 100.0)
+    ]
+
+
+def children_of(pool: LocalWorkers) -> list[int]:
+    """Return the processes that the server has started."""
+    [server] = [worker.process.pid for worker in pool._workers]
+    return [
+        int(folder.name)
+        for folder in Path("/proc").glob("[0-9]*")
+        if f"PPid:\t{server}\n" in (folder / "status").read_text()
+    ]
+
+
+def results_of(pool: LocalWorkers, *tasks: TrialTask) -> tuple[list[Any], list[list[int]]]:
+    """Run tasks one after the other; returns their results and who was there after each."""
+    results, children = [], []
+    for number, one in enumerate(tasks):
+        pool.run(number, one)
+        events = wait_for_events(pool, lambda found: found and "ended" in found[-1][1])
+        results.append(next((event["result"] for _, event in events if "result" in event), None))
+        children.append(children_of(pool))
+    return results, children
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="processes are listed in /proc")
+def test_heads_of_one_network_share_a_process(
+    plugin: str, heads: list[TrialTask], task: TrialTask
+) -> None:
+    """Trials that fit a head alone run in one process, with the results of a process of their own.
+
+    A trial that fails ends that process, and so does one of another kind.
+    """
+    first, second = heads
+    failing = replace(first, log="/nowhere/log.txt")
+    with LocalWorkers(1) as pool:
+        results, children = results_of(pool, first, second, failing, second, task)
+    assert children[0] == children[1] != []
+    assert children[2] == children[4] == []
+    assert children[3] not in (children[0], [])
+    assert results[2] is None
+    for name in ("accuracies", "log_loss", "num_correct", "num_parameters"):
+        assert results[1][name] == results[3][name]
+    assert results[0]["log_loss"] != results[1]["log_loss"]
 
 
 def test_a_refit_runs_by_its_kind(

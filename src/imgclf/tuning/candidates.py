@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from imgclf.options import Value, resolve_options
+from imgclf.runs.phases import trains_a_head_first
 from imgclf.runs.settings import Settings
 from imgclf.tuning.space import Space
 from imgclf.tuning.trial_settings import TrialSettings
@@ -22,6 +23,7 @@ __all__ = [
     "candidate_settings",
     "default_candidate",
     "make_candidate",
+    "network_of_heads",
     "searched_values",
 ]
 
@@ -135,6 +137,24 @@ def candidate_settings(settings: TrialSettings, candidate: Candidate) -> Setting
         epochs=candidate.epochs,
         **tried,
     )
+
+
+def network_of_heads(settings: TrialSettings, candidate: Candidate) -> str:
+    """Name the network whose features a candidate's head is fitted to, if nothing else is trained.
+
+    Args:
+        settings: What all trials share.
+        candidate: What is tried.
+
+    Returns:
+        Equal texts for equal networks; empty where more than a head is trained.
+    """
+    own = candidate_settings(settings, candidate)
+    is_head_only = own.fine_tune_epochs == 0 and trains_a_head_first(own)
+    if not is_head_only or candidate.architecture in settings.functions:
+        return ""
+    parts = candidate.architecture, sorted(own.options.items()), own.height_and_width, own.seed
+    return json.dumps([*parts, own.channels, own.data_format])
 
 
 def searched_values(candidate: Candidate, space: Space) -> dict[str, Value] | None:

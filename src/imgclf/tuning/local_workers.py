@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pickle
 import selectors
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from typing import IO, Any, ClassVar
 
 from imgclf.errors import TuningError
 from imgclf.tuning.tasks import WorkerTask
-from imgclf.tuning.trial_server import LENGTH_BYTES
+from imgclf.tuning.trial_server import sent_task
 
 __all__ = ["LocalWorkers"]
 
@@ -91,11 +90,10 @@ class LocalWorkers:
             key=lambda worker: not worker.ready,
         )
         worker.job = job
-        content = pickle.dumps(task)
         assert worker.process.stdin is not None
         # Where the process has died, `events` will notice.
         with contextlib.suppress(BrokenPipeError):
-            worker.process.stdin.write(len(content).to_bytes(LENGTH_BYTES, "big") + content)
+            worker.process.stdin.write(sent_task(task))
             worker.process.stdin.flush()
 
     def events(self, timeout_s: float) -> Iterator[tuple[int, dict[str, Any]]]:

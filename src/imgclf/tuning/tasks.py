@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imgclf.tuning.candidates import Candidate
+from imgclf.tuning.candidates import Candidate, network_of_heads
 from imgclf.tuning.trial_settings import TrialSettings
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ class WorkerTask:
     bundle: str
     log: str
 
+    @property
+    def shared_process(self) -> str:
+        """Name of the process that runs it, after others of that name; empty for its own."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class TrialTask(WorkerTask):
@@ -43,6 +48,11 @@ class TrialTask(WorkerTask):
     """
 
     save_from: float = 0.0
+
+    @property
+    def shared_process(self) -> str:
+        """Heads on the features of one network are fitted sooner than the network is built."""
+        return network_of_heads(self.settings, self.candidate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from imgclf.errors import TrainingError
 from imgclf.evaluation.results import figures_of
 from imgclf.figures.metrics import ClassificationMetrics, measure
 from imgclf.runs.settings import Settings
+from imgclf.training.frozen_features import divide_network
 from imgclf.tuning.candidate_training import TrialImages, build_images, build_network
 from imgclf.tuning.candidates import candidate_settings
 from imgclf.tuning.tasks import TrialTask
@@ -50,7 +51,7 @@ def run_trial(task: TrialTask, report: Report) -> None:
     fit_s = 0.0
     best: dict[str, Any] = {}
     for execution in range(task.settings.executions):
-        model = build_network(settings, images.val, settings.seed + execution)
+        model = _network(task, settings, images, settings.seed + execution)
         most = task.settings.max_parameters
         if most is not None and model.count_params() > most:
             report({"refused": f"{model.count_params():,} parameters, more than {most:,}"})
@@ -75,6 +76,22 @@ def run_trial(task: TrialTask, report: Report) -> None:
             }
     result = {"accuracies": accuracies, "log_loss": float(np.mean(losses)), "fit_s": fit_s}
     report({"result": {**best, **result}})
+
+
+_kept: dict[Hashable, keras.Model] = {}
+"""Networks of earlier trials of this process, of which the heads alone were fitted."""
+
+
+def _network(task: TrialTask, settings: Settings, images: TrialImages, seed: int) -> keras.Model:
+    """Build a trial's network, or take that of an earlier one: each solves for a new head."""
+    key = task.shared_process, images.val.input_shape, images.val.num_classes, seed
+    if key in _kept:
+        return _kept[key]
+    model = build_network(settings, images.val, seed)
+    has_features = task.shared_process and isinstance(images.train, Batches)
+    if has_features and divide_network(model).has_linear_head:
+        _kept[key] = model
+    return model
 
 
 def _fit(

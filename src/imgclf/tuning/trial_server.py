@@ -1,12 +1,14 @@
-"""A process that runs trials, each in a child process of its own.
+"""A process that runs trials in child processes.
 
 `imgclf.tuning.local_workers` starts it as ``python -m imgclf.tuning.trial_server``. It imports
 Keras once and runs no operation itself, so that it can be forked: the seconds of the import are
 paid once, a trial that crashes harms no other, and all memory of a trial is freed with its process.
+Tasks that say so share a child, one after the other, until one fails.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -15,18 +17,19 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgclf.tuning.tasks import WorkerTask
 
-__all__ = ["LENGTH_BYTES", "main", "run_task"]
+__all__ = ["main", "run_task", "sent_task"]
 
 POLL_S = 0.05
-"""How often the server checks whether the trial has ended and the search still runs."""
+"""How often the server checks whether a child has ended that others keep the pipes of."""
 
 LENGTH_BYTES = 8
-"""Bytes of the length that precedes each pickled task."""
+"""Bytes of the lengths that precede the name of the child and the pickled task."""
 
 
 def main() -> None:
@@ -39,15 +42,102 @@ def main() -> None:
     import imgclf.tuning.trial_run  # noqa: F401
 
     _send_event(events, {"ready": True})
+    child: _Child | None = None
     while True:
-        content = _read(int.from_bytes(_read(LENGTH_BYTES), "big"))
+        name, content = _read_part(0), _read_part(0)
+        if child is not None and not (content and name == child.name and child.is_alive()):
+            child.end()
+            child = None
         if not content:
             return
-        child = os.fork()
-        if child == 0:
-            task = pickle.loads(content)  # noqa: S301 - sent by our own parent process
-            _run_in_child(task, events)
-        _send_event(events, {"ended": _wait(child)})
+        if child is None:
+            child = _fork(name, events)
+        _send_event(events, {"ended": child.run(content)})
+
+
+def sent_task(task: WorkerTask) -> bytes:
+    """Return a task as the server reads it.
+
+    Args:
+        task: The trial or refit.
+
+    Returns:
+        What to write to its standard input.
+    """
+    parts = task.shared_process.encode(), pickle.dumps(task)
+    return b"".join(len(part).to_bytes(LENGTH_BYTES, "big") + part for part in parts)
+
+
+@dataclass(slots=True)
+class _Child:
+    """A process that runs the tasks of one name.
+
+    Attributes:
+        pid: Its process ID.
+        name: The name; one without a name runs a single task.
+        tasks: Where its tasks are written to.
+        done: Where it says that a task is done.
+        status: Its exit status; None while it is there.
+    """
+
+    pid: int
+    name: bytes
+    tasks: int
+    done: int
+    status: int | None = None
+
+    def is_alive(self) -> bool:
+        """Tell whether it is there, and note its exit status if it is not."""
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status is None
+
+    def run(self, content: bytes) -> int:
+        """Run a task; returns its status. All is over when the search has ended meanwhile."""
+        with contextlib.suppress(BrokenPipeError):  # It is found to be gone below.
+            _write(self.tasks, len(content).to_bytes(LENGTH_BYTES, "big") + content)
+        while True:
+            readable, _, _ = select.select([0, self.done], [], [], POLL_S)
+            if self.done in readable and os.read(self.done, 1):
+                return 0
+            if not self.is_alive():
+                assert self.status is not None
+                return self.status
+            if 0 in readable:  # Nothing is sent while a trial runs: the input has ended.
+                self.end()
+                sys.exit(1)
+
+    def end(self) -> None:
+        """End the process, which keeps nothing that is needed."""
+        if self.is_alive():
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self.tasks)
+        os.close(self.done)
+
+
+def _fork(name: bytes, events: int) -> _Child:
+    tasks, tasks_end = os.pipe()
+    done_end, done = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(tasks)
+        os.close(done)
+        return _Child(pid, name, tasks_end, done_end)
+    code = 1
+    try:
+        os.close(tasks_end)
+        os.close(done_end)
+        while content := _read_part(tasks):
+            code = _run_in_child(content, events)
+            if code or not name:
+                break
+            os.write(done, b".")
+    finally:
+        # The server's exit handlers must not run twice, nor TensorFlow's threads be waited for.
+        os._exit(code)
 
 
 def run_task(task: WorkerTask, report: Callable[[dict[str, Any]], None]) -> None:
@@ -69,20 +159,20 @@ def run_task(task: WorkerTask, report: Callable[[dict[str, Any]], None]) -> None
         raise TypeError(f"{type(task).__name__} is not a task of a search.")
 
 
-def _run_in_child(task: WorkerTask, events: int) -> None:
-    """Run a task in this process, a child, and exit without any clean-up."""
-    code = 1
+def _run_in_child(content: bytes, events: int) -> int:
+    """Run a task in this process, a child; returns its status."""
     try:
+        task: WorkerTask = pickle.loads(content)  # noqa: S301 - sent by our own parent process
         _redirect_output(task.log)
         run_task(task, lambda event: _send_event(events, event))
-        code = 0
     except BaseException as error:  # noqa: BLE001 - even sys.exit ends this trial alone
         traceback.print_exc()
         _send_event(events, {"error": type(error).__name__, "message": str(error)[:1000]})
+        return 1
     finally:
+        sys.stdout.flush()
         sys.stderr.flush()
-        # The server's exit handlers must not run twice, nor TensorFlow's threads be waited for.
-        os._exit(code)
+    return 0
 
 
 def _redirect_output(path: str) -> None:
@@ -92,28 +182,24 @@ def _redirect_output(path: str) -> None:
     os.close(log)
 
 
-def _wait(child: int) -> int:
-    """Wait for the child, and kill it when the search has ended; returns its exit status."""
-    while True:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status)
-        readable, _, _ = select.select([0], [], [], POLL_S)
-        if readable:  # Nothing is sent while a trial runs: this is the end of the input.
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            sys.exit(1)
+def _read_part(file: int) -> bytes:
+    """Read a length and as many bytes; none where the input ends before."""
+    return _read(file, int.from_bytes(_read(file, LENGTH_BYTES), "big"))
 
 
-def _read(count: int) -> bytes:
-    """Read `count` bytes; none where the input ends before."""
+def _read(file: int, count: int) -> bytes:
     content = b""
     while len(content) < count:
-        part = os.read(0, count - len(content))
+        part = os.read(file, count - len(content))
         if not part:
             return b""
         content += part
     return content
+
+
+def _write(file: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(file, content) :]
 
 
 def _send_event(events: int, event: dict[str, Any]) -> None:
