@@ -1,10 +1,11 @@
-"""A network from random weights is as wide as its time allows."""
+"""Image size, width and rates of what may be better than a first answer, for the time there is."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from imgclf.data.batches.image_data import build_data
 from imgclf.data.reading.layout import read_folders
 from imgclf.runs.resolution import make_plan, resolve_for_folder
 from imgclf.runs.settings import Settings
+from imgclf.training.speed import StepCost
 from imgclf.workflow import candidate_plans, improvement
-from imgclf.workflow.candidate_plans import for_a_trial, plan_from_scratch
+from imgclf.workflow.candidate_plans import for_a_trial, plan_fine_tuning, plan_from_scratch
 from imgclf.workflow.learner import Task, TrainingObserver
 from imgclf.workflow.situation import Situation
 
@@ -80,3 +82,53 @@ def test_a_resumed_run_keeps_its_width(
     candidate = improvement._candidates(first, many_small, tmp_path, observer)["from_scratch"]()
     assert candidate.settings.options == {"filters": 128}
     assert candidate.plan.image_size == budget.image_size
+
+
+@pytest.fixture
+def first(many_small: Situation, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a first answer from images of 96 pixels, and steps of known cost: 1 ms an image."""
+    monkeypatch.setattr(candidate_plans, "_step_cost", lambda *_: StepCost(1e-3, 0.0))
+    monkeypatch.setattr(candidate_plans, "RESERVE_S", 0.0)
+    settings = replace(
+        resolve_for_folder(Settings(architecture="efficientnet_lite"), many_small.folders["train"]),
+        image_size=(96, 96),
+    )
+    return SimpleNamespace(learned=SimpleNamespace(settings=settings))
+
+
+def test_fine_tuning_takes_the_largest_images_that_leave_time_for_its_epochs(
+    many_small: Situation, first: Any
+) -> None:
+    """Sides grow with the time, up to four times those of small images; epochs take the rest."""
+    data = many_small.data
+    epoch_s = 1e-3 * (data.train.num_samples + data.val.num_samples / 3)
+    for time_s, side, epochs in (
+        (0.1 * epoch_s, 64, 1), (1.9 * epoch_s, 64, 4), (2.1 * epoch_s, 96, 2),
+        (20 * epoch_s, 96, 20),
+    ):  # fmt: skip
+        settings, plan = plan_fine_tuning(first, many_small, time_s)
+        assert settings.height_and_width == plan.image_size == (side, side)
+        assert settings.epochs == plan.epochs == epochs
+
+    first.learned.settings = replace(first.learned.settings, image_size=(32, 32))
+    settings, _ = plan_fine_tuning(first, many_small, 1_000 * epoch_s)
+    assert settings.height_and_width == (96, 96)  # The files have 24 pixels a side.
+
+
+def test_fine_tuning_sees_few_images_in_small_batches(
+    many_small: Situation, first: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rate goes with the batch; what was asked for is kept, and flips decide on mirroring."""
+    settings, _ = plan_fine_tuning(first, many_small, 10)
+    assert (settings.batch_size, settings.mirrored_prediction) == (32, True)
+    assert settings.learning_rate == pytest.approx(3.2e-4)
+    monkeypatch.setattr(candidate_plans, "usual_batch_size", lambda _num_images: 128)
+    settings, _ = plan_fine_tuning(first, many_small, 10)
+    assert settings.batch_size == 64
+    assert settings.learning_rate == pytest.approx(6.4e-4)
+
+    given = Settings(augment="none", batch_size=8, image_size=(40, 40), learning_rate=1e-3)
+    settings, _ = plan_fine_tuning(first, replace(many_small, settings=given), 10)
+    assert (settings.batch_size, settings.learning_rate) == (8, 1e-3)
+    assert (settings.augment, settings.mirrored_prediction) == ("none", False)
+    assert settings.two_phase is False

@@ -306,26 +306,24 @@ def test_the_clock_decides_only_where_it_may(given: dict[str, Any], expected: st
     assert improvement_of(Settings(**given)) == expected
 
 
-def test_the_expected_error_decides_between_candidates() -> None:
-    """A network from random weights may lie behind after a short time and still be taken."""
+def test_the_better_trial_decides_between_candidates() -> None:
+    """What classified more validation images correctly in its short time gets the rest of it."""
     tuned = CandidateResult("fine_tuned", (64, 64), 40.0, 0.80)
-    close = CandidateResult("from_scratch", (32, 32), 40.0, 0.75)
-    far = replace(close, accuracy=0.5)
-    choose: Callable[..., str] = improvement._most_promising
-    assert choose([tuned, close], 500.0) == "from_scratch"
-    assert choose([tuned, far], 500.0) == "fine_tuned"
+    scratch = CandidateResult("from_scratch", (32, 32), 30.0, 0.75)
+    assert improvement._best([scratch, tuned]) == tuned
+    better = replace(scratch, accuracy=0.85)
+    assert improvement._best([better, tuned]) == better
 
 
-def test_more_images_are_not_waited_for_where_another_network_will_be_far_better() -> None:
-    """Their features take time from a network from random weights that leaves them behind."""
+def test_more_images_are_not_waited_for_where_a_trained_network_will_be_far_better() -> None:
+    """Their frozen features take time from a training that leaves them behind."""
     first = SimpleNamespace(val_accuracy=0.8)
-    tuned = CandidateResult("fine_tuned", (64, 64), 40.0, 0.70)
-    strong = CandidateResult("from_scratch", (32, 32), 40.0, 0.75)
-    weak = replace(strong, accuracy=0.3)
+    strong = CandidateResult("fine_tuned", (64, 64), 40.0, 0.75)
+    weak = CandidateResult("from_scratch", (32, 32), 40.0, 0.7)
     tell: Callable[..., bool] = improvement._promises_more
-    assert tell([tuned, strong], 500.0, first)
-    assert not tell([tuned, weak], 500.0, first)  # Fine-tuning begins with the frozen features.
+    assert tell([strong, weak], 500.0, first)
     assert not tell([weak], 500.0, first)
+    assert not tell([strong], 40.0, first)
     assert not tell([], 500.0, first)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from imgclf.classifiers.familiarity import MOST_IMAGES
 from imgclf.data.batches.augmentation import resolve_augmentation
+from imgclf.data.batches.batch_size import usual_batch_size
 from imgclf.runs.resolution import make_plan, resolve_settings
 from imgclf.runs.settings import BY_RECIPE, Settings
 from imgclf.training.budget import IMAGE_SIZES, RESERVE_S, BudgetPlan
@@ -19,9 +20,12 @@ from imgclf.zoo.builder import build_unloaded, origin_of
 
 __all__ = ["for_a_trial", "plan_fine_tuning", "plan_from_scratch"]
 
-FINE_TUNING_BATCH, FINE_TUNING_RATE = 64, 6e-4
-"""Of AdamW, chosen on validation images: see `docs/performance.md`. At 2e-3 a pretrained network
-forgets what it knew."""
+FINE_TUNING_BATCHES = (32, 64)
+"""Images per batch of few and of many images: few are gone through in few steps."""
+
+FINE_TUNING_RATE = 1e-5
+"""Highest learning rate of AdamW for each image of a batch, chosen on validation images: see
+`docs/performance.md`. At 2e-3 in all, a pretrained network forgets what it knew."""
 
 MEASURED_SIDE = 96
 """Side, in pixels, at which a step is measured; larger and smaller ones cost by their area."""
@@ -78,49 +82,50 @@ def plan_fine_tuning(
         Every choice, and the plan of the time.
     """
     data, given = situation.data, situation.settings
-    height, width = first.learned.settings.height_and_width
+    settings = _fine_tuning_settings(first, situation)
+    height, width = size = first.learned.settings.height_and_width
     side = min(MEASURED_SIDE, height, width)
-    cost = _step_cost(first, situation, side)
+    cost = _step_cost(first, situation, side, settings.batch_size)
+    num_val = data.val.num_samples
     num_test = data.test.num_samples if data.test is not None else 0
+    num_images = data.train.images_per_epoch + VAL_COST * num_val
+    # All are answered at the end, and those of the memory of familiar images looked at.
+    num_looks = (1 + settings.mirrored_prediction) * (num_val + num_test)
+    num_looks += num_val + min(MOST_IMAGES, data.train.num_samples)
+
+    def epochs_and_after_s(size: tuple[int, int]) -> tuple[float, float]:
+        ratio = size[0] * size[1] / side**2
+        after_s = num_looks * cost.predict_s * ratio + RESERVE_S
+        return (time_s - after_s) / (num_images * cost.train_s * ratio), after_s
+
+    largest = max(height, width, MOST_ENLARGED * _side(situation))
+    sizes = [(one, one) for one in FINE_TUNING_SIDES if one <= largest]
+    if given.image_size is BY_RECIPE and sizes:
+        fitting = [one for one in sizes if epochs_and_after_s(one)[0] >= FINE_TUNING_EPOCHS]
+        size = fitting[-1] if fitting else sizes[0]
+    fitting_epochs, after_s = epochs_and_after_s(size)
+    epochs = max(1, round(fitting_epochs))
+    return replace(settings, image_size=size, epochs=epochs), BudgetPlan(size, epochs, after_s)
+
+
+def _fine_tuning_settings(first: Answer, situation: Situation) -> Settings:
+    """Choose all but what depends on the time."""
+    given = situation.settings
+    fewest, most = FINE_TUNING_BATCHES
+    usual = min(max(usual_batch_size(situation.data.train.num_samples), fewest), most)
+    batch_size: int = _or(given.batch_size, usual)
     augment = _or(given.augment, "light")
     flips = resolve_augmentation(augment).horizontal_flip
-    mirrored: bool = _or(given.mirrored_prediction, flips)
-    num_val = data.val.num_samples
-    # All of them are answered at the end, and those of the memory of familiar images looked at.
-    num_looks = (1 + mirrored) * (num_val + num_test)
-    num_looks += num_val + min(MOST_IMAGES, data.train.num_samples)
-    num_images = data.train.images_per_epoch + VAL_COST * num_val
-
-    def epoch_and_after_s(pixels: int) -> tuple[float, float]:
-        ratio = pixels / side**2
-        return num_images * cost.train_s * ratio, num_looks * cost.predict_s * ratio + RESERVE_S
-
-    size = height, width
-    largest = max(*size, MOST_ENLARGED * _side(situation))
-    sides = [one for one in FINE_TUNING_SIDES if one <= largest]
-    if given.image_size is BY_RECIPE and sides:
-        needed_s = {}
-        for one in sides:
-            epoch_s, after_s = epoch_and_after_s(one**2)
-            needed_s[one] = FINE_TUNING_EPOCHS * epoch_s + after_s
-        fitting = [one for one in sides if needed_s[one] <= time_s]
-        chosen = fitting[-1] if fitting else min(sides)
-        size = chosen, chosen
-    epoch_s, after_s = epoch_and_after_s(size[0] * size[1])
-    epochs = max(1, round((time_s - after_s) / epoch_s))
-    settings = replace(
+    return replace(
         first.learned.settings,
-        image_size=size,
         two_phase=False,
-        epochs=epochs,
-        batch_size=_or(given.batch_size, FINE_TUNING_BATCH),
+        batch_size=batch_size,
         optimizer=_or(given.optimizer, "adamw"),
-        learning_rate=_or(given.learning_rate, FINE_TUNING_RATE),
+        learning_rate=_or(given.learning_rate, FINE_TUNING_RATE * batch_size),
         augment=augment,
         label_smoothing=_or(given.label_smoothing, 0.1),
-        mirrored_prediction=mirrored,
+        mirrored_prediction=_or(given.mirrored_prediction, flips),
     )
-    return settings, BudgetPlan(size, epochs, after_s)
 
 
 def _or(given: Any, usual: Any) -> Any:
@@ -128,7 +133,7 @@ def _or(given: Any, usual: Any) -> Any:
     return usual if given is BY_RECIPE else given
 
 
-def _step_cost(first: Answer, situation: Situation, side: int) -> StepCost:
+def _step_cost(first: Answer, situation: Situation, side: int, batch_size: int) -> StepCost:
     """Measure a fresh network of the same kind; measuring changes its weights."""
     settings = first.learned.settings
     shape: tuple[int, int, int] = (side, side, settings.channels)
@@ -145,9 +150,7 @@ def _step_cost(first: Answer, situation: Situation, side: int) -> StepCost:
         weights_files=origin.weights_files if origin else None,
     )
     with fine_tuning(model):
-        return measure_step_cost(
-            model, FINE_TUNING_BATCH, optimizer="adamw", precision=settings.precision
-        )
+        return measure_step_cost(model, batch_size, optimizer="adamw", precision=settings.precision)
 
 
 def plan_from_scratch(situation: Situation, time_s: float) -> tuple[Settings, BudgetPlan]:
