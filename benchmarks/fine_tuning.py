@@ -1,18 +1,17 @@
 """What size of images gives fine-tuning the most in a given time.
 
 Usage: python benchmarks/fine_tuning.py TRAIN_DIR [--sides 64,96,128] [--seconds 75]
-           [--images 12000] [--all-layers] [--batch-size 64] [--learning-rate 6e-4]
+           [--images 12000] [--batch-size 64] [--learning-rate 6e-4]
 
 TRAIN_DIR holds class folders of small images. A head is solved for on the frozen features of
 `--images` of them; then the network is fine-tuned as `imgclf train` does it, by the clock, its rate
 at 0 when the time is over. Printed is the accuracy on 5,000 others of these images, before and
-after, and how many were seen. With --all-layers the first layers are trained, too.
+after, and how many were seen.
 """
 
 from __future__ import annotations
 
 import argparse
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,6 @@ def main() -> None:
     parser.add_argument("--sides", default="64,96,128")
     parser.add_argument("--seconds", type=float, default=75.0)
     parser.add_argument("--images", type=int, default=12_000)
-    parser.add_argument("--all-layers", action="store_true")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=6e-4)
     arguments = parser.parse_args()
@@ -58,7 +56,7 @@ def measure(side: int, arguments: argparse.Namespace) -> str:
     clock = KeepBudget(arguments.learning_rate, arguments.seconds)
     counter = Counter()
     # The kernels of a long training from the first step on, which compiles.
-    with nullcontext() if arguments.all_layers else fine_tuning(model), fast_kernels(model, 1e9):
+    with fine_tuning(model), fast_kernels(model, 1e9):
         tuned = fit(
             model, train, val, epochs=MANY_EPOCHS, callbacks=[clock, counter],
             learning_rate=arguments.learning_rate, **shared,
