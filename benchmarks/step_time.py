@@ -1,6 +1,7 @@
 """Milliseconds of a training step with imgclf's kernels, and without them.
 
 Usage: python benchmarks/step_time.py [ARCHITECTURE:SIDE:BATCH ...] [--rounds 4] [--steps 12]
+           [--ways gelu,imgclf]
 
 One batch of noise is held in memory, ten classes, the optimizer that imgclf chooses. Measured in
 turn, in one process, within `imgclf.fit`:
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", default=CASES, metavar="ARCHITECTURE:SIDE:BATCH")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--ways", help="some of them; the first is what the last is compared with")
     arguments = parser.parse_args()
     ways = {
         "keras": as_keras,
@@ -52,7 +54,12 @@ def main() -> None:
         "gelu": keras_convolutions,
         "imgclf": whatever_the_steps,
     }
-    print(f"{'milliseconds a step':24}" + "".join(f"{way:>16}" for way in ways) + "   keras/imgclf")
+    if arguments.ways:
+        ways = {name: ways[name] for name in arguments.ways.split(",")}
+    base, *_, best = ways
+    print(
+        f"{'milliseconds a step':24}" + "".join(f"{way:>16}" for way in ways) + f"   {base}/{best}"
+    )
     for case in arguments.cases:
         name, side, batch = case.split(":")
         found: dict[str, list[float]] = {way: [] for way in ways}
@@ -61,7 +68,7 @@ def main() -> None:
                 with context():
                     found[way].append(step_ms(name, int(side), int(batch), arguments.steps))
         medians = "".join(f"{statistics.median(values):16.1f}" for values in found.values())
-        ratios = [a / b for a, b in zip(found["keras"], found["imgclf"], strict=True)]
+        ratios = [a / b for a, b in zip(found[base], found[best], strict=True)]
         print(f"{case:24}{medians}{statistics.median(ratios):15.2f}", flush=True)
 
 
