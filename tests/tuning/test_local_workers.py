@@ -83,12 +83,16 @@ def results_of(pool: LocalWorkers, *tasks: TrialTask) -> tuple[list[Any], list[l
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="processes are listed in /proc")
 def test_heads_of_one_network_share_a_process(
-    plugin: str, heads: list[TrialTask], task: TrialTask
+    plugin: str, heads: list[TrialTask], task: TrialTask, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """Trials that fit a head alone run in one process, with the results of a process of their own.
 
-    A trial that fails ends that process, and so does one of another kind.
+    A trial that fails ends that process, and so does one of another kind. Processes that are ended
+    leave nothing in the temporary folder.
     """
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     first, second = heads
     failing = replace(first, log="/nowhere/log.txt")
     with LocalWorkers(1) as pool:
@@ -100,6 +104,7 @@ def test_heads_of_one_network_share_a_process(
     for name in ("accuracies", "log_loss", "num_correct", "num_parameters"):
         assert results[1][name] == results[3][name]
     assert results[0]["log_loss"] != results[1]["log_loss"]
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_refit_runs_by_its_kind(

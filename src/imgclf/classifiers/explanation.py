@@ -190,7 +190,10 @@ def _halves(
         return recorded
     before, after = keras.Model(model.inputs, maps), keras.Model(maps, hidden)
     call = tf.function(
-        lambda images: before(images, training=False), reduce_retracing=True, jit_compile=False
+        lambda images: before(images, training=False),
+        autograph=False,
+        reduce_retracing=True,
+        jit_compile=False,
     )
 
     def in_two_parts(

@@ -58,6 +58,7 @@ def make_engine(model: keras.Model, policy: InputPolicy, *, mirrored: bool = Fal
     call = tf.function(
         outputs_of,
         input_signature=[tf.TensorSpec((None, *policy.input_shape), tf.uint8)],
+        autograph=False,
         jit_compile=False,
     )
 

@@ -40,9 +40,9 @@ class KerasNetwork:
             return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
         # Traced here: TensorFlow warns of functions that are traced again and again when called.
-        self._call = tf.function(outputs_of, jit_compile=False).get_concrete_function(
-            tf.TensorSpec((None, *shape), tf.uint8)
-        )
+        self._call = tf.function(
+            outputs_of, autograph=False, jit_compile=False
+        ).get_concrete_function(tf.TensorSpec((None, *shape), tf.uint8))
 
     def __call__(self, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Run images through the network; see `imgclf.engines.contract.Network`."""

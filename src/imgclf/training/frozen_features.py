@@ -18,7 +18,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from imgclf.data.batches.batch_source import encode_labels
-from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.dataset import Batches, as_written
 from imgclf.data.pixels.decoder import DECODER_VERSION
 from imgclf.data.store.feature_store import FeatureSet, keep_features
 from imgclf.data.store.pixel_store import StoreMode
@@ -195,6 +195,9 @@ def feature_batches(batches: Batches, features: NDArray[np.float32]) -> tf.data.
         places.set_shape((None,))
         return places
 
+    def in_batches(places: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(places).batch(batch_size)
+
     # Python is asked once an epoch: per batch it would cost more than the head itself.
     rows = tf.constant(features)
     targets = tf.constant(encode_labels(source.labels, source.num_classes))
@@ -202,9 +205,9 @@ def feature_batches(batches: Batches, features: NDArray[np.float32]) -> tf.data.
     options.autotune.enabled = False  # as in `Batches`
     return (
         tf.data.Dataset.range(np.iinfo(np.int64).max)
-        .map(order)
-        .flat_map(lambda places: tf.data.Dataset.from_tensor_slices(places).batch(batch_size))
-        .map(lambda places: (tf.gather(rows, places), tf.gather(targets, places)))
+        .map(as_written(order))
+        .flat_map(as_written(in_batches))
+        .map(as_written(lambda places: (tf.gather(rows, places), tf.gather(targets, places))))
         .prefetch(2)
         .with_options(options)
     )

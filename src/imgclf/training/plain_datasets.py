@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from imgclf.data.batches.dataset import as_written
 from imgclf.errors import ArgumentError
 
 __all__ = ["batches_for", "require_form"]
@@ -48,7 +49,7 @@ def batches_for(model: keras.Model, data: tf.data.Dataset, name: str) -> tf.data
             labels = labels[:, -1:]  # Of two columns, the share of the second class.
         return images, tf.cast(tf.reshape(labels, (-1, 1)), tf.float32), *weights
 
-    return data.map(one_column)
+    return data.map(as_written(one_column))
 
 
 def require_form(model: keras.Model, data: tf.data.Dataset, name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from imgclf.data.batches.dataset import Batches
+from imgclf.data.batches.dataset import Batches, as_written
 
 __all__ = ["SoftBinaryAccuracy", "choose_accuracy", "weigh_classes"]
 
@@ -95,4 +95,4 @@ def weigh_classes(
         shares = tf.concat([1 - labels, labels], axis=1) if num_classes == 2 else labels
         return images, labels, tf.linalg.matvec(shares, weights)
 
-    return dataset.map(weigh)
+    return dataset.map(as_written(weigh))

@@ -156,7 +156,9 @@ def _training_durations(
 
 def _prediction_durations(model: keras.Model, images: tf.Tensor, num_steps: int) -> list[float]:
     """Time predictions of one batch, in seconds; the first compiles and is left out."""
-    predict = tf.function(lambda pixels: model(pixels, training=False), jit_compile=False)
+    predict = tf.function(
+        lambda pixels: model(pixels, training=False), autograph=False, jit_compile=False
+    )
     durations = []
     for _ in range(num_steps + 1):
         start = time.perf_counter()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from imgclf.data.pixels.input_policy import InputPolicy
     from imgclf.pictures.picture import Picture
 
-__all__ = ["Batches", "telling_failures"]
+__all__ = ["Batches", "as_written", "telling_failures"]
 
 SMALL_PIXELS = 48 * 48
 """Most pixels of a small image, which is augmented in microseconds, mostly spent in Python: two
@@ -172,7 +172,7 @@ class Batches(tf.data.Dataset):
         """
         steps = self.steps_per_epoch
         places = tf.data.Dataset.range(epoch * steps + step, np.iinfo(np.int64).max)
-        return self._load(places.map(lambda place: (place // steps, place % steps)))
+        return self._load(places.map(as_written(lambda place: (place // steps, place % steps))))
 
     def pixels(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the images, not shuffled and not augmented, a batch at a time.
@@ -240,9 +240,9 @@ class Batches(tf.data.Dataset):
         def places(_: tf.Tensor) -> tf.data.Dataset:
             epoch = tf.numpy_function(next_epoch, [], tf.int64)
             steps = tf.data.Dataset.range(self.steps_per_epoch)
-            return steps.map(_as_written(lambda step: (epoch, step)))
+            return steps.map(as_written(lambda step: (epoch, step)))
 
-        batches = self._load(tf.data.Dataset.range(1).flat_map(_as_written(places)))
+        batches = self._load(tf.data.Dataset.range(1).flat_map(as_written(places)))
         return batches.apply(tf.data.experimental.assert_cardinality(self.steps_per_epoch))
 
     def _load(self, places: tf.data.Dataset) -> tf.data.Dataset:
@@ -252,7 +252,7 @@ class Batches(tf.data.Dataset):
             dataset = self._load_small(places)
         else:
             threads = min(2, available_processors())
-            load = _as_written(self._load_one)
+            load = as_written(self._load_one)
             dataset = places.map(load, num_parallel_calls=threads, deterministic=True)
             dataset = dataset.prefetch(threads)
         options = tf.data.Options()
@@ -298,8 +298,8 @@ class Batches(tf.data.Dataset):
             return tf.numpy_function(load, [epochs, steps], types, stateful=False)
 
         together = places.batch(max(1, SMALL_TOGETHER // self.batch_size))
-        loaded = together.map(load_together, num_parallel_calls=1, deterministic=True)
-        return loaded.prefetch(1).flat_map(split).prefetch(SMALL_AHEAD)
+        loaded = together.map(as_written(load_together), num_parallel_calls=1, deterministic=True)
+        return loaded.prefetch(1).flat_map(as_written(split)).prefetch(SMALL_AHEAD)
 
     def _of_known_shape(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images.set_shape((None, *self.input_shape))
@@ -307,8 +307,18 @@ class Batches(tf.data.Dataset):
         return images, labels
 
 
-def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep TensorFlow from reading a function's source for branches and loops: it has none."""
+def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep TensorFlow from reading a function's source for branches and loops.
+
+    That takes time, and leaves a file in the temporary folder where the process does not end by
+    itself.
+
+    Args:
+        function: A function without branches on and loops over tensors, for a dataset.
+
+    Returns:
+        The function, which TensorFlow calls as it is.
+    """
     unchanged: Callable[..., Any] = tf.autograph.experimental.do_not_convert(function)
     return unchanged
 
