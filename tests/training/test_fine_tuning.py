@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -11,11 +13,21 @@ from imgclf.training.fine_tuning import fine_tuning
 from imgclf.zoo.builder import named_weights
 
 
-@pytest.mark.parametrize("shape", [(64, 64, 3), (100, 72, 3)], ids=str)
-def test_layers_of_small_maps_alone_learn(shape: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(
+    ("shape", "data_format"),
+    [
+        ((64, 64, 3), "channels_last"),
+        ((100, 72, 3), "channels_last"),
+        ((3, 64, 64), "channels_first"),
+    ],
+    ids=str,
+)
+def test_layers_of_small_maps_alone_learn(shape: tuple[int, int, int], data_format: Any) -> None:
     """A step changes convolutions from an eighth of the sides on and the head, nothing else."""
-    model = imgclf.build_model("efficientnet_lite", shape, 3, weights="none", dropout=0.0)
-    before = {name: np.asarray(value) for name, value in named_weights(model).items()}
+    model = imgclf.build_model(
+        "efficientnet_lite", shape, 3, data_format=data_format, weights="none", dropout=0.0
+    )
+    before = {name: np.array(np.asarray(value)) for name, value in named_weights(model).items()}
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4, *shape), np.uint8)
     labels = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
@@ -28,10 +40,9 @@ def test_layers_of_small_maps_alone_learn(shape: tuple[int, int, int]) -> None:
         for name in before
         if not np.array_equal(before[name], np.asarray(after[name]))
     }
-    convolutions = {one.name for one in model.layers if one.name.endswith("_conv")}
-    kept = {
-        name for name in convolutions if name.startswith(("stem", "block1_", "block2_", "block3_"))
-    }
+    convolutions = {name.split("/")[0] for name in before if "_conv/" in name}
+    first = ("stem", "block1_", "block2_", "block3_")
+    kept = {name for name in convolutions if name.startswith(first)}
     kept.add("block4_expand_conv")  # The convolution behind it makes the map smaller.
     assert changed == convolutions - kept | {"head"}
 
@@ -46,8 +57,12 @@ def test_everything_learns_again_afterwards() -> None:
     assert [layer.trainable for layer in model.layers] == before
 
 
-def test_sides_that_are_not_known_are_fine_tuned() -> None:
-    """A network for images of any size has no maps of known sides: its convolutions all learn."""
+def test_where_no_map_is_small_all_convolutions_learn() -> None:
+    """A network whose maps stay large, or have no known sides, keeps its averages alone."""
+    plain = imgclf.build_model("three_conv", (96, 96, 3), 3)
+    with fine_tuning(plain):
+        assert all(layer.trainable for layer in plain.layers)
+
     image = keras.Input((None, None, 3))
     convolution = keras.layers.Conv2D(4, 3, padding="same")
     normalisation = keras.layers.BatchNormalization()
@@ -55,3 +70,27 @@ def test_sides_that_are_not_known_are_fine_tuned() -> None:
     with fine_tuning(keras.Model(image, features)):
         assert convolution.trainable
         assert not normalisation.trainable
+
+
+@keras.saving.register_keras_serializable("imgclf_tests")
+class Twice(keras.layers.Layer):
+    """A layer that calls another, which is part of no graph of its own."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.inner = keras.layers.Conv2D(4, 3, padding="same")
+
+    def call(self, features: Any) -> Any:
+        """Convolve."""
+        return self.inner(features)
+
+
+def test_layers_within_others_learn() -> None:
+    """A convolution that a user's layer calls has no map of known sides: it is fine-tuned."""
+    image = keras.Input((64, 64, 3))
+    first = keras.layers.Conv2D(4, 3, strides=2, padding="same")
+    twice = Twice()
+    last = keras.layers.Conv2D(4, 3, strides=4, padding="same")
+    features = keras.layers.GlobalAveragePooling2D()(last(twice(first(image))))
+    with fine_tuning(keras.Model(image, features)):
+        assert [one.trainable for one in (first, twice.inner, last)] == [False, True, True]

@@ -7,6 +7,7 @@ import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -63,11 +64,7 @@ def heads(task: TrialTask) -> list[TrialTask]:
 def children_of(pool: LocalWorkers) -> list[int]:
     """Return the processes that the server has started."""
     [server] = [worker.process.pid for worker in pool._workers]
-    return [
-        int(folder.name)
-        for folder in Path("/proc").glob("[0-9]*")
-        if f"PPid:\t{server}\n" in (folder / "status").read_text()
-    ]
+    return [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()]
 
 
 def results_of(pool: LocalWorkers, *tasks: TrialTask) -> tuple[list[Any], list[list[int]]]:
@@ -105,6 +102,22 @@ def test_heads_of_one_network_share_a_process(
         assert results[1][name] == results[3][name]
     assert results[0]["log_loss"] != results[1]["log_loss"]
     assert list(temporary.iterdir()) == []
+
+
+def test_what_trains_more_than_a_head_has_a_process_of_its_own(
+    heads: list[TrialTask], task: TrialTask
+) -> None:
+    """Fine-tuning, other data sets and other networks share none; equal networks share one."""
+    first, second = heads
+    assert first.shared_process == second.shared_process != ""
+    assert task.shared_process == ""
+    assert replace(first, plan=SimpleNamespace()).shared_process == ""
+    training = replace(first.settings.training, fine_tune_epochs=1)
+    settings = replace(first.settings, training=training)
+    assert replace(first, settings=settings).shared_process == ""
+    options = {**first.candidate.options, "pooling": "max"}
+    candidate = replace(first.candidate, options=options)
+    assert replace(first, candidate=candidate).shared_process not in (first.shared_process, "")
 
 
 def test_a_refit_runs_by_its_kind(

@@ -115,6 +115,22 @@ def test_fine_tuning_takes_the_largest_images_that_leave_time_for_its_epochs(
     assert settings.height_and_width == (96, 96)  # The files have 24 pixels a side.
 
 
+@pytest.mark.parametrize("tested", [True, False])
+@pytest.mark.parametrize("augment", ["light", "none"])
+def test_fine_tuning_keeps_time_for_its_answers(
+    many_small: Situation, first: Any, monkeypatch: pytest.MonkeyPatch, tested: bool, augment: str
+) -> None:
+    """Validation images and those that give the figure, mirrored too, and the familiar ones."""
+    monkeypatch.setattr(candidate_plans, "_step_cost", lambda *_: StepCost(1e-3, 1e-2))
+    data = many_small.data if tested else replace(many_small.data, test=None)
+    given = Settings(augment=augment, image_size=(96, 96))
+    _, plan = plan_fine_tuning(first, replace(many_small, data=data, settings=given), 100)
+    measured = (data.test or data.val).num_samples
+    answers = (2 if augment == "light" else 1) * (data.val.num_samples + measured)
+    looks = answers + data.val.num_samples + data.train.num_samples
+    assert plan.after_s == pytest.approx(1e-2 * looks)
+
+
 def test_fine_tuning_sees_few_images_in_small_batches(
     many_small: Situation, first: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,3 +148,7 @@ def test_fine_tuning_sees_few_images_in_small_batches(
     assert (settings.batch_size, settings.learning_rate) == (8, 1e-3)
     assert (settings.augment, settings.mirrored_prediction) == ("none", False)
     assert settings.two_phase is False
+    settings, _ = plan_fine_tuning(
+        first, replace(many_small, settings=Settings(batch_size=256)), 10
+    )
+    assert (settings.batch_size, settings.learning_rate) == (256, pytest.approx(6.4e-4))

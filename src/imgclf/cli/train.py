@@ -120,7 +120,7 @@ def train(
     name, new ones are added.
 
     A network is named with `--arch`. One with pretrained weights is trained in two phases: the head
-    for `--epochs` on frozen features, then the whole network (fine-tuning).
+    for `--epochs` on frozen features, then all but its first layers (fine-tuning).
 
     Example: `imgclf train photos/`
     """

@@ -264,7 +264,7 @@ class Settings:
         Setting(
             NETWORK,
             "Average predictions over each image and its mirror image.",
-            default_text="only with best",
+            default_text="with best, and fine-tuned by the clock",
         ),
     ] = BY_RECIPE
     # Training
@@ -335,7 +335,7 @@ class Settings:
         bool | None,
         Setting(
             RETRAINING,
-            "The head first, on frozen features, then the whole network.",
+            "The head first, on frozen features, then fine-tuning.",
             default_text="for pretrained weights",
         ),
     ] = None

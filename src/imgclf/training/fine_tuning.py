@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,37 +21,47 @@ and change hardly anything: see `docs/performance.md`.
 
 @contextmanager
 def fine_tuning(model: keras.Model) -> Iterator[None]:
-    """Keep the first convolutions and all normalisations of a pretrained network for a while.
+    """Keep the first convolutions and all batch normalisations of a network for a while.
 
     Batch normalisation stays in inference mode, because its averages over many images are better
-    than those over a few (Keras' guide "Transfer learning and fine-tuning").
+    than those over a few (Keras' guide "Transfer learning and fine-tuning"). Convolutions are kept
+    up to the first map with an eighth of the image's sides; where no map is known to be as small as
+    that, all are fine-tuned.
 
     Args:
         model: The network, or its part up to the features.
     """
+    layers = list(model._flatten_layers(include_self=False))  # noqa: SLF001 - nested ones too
     kept = [
-        (layer, layer.trainable)
-        for layer in model._flatten_layers(include_self=False)  # noqa: SLF001 - nested ones too
-        if isinstance(layer, keras.layers.BatchNormalization) or _has_large_maps(layer, model)
+        *(one for one in layers if isinstance(one, keras.layers.BatchNormalization)),
+        *_first_convolutions(layers),
     ]
-    for layer, _ in kept:
+    before = [layer.trainable for layer in kept]
+    for layer in kept:
         layer.trainable = False
     try:
         yield
     finally:
-        for layer, trainable in kept:
+        for layer, trainable in zip(kept, before, strict=True):
             layer.trainable = trainable
 
 
-def _has_large_maps(layer: Any, model: keras.Model) -> bool:
-    """Tell whether a convolution gives maps that are larger than an eighth of the image.
+def _first_convolutions(layers: Sequence[Any]) -> list[Any]:
+    """Return the convolutions in front of the first that gives small maps; none without such."""
+    heights = {id(layer): _map_height(layer) for layer in layers}
+    small = math.ceil(max(heights.values(), default=0) / FINE_TUNED_STRIDE)
+    convolutions = [one for one in layers if hasattr(one, "kernel") and heights[id(one)]]
+    for place, layer in enumerate(convolutions):
+        if heights[id(layer)] <= small:
+            return convolutions[:place]
+    return []
 
-    Nested layers that do not know the size of their maps are fine-tuned.
-    """
-    if not hasattr(layer, "kernel") or not hasattr(layer, "data_format"):
-        return False
-    shape = layer.output.shape
-    channels_first = layer.data_format == "channels_first"
-    sides = shape[2:] if channels_first else shape[1:-1]
-    image = model.input_shape[2:] if channels_first else model.input_shape[1:-1]
-    return None not in (*sides, *image) and sides[0] > math.ceil(image[0] / FINE_TUNED_STRIDE)
+
+def _map_height(layer: Any) -> int:
+    """Return the height of a layer's maps, in pixels; 0 where it has none or they are not known."""
+    nodes = layer._inbound_nodes  # noqa: SLF001 - empty within layers that call others
+    output = nodes[-1].output_tensors[0] if nodes else None
+    if output is None or len(output.shape) != 4:
+        return 0
+    channels_first = getattr(layer, "data_format", None) == "channels_first"
+    return output.shape[2 if channels_first else 1] or 0

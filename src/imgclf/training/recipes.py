@@ -15,7 +15,7 @@ RecipeName = Literal["classic", "fast", "best"]
 HeadCopies = Literal["none", "mirrored", "shifted"]
 
 FINE_TUNE_EPOCHS = 5
-"""Epochs of the whole network behind those of its head; each costs as much as hundreds of them."""
+"""Epochs of fine-tuning behind those of the head; each costs as much as hundreds of them."""
 
 
 @dataclass(frozen=True, slots=True)

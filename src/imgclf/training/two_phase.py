@@ -98,8 +98,8 @@ def fit_two_phase(
     each image once, without augmentation. The head is fitted to these features, which takes
     seconds: a linear one by logistic regression, others by gradient descent. The features are kept
     in the cache folder for the next training with the same images and weights. Then the network is
-    fine-tuned on augmented images at a low learning rate, but for its first layers, up to an eighth
-    of the image's sides, and its normalisations; see `imgclf.training.fine_tuning`. With `val`, the
+    fine-tuned on augmented images at a low learning rate, but for its first convolutions, up to an
+    eighth of the image's sides, and its batch normalisations. With `val`, the
     network ends with the weights of the best epoch of both phases.
 
     Args:

@@ -52,10 +52,13 @@ class LocalWorkers:
 
     Attributes:
         count: Number of processes.
+        share: Whether tasks that may share a process do; it then stays, with its memory, until
+            another kind of task comes.
     """
 
     cluster: ClassVar[None] = None
     count: int
+    share: bool = True
     _workers: list[_ServerProcess] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _lost_in_a_row: int = 0
@@ -90,10 +93,11 @@ class LocalWorkers:
             key=lambda worker: not worker.ready,
         )
         worker.job = job
+        content = sent_task(task, task.shared_process if self.share else "")
         assert worker.process.stdin is not None
         # Where the process has died, `events` will notice.
         with contextlib.suppress(BrokenPipeError):
-            worker.process.stdin.write(sent_task(task))
+            worker.process.stdin.write(content)
             worker.process.stdin.flush()
 
     def events(self, timeout_s: float) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -142,7 +142,7 @@ def _process_for_trials(cpus: int) -> LocalWorkers:
         _processes.clear()
         for kind in ("INTRAOP", "INTEROP"):
             os.environ.setdefault(f"TF_NUM_{kind}_THREADS", str(cpus))
-        _processes[gpus] = LocalWorkers(1).__enter__()
+        _processes[gpus] = LocalWorkers(1, share=False).__enter__()
     return _processes[gpus]
 
 

@@ -52,6 +52,10 @@ class TrialTask(WorkerTask):
     @property
     def shared_process(self) -> str:
         """Heads on the features of one network are fitted sooner than the network is built."""
+        from imgclf.data.batches.plan import Plan  # heavy
+
+        if not isinstance(self.plan, Plan):  # Of other data sets whole networks are trained.
+            return ""
         return network_of_heads(self.settings, self.candidate)
 
 

@@ -88,8 +88,7 @@ def _network(task: TrialTask, settings: Settings, images: TrialImages, seed: int
     if key in _kept:
         return _kept[key]
     model = build_network(settings, images.val, seed)
-    has_features = task.shared_process and isinstance(images.train, Batches)
-    if has_features and divide_network(model).has_linear_head:
+    if task.shared_process and divide_network(model).has_linear_head:
         _kept[key] = model
     return model
 

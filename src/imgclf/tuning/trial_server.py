@@ -3,7 +3,7 @@
 `imgclf.tuning.local_workers` starts it as ``python -m imgclf.tuning.trial_server``. It imports
 Keras once and runs no operation itself, so that it can be forked: the seconds of the import are
 paid once, a trial that crashes harms no other, and all memory of a trial is freed with its process.
-Tasks that say so share a child, one after the other, until one fails.
+Tasks that say so share a child, one after the other, until one fails or another kind comes.
 """
 
 from __future__ import annotations
@@ -55,16 +55,17 @@ def main() -> None:
         _send_event(events, {"ended": child.run(content)})
 
 
-def sent_task(task: WorkerTask) -> bytes:
+def sent_task(task: WorkerTask, process: str) -> bytes:
     """Return a task as the server reads it.
 
     Args:
         task: The trial or refit.
+        process: Name of the child that runs it, after others of that name; empty for its own.
 
     Returns:
         What to write to its standard input.
     """
-    parts = task.shared_process.encode(), pickle.dumps(task)
+    parts = process.encode(), pickle.dumps(task)
     return b"".join(len(part).to_bytes(LENGTH_BYTES, "big") + part for part in parts)
 
 

@@ -85,12 +85,13 @@ def plan_fine_tuning(
     settings = _fine_tuning_settings(first, situation)
     height, width = size = first.learned.settings.height_and_width
     side = min(MEASURED_SIDE, height, width)
-    cost = _step_cost(first, situation, side, settings.batch_size)
+    measured = min(settings.batch_size, FINE_TUNING_BATCHES[-1])
+    cost = _step_cost(first, situation, side, measured)
     num_val = data.val.num_samples
-    num_test = data.test.num_samples if data.test is not None else 0
+    num_measured = (data.test or data.val).num_samples
     num_images = data.train.images_per_epoch + VAL_COST * num_val
-    # All are answered at the end, and those of the memory of familiar images looked at.
-    num_looks = (1 + settings.mirrored_prediction) * (num_val + num_test)
+    # The held-out images are answered at the end, and familiar ones looked at.
+    num_looks = (1 + settings.mirrored_prediction) * (num_val + num_measured)
     num_looks += num_val + min(MOST_IMAGES, data.train.num_samples)
 
     def epochs_and_after_s(size: tuple[int, int]) -> tuple[float, float]:
@@ -121,7 +122,7 @@ def _fine_tuning_settings(first: Answer, situation: Situation) -> Settings:
         two_phase=False,
         batch_size=batch_size,
         optimizer=_or(given.optimizer, "adamw"),
-        learning_rate=_or(given.learning_rate, FINE_TUNING_RATE * batch_size),
+        learning_rate=_or(given.learning_rate, FINE_TUNING_RATE * min(batch_size, most)),
         augment=augment,
         label_smoothing=_or(given.label_smoothing, 0.1),
         mirrored_prediction=_or(given.mirrored_prediction, flips),

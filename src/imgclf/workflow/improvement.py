@@ -1,8 +1,8 @@
 """A first answer within seconds, then a better one as long as that pays.
 
 The first answer is a linear head on the features of a pretrained network. What may be better, the
-same network fine-tuned or a small one from random weights, is tried for a short time; what promises
-most gets the rest of the time. The validation images decide; test images are not looked at.
+same network fine-tuned or a small one from random weights, is tried for a short time; what does
+better gets the rest of the time. The validation images decide; test images are not looked at.
 """
 
 from __future__ import annotations

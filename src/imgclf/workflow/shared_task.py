@@ -50,7 +50,7 @@ class SharedTask:
         settings: Every choice; nothing is left open.
         split_sha256: Hash of the division, by which a worker sees that its images are the same.
         weights: The first weights.
-        is_fine_tuning: Whether a pretrained network keeps its first layers and normalisations.
+        is_fine_tuning: Whether a pretrained network keeps its first convolutions and averages.
         checkpoint: Name and content of the newest checkpoint; None begins at the beginning.
     """
 

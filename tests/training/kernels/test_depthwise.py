@@ -22,6 +22,7 @@ def gradients(
     model = keras.Sequential([keras.Input(features.shape[1:]), layer])
     inputs = tf.constant(features)
     with depthwise_gradients(model) if fast else nullcontext(), tf.GradientTape() as tape:
+        assert ("call" in vars(layer)) == fast
         tape.watch(inputs)
         outputs = layer(inputs)
         loss = tf.reduce_sum(tf.sin(tf.cast(outputs, tf.float32)))
@@ -100,3 +101,11 @@ def test_what_the_kernel_cannot_do_is_left_alone(layer_settings: dict[str, objec
     layer = keras.layers.DepthwiseConv2D(3, padding="same", **layer_settings)
     with depthwise_gradients(network_around(layer)):
         assert "call" not in vars(layer)
+
+
+def test_layers_are_given_back() -> None:
+    """Within the block the layer has the faster gradients, and after it Keras' own again."""
+    layer = keras.layers.DepthwiseConv2D(5, padding="same")
+    with depthwise_gradients(network_around(layer)):
+        assert "call" in vars(layer)
+    assert "call" not in vars(layer)
