@@ -148,7 +148,7 @@ def step_ms(name: str, side: int, batch_size: int, steps: int) -> float:
     model = imgclf.build_model(name, (side, side, 3), NUM_CLASSES)
     imgclf.fit(
         model, batches, epochs=1, steps_per_epoch=WARM_UP_STEPS + steps, callbacks=[Clock()],
-        optimizer=choose_optimizer(model),
+        optimizer=choose_optimizer(model), verbose=0,
     )  # fmt: skip
     return float(np.median(np.diff(ends_s[WARM_UP_STEPS - 1 :]))) * 1000
 

@@ -29,7 +29,7 @@ BFLOAT16_CPU_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 DEPTHWISE_BFLOAT16_CPU_FLAGS = frozenset({"amx_bf16"})
 """Those on which depthwise convolutions do not eat up the gain: on an AMD EPYC with AVX512-BF16
-alone, EfficientNet-Lite trained half as fast in bfloat16, MobileNets 0.55 times."""
+alone, EfficientNet-Lite and MobileNets train no faster in bfloat16, or more slowly."""
 
 BFLOAT16_GPU_CAPABILITY = (8, 0)
 """First NVIDIA compute capability whose tensor cores take bfloat16 (Ampere)."""
