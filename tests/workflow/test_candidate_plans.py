@@ -88,7 +88,8 @@ def test_a_resumed_run_keeps_its_width(
 def first(many_small: Situation, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a first answer from images of 96 pixels, and steps of known cost: 1 ms an image."""
     monkeypatch.setattr(candidate_plans, "_step_cost", lambda *_: StepCost(1e-3, 0.0))
-    monkeypatch.setattr(candidate_plans, "RESERVE_S", 0.0)
+    for name in ("CONVERSION_S", "RESERVE_S"):
+        monkeypatch.setattr(candidate_plans, name, 0.0)
     settings = replace(
         resolve_for_folder(Settings(architecture="efficientnet_lite"), many_small.folders["train"]),
         image_size=(96, 96),

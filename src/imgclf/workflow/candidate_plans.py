@@ -40,6 +40,9 @@ more in the same time; see `docs/performance.md`."""
 MOST_ENLARGED = 4
 """How many times its own side a small image is enlarged for fine-tuning."""
 
+CONVERSION_S = 8.0
+"""Seconds for converting a fine-tuned network to LiteRT, once for features and once for answers."""
+
 FINE_TUNING_SIDES = (64, 96, 128, 160, 192, 224)
 """Sides, in pixels, that fine-tuning chooses from; below, the last map of a pretrained network has
 fewer than two pixels a side."""
@@ -96,7 +99,7 @@ def plan_fine_tuning(
 
     def epochs_and_after_s(size: tuple[int, int]) -> tuple[float, float]:
         ratio = size[0] * size[1] / side**2
-        after_s = num_looks * cost.predict_s * ratio + RESERVE_S
+        after_s = num_looks * cost.predict_s * ratio + CONVERSION_S + RESERVE_S
         return (time_s - after_s) / (num_images * cost.train_s * ratio), after_s
 
     largest = max(height, width, MOST_ENLARGED * _side(situation))
