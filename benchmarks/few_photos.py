@@ -88,7 +88,14 @@ def from_scratch(files: list[str], test_dir: Path, seconds: float) -> float:
             place = Path(folder) / Path(file).parent.name
             place.mkdir(exist_ok=True)
             shutil.copy(file, place / f"{number}{Path(file).suffix}")
-        clf = imgclf.train(folder, test_dir=test_dir, architecture="resnet9", budget=seconds)
+        clf = imgclf.train(
+            folder,
+            test_dir=test_dir,
+            architecture="resnet9",
+            budget=seconds,
+            run_dir=None,
+            verbose=0,
+        )
     assert clf.figures is not None
     return clf.figures.accuracy
 
