@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["FINE_TUNED_STRIDE", "fine_tuning"]
+__all__ = ["fine_tuning"]
 
 FINE_TUNED_STRIDE = 8
 """Sides of the image over those of the first maps whose convolutions are fine-tuned.
